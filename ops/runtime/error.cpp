@@ -1,0 +1,36 @@
+#include "ops/runtime/error.hpp"
+
+namespace assay {
+
+std::string ErrorCategory::message(int value) const {
+  switch (static_cast<Error>(value)) {
+    case Error::over_capacity:
+      return "over capacity";
+    case Error::over_quota:
+      return "over quota";
+    case Error::log_unavailable:
+      return "event log unavailable";
+    case Error::log_full:
+      return "event log full";
+    case Error::not_found:
+      return "not found";
+    case Error::corrupt:
+      return "corrupt data";
+    case Error::storage_failed:
+      return "storage failed";
+    case Error::unsupported:
+      return "not supported here";
+    case Error::timed_out:
+      return "timed out";
+    case Error::stopped:
+      return "shutting down";
+  }
+  return "unknown error";
+}
+
+const ErrorCategory& error_category() {
+  static const ErrorCategory category;
+  return category;
+}
+
+}  // namespace assay

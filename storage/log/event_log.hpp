@@ -1,0 +1,47 @@
+#pragma once
+// The seam between the front door and what keeps its records: memory (tests), embedded (RocksDB), Kafka.
+#include <string_view>
+#include <vector>
+
+#include "ops/runtime/error.hpp"
+#include "ops/runtime/result.hpp"
+#include "ops/runtime/task.hpp"
+#include "storage/records/record.hpp"
+
+namespace assay {
+
+struct Appended {
+  enum class Outcome : std::uint8_t {
+    appended,   // it stands in the log, durably
+    duplicate,  // the same record_id with the same body stood there already, durably; nothing was added
+    conflict,   // the same record_id with another body stands there; nothing was added
+  };
+  Outcome outcome = Outcome::appended;
+  Partition partition = 0;
+  Offset offset = -1;  // of the record appended; -1 where it is not known
+};
+
+class EventLog {
+ public:
+  virtual ~EventLog() = default;
+
+  // Returns once the record is durable: on disk (embedded), on all in-sync replicas (Kafka). On an error it may still
+  // have been written, and is read in the end: the client's retry with the same ids settles it. Only a log that can
+  // look answers `duplicate` or `conflict`, and only for records with identities; Kafka leaves both to the workers.
+  // Errors: log_full (nothing was written), over_capacity (the same), log_unavailable, timed_out, stopped.
+  // Call from any thread; completes on the caller's executor. Bounded in bytes: over the bound it fails at once.
+  virtual Task<Result<Appended>> append(Record record) = 0;
+
+  // The same for several, results in order. Embedded and memory: all of them or none. Kafka: each for itself.
+  virtual Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) = 0;
+
+  // "disk", "kafka" or "memory": the value of the header Assay-Durability.
+  virtual std::string_view durability() const = 0;
+
+  // Whether an append would be tried now, for /readyz: false while the disk has no room or the brokers are away.
+  virtual Result<void> writable() const = 0;
+
+  virtual Partition partitions(Stream stream) const = 0;
+};
+
+}  // namespace assay

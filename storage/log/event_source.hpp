@@ -1,0 +1,52 @@
+#pragma once
+// Reading the log: the seam between the event log and who follows it (resolver, committers, tools).
+#include <chrono>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ops/runtime/result.hpp"
+#include "storage/records/record.hpp"
+
+namespace assay {
+
+struct StartAt {
+  StreamPartition from;
+  Offset offset;  // the first to be read; where it has been trimmed away, the log's first
+};
+
+// Follows some partitions. One thread at a time, but for wake() and end().
+class EventSource {
+ public:
+  virtual ~EventSource() = default;
+
+  // The next records, at most `records_max`, those of one partition in offset order, only durable ones (Kafka: read
+  // committed). Where `from` names some of the partitions only these are read. Waits up to `wait` for the first;
+  // empty when there was none or wake() was called. Views are valid until the next call.
+  virtual Result<std::span<const LogRecord>> read(std::size_t records_max, std::chrono::milliseconds wait) = 0;
+
+  // Like read(), without waiting, only of this one of the partitions followed.
+  virtual Result<std::span<const LogRecord>> read_from(StreamPartition which, std::size_t records_max) = 0;
+
+  // One past the last record that can be read now. Cheap (no request to a broker: may be some milliseconds old there).
+  virtual Result<Offset> end(StreamPartition which) = 0;
+
+  // The next offset that read() will give of this partition.
+  virtual Offset position(StreamPartition which) const = 0;
+
+  // Continues there.
+  virtual Result<void> seek(StreamPartition which, Offset offset) = 0;
+
+  // Thread-safe: ends a read() that waits, or the next one.
+  virtual void wake() = 0;
+};
+
+// Opens sources on one log.
+class EventSources {
+ public:
+  virtual ~EventSources() = default;
+  virtual Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) = 0;
+  virtual Partition partitions(Stream stream) const = 0;
+};
+
+}  // namespace assay

@@ -1,0 +1,65 @@
+#pragma once
+// assay.feedback: one request's assessments (1…n, all or none; the resolver splits it), or one change.
+//
+//   {"v":1,"op":"create","accepted_at":T,"client_request_id":ID | "trace_id":ID,"body_hash":"16
+//   hex","idempotent":true?,
+//    "attempt":N?,"items":[ASSESSMENT…]}
+//   {"v":1,"op":"update","record_id":R,"accepted_at":T, target as above,"items":[CHANGES]}
+//   {"v":1,"op":"delete","record_id":R,"accepted_at":T, target as above,"items":[{"assessment_id":A}]}
+//
+// ASSESSMENT is MLflow's JSON of an assessment without its trace_id, which the resolver adds. CHANGES has
+// assessment_id, last_update_time and what changes: feedback | expectation, rationale, metadata. The key is the
+// target's id. A create's record_id is its assessment_id, with "#N" behind it in a replay's attempt N; a change's is
+// given. DO NOT CHANGE a field's meaning: raise the version.
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ops/runtime/clock.hpp"
+#include "ops/runtime/result.hpp"
+#include "storage/records/record.hpp"
+
+namespace assay {
+
+inline constexpr std::int64_t items_per_record_max = 4096;
+
+enum class Op : std::uint8_t { create, update, erase };
+std::string_view name_of(Op op);  // "create" | "update" | "delete"
+
+// What a feedback is about: one of the two ids. Both live in one namespace of names for traces.
+struct Target {
+  enum class Kind : std::uint8_t { client_request_id, trace_id };
+  Kind kind = Kind::client_request_id;
+  std::string id;
+  std::string_view field() const { return kind == Kind::trace_id ? "trace_id" : "client_request_id"; }
+  bool operator==(const Target&) const = default;
+};
+
+struct FeedbackItem {
+  std::string record_id;
+  std::string assessment_id;
+  std::string json;  // ASSESSMENT or CHANGES, one object
+};
+
+struct FeedbackRecord {
+  Op op = Op::create;
+  Target target;
+  Instant accepted_at;
+  std::uint64_t body_hash = 0;  // of what the client sent, so that a key used again with another body is seen
+  bool idempotent = false;      // ids are derived: a repeat of the request has the same ones
+  int attempt = 0;              // > 0: replayed from the dead letters
+  std::vector<FeedbackItem> items;
+};
+
+// The log's record: stream feedback, keyed by the target's id, with the identities of an idempotent create or change.
+Record to_record(const FeedbackRecord& feedback);
+
+// Why a value can't be read: for the dead letter, in words.
+struct Malformed {
+  std::string reason;
+};
+// Strict: an unknown version or op, a missing or mistyped field, or no items is Malformed.
+Result<FeedbackRecord, Malformed> parse_feedback_record(std::string_view value);
+
+}  // namespace assay
