@@ -1,0 +1,52 @@
+#pragma once
+// What a front door can read: the seam between it and a store beside it (serve, or ingest --view). A Kafka front door
+// without a view has none, and answers 501 in words where it would need one.
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ops/runtime/clock.hpp"
+#include "ops/runtime/result.hpp"
+#include "ops/runtime/task.hpp"
+
+namespace assay {
+
+// Where an accepted feedback is now.
+struct Receipt {
+  enum class State { accepted, parked, committed, dead };
+  std::string assessment_id;
+  State state = State::accepted;
+  std::string trace_id;           // empty: not known
+  std::string client_request_id;  // empty: the feedback came by trace_id
+  std::optional<Instant> accepted_at;
+  std::map<std::string, std::string> sinks;  // name -> "committed" | "pending" | "dead"
+  std::string reason;                        // of a dead one
+};
+std::string_view name_of(Receipt::State state);
+std::string to_json(const Receipt& receipt);
+
+// Thread-safe. Reads are quick (memory, or some microseconds of RocksDB) and may run on an io_context.
+class View {
+ public:
+  virtual ~View() = default;
+
+  // The trace that an id (client_request_id or trace_id) names, as far as this view has come.
+  virtual Result<std::optional<std::string>> trace_of(std::string_view id) = 0;
+
+  // Returns when the view has applied everything that was acknowledged by this process before the call.
+  // Error::timed_out after `limit`.
+  virtual Task<Result<void>> applied(std::chrono::milliseconds limit) = 0;
+
+  // None: no such assessment here. Call applied() first to read your own writes; so for the two below.
+  virtual Result<std::optional<Receipt>> receipt(std::string_view assessment_id) = 0;
+
+  // MLflow's JSON of the assessment, changes folded in; none: unknown or deleted.
+  virtual Result<std::optional<std::string>> assessment(std::string_view assessment_id) = 0;
+
+  // MLflow's trace_info JSON with its tags and assessments; none: unknown or deleted.
+  virtual Result<std::optional<std::string>> trace_info(std::string_view trace_id) = 0;
+};
+
+}  // namespace assay
