@@ -1,0 +1,40 @@
+#pragma once
+// The seen ids of a partition: record_id -> the first offset at which it stands, inside the dedupe window. A function of
+// the feedback stream, so whoever writes a record may write its entry with it: the embedded log does for records whose ids
+// are derived; the resolver does for the rest. A record is a repeat when its id is seen at another offset.
+//
+// Key in Family::seen: partition (4 bytes, big-endian), record_id. Value: offset, body hash, accepted_at in ms (8 bytes,
+// big-endian, each). DO NOT CHANGE.
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ops/runtime/clock.hpp"
+#include "storage/records/record.hpp"
+#include "storage/state/key_value.hpp"
+
+namespace assay {
+
+struct Seen {
+  Offset offset = 0;
+  std::uint64_t body_hash = 0;
+  Instant accepted_at;
+  bool operator==(const Seen&) const = default;
+};
+
+inline std::string seen_key(Partition partition, std::string_view record_id) {
+  return big_endian(static_cast<std::uint32_t>(partition)).append(record_id);
+}
+
+inline std::string encode_seen(const Seen& seen) {
+  return big_endian(static_cast<std::uint64_t>(seen.offset)) + big_endian(seen.body_hash) +
+         big_endian(static_cast<std::uint64_t>(seen.accepted_at.time_since_epoch().count()));
+}
+
+inline std::optional<Seen> decode_seen(std::string_view bytes) {
+  if (bytes.size() != 24) return {};
+  return Seen{static_cast<Offset>(read_big_endian64(bytes)), read_big_endian64(bytes.substr(8)),
+              Instant(std::chrono::milliseconds(static_cast<std::int64_t>(read_big_endian64(bytes.substr(16)))))};
+}
+
+}  // namespace assay
