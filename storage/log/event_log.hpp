@@ -28,8 +28,10 @@ class EventLog {
   // Returns once the record is durable: on disk (embedded), on all in-sync replicas (Kafka). On an error it may still
   // have been written, and is read in the end: the client's retry with the same ids settles it. Only a log that can
   // look answers `duplicate` or `conflict`, and only for records with identities; Kafka leaves both to the workers.
-  // Errors: log_full (nothing was written), over_capacity (the same), log_unavailable, timed_out, stopped.
-  // Call from any thread; completes on the caller's executor. Bounded in bytes: over the bound it fails at once.
+  // The changelog of the parked is the workers' (a step's outputs): the embedded log has none and answers
+  // `unsupported`. Errors: log_full (nothing was written), over_capacity (the same), log_unavailable, timed_out,
+  // stopped. Call from any thread; completes on the caller's executor. Bounded in bytes: over the bound it fails at
+  // once.
   virtual Task<Result<Appended>> append(Record record) = 0;
 
   // The same for several, results in order. Embedded and memory: all of them or none. Kafka: each for itself.

@@ -1,10 +1,10 @@
 #pragma once
-// The seen ids of a partition: record_id -> the first offset at which it stands, inside the dedupe window. A function of
-// the feedback stream, so whoever writes a record may write its entry with it: the embedded log does for records whose ids
-// are derived; the resolver does for the rest. A record is a repeat when its id is seen at another offset.
+// The seen ids of a partition: record_id -> the first offset at which it stands, inside the dedupe window. A function
+// of the feedback stream, so whoever writes a record may write its entry with it: the embedded log does for records
+// whose ids are derived; the resolver does for the rest. A record is a repeat when its id is seen at another offset.
 //
-// Key in Family::seen: partition (4 bytes, big-endian), record_id. Value: offset, body hash, accepted_at in ms (8 bytes,
-// big-endian, each). DO NOT CHANGE.
+// Key in Family::seen: partition (4 bytes, big-endian), record_id. Value: offset, body hash, accepted_at in ms (8
+// bytes, big-endian, each). DO NOT CHANGE.
 #include <optional>
 #include <string>
 #include <string_view>

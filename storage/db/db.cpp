@@ -1,0 +1,239 @@
+#include "storage/db/db.hpp"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/compaction_filter.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_buffer_manager.h>
+
+#include "ops/runtime/log.hpp"
+
+namespace assay {
+namespace {
+
+rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+
+bool is_stream(Family family) { return family <= Family::log_catalog; }
+
+class AgeFilter final : public rocksdb::CompactionFilter {
+ public:
+  AgeFilter(Family family, const decltype(DbConfig::drop)& drop) : family_(family), drop_(drop) {}
+  const char* Name() const override { return "assay.age"; }
+  bool Filter(int, const rocksdb::Slice& key, const rocksdb::Slice& value, std::string*, bool*) const override {
+    return drop_(family_, view(key), view(value));
+  }
+
+ private:
+  Family family_;
+  const decltype(DbConfig::drop)& drop_;
+};
+
+rocksdb::ColumnFamilyOptions options_of(Family family, const DbMemory& memory) {
+  rocksdb::ColumnFamilyOptions options;
+  options.write_buffer_size = 16u << 20;
+  options.max_write_buffer_number = 3;
+  options.compression = rocksdb::kLZ4Compression;
+  options.level_compaction_dynamic_level_bytes = true;
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = memory.cache;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.block_size = is_stream(family) ? 32u << 10 : 8u << 10;
+  if (!is_stream(family)) {
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    options.memtable_prefix_bloom_size_ratio = 0.05;
+    options.memtable_whole_key_filtering = true;
+  }
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+error_code error_of(const rocksdb::Status& status) {
+  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kNoSpace) return Error::log_full;
+  if (status.IsCorruption()) return Error::corrupt;
+  return Error::storage_failed;
+}
+
+}  // namespace
+
+DbMemory DbMemory::with(std::size_t cache_bytes, std::size_t write_buffer_bytes) {
+  auto cache = rocksdb::NewLRUCache(cache_bytes, 4);
+  return {cache, std::make_shared<rocksdb::WriteBufferManager>(write_buffer_bytes)};
+}
+
+struct Db::Impl {
+  DbConfig config;
+  std::vector<std::unique_ptr<AgeFilter>> filters;
+  std::unique_ptr<rocksdb::DB> db;
+  std::array<rocksdb::ColumnFamilyHandle*, family_count> handles{};
+
+  rocksdb::ColumnFamilyHandle* of(Family family) const { return handles[static_cast<std::size_t>(family)]; }
+  // Logged once where it happens: callers act on the code.
+  error_code failed(const char* what, const rocksdb::Status& status) const {
+    spdlog::error("event=database_failed act={} directory=\"{}\" problem=\"{}\"", what, config.directory,
+                  status.ToString());
+    return error_of(status);
+  }
+};
+
+Db::Db(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Db::~Db() {
+  if (!impl_->db) return;
+  for (auto* handle : impl_->handles)
+    if (handle) impl_->db->DestroyColumnFamilyHandle(handle);
+  if (const auto status = impl_->db->Close(); !status.ok()) impl_->failed("close", status);
+}
+
+Result<std::unique_ptr<Db>, std::string> Db::open(DbConfig config) {
+  auto impl = std::make_unique<Impl>();
+  impl->config = std::move(config);
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.max_total_wal_size = impl->config.wal_bytes_max;
+  options.write_buffer_manager = impl->config.memory.write_buffers;
+  options.max_background_jobs = impl->config.background_jobs;
+  options.max_open_files = 512;
+  options.keep_log_file_num = 4;
+  options.max_log_file_size = 4u << 20;
+  options.enable_pipelined_write = true;
+  options.bytes_per_sync = 1u << 20;
+  options.stats_dump_period_sec = 0;
+  // Compaction must not take the cores from those who answer.
+  options.env->LowerThreadPoolCPUPriority(rocksdb::Env::LOW);
+
+  std::vector<rocksdb::ColumnFamilyDescriptor> families{{rocksdb::kDefaultColumnFamilyName, {}}};
+  for (const auto family : all_families) {
+    auto family_options = options_of(family, impl->config.memory);
+    if (impl->config.drop) {
+      impl->filters.push_back(std::make_unique<AgeFilter>(family, impl->config.drop));
+      family_options.compaction_filter = impl->filters.back().get();
+      if (family == Family::seen)
+        family_options.ttl = 24 * 3600;  // files of cold ids are compacted, too, and so filtered
+    }
+    families.emplace_back(std::string(name_of(family)), family_options);
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const auto status = rocksdb::DB::Open(options, impl->config.directory, families, &handles, &db);
+  if (!status.ok()) {
+    if (status.IsIOError() && status.ToString().find("lock") != std::string::npos)
+      return "the data directory " + impl->config.directory + " is in use by another process";
+    return "the database in " + impl->config.directory + " can't be opened: " + status.ToString();
+  }
+  impl->db.reset(db);
+  db->DestroyColumnFamilyHandle(handles[0]);
+  for (const auto family : all_families)
+    impl->handles[static_cast<std::size_t>(family)] = handles[static_cast<std::size_t>(family) + 1];
+  return std::unique_ptr<Db>(new Db(std::move(impl)));
+}
+
+Result<std::optional<std::string>> Db::get(Family family, std::string_view key) const {
+  rocksdb::PinnableSlice value;
+  const auto status = impl_->db->Get({}, impl_->of(family), slice(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  if (!status.ok()) return impl_->failed("get", status);
+  return std::optional(value.ToString());
+}
+
+Result<std::vector<std::optional<std::string>>> Db::multi_get(Family family, std::span<const std::string> keys) const {
+  std::vector<std::optional<std::string>> out(keys.size());
+  std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
+  std::vector<rocksdb::PinnableSlice> values(keys.size());
+  std::vector<rocksdb::Status> statuses(keys.size());
+  impl_->db->MultiGet({}, impl_->of(family), keys.size(), slices.data(), values.data(), statuses.data());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (statuses[i].ok())
+      out[i] = values[i].ToString();
+    else if (!statuses[i].IsNotFound())
+      return impl_->failed("multi_get", statuses[i]);
+  }
+  return out;
+}
+
+Result<void> Db::scan(Family family, std::string_view from, std::string_view to, const Visit& visit) const {
+  rocksdb::ReadOptions options;
+  const auto upper = slice(to);
+  if (!to.empty()) options.iterate_upper_bound = &upper;
+  const std::unique_ptr<rocksdb::Iterator> at(impl_->db->NewIterator(options, impl_->of(family)));
+  for (at->Seek(slice(from)); at->Valid(); at->Next())
+    if (!visit(view(at->key()), view(at->value()))) break;
+  if (!at->status().ok()) return impl_->failed("scan", at->status());
+  return {};
+}
+
+Result<void> Db::scan_back(Family family, std::string_view from, std::string_view to, const Visit& visit) const {
+  rocksdb::ReadOptions options;
+  const auto lower = slice(from), upper = slice(to);
+  options.iterate_lower_bound = &lower;
+  if (!to.empty()) options.iterate_upper_bound = &upper;
+  const std::unique_ptr<rocksdb::Iterator> at(impl_->db->NewIterator(options, impl_->of(family)));
+  for (at->SeekToLast(); at->Valid(); at->Prev())
+    if (!visit(view(at->key()), view(at->value()))) break;
+  if (!at->status().ok()) return impl_->failed("scan_back", at->status());
+  return {};
+}
+
+Result<void> Db::write(const Changes& changes) {
+  std::size_t bytes = 0;
+  for (const auto& change : changes.list()) bytes += change.key.size() + (change.value ? change.value->size() : 0) + 16;
+  rocksdb::WriteBatch batch(bytes);
+  for (const auto& change : changes.list()) {
+    if (change.value)
+      batch.Put(impl_->of(change.family), change.key, *change.value);
+    else
+      batch.Delete(impl_->of(change.family), change.key);
+  }
+  if (const auto status = impl_->db->Write({}, &batch); !status.ok()) return impl_->failed("write", status);
+  return {};
+}
+
+Result<void> Db::sync() {
+  if (const auto status = impl_->db->SyncWAL(); !status.ok()) return impl_->failed("sync", status);
+  return {};
+}
+
+Result<void> Db::drop_files_below(Family family, std::string_view from, std::string_view to) {
+  const auto begin = slice(from), end = slice(to);
+  if (const auto status = rocksdb::DeleteFilesInRange(impl_->db.get(), impl_->of(family), &begin, &end, false);
+      !status.ok())
+    return impl_->failed("drop_files", status);
+  return {};
+}
+
+Result<void> Db::resume() {
+  if (const auto status = impl_->db->Resume(); !status.ok()) return error_of(status);
+  return {};
+}
+
+Result<void> Db::flush() {
+  rocksdb::FlushOptions options;
+  const std::vector<rocksdb::ColumnFamilyHandle*> handles(impl_->handles.begin(), impl_->handles.end());
+  if (const auto status = impl_->db->Flush(options, handles); !status.ok()) return impl_->failed("flush", status);
+  return {};
+}
+
+std::uint64_t Db::bytes_on_disk() const {
+  std::uint64_t total = 0;
+  for (auto* handle : impl_->handles) {
+    std::uint64_t bytes = 0;
+    if (impl_->db->GetIntProperty(handle, rocksdb::DB::Properties::kTotalSstFilesSize, &bytes)) total += bytes;
+  }
+  return total;
+}
+
+std::uint64_t Db::memory_bytes() const {
+  return impl_->config.memory.cache->GetUsage() + impl_->config.memory.write_buffers->memory_usage();
+}
+
+std::uint64_t Db::keys_about(Family family) const {
+  std::uint64_t keys = 0;
+  impl_->db->GetIntProperty(impl_->of(family), rocksdb::DB::Properties::kEstimateNumKeys, &keys);
+  return keys;
+}
+
+}  // namespace assay

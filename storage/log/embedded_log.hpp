@@ -1,0 +1,112 @@
+#pragma once
+// The event log inside one process: RocksDB, nothing beside it.
+//
+// All appends that wait are gathered by one writer thread into one write and one sync. A worker's step is one write of
+// its outputs, its state and its position, without a sync: it can be redone from the log, and the WAL keeps the order,
+// so what a crash leaves is always a prefix. Readers see a record once it is durable.
+//
+// Key in a stream's family: partition (4 bytes, big-endian), offset (8 bytes, big-endian). Value: key length (4 bytes),
+// key, then one byte (1: a value follows, 0: a tombstone) and the value. DO NOT CHANGE.
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "ops/runtime/metrics.hpp"
+#include "storage/db/db.hpp"
+#include "storage/log/event_log.hpp"
+#include "storage/log/event_source.hpp"
+#include "storage/log/step.hpp"
+
+namespace assay {
+
+struct EmbeddedLogConfig {
+  Partition partitions = 1;
+  std::size_t queue_bytes_max = 64u << 20;        // of appends that wait for the writer; over it they are refused
+  std::size_t batch_bytes_max = 4u << 20;         // of one write and sync
+  std::uint64_t disk_reserve_bytes = 256u << 20;  // free space below which nothing is accepted
+  std::chrono::milliseconds dedupe_window = std::chrono::hours(24);
+};
+
+class EmbeddedLog final : public EventLog, public EventSources {
+ public:
+  // `db` outlives the log; its directory is looked at for free space.
+  static Result<std::unique_ptr<EmbeddedLog>, std::string> open(Db& db, std::string directory, EmbeddedLogConfig config,
+                                                                Metrics& metrics);
+  // Ends the writer: appends that wait are answered with Error::stopped. Sources and committers must be gone.
+  ~EmbeddedLog() override;
+
+  Task<Result<Appended>> append(Record record) override;
+  Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) override;
+  std::string_view durability() const override { return "disk"; }
+  Result<void> writable() const override;
+  Partition partitions(Stream stream) const override { return stream == Stream::catalog ? 1 : config_.partitions; }
+  Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override;
+
+  // A step's state goes into the log's own database. The parked changelog in its outputs is left out: the state that it
+  // would rebuild is in the same write.
+  std::unique_ptr<StepCommitter> committer();
+
+  // One past the last durable record, and the first that has not been trimmed.
+  Offset end(StreamPartition where) const;
+  Offset first(StreamPartition where) const;
+
+  // Forgets what is older than `retention` and below what every consumer has passed. Call now and then, from one
+  // thread.
+  void trim(Instant now, std::chrono::milliseconds retention, const std::function<Offset(StreamPartition)>& passed);
+
+ private:
+  friend class EmbeddedSource;
+  friend class EmbeddedCommitter;
+  struct Waiting;
+  struct Ends;
+
+  EmbeddedLog(Db& db, std::string directory, EmbeddedLogConfig config, Metrics& metrics);
+  Result<void> load();
+  Task<void> submit(Waiting& waiting);
+  void write_until_stopped(std::stop_token stop);
+  void write_batch(std::span<Waiting* const> batch);
+  static void complete(std::span<Waiting* const> batch);
+  Result<std::optional<Appended::Outcome>> known(const Record& record, Partition partition,
+                                                 std::map<std::string, std::uint64_t, std::less<>>& batch) const;
+  // Adds the record to `changes` under the stream's next offset. Call with the stream's lock.
+  Offset add(const Record& record, Partition partition, Changes& changes);
+  void publish(Stream stream);
+  void look_at_disk();
+
+  Db& db_;
+  const std::string directory_;
+  const EmbeddedLogConfig config_;
+
+  static constexpr std::size_t stream_count = std::size(all_streams) + 1;  // indexed by the enum's value
+  std::array<std::mutex, stream_count> stream_mutex_;                      // taken in the streams' order
+  std::array<std::vector<Offset>, stream_count> next_;                     // the next offset, under the stream's mutex
+  std::array<std::unique_ptr<std::atomic<Offset>[]>, stream_count> end_;   // one past what readers may see
+  std::array<std::unique_ptr<std::atomic<Offset>[]>, stream_count> first_;
+
+  mutable std::mutex read_mutex_;
+  std::condition_variable changed_;
+  std::uint64_t version_ = 0;  // of end_, under read_mutex_
+
+  std::mutex queue_mutex_;
+  std::condition_variable_any queued_;
+  std::vector<Waiting*> queue_;
+  std::size_t queue_bytes_ = 0;
+  bool stopping_ = false;
+  std::atomic<bool> disk_full_{false}, broken_{false};
+
+  Counter& appended_total_;
+  Counter& failed_total_;
+  Counter& batches_total_;
+  Gauge& queue_bytes_gauge_;
+  Gauge& disk_free_bytes_;
+  Histogram& sync_seconds_;
+
+  std::jthread writer_;  // last: ends before anything else goes
+};
+
+}  // namespace assay

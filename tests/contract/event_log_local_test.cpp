@@ -1,0 +1,119 @@
+// The contract on the two logs that need nothing beside them, and what only the embedded one promises.
+#include <filesystem>
+
+#include "storage/db/db.hpp"
+#include "storage/log/embedded_log.hpp"
+#include "storage/log/memory_log.hpp"
+#include "storage/state/memory_key_value.hpp"
+#include "tests/contract/event_log_contract.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+namespace assay::contract {
+namespace {
+
+class Memory final : public LogUnderTest {
+ public:
+  IoContext& io() override { return io_; }
+  EventLog& log() override { return log_; }
+  EventSources& sources() override { return log_; }
+  std::unique_ptr<StepCommitter> committer(Partition) override { return log_.committer(state_); }
+  KeyValue& state(Partition) override { return state_; }
+
+ private:
+  IoContext io_{1};
+  MemoryKeyValue state_;
+  MemoryLog log_{4};
+};
+
+class Embedded final : public LogUnderTest {
+ public:
+  Embedded() { reopen(); }
+  void reopen() {
+    log_.reset();
+    db_.reset();
+    auto db = Db::open({.directory = directory_.path()});
+    EXPECT_TRUE(db) << db.error();
+    db_ = std::move(*db);
+    auto log = EmbeddedLog::open(*db_, directory_.path(), {.partitions = 4, .disk_reserve_bytes = 0}, metrics_);
+    EXPECT_TRUE(log) << log.error();
+    log_ = std::move(*log);
+  }
+  IoContext& io() override { return io_; }
+  EmbeddedLog& log() override { return *log_; }
+  EventSources& sources() override { return *log_; }
+  std::unique_ptr<StepCommitter> committer(Partition) override { return log_->committer(); }
+  KeyValue& state(Partition) override { return *db_; }
+
+ private:
+  TemporaryDirectory directory_;
+  IoContext io_{1};
+  Metrics metrics_;
+  std::unique_ptr<Db> db_;
+  std::unique_ptr<EmbeddedLog> log_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Local, EventLogContract,
+                         testing::Values(Factory{"memory", [] { return std::make_unique<Memory>(); }},
+                                         Factory{"embedded", [] { return std::make_unique<Embedded>(); }}),
+                         [](const auto& info) { return info.param.name; });
+
+class EmbeddedLogTest : public EventLogContract {};
+INSTANTIATE_TEST_SUITE_P(Only, EmbeddedLogTest,
+                         testing::Values(Factory{"embedded", [] { return std::make_unique<Embedded>(); }}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(EmbeddedLogTest, KeepsEverythingOverAReopen) {
+  auto& embedded = static_cast<Embedded&>(*under_test);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(append(feedback("k", std::to_string(i))));
+  embedded.reopen();
+  const auto after = append(feedback("k", "10"));
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->offset, 10);
+  EXPECT_EQ(read(*open_all(Stream::feedback), 11).size(), 11u);
+}
+
+TEST_P(EmbeddedLogTest, TrimsOnlyWhatIsOldAndEveryConsumerHasPassed) {
+  auto& embedded = static_cast<Embedded&>(*under_test);
+  const auto p = partition_of("k", 4);
+  const StreamPartition where{Stream::feedback, p};
+  const Instant t0{std::chrono::hours(24 * 365 * 56)};
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(append(feedback("k", std::to_string(i))));
+  const auto passed_seven = [](StreamPartition) { return Offset(7); };
+  embedded.log().trim(t0, std::chrono::hours(1), passed_seven);
+  EXPECT_EQ(embedded.log().first(where), 0) << "nothing is old yet";
+  embedded.log().trim(t0 + std::chrono::hours(2), std::chrono::hours(1), passed_seven);
+  EXPECT_EQ(embedded.log().first(where), 7) << "a consumer has only come so far";
+  embedded.reopen();
+  EXPECT_EQ(embedded.log().first(where), 7);
+  const auto rest = read(*open({{where, 0}}), 3);
+  ASSERT_EQ(rest.size(), 3u);
+  EXPECT_EQ(rest[0].value, "7");
+  const auto next = append(feedback("k", "new"));
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->offset, 10);
+}
+
+TEST_P(EmbeddedLogTest, RefusesAnAppendWhenTheDiskHasNoRoom) {
+  TemporaryDirectory directory;
+  Metrics metrics;
+  auto db = Db::open({.directory = directory.path()});
+  ASSERT_TRUE(db) << db.error();
+  auto log = EmbeddedLog::open(**db, directory.path(), {.disk_reserve_bytes = std::uint64_t(1) << 60}, metrics);
+  ASSERT_TRUE(log) << log.error();
+  const auto refused = run((*log)->append(feedback("k", "v")));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), make_error_code(Error::log_full));
+  EXPECT_FALSE((*log)->writable());
+}
+
+TEST(Db, IsOpenedOnlyOnce) {
+  TemporaryDirectory directory;
+  auto first = Db::open({.directory = directory.path()});
+  ASSERT_TRUE(first) << first.error();
+  auto second = Db::open({.directory = directory.path()});
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().find("in use by another process"), std::string::npos) << second.error();
+}
+
+}  // namespace
+}  // namespace assay::contract
