@@ -1,0 +1,237 @@
+#include "bench/load/load.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "bench/load/connection.hpp"
+#include "ops/runtime/clock.hpp"
+#include "ops/runtime/ids.hpp"
+#include "storage/records/json_writer.hpp"
+
+namespace assay::load {
+namespace {
+
+using namespace std::chrono_literals;
+using Steady = std::chrono::steady_clock;
+using Timer = asio::basic_waitable_timer<Steady, asio::wait_traits<Steady>, Executor>;
+
+std::string request_text(std::string_view method, std::string_view target, std::string_view body, std::string_view headers = {}) {
+  if (body.empty()) return fmt::format("{} {} HTTP/1.1\r\nHost: assay\r\n{}\r\n", method, target, headers);
+  return fmt::format("{} {} HTTP/1.1\r\nHost: assay\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{}", method,
+                     target, headers, body.size(), body);
+}
+
+// The value of "assessment_id":"…" in an answer.
+std::string_view assessment_id_in(std::string_view body) {
+  constexpr std::string_view name = R"("assessment_id":")";
+  const auto at = body.find(name);
+  if (at == body.npos) return {};
+  const auto value = body.substr(at + name.size());
+  return value.substr(0, value.find('"'));
+}
+
+class Run {
+ public:
+  explicit Run(const LoadConfig& config) : config_(config), io_(1), server_(asio::ip::make_address(config.host), config.port) {}
+
+  Result<LoadResult, std::string> run() {
+    if (config_.make_traces) {
+      early_from_ = config_.traces - static_cast<std::uint64_t>(static_cast<double>(config_.traces) * config_.early_share);
+      phase([this](int i) { return send_traces(static_cast<std::uint64_t>(i), 0, early_from_); });
+      if (!problem_.empty()) return problem_;
+    }
+    start_ = Steady::now() + 10ms;
+    phase([this](int i) { return send_feedback(static_cast<std::uint64_t>(i)); });
+    result_.seconds = std::chrono::duration<double>(Steady::now() - start_).count();
+    if (config_.make_traces && early_from_ < config_.traces) {
+      phase([this](int i) { return send_traces(static_cast<std::uint64_t>(i), early_from_, config_.traces); });
+      if (!problem_.empty()) return problem_;
+    }
+    if (config_.check) check();
+    if (!problem_.empty()) return problem_;
+    return result_;
+  }
+
+ private:
+  template <class Make>
+  void phase(Make make) {
+    for (int i = 0; i < config_.connections; ++i)
+      asio::co_spawn(io_, make(i), [this](std::exception_ptr e) {
+        if (!e) return;
+        try {
+          std::rethrow_exception(e);
+        } catch (const std::exception& x) {
+          problem_ = x.what();
+        }
+      });
+    io_.restart();
+    io_.run();
+  }
+
+  std::string trace_id(std::uint64_t n) const { return derived_id(trace_prefix, {config_.run, std::to_string(n)}); }
+  std::string request_id(std::uint64_t n) const { return fmt::format("req-{}-{}", config_.run, n); }
+
+  Task<void> send_traces(std::uint64_t first, std::uint64_t from, std::uint64_t to) {
+    Connection connection(io_.get_executor(), server_);
+    for (auto n = from + first; n < to && problem_.empty(); n += static_cast<std::uint64_t>(config_.connections)) {
+      const auto now = format_time(SystemClock().now());
+      const auto body = fmt::format(
+          R"({{"trace":{{"trace_info":{{"trace_id":"{}","client_request_id":"{}","trace_location":{{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{{"experiment_id":"0"}}}},"request_time":"{}","execution_duration":"0.1s","state":"OK","tags":{{"mlflow.traceName":"load"}}}}}}}})",
+          trace_id(n), request_id(n), now);
+      const auto text = request_text("POST", "/api/3.0/mlflow/traces", body);
+      for (int tries = 0;; ++tries) {
+        const auto answer = co_await connection.ask(text);
+        if (answer && answer->status == 200) break;
+        const bool later = !answer || answer->status == 503;
+        if (!later || tries >= 100) {
+          problem_ = answer ? fmt::format("a trace was answered {}: {}", answer->status, answer->body)
+                            : "the server can't be reached: " + answer.error().message();
+          co_return;
+        }
+        Timer pause(io_.get_executor(), 100ms);
+        co_await pause.async_wait(as_result);
+      }
+    }
+  }
+
+  std::string feedback_text(std::uint64_t n) const {
+    const auto of = n % config_.traces;
+    const auto target = config_.by_trace_id ? "/feedback?trace_id=" + trace_id(of) + "&user_id=u-" + std::to_string(n % 1000)
+                                            : "/feedback?client_request_id=" + request_id(of) + "&user_id=u-" + std::to_string(n % 1000);
+    const auto body = fmt::format(R"({{"is_correct":{},"comment":"answer {} of the load generator"}})", n % 3 != 0, n);
+    const auto key = config_.keyed || config_.repeat_share > 0 ? fmt::format("Idempotency-Key: {}-{}\r\n", config_.run, n) : "";
+    return request_text("POST", target, body, key);
+  }
+
+  Task<void> send_feedback(std::uint64_t first) {
+    Connection connection(io_.get_executor(), server_);
+    Timer timer(io_.get_executor());
+    const auto step = static_cast<std::uint64_t>(config_.connections);
+    const auto end = start_ + config_.duration;
+    for (auto n = first; config_.requests_max == 0 || n < config_.requests_max; n += step) {
+      const auto text = feedback_text(n);
+      auto intended = Steady::now();
+      if (config_.rate > 0) {
+        intended = start_ + std::chrono::duration_cast<Steady::duration>(std::chrono::duration<double>(static_cast<double>(n) / config_.rate));
+        if (intended >= end) break;
+        if (intended > Steady::now()) {
+          timer.expires_at(intended);
+          co_await timer.async_wait(as_result);
+        } else {
+          ++result_.late;
+        }
+      } else if (intended >= end) {
+        break;
+      }
+      co_await send_one(connection, text, intended);
+      const bool again = config_.repeat_share > 0 && static_cast<double>(n % 1000) < config_.repeat_share * 1000;
+      if (again) co_await send_one(connection, text, Steady::now());
+    }
+  }
+
+  Task<void> send_one(Connection& connection, const std::string& text, Steady::time_point intended) {
+    ++result_.sent;
+    const auto answer = co_await connection.ask(text);
+    if (!answer) {
+      ++result_.connection_errors;
+      Timer pause(io_.get_executor(), 10ms);
+      co_await pause.async_wait(as_result);
+      co_return;
+    }
+    result_.latency.record(static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - intended).count()));
+    ++result_.statuses[answer->status];
+    if (answer->status / 100 != 2) co_return;
+    ++result_.accepted;
+    if (config_.check)
+      if (const auto id = assessment_id_in(answer->body); !id.empty()) accepted_.emplace(id);
+  }
+
+  // Asks for the receipt of every accepted id until each is committed or the time is up.
+  void check() {
+    unsettled_.assign(accepted_.begin(), accepted_.end());
+    result_.checked = unsettled_.size();
+    const auto end = Steady::now() + config_.check_for;
+    for (;;) {
+      result_.parked = result_.dead = result_.pending = result_.missing = 0;
+      next_ = 0;
+      still_.clear();
+      phase([this](int) { return ask_receipts(); });
+      unsettled_.swap(still_);
+      if (unsettled_.empty() || Steady::now() > end) return;
+      Timer pause(io_.get_executor(), 200ms);
+      pause.async_wait([](error_code) {});
+      io_.restart();
+      io_.run();
+    }
+  }
+
+  Task<void> ask_receipts() {
+    Connection connection(io_.get_executor(), server_);
+    while (next_ < unsettled_.size()) {
+      const auto id = unsettled_[next_++];
+      const auto answer = co_await connection.ask(request_text("GET", "/feedback/" + id, {}));
+      if (answer && answer->body.find(R"("state":"committed")") != answer->body.npos) {
+        ++result_.committed;
+        continue;
+      }
+      if (!answer || answer->status != 200) ++result_.missing;
+      else if (answer->body.find(R"("state":"parked")") != answer->body.npos) ++result_.parked;
+      else if (answer->body.find(R"("state":"dead")") != answer->body.npos) ++result_.dead;
+      else ++result_.pending;
+      still_.push_back(id);
+    }
+  }
+
+  const LoadConfig config_;
+  IoContext io_;
+  asio::ip::tcp::endpoint server_;
+  Steady::time_point start_;
+  std::uint64_t early_from_ = 0;
+  LoadResult result_;
+  std::string problem_;
+  std::unordered_set<std::string> accepted_;
+  std::vector<std::string> unsettled_, still_;
+  std::size_t next_ = 0;
+};
+
+}  // namespace
+
+Result<LoadResult, std::string> run_load(const LoadConfig& config) { return Run(config).run(); }
+
+std::string to_text(const LoadConfig& config, const LoadResult& r) {
+  std::string out = fmt::format("{} connections, {}, {:.1f} s\n", config.connections,
+                                config.rate > 0 ? fmt::format("{:.0f} requests/s intended (open loop)", config.rate) : "closed loop", r.seconds);
+  out += fmt::format("sent      {}\naccepted  {} ({:.0f}/s)\n", r.sent, r.accepted, static_cast<double>(r.accepted) / r.seconds);
+  for (const auto& [status, count] : r.statuses) out += fmt::format("  {}     {}\n", status, count);
+  if (r.connection_errors) out += fmt::format("connection errors {}\n", r.connection_errors);
+  out += fmt::format("latency ms  p50 {:.2f}  p90 {:.2f}  p99 {:.2f}  p99.9 {:.2f}  max {:.2f}\n", static_cast<double>(r.latency.quantile(0.5)) / 1e3,
+                     static_cast<double>(r.latency.quantile(0.9)) / 1e3, static_cast<double>(r.latency.quantile(0.99)) / 1e3,
+                     static_cast<double>(r.latency.quantile(0.999)) / 1e3, static_cast<double>(r.latency.max()) / 1e3);
+  if (config.check)
+    out += fmt::format("check: {} ids, committed {}, parked {}, dead {}, pending {}, missing {}\n", r.checked, r.committed, r.parked,
+                       r.dead, r.pending, r.missing);
+  return out;
+}
+
+std::string to_json(const LoadConfig& config, const LoadResult& r) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("connections", config.connections).field("rate", config.rate).field("seconds", r.seconds);
+  json.field("sent", r.sent).field("accepted", r.accepted).field("late", r.late).field("connection_errors", r.connection_errors);
+  json.key("statuses").begin_object();
+  for (const auto& [status, count] : r.statuses) json.field(std::to_string(status), count);
+  json.end_object().key("latency_us").begin_object();
+  json.field("p50", r.latency.quantile(0.5)).field("p90", r.latency.quantile(0.9)).field("p99", r.latency.quantile(0.99));
+  json.field("p999", r.latency.quantile(0.999)).field("max", r.latency.max()).end_object();
+  if (config.check) {
+    json.key("check").begin_object().field("ids", r.checked).field("committed", r.committed).field("parked", r.parked);
+    json.field("dead", r.dead).field("pending", r.pending).field("missing", r.missing).end_object();
+  }
+  json.end_object();
+  return out;
+}
+
+}  // namespace assay::load
