@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from .paths import OPS
@@ -72,6 +72,11 @@ class Record:
         return None if value is None else value.decode()
 
 
+def _record(message: Message) -> Record:
+    headers = {name: value or b"" for name, value in message.headers() or ()}
+    return Record(message.partition(), message.offset(), message.key(), message.value(), headers, message.timestamp()[1])
+
+
 def read_topic(bootstrap: str, topic: str, within: float = 30.0, isolation: str = "read_committed") -> list[Record]:
     """Every record of the topic that a read_committed consumer sees now, in partition and offset order.
 
@@ -118,7 +123,8 @@ def latest_by_key(records: list[Record]) -> dict[bytes, bytes]:
 
 def create_topic(bootstrap: str, topic: str, partitions: int = 1, replicas: int = 1, **config: str) -> None:
     new = NewTopic(topic, num_partitions=partitions, replication_factor=replicas, config=config)
-    AdminClient({"bootstrap.servers": bootstrap}).create_topics([new])[topic].result(timeout=30)
+    admin = AdminClient({"bootstrap.servers": bootstrap})  # named: it must live until the answer is there
+    admin.create_topics([new])[topic].result(timeout=30)
 
 
 def delete_topics(bootstrap: str, prefix: str) -> None:
