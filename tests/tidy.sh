@@ -25,7 +25,10 @@ texts() {
 scripts() { texts | xargs -r -d '\n' awk 'FNR == 1 { if (/^#!.*bash/) print FILENAME; nextfile }'; }
 each() { xargs -r -d '\n' "$@"; }
 
-formatted() { cpp | each clang-format --dry-run -Werror; }
+formatted() {
+  cpp | each clang-format --dry-run -Werror 2>&1 |
+    sed -nE 's/^([^:]+):[0-9]+:[0-9]+: error: .*Wclang-format-violations.*/\1: clang-format -i would change it/p' | sort -u
+}
 
 # g++ 12 destroys twice what a co_await expression builds: braced temporaries and capturing lambdas.
 await_builds_nothing() {
