@@ -30,9 +30,15 @@ formatted() {
     sed -nE 's/^([^:]+):[0-9]+:[0-9]+: error: .*Wclang-format-violations.*/\1: clang-format -i would change it/p' | sort -u
 }
 
-# g++ 12 destroys twice what a co_await expression builds: braced temporaries and capturing lambdas.
+# g++ 12 destroys twice what a co_await expression builds: braced temporaries and capturing lambdas. Read as a whole, because the
+# expression may go over several lines; it ends at a semicolon or where a block begins.
 await_builds_nothing() {
-  cpp | each grep -nHE '\bco_await\b[^;]*(\[[^][]+\] *(\(|\{|mutable)|[(,] *[A-Za-z_:<>]*\{[^{}]+\})'
+  cpp | each perl -0777 -ne '
+    s{//[^\n]*}{}g;
+    while (/\bco_await\b[^;{}]*?(?:\[[^\[\]]+\]\s*(?:\(|\{|mutable)|[(,]\s*[\w:<>]*\{\s*[^\s}])/g) {
+      my $line = 1 + (substr($_, 0, $-[0]) =~ tr/\n//);
+      print "$ARGV:$line: name what co_await builds on the line before\n";
+    }'
 }
 
 guarded() { headers | each grep -L '^#pragma once$'; }
