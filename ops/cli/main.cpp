@@ -1,13 +1,52 @@
-#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+#include <string_view>
+
+#include "ops/cli/options.hpp"
+
+namespace {
+
+using namespace assay;
+
+struct Command {
+  std::string_view name, help;
+  int (*run)(std::vector<std::string> args);
+};
+constexpr Command commands[] = {
+    {"serve", "everything in one process: the front door, the event log, the workers, the store", cli::serve},
+    {"ingest", "the front door alone, in front of Kafka", cli::ingest},
+    {"worker", "resolve and commit, behind Kafka", cli::worker},
+    {"topics", "create | check | describe the topics on Kafka", cli::topics},
+    {"deadletters", "list | show | replay what could not be committed", cli::dead_letters},
+    {"verify", "recount every record of the log against the sinks", cli::verify},
+    {"report", "the figures of an experiment's feedback in a time window", cli::report},
+    {"load", "an open-loop load generator that checks what it sent", cli::load},
+};
+
+int help(std::ostream& out) {
+  out << "assay " ASSAY_VERSION ": user feedback for GenAI applications, accepted durably, committed exactly once\n\n"
+         "usage: assay COMMAND [--help | flags]\n\n";
+  for (const auto& command : commands) out << "  " << command.name << std::string(14 - command.name.size(), ' ') << command.help << "\n";
+  out << "\nEvery flag is also an environment variable (--listen: ASSAY_LISTEN) and a key of --config FILE.\n";
+  return cli::ok;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("assay: user feedback for GenAI applications, accepted durably, committed exactly once");
-  app.set_version_flag("--version", ASSAY_VERSION);
-  app.require_subcommand(1);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+  const std::string_view name = argc > 1 ? argv[1] : "";
+  if (name == "--help" || name == "-h" || name == "help") return help(std::cout);
+  if (name == "--version") {
+    std::cout << "assay " ASSAY_VERSION "\n";
+    return cli::ok;
   }
-  return 0;
+  try {
+    for (const auto& command : commands)
+      if (command.name == name) return command.run({argv + 2, argv + argc});
+  } catch (const std::exception& e) {
+    return cli::complain(e.what());
+  }
+  if (!name.empty()) cli::complain("there is no command \"" + std::string(name) + "\"");
+  help(std::cerr);
+  return cli::usage;
 }

@@ -1,0 +1,86 @@
+#include "ops/cli/options.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <iostream>
+#include <memory>
+
+#include "ops/runtime/log.hpp"
+
+namespace assay::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct Unit {
+  std::string_view name;
+  std::int64_t ms;
+};
+constexpr Unit units[] = {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
+
+milliseconds parse_duration(const std::string& text, const std::string& flag) {
+  std::int64_t number = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  for (const auto& known : units)
+    if (ec == std::errc() && number >= 0 && number < 1'000'000'000 && unit == known.name) return milliseconds(number * known.ms);
+  throw CLI::ValidationError(flag, "\"" + text + "\" is not a duration such as 250ms, 10s, 5m, 24h or 7d");
+}
+
+std::string duration_text(milliseconds duration) {
+  for (auto unit = std::rbegin(units); unit != std::rend(units); ++unit)
+    if (duration.count() % unit->ms == 0) return std::to_string(duration.count() / unit->ms) + std::string(unit->name);
+  return {};
+}
+
+template <class T>
+void add(CLI::App& app, const std::string& flag, T& target, const std::string& help) {
+  app.add_option_function<std::string>(
+         flag, [&target, flag](const std::string& text) { target = std::chrono::duration_cast<T>(parse_duration(text, flag)); }, help)
+      ->default_str(duration_text(target));
+}
+
+// --disk-reserve -> ASSAY_DISK_RESERVE
+void name_environment(CLI::App& app) {
+  for (auto* option : app.get_options()) {
+    if (option->get_lnames().empty() || option->get_name() == "--help" || option->get_name() == "--check") continue;
+    auto name = "ASSAY_" + option->get_lnames().front();
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return c == '-' ? '_' : std::toupper(c); });
+    option->envname(name);
+  }
+}
+
+}  // namespace
+
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help) { add(app, flag, target, help); }
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help) { add(app, flag, target, help); }
+
+Parsed parse(CLI::App& app, std::vector<std::string> args) {
+  std::string level = "info";
+  bool check = false;
+  app.add_option("--log-level", level, "trace, debug, info, warn or error")->capture_default_str();
+  auto* check_flag = app.add_flag("--check", check, "Print the settings that would run, and end")->configurable(false);
+  app.set_config("--config", "", "A TOML file of settings, by the flags' names")->envname("ASSAY_CONFIG");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  name_environment(app);
+  check_flag->envname("");
+  std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
+  try {
+    app.parse(std::move(args));
+  } catch (const CLI::ParseError& e) {
+    return {false, app.exit(e) == 0 ? ok : usage};
+  }
+  if (!set_up_log(level)) return {false, complain("--log-level: " + level + " is not trace, debug, info, warn or error", usage)};
+  if (check) {
+    std::cout << app.config_to_str(true, false);
+    return {false, ok};
+  }
+  return {true, ok};
+}
+
+int complain(const std::string& problem, int code) {
+  std::cerr << "assay: " << problem << std::endl;
+  return code;
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,41 @@
+#pragma once
+// How a subcommand takes its settings: flags, then environment variables (ASSAY_LISTEN for --listen), then the keys of
+// --config FILE (TOML); the first that names a setting wins. Unknown flags and keys are usage errors.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <string>
+
+namespace assay::cli {
+
+enum Exit { ok = 0, failure = 1, usage = 2 };
+
+// "250ms", "10s", "5m", "24h", "7d".
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help);
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help);
+// "512KB", "64MB", "1GB" (of 1024) or plain bytes.
+template <class T>
+void add_bytes(CLI::App& app, const std::string& flag, T& target, const std::string& help) {
+  app.add_option(flag, target, help)->transform(CLI::AsSizeValue(false))->capture_default_str();
+}
+
+struct Parsed {
+  bool run;  // false: nothing more to do, exit with `code`
+  int code;
+};
+// Adds --config, --check and --log-level, parses, sets up the log. `args`: without the program and the subcommand.
+Parsed parse(CLI::App& app, std::vector<std::string> args);
+
+// Says what is wrong, for the person at the terminal.
+int complain(const std::string& problem, int code = failure);
+
+// One subcommand each.
+int serve(std::vector<std::string> args);
+int ingest(std::vector<std::string> args);
+int worker(std::vector<std::string> args);
+int topics(std::vector<std::string> args);
+int dead_letters(std::vector<std::string> args);
+int verify(std::vector<std::string> args);
+int report(std::vector<std::string> args);
+int load(std::vector<std::string> args);
+
+}  // namespace assay::cli
