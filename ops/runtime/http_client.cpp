@@ -14,6 +14,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/url.hpp>
+#include <charconv>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -330,8 +331,13 @@ Result<HttpUrl> parse_http_url(std::string_view text) {
   if (parsed->has_userinfo() || parsed->encoded_host().empty()) return invalid;
   url.host = parsed->host_address();
   if (!is_field_value(url.host) || url.host.find(' ') != std::string::npos) return invalid;  // decoded: %0d%0a
-  url.port = parsed->has_port() && !parsed->port().empty() ? std::string(parsed->port()) : url.tls ? "443" : "80";
-  if (parsed->has_port() && !parsed->port().empty() && parsed->port_number() == 0) return invalid;
+  url.port = url.tls ? "443" : "80";
+  if (const std::string_view port = parsed->port(); !port.empty()) {
+    std::uint16_t number = 0;
+    const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
+    if (ec != std::errc() || end != port.data() + port.size() || number == 0) return invalid;
+    url.port = std::to_string(number);
+  }
   const auto path = parsed->encoded_path();
   url.target = path.empty() ? "/" : std::string(path);
   if (parsed->has_query()) url.target.append("?").append(parsed->encoded_query());
