@@ -1,0 +1,31 @@
+#pragma once
+// Answers that say no, in the dialect of the door: MLflow's JSON on /api, OpenAI's on /v1/chat and /v1/models, RFC 9457
+// problem+json everywhere else. The only place where a failure becomes a status.
+#include <string>
+#include <string_view>
+
+#include "ingest/http/response.hpp"
+#include "ops/runtime/result.hpp"
+
+namespace assay {
+
+// The client's fault, in words: `field` names what is wrong (a body field, a query key, a header; may be empty).
+struct Rejection {
+  unsigned status = 400;
+  std::string field;
+  std::string reason;
+};
+
+// `path` chooses the dialect; `detail` and `field` must be valid UTF-8 (what a client sent is quoted only when
+// checked).
+Response error_response(std::string_view path, unsigned status, std::string_view detail, std::string_view field = {});
+Response error_response(std::string_view path, const Rejection& rejection);
+
+// 503 (over capacity, log full, unavailable, timed out, stopped), 429 (over quota), 404, 501, else 500. With
+// Retry-After where a retry can help.
+Response error_response(std::string_view path, error_code ec);
+unsigned status_of(error_code ec);
+
+inline constexpr unsigned retry_after_seconds = 1;
+
+}  // namespace assay

@@ -1,0 +1,24 @@
+#pragma once
+// A complete answer: what a handler returns. The session adds Content-Length, Date and Connection, and writes it in one
+// go.
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace assay {
+
+// Media types that are used in several places.
+inline constexpr std::string_view json_type = "application/json";
+inline constexpr std::string_view problem_type = "application/problem+json";
+inline constexpr std::string_view text_type = "text/plain; charset=utf-8";
+
+struct Response {
+  unsigned status = 200;
+  std::string_view content_type = json_type;  // a literal, or what outlives the answer
+  // Names are literals; a value with a control character in it is left out (nobody can split an answer).
+  std::vector<std::pair<std::string_view, std::string>> headers = {};
+  std::string body = {};
+};
+
+}  // namespace assay
