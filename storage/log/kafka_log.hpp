@@ -5,6 +5,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "ops/runtime/metrics.hpp"
 #include "storage/log/event_log.hpp"
@@ -100,6 +101,7 @@ class KafkaLog final : public EventLog {
   std::shared_ptr<KafkaProducer> producer_;
   bool replace_ = false;                             // the producer has failed fatally
   std::vector<std::shared_ptr<KafkaProducer>> retired_;  // home only: until their reports are in
+  std::jthread undertaker_;                              // ends them: that takes librdkafka up to a second
 
   std::atomic<bool> reachable_{true};
   std::atomic<Clock::rep> last_acknowledged_{0};

@@ -61,8 +61,14 @@ void KafkaLog::schedule_sweep() {
 }
 
 void KafkaLog::sweep() {
-  // The last reports of a producer are in: its end blocks only for its threads to join.
-  std::erase_if(retired_, [](const auto& producer) { return producer->outstanding() == 0; });
+  for (auto at = retired_.begin(); at != retired_.end();) {
+    if ((*at)->outstanding() > 0) {
+      ++at;
+      continue;
+    }
+    undertaker_ = std::jthread([ended = std::move(*at)]() mutable { ended.reset(); });
+    at = retired_.erase(at);
+  }
   bool replace;
   {
     std::scoped_lock lock(mutex_);

@@ -110,7 +110,6 @@ TEST_F(KafkaLogFaults, AWaiterLeavesAtItsDeadlineAndTheReportThatComesLaterIsOnl
   EXPECT_EQ(late.error(), make_error_code(Error::timed_out));
   EXPECT_GE(Steady::now() - start, 300ms);
   EXPECT_LT(Steady::now() - start, 5s);
-  EXPECT_GT(outstanding(), -1);
   mock.set_up();
   EXPECT_TRUE(run_until([&] { return count("acknowledged") == 2; })) << "librdkafka still had it";
   EXPECT_EQ(answers.size(), 2u) << "answered once";
