@@ -77,7 +77,8 @@ std::optional<std::string> problem_with(const KafkaConfig& config) {
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-')
       return fmt::format("the topic prefix '{}' may only hold letters, digits, '.', '_' and '-'", config.topic_prefix);
   for (const auto& [name, value] : config.properties)
-    if (decided.contains(name)) return fmt::format("the Kafka property '{}' is decided by assay and can't be set", name);
+    if (decided.contains(name))
+      return fmt::format("the Kafka property '{}' is decided by assay and can't be set", name);
   if (config.append_timeout <= std::chrono::milliseconds(0)) return "the append timeout must be positive";
   if (config.message_timeout < config.append_timeout) return "the message timeout is shorter than the append timeout";
   if (config.heartbeat * 3 > config.session_timeout) return "the session timeout must be at least three heartbeats";
@@ -105,12 +106,9 @@ KafkaConfResult client_conf(const KafkaConfig& config) {
   if (auto problem = problem_with(config)) return *problem;
   KafkaConf conf(rd_kafka_conf_new());
   rd_kafka_conf_set_log_cb(conf.get(), log_line);
-  Properties properties{{"client.id", config.client_id},
-                        {"socket.nagle.disable", "true"},
-                        {"reconnect.backoff.ms", "50"},
-                        {"reconnect.backoff.max.ms", "500"},
-                        {"log.connection.close", "false"},
-                        {"topic.metadata.refresh.fast.interval.ms", "100"}};
+  Properties properties{{"client.id", config.client_id},   {"socket.nagle.disable", "true"},
+                        {"reconnect.backoff.ms", "50"},    {"reconnect.backoff.max.ms", "500"},
+                        {"log.connection.close", "false"}, {"topic.metadata.refresh.fast.interval.ms", "100"}};
   properties.insert(properties.end(), config.properties.begin(), config.properties.end());
   properties.emplace_back("bootstrap.servers", config.brokers);
   return with(std::move(conf), properties);
@@ -127,7 +125,10 @@ KafkaConfResult transactional_conf(const KafkaConfig& config, Partition partitio
   return with(appending_conf(config), {{"transactional.id", transactional_id_of(config, partition)},
                                        {"transaction.timeout.ms", count(config.transaction_timeout.count())},
                                        {"message.timeout.ms", count(config.transaction_timeout.count())},
-                                       {"linger.ms", "0"}});  // the step has all its records already
+                                       {"linger.ms", "0"},  // the step has all its records already
+                                       // The broker still ends the transaction before: its default, 100 ms, would be
+                                       // a step's whole duration.
+                                       {"retry.backoff.ms", "10"}});
 }
 
 KafkaConfResult source_conf(const KafkaConfig& config) {

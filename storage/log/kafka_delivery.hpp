@@ -17,8 +17,8 @@ struct KafkaWaiter {
   using Handler = asio::async_result<std::decay_t<decltype(use_task)>, void()>::handler_type;
 
   std::span<Result<Appended>> results;  // in the same frame
-  std::size_t open = 0;            // results still to come
-  std::optional<Handler> handler;  // set once it is suspended
+  std::size_t open = 0;                 // results still to come
+  std::optional<Handler> handler;       // set once it is suspended
 };
 
 // librdkafka borrows the record's bytes until the report, so this lives until then. Its waiter may leave earlier, when

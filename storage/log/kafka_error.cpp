@@ -6,9 +6,7 @@ namespace {
 class KafkaCategory final : public boost::system::error_category {
  public:
   const char* name() const noexcept override { return "kafka"; }
-  std::string message(int value) const override {
-    return rd_kafka_err2str(static_cast<rd_kafka_resp_err_t>(value));
-  }
+  std::string message(int value) const override { return rd_kafka_err2str(static_cast<rd_kafka_resp_err_t>(value)); }
 };
 
 }  // namespace

@@ -1,10 +1,10 @@
 #include "storage/log/kafka_log.hpp"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <stdexcept>
 
@@ -27,13 +27,15 @@ std::size_t bytes_of(const Record& record) {
 }  // namespace
 
 KafkaLogMetrics::KafkaLogMetrics(Metrics& metrics)
-    : acknowledged(metrics.counter("assay_kafka_appends_total", "Appends to Kafka by result", {{"result", "acknowledged"}})),
+    : acknowledged(
+          metrics.counter("assay_kafka_appends_total", "Appends to Kafka by result", {{"result", "acknowledged"}})),
       timed_out(metrics.counter("assay_kafka_appends_total", "Appends to Kafka by result", {{"result", "timed_out"}})),
       failed(metrics.counter("assay_kafka_appends_total", "Appends to Kafka by result", {{"result", "failed"}})),
       refused(metrics.counter("assay_kafka_appends_total", "Appends to Kafka by result", {{"result", "refused"}})),
       sent_again(metrics.counter("assay_kafka_sent_again_total", "Records sent again by a new producer")),
       replacements(metrics.counter("assay_kafka_producer_replacements_total", "Producers given up for a fatal error")),
-      outstanding_bytes(metrics.gauge("assay_kafka_outstanding_bytes", "Bytes handed to librdkafka, not yet reported on")),
+      outstanding_bytes(
+          metrics.gauge("assay_kafka_outstanding_bytes", "Bytes handed to librdkafka, not yet reported on")),
       reachable(metrics.gauge("assay_kafka_reachable", "1 while at least one broker is connected")),
       latency(metrics.latency("assay_kafka_append_seconds", "From append to acknowledgement")) {}
 

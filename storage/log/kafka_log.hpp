@@ -1,8 +1,8 @@
 #pragma once
 // The event log on Apache Kafka: accepted means acknowledged by all in-sync replicas.
+#include <atomic>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <atomic>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -17,14 +17,14 @@ namespace assay {
 struct KafkaLogMetrics {
   explicit KafkaLogMetrics(Metrics& metrics);
   Counter& acknowledged;
-  Counter& timed_out;    // the waiter's time was up; the record may still have been written
-  Counter& failed;       // the brokers, or librdkafka, gave it up
-  Counter& refused;      // over a bound: nothing was written
-  Counter& sent_again;   // by a new producer, after a fatal error of the one before
-  Counter& replacements; // of the producer
+  Counter& timed_out;     // the waiter's time was up; the record may still have been written
+  Counter& failed;        // the brokers, or librdkafka, gave it up
+  Counter& refused;       // over a bound: nothing was written
+  Counter& sent_again;    // by a new producer, after a fatal error of the one before
+  Counter& replacements;  // of the producer
   Gauge& outstanding_bytes;
-  Gauge& reachable;      // 1 while some broker is
-  Histogram& latency;    // from append to acknowledgement
+  Gauge& reachable;    // 1 while some broker is
+  Histogram& latency;  // from append to acknowledgement
 };
 
 // Delivery reports arrive on `home` through an eventfd; no thread polls. append() may be called on any executor.
@@ -93,13 +93,13 @@ class KafkaLog final : public EventLog {
 
   mutable std::mutex mutex_;
   KafkaDeliveryPool pool_;
-  KafkaDeliveries waited_for_;                       // oldest first
-  std::vector<KafkaDelivery*> unsent_;               // to be taken by the next producer, in order
+  KafkaDeliveries waited_for_;          // oldest first
+  std::vector<KafkaDelivery*> unsent_;  // to be taken by the next producer, in order
   std::size_t outstanding_bytes_ = 0;
   std::size_t outstanding_records_ = 0;
   bool closed_ = false;
   std::shared_ptr<KafkaProducer> producer_;
-  bool replace_ = false;                             // the producer has failed fatally
+  bool replace_ = false;                                 // the producer has failed fatally
   std::vector<std::shared_ptr<KafkaProducer>> retired_;  // home only: until their reports are in
   std::jthread undertaker_;                              // ends them: that takes librdkafka up to a second
 

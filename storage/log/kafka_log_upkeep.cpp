@@ -51,7 +51,8 @@ void KafkaLog::send_again() {
 }
 
 void KafkaLog::schedule_sweep() {
-  const auto interval = std::min<std::chrono::milliseconds>(std::chrono::milliseconds(100), config_.append_timeout / 10);
+  const auto interval =
+      std::min<std::chrono::milliseconds>(std::chrono::milliseconds(100), config_.append_timeout / 10);
   sweep_timer_.expires_after(interval);
   sweep_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const error_code& ec) {
     if (ec || alive.expired()) return;

@@ -19,15 +19,14 @@ rd_kafka_resp_err_t produce_record(rd_kafka_t* client, rd_kafka_topic_t* topic, 
   const std::int64_t timestamp = record.accepted_at.time_since_epoch().count();  // 0: now
   rd_kafka_resp_err_t code;
   if (headers)
-    code = rd_kafka_producev(client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
-                             RD_KAFKA_V_MSGFLAGS(flags), RD_KAFKA_V_KEY(key, record.key.size()),
-                             RD_KAFKA_V_VALUE(value, value_size), RD_KAFKA_V_TIMESTAMP(timestamp),
-                             RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_HEADERS(headers.get()), RD_KAFKA_V_END);
+    code = rd_kafka_producev(client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(flags),
+                             RD_KAFKA_V_KEY(key, record.key.size()), RD_KAFKA_V_VALUE(value, value_size),
+                             RD_KAFKA_V_TIMESTAMP(timestamp), RD_KAFKA_V_OPAQUE(opaque),
+                             RD_KAFKA_V_HEADERS(headers.get()), RD_KAFKA_V_END);
   else
-    code = rd_kafka_producev(client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
-                             RD_KAFKA_V_MSGFLAGS(flags), RD_KAFKA_V_KEY(key, record.key.size()),
-                             RD_KAFKA_V_VALUE(value, value_size), RD_KAFKA_V_TIMESTAMP(timestamp),
-                             RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+    code = rd_kafka_producev(client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(flags),
+                             RD_KAFKA_V_KEY(key, record.key.size()), RD_KAFKA_V_VALUE(value, value_size),
+                             RD_KAFKA_V_TIMESTAMP(timestamp), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) headers.release();  // the message's
   return code;
 }

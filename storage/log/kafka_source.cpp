@@ -41,7 +41,8 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::open(const KafkaConfig& config
   source->followed_.reserve(starts.size());
   for (const auto& start : starts) {
     auto& topic = source->topics_[start.from.stream];
-    if (!topic) topic.reset(rd_kafka_topic_new(source->client_.get(), topic_of(config, start.from.stream).c_str(), nullptr));
+    if (!topic)
+      topic.reset(rd_kafka_topic_new(source->client_.get(), topic_of(config, start.from.stream).c_str(), nullptr));
     source->followed_.push_back({.where = start.from, .topic = topic.get(), .queue = {}, .next = start.offset});
     if (auto found = source->find_position(source->followed_.back(), until(deadline)); !found) return found.error();
   }
@@ -65,9 +66,9 @@ Result<void> KafkaSource::find_position(Followed& followed, std::chrono::millise
   const auto deadline = Steady::now() + limit;
   for (;;) {
     Offset first = 0, end = 0;
-    const auto code = rd_kafka_query_watermark_offsets(client_.get(), rd_kafka_topic_name(followed.topic),
-                                                       followed.where.partition, &first, &end,
-                                                       static_cast<int>(std::max<std::int64_t>(1, until(deadline).count())));
+    const auto code = rd_kafka_query_watermark_offsets(
+        client_.get(), rd_kafka_topic_name(followed.topic), followed.where.partition, &first, &end,
+        static_cast<int>(std::max<std::int64_t>(1, until(deadline).count())));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR && followed.next <= end) {
       followed.next = std::max(followed.next, first);
       followed.end = end;
@@ -183,8 +184,8 @@ Result<Offset> KafkaSource::end(StreamPartition which) {
   if (followed->at_end && rd_kafka_queue_length(followed->queue.get()) == 0) return followed->next;
   // What the last fetch told.
   Offset first = 0, high = 0;
-  const auto code = rd_kafka_get_watermark_offsets(client_.get(), rd_kafka_topic_name(followed->topic),
-                                                   which.partition, &first, &high);
+  const auto code = rd_kafka_get_watermark_offsets(client_.get(), rd_kafka_topic_name(followed->topic), which.partition,
+                                                   &first, &high);
   const auto known = std::max(followed->end, followed->next);
   return code == RD_KAFKA_RESP_ERR_NO_ERROR ? std::max(known, high) : known;
 }
@@ -203,9 +204,7 @@ Result<void> KafkaSource::seek(StreamPartition which, Offset offset) {
   return start(*followed);
 }
 
-void KafkaSource::wake() {
-  [[maybe_unused]] const auto written = ::write(event_fd_, &wake_mark, sizeof wake_mark);
-}
+void KafkaSource::wake() { [[maybe_unused]] const auto written = ::write(event_fd_, &wake_mark, sizeof wake_mark); }
 
 void KafkaSource::wait_for_event(std::chrono::milliseconds limit) {
   pollfd waited{event_fd_, POLLIN, 0};

@@ -59,7 +59,7 @@ class KafkaSource final : public EventSource {
   KafkaHandle client_;
   std::map<Stream, KafkaTopic> topics_;
   std::vector<Followed> followed_;
-  std::size_t turn_ = 0;  // who is read first next time
+  std::size_t turn_ = 0;                    // who is read first next time
   std::vector<rd_kafka_message_t*> taken_;  // librdkafka's, behind the views
   std::vector<rd_kafka_message_t*> scratch_;
   std::vector<LogRecord> batch_;

@@ -49,7 +49,7 @@ class KafkaStepCommitter final : public StepCommitter {
   const Metadata metadata_;
   KafkaHandle client_;
   std::array<KafkaTopic, std::size(all_streams) + 1> topics_;  // by the stream's number
-  Offset position_;  // committed
+  Offset position_;                                            // committed
   bool usable_ = true;
   bool fenced_ = false;
 };

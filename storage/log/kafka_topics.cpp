@@ -156,12 +156,11 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
       report.problems.push_back(
           fmt::format("{}: cleanup.policy is '{}', it must be 'compact': records would be lost", topic.name, policy));
     if (kept(topic.stream) == Kept::by_time && compacts)
-      report.problems.push_back(
-          fmt::format("{}: cleanup.policy is '{}', it must be 'delete': records of one key would be lost", topic.name,
-                      policy));
+      report.problems.push_back(fmt::format(
+          "{}: cleanup.policy is '{}', it must be 'delete': records of one key would be lost", topic.name, policy));
     if (kept(topic.stream) == Kept::compacted_and_by_time && !compacts)
-      report.warnings.push_back(fmt::format("{}: cleanup.policy is '{}': purged dead letters are kept until retention",
-                                            topic.name, policy));
+      report.warnings.push_back(
+          fmt::format("{}: cleanup.policy is '{}': purged dead letters are kept until retention", topic.name, policy));
   }
   const auto retention = setting("retention.ms");
   if (kept(topic.stream) == Kept::by_time && !retention.empty() && number(retention) >= 0 &&

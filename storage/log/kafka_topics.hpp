@@ -10,10 +10,10 @@
 namespace assay {
 
 struct TopicPlan {
-  Partition partitions = 12;            // of all but the catalog, which has one; never to be changed later
-  std::chrono::hours retention{7 * 24}; // of feedback, traces, assessments; at least park-max and the dedupe window
+  Partition partitions = 12;             // of all but the catalog, which has one; never to be changed later
+  std::chrono::hours retention{7 * 24};  // of feedback, traces, assessments; at least park-max and the dedupe window
   std::chrono::hours dead_letters{30 * 24};
-  int replicas_max = 3;                 // fewer where there are fewer brokers
+  int replicas_max = 3;  // fewer where there are fewer brokers
 };
 
 struct TopicState {
@@ -34,7 +34,8 @@ struct TopicsReport {
 // All block up to `limit`; errors are sentences.
 
 // In the order of all_streams.
-Result<std::vector<TopicState>, std::string> describe_topics(const KafkaConfig& config, std::chrono::milliseconds limit);
+Result<std::vector<TopicState>, std::string> describe_topics(const KafkaConfig& config,
+                                                             std::chrono::milliseconds limit);
 
 // Makes those that are missing, and leaves the others as they are. The names of those made, when every broker that is
 // asked knows them.

@@ -141,8 +141,8 @@ TEST_F(KafkaGroup, NothingCommittedIsZeroAndAStepsPositionIsWhatTheNextOwnerRead
   ASSERT_TRUE(before) << before.error().message();
   EXPECT_EQ(*before, 0);
   MemoryKeyValue state;
-  auto committer =
-      KafkaStepCommitter::open(config, 2, state, [&] { return member.group().metadata(); }, *before);
+  auto committer = KafkaStepCommitter::open(
+      config, 2, state, [&] { return member.group().metadata(); }, *before);
   ASSERT_TRUE(committer) << committer.error().message();
   for (Offset position = 1; position <= 20; ++position) {
     Step step{.partition = 2, .feedback_position = position};
@@ -201,7 +201,8 @@ TEST_F(KafkaGroup, AnOpenTransactionsPositionIsWaitedFor) {
   EXPECT_EQ(unstable.error(), make_error_code(Error::log_unavailable));
   // The next owner's committer ends it, as an abort.
   MemoryKeyValue state;
-  auto successor = KafkaStepCommitter::open(config, 2, state, [&] { return member.group().metadata(); }, 0);
+  auto successor = KafkaStepCommitter::open(
+      config, 2, state, [&] { return member.group().metadata(); }, 0);
   ASSERT_TRUE(successor) << successor.error().message();
   const auto stable = member.group().committed(2, 10s);
   ASSERT_TRUE(stable) << stable.error().message();

@@ -35,7 +35,8 @@ class KafkaSourceTest : public testing::Test {
   void produce(rd_kafka_t* client, int count, const std::string& value = "v") {
     KafkaTopic topic(rd_kafka_topic_new(client, topic_of(config, where.stream).c_str(), nullptr));
     for (int i = 0; i < count; ++i) {
-      Record record{.stream = where.stream, .key = "k", .value = value + std::to_string(i), .partition = where.partition};
+      Record record{
+          .stream = where.stream, .key = "k", .value = value + std::to_string(i), .partition = where.partition};
       EXPECT_EQ(produce_record(client, topic.get(), record, RD_KAFKA_MSG_F_COPY, nullptr), RD_KAFKA_RESP_ERR_NO_ERROR);
     }
     EXPECT_EQ(rd_kafka_flush(client, 20000), RD_KAFKA_RESP_ERR_NO_ERROR);

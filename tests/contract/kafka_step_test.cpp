@@ -1,4 +1,5 @@
-// The step as a transaction, on a real broker: what is aborted or fenced never shows, and nobody is held up by the dead.
+// The step as a transaction, on a real broker: what is aborted or fenced never shows, and nobody is held up by the
+// dead.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,9 +43,8 @@ class KafkaStep : public testing::Test {
 
   // A group of no generation: what is tested with it is not the group.
   KafkaStepCommitter::Metadata outsider() const {
-    return [group = group_of(config)] {
-      return KafkaGroupMetadata(rd_kafka_consumer_group_metadata_new(group.c_str()));
-    };
+    return
+        [group = group_of(config)] { return KafkaGroupMetadata(rd_kafka_consumer_group_metadata_new(group.c_str())); };
   }
   std::unique_ptr<KafkaStepCommitter> open(Partition partition) { return open(config, partition, state, outsider()); }
   static std::unique_ptr<KafkaStepCommitter> open(const KafkaConfig& config, Partition partition, KeyValue& state,

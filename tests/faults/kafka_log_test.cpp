@@ -164,9 +164,8 @@ TEST_F(KafkaLogFaults, ACancelledWaiterIsAnsweredOnceAndItsRecordMayStillLand) {
   asio::cancellation_signal cancel;
   std::vector<Result<Appended>> cancelled;
   asio::co_spawn(io, log->append(record("k")),
-                 asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, Result<Appended> result) {
-                   cancelled.push_back(result);
-                 }));
+                 asio::bind_cancellation_slot(
+                     cancel.slot(), [&](std::exception_ptr, Result<Appended> result) { cancelled.push_back(result); }));
   io.restart();
   io.poll();
   cancel.emit(asio::cancellation_type::terminal);
@@ -184,7 +183,8 @@ TEST_F(KafkaLogFaults, AfterAFatalErrorANewProducerSendsAgainWhatWasNotAcknowled
   for (int i = 0; i < 50; ++i) start(record("key-" + std::to_string(i)));
   ASSERT_TRUE(all_answered());
   for (const auto& answer : answers) EXPECT_TRUE(answer) << answer.error().message();
-  EXPECT_EQ(metrics.counter("assay_kafka_producer_replacements_total", "Producers given up for a fatal error").Value(), 1);
+  EXPECT_EQ(metrics.counter("assay_kafka_producer_replacements_total", "Producers given up for a fatal error").Value(),
+            1);
   EXPECT_GE(metrics.counter("assay_kafka_sent_again_total", "Records sent again by a new producer").Value(), 1);
   EXPECT_TRUE(append(record("k")));
   EXPECT_TRUE(run_until([&] { return outstanding() == 0; }));
@@ -194,9 +194,8 @@ TEST_F(KafkaLogFaults, AppendAllAnswersEachInOrder) {
   open();
   std::vector<Record> records{record("a"), record("b", 2'000'000), record("c")};
   std::vector<Result<Appended>> results;
-  asio::co_spawn(io, log->append_all(std::move(records)), [&](std::exception_ptr, std::vector<Result<Appended>> r) {
-    results = std::move(r);
-  });
+  asio::co_spawn(io, log->append_all(std::move(records)),
+                 [&](std::exception_ptr, std::vector<Result<Appended>> r) { results = std::move(r); });
   ASSERT_TRUE(run_until([&] { return !results.empty(); }));
   ASSERT_EQ(results.size(), 3u);
   EXPECT_TRUE(results[0]);

@@ -14,7 +14,7 @@ class MockCluster {
  public:
   explicit MockCluster(int brokers = 1) {
     char problem[256];
-    auto* conf = rd_kafka_conf_new();  // the client's when it is made
+    auto* conf = rd_kafka_conf_new();                                    // the client's when it is made
     rd_kafka_conf_set(conf, "log_level", "0", problem, sizeof problem);  // it warns that it has no broker
     host_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, conf, problem, sizeof problem));
     if (!host_) throw std::runtime_error(problem);
