@@ -26,8 +26,8 @@ Session::Session(Socket socket, ServerShared& shared)
 }
 
 Task<void> Session::run() {
-  while (co_await serve_one()) {
-  }
+  bool more = true;  // g++ 12 makes a trap of an empty loop around a co_await
+  while (more) more = co_await serve_one();
 }
 
 Task<bool> Session::serve_one() {
