@@ -1,7 +1,7 @@
 #pragma once
-// One keep-alive connection that asks and waits for the answer, as cheaply as a generator must: on the same cores as the
-// server, what it spends is taken from the figure. Requests are complete texts; of an answer only the status and the body
-// are read.
+// One keep-alive connection that asks and waits for the answer, as cheaply as a generator must: on the same cores as
+// the server, what it spends is taken from the figure. Requests are complete texts; of an answer only the status and
+// the body are read.
 #include <boost/asio/ip/tcp.hpp>
 #include <string>
 #include <string_view>

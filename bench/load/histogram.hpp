@@ -1,5 +1,6 @@
 #pragma once
-// Latencies in microseconds, log-linear: 32 buckets to each power of two, so a quantile is at most 3 % off. Not thread-safe.
+// Latencies in microseconds, log-linear: 32 buckets to each power of two, so a quantile is at most 3 % off. Not
+// thread-safe.
 #include <array>
 #include <bit>
 #include <cstdint>

@@ -1,8 +1,8 @@
 #include "bench/load/load.hpp"
 
+#include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <fmt/format.h>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -18,10 +18,12 @@ using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
 using Timer = asio::basic_waitable_timer<Steady, asio::wait_traits<Steady>, Executor>;
 
-std::string request_text(std::string_view method, std::string_view target, std::string_view body, std::string_view headers = {}) {
+std::string request_text(std::string_view method, std::string_view target, std::string_view body,
+                         std::string_view headers = {}) {
   if (body.empty()) return fmt::format("{} {} HTTP/1.1\r\nHost: assay\r\n{}\r\n", method, target, headers);
-  return fmt::format("{} {} HTTP/1.1\r\nHost: assay\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{}", method,
-                     target, headers, body.size(), body);
+  return fmt::format(
+      "{} {} HTTP/1.1\r\nHost: assay\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{}", method,
+      target, headers, body.size(), body);
 }
 
 // The value of "assessment_id":"…" in an answer.
@@ -35,11 +37,13 @@ std::string_view assessment_id_in(std::string_view body) {
 
 class Run {
  public:
-  explicit Run(const LoadConfig& config) : config_(config), io_(1), server_(asio::ip::make_address(config.host), config.port) {}
+  explicit Run(const LoadConfig& config)
+      : config_(config), io_(1), server_(asio::ip::make_address(config.host), config.port) {}
 
   Result<LoadResult, std::string> run() {
     if (config_.make_traces) {
-      early_from_ = config_.traces - static_cast<std::uint64_t>(static_cast<double>(config_.traces) * config_.early_share);
+      early_from_ =
+          config_.traces - static_cast<std::uint64_t>(static_cast<double>(config_.traces) * config_.early_share);
       phase([this](int i) { return send_traces(static_cast<std::uint64_t>(i), 0, early_from_); });
       if (!problem_.empty()) return problem_;
     }
@@ -99,10 +103,13 @@ class Run {
 
   std::string feedback_text(std::uint64_t n) const {
     const auto of = n % config_.traces;
-    const auto target = config_.by_trace_id ? "/feedback?trace_id=" + trace_id(of) + "&user_id=u-" + std::to_string(n % 1000)
-                                            : "/feedback?client_request_id=" + request_id(of) + "&user_id=u-" + std::to_string(n % 1000);
+    const auto target =
+        config_.by_trace_id
+            ? "/feedback?trace_id=" + trace_id(of) + "&user_id=u-" + std::to_string(n % 1000)
+            : "/feedback?client_request_id=" + request_id(of) + "&user_id=u-" + std::to_string(n % 1000);
     const auto body = fmt::format(R"({{"is_correct":{},"comment":"answer {} of the load generator"}})", n % 3 != 0, n);
-    const auto key = config_.keyed || config_.repeat_share > 0 ? fmt::format("Idempotency-Key: {}-{}\r\n", config_.run, n) : "";
+    const auto key =
+        config_.keyed || config_.repeat_share > 0 ? fmt::format("Idempotency-Key: {}-{}\r\n", config_.run, n) : "";
     return request_text("POST", target, body, key);
   }
 
@@ -115,7 +122,8 @@ class Run {
       const auto text = feedback_text(n);
       auto intended = Steady::now();
       if (config_.rate > 0) {
-        intended = start_ + std::chrono::duration_cast<Steady::duration>(std::chrono::duration<double>(static_cast<double>(n) / config_.rate));
+        intended = start_ + std::chrono::duration_cast<Steady::duration>(
+                                std::chrono::duration<double>(static_cast<double>(n) / config_.rate));
         if (intended >= end) break;
         if (intended > Steady::now()) {
           timer.expires_at(intended);
@@ -141,7 +149,8 @@ class Run {
       co_await pause.async_wait(as_result);
       co_return;
     }
-    result_.latency.record(static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - intended).count()));
+    result_.latency.record(static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - intended).count()));
     ++result_.statuses[answer->status];
     if (answer->status / 100 != 2) co_return;
     ++result_.accepted;
@@ -177,10 +186,14 @@ class Run {
         ++result_.committed;
         continue;
       }
-      if (!answer || answer->status != 200) ++result_.missing;
-      else if (answer->body.find(R"("state":"parked")") != answer->body.npos) ++result_.parked;
-      else if (answer->body.find(R"("state":"dead")") != answer->body.npos) ++result_.dead;
-      else ++result_.pending;
+      if (!answer || answer->status != 200)
+        ++result_.missing;
+      else if (answer->body.find(R"("state":"parked")") != answer->body.npos)
+        ++result_.parked;
+      else if (answer->body.find(R"("state":"dead")") != answer->body.npos)
+        ++result_.dead;
+      else
+        ++result_.pending;
       still_.push_back(id);
     }
   }
@@ -202,17 +215,21 @@ class Run {
 Result<LoadResult, std::string> run_load(const LoadConfig& config) { return Run(config).run(); }
 
 std::string to_text(const LoadConfig& config, const LoadResult& r) {
-  std::string out = fmt::format("{} connections, {}, {:.1f} s\n", config.connections,
-                                config.rate > 0 ? fmt::format("{:.0f} requests/s intended (open loop)", config.rate) : "closed loop", r.seconds);
-  out += fmt::format("sent      {}\naccepted  {} ({:.0f}/s)\n", r.sent, r.accepted, static_cast<double>(r.accepted) / r.seconds);
+  std::string out = fmt::format(
+      "{} connections, {}, {:.1f} s\n", config.connections,
+      config.rate > 0 ? fmt::format("{:.0f} requests/s intended (open loop)", config.rate) : "closed loop", r.seconds);
+  out += fmt::format("sent      {}\naccepted  {} ({:.0f}/s)\n", r.sent, r.accepted,
+                     static_cast<double>(r.accepted) / r.seconds);
   for (const auto& [status, count] : r.statuses) out += fmt::format("  {}     {}\n", status, count);
   if (r.connection_errors) out += fmt::format("connection errors {}\n", r.connection_errors);
-  out += fmt::format("latency ms  p50 {:.2f}  p90 {:.2f}  p99 {:.2f}  p99.9 {:.2f}  max {:.2f}\n", static_cast<double>(r.latency.quantile(0.5)) / 1e3,
-                     static_cast<double>(r.latency.quantile(0.9)) / 1e3, static_cast<double>(r.latency.quantile(0.99)) / 1e3,
+  out += fmt::format("latency ms  p50 {:.2f}  p90 {:.2f}  p99 {:.2f}  p99.9 {:.2f}  max {:.2f}\n",
+                     static_cast<double>(r.latency.quantile(0.5)) / 1e3,
+                     static_cast<double>(r.latency.quantile(0.9)) / 1e3,
+                     static_cast<double>(r.latency.quantile(0.99)) / 1e3,
                      static_cast<double>(r.latency.quantile(0.999)) / 1e3, static_cast<double>(r.latency.max()) / 1e3);
   if (config.check)
-    out += fmt::format("check: {} ids, committed {}, parked {}, dead {}, pending {}, missing {}\n", r.checked, r.committed, r.parked,
-                       r.dead, r.pending, r.missing);
+    out += fmt::format("check: {} ids, committed {}, parked {}, dead {}, pending {}, missing {}\n", r.checked,
+                       r.committed, r.parked, r.dead, r.pending, r.missing);
   return out;
 }
 
@@ -220,11 +237,16 @@ std::string to_json(const LoadConfig& config, const LoadResult& r) {
   std::string out;
   JsonWriter json(out);
   json.begin_object().field("connections", config.connections).field("rate", config.rate).field("seconds", r.seconds);
-  json.field("sent", r.sent).field("accepted", r.accepted).field("late", r.late).field("connection_errors", r.connection_errors);
+  json.field("sent", r.sent)
+      .field("accepted", r.accepted)
+      .field("late", r.late)
+      .field("connection_errors", r.connection_errors);
   json.key("statuses").begin_object();
   for (const auto& [status, count] : r.statuses) json.field(std::to_string(status), count);
   json.end_object().key("latency_us").begin_object();
-  json.field("p50", r.latency.quantile(0.5)).field("p90", r.latency.quantile(0.9)).field("p99", r.latency.quantile(0.99));
+  json.field("p50", r.latency.quantile(0.5))
+      .field("p90", r.latency.quantile(0.9))
+      .field("p99", r.latency.quantile(0.99));
   json.field("p999", r.latency.quantile(0.999)).field("max", r.latency.max()).end_object();
   if (config.check) {
     json.key("check").begin_object().field("ids", r.checked).field("committed", r.committed).field("parked", r.parked);

@@ -1,6 +1,6 @@
 #pragma once
-// The load generator: an open loop. Each request has the time at which it should go out; its latency counts from then, so a
-// server that stalls is charged for everybody who would have come meanwhile, not only for who was in line.
+// The load generator: an open loop. Each request has the time at which it should go out; its latency counts from then,
+// so a server that stalls is charged for everybody who would have come meanwhile, not only for who was in line.
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -16,18 +16,18 @@ struct LoadConfig {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;
   int connections = 64;
-  double rate = 0;                          // requests a second over all connections; 0: as fast as answers come (closed loop)
+  double rate = 0;  // requests a second over all connections; 0: as fast as answers come (closed loop)
   std::chrono::seconds duration{10};
-  std::uint64_t requests_max = 0;           // 0: no bound but the duration
-  std::uint64_t traces = 10'000;            // traces that the feedbacks are about
-  bool make_traces = true;                  // send them first (POST /api/3.0/mlflow/traces)
-  std::string run = "load";                 // names this run's ids; the same run again sends repeats
-  double early_share = 0;                   // feedbacks whose trace is sent only after them
-  double repeat_share = 0;                  // feedbacks sent a second time with the same Idempotency-Key
-  bool by_trace_id = false;                 // else by client_request_id
-  bool keyed = false;                       // every feedback has an Idempotency-Key
-  bool check = false;                       // afterwards: every accepted id must be committed, once
-  std::chrono::seconds check_for{60};       // how long the check waits for the last of them
+  std::uint64_t requests_max = 0;      // 0: no bound but the duration
+  std::uint64_t traces = 10'000;       // traces that the feedbacks are about
+  bool make_traces = true;             // send them first (POST /api/3.0/mlflow/traces)
+  std::string run = "load";            // names this run's ids; the same run again sends repeats
+  double early_share = 0;              // feedbacks whose trace is sent only after them
+  double repeat_share = 0;             // feedbacks sent a second time with the same Idempotency-Key
+  bool by_trace_id = false;            // else by client_request_id
+  bool keyed = false;                  // every feedback has an Idempotency-Key
+  bool check = false;                  // afterwards: every accepted id must be committed, once
+  std::chrono::seconds check_for{60};  // how long the check waits for the last of them
 };
 
 struct LoadResult {

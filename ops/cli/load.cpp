@@ -7,21 +7,33 @@
 namespace assay::cli {
 
 int load(std::vector<std::string> args) {
-  CLI::App app("Sends feedback at a set rate, whatever the server does (open loop), and checks what it sent", "assay load");
+  CLI::App app("Sends feedback at a set rate, whatever the server does (open loop), and checks what it sent",
+               "assay load");
   load::LoadConfig config;
   std::string target = "http://127.0.0.1:8080";
   std::string output = "text";
   bool no_traces = false;
   app.add_option("--target", target, "The front door, by address: http://127.0.0.1:8080")->capture_default_str();
-  app.add_option("--connections", config.connections, "Keep-alive connections")->check(CLI::Range(1, 10'000))->capture_default_str();
-  app.add_option("--rate", config.rate, "Requests a second over all connections; 0: as fast as answers come")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--connections", config.connections, "Keep-alive connections")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  app.add_option("--rate", config.rate, "Requests a second over all connections; 0: as fast as answers come")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   add_duration(app, "--duration", config.duration, "How long");
-  app.add_option("--requests", config.requests_max, "At most so many; 0: no bound but the duration")->capture_default_str();
-  app.add_option("--traces", config.traces, "Traces that the feedbacks are about")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--requests", config.requests_max, "At most so many; 0: no bound but the duration")
+      ->capture_default_str();
+  app.add_option("--traces", config.traces, "Traces that the feedbacks are about")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_flag("--no-traces", no_traces, "The traces of this run are there already: don't send them");
   app.add_option("--run", config.run, "Names this run's ids: another name for new ones")->capture_default_str();
-  app.add_option("--early", config.early_share, "Share of the traces sent only after their feedback")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  app.add_option("--repeat", config.repeat_share, "Share of the feedbacks sent twice with the same Idempotency-Key")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  app.add_option("--early", config.early_share, "Share of the traces sent only after their feedback")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--repeat", config.repeat_share, "Share of the feedbacks sent twice with the same Idempotency-Key")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   app.add_flag("--keyed", config.keyed, "Every feedback has an Idempotency-Key");
   app.add_flag("--by-trace-id", config.by_trace_id, "By trace_id instead of client_request_id");
   app.add_flag("--verify", config.check, "Afterwards ask for the receipt of every accepted id until it is committed");

@@ -24,9 +24,11 @@ constexpr Command commands[] = {
 };
 
 int help(std::ostream& out) {
-  out << "assay " ASSAY_VERSION ": user feedback for GenAI applications, accepted durably, committed exactly once\n\n"
+  out << "assay " ASSAY_VERSION
+         ": user feedback for GenAI applications, accepted durably, committed exactly once\n\n"
          "usage: assay COMMAND [--help | flags]\n\n";
-  for (const auto& command : commands) out << "  " << command.name << std::string(14 - command.name.size(), ' ') << command.help << "\n";
+  for (const auto& command : commands)
+    out << "  " << command.name << std::string(14 - command.name.size(), ' ') << command.help << "\n";
   out << "\nEvery flag is also an environment variable (--listen: ASSAY_LISTEN) and a key of --config FILE.\n";
   return cli::ok;
 }

@@ -23,7 +23,8 @@ milliseconds parse_duration(const std::string& text, const std::string& flag) {
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
   const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
   for (const auto& known : units)
-    if (ec == std::errc() && number >= 0 && number < 1'000'000'000 && unit == known.name) return milliseconds(number * known.ms);
+    if (ec == std::errc() && number >= 0 && number < 1'000'000'000 && unit == known.name)
+      return milliseconds(number * known.ms);
   throw CLI::ValidationError(flag, "\"" + text + "\" is not a duration such as 250ms, 10s, 5m, 24h or 7d");
 }
 
@@ -36,7 +37,11 @@ std::string duration_text(milliseconds duration) {
 template <class T>
 void add(CLI::App& app, const std::string& flag, T& target, const std::string& help) {
   app.add_option_function<std::string>(
-         flag, [&target, flag](const std::string& text) { target = std::chrono::duration_cast<T>(parse_duration(text, flag)); }, help)
+         flag,
+         [&target, flag](const std::string& text) {
+           target = std::chrono::duration_cast<T>(parse_duration(text, flag));
+         },
+         help)
       ->default_str(duration_text(target));
 }
 
@@ -45,15 +50,20 @@ void name_environment(CLI::App& app) {
   for (auto* option : app.get_options()) {
     if (option->get_lnames().empty() || option->get_name() == "--help" || option->get_name() == "--check") continue;
     auto name = "ASSAY_" + option->get_lnames().front();
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return c == '-' ? '_' : std::toupper(c); });
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return c == '-' ? '_' : std::toupper(c); });
     option->envname(name);
   }
 }
 
 }  // namespace
 
-void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help) { add(app, flag, target, help); }
-void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help) { add(app, flag, target, help); }
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help) {
+  add(app, flag, target, help);
+}
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help) {
+  add(app, flag, target, help);
+}
 
 Parsed parse(CLI::App& app, std::vector<std::string> args) {
   std::string level = "info";
@@ -70,7 +80,8 @@ Parsed parse(CLI::App& app, std::vector<std::string> args) {
   } catch (const CLI::ParseError& e) {
     return {false, app.exit(e) == 0 ? ok : usage};
   }
-  if (!set_up_log(level)) return {false, complain("--log-level: " + level + " is not trace, debug, info, warn or error", usage)};
+  if (!set_up_log(level))
+    return {false, complain("--log-level: " + level + " is not trace, debug, info, warn or error", usage)};
   if (check) {
     std::cout << app.config_to_str(true, false);
     return {false, ok};

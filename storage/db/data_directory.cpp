@@ -31,14 +31,16 @@ std::string write_format(const std::string& path) {
 std::string check_format(const std::string& path) {
   std::ifstream in(path + "/format");
   if (!in) {
-    if (std::filesystem::exists(path + "/db")) return path + " has a database but no format file: it is not assay's, or damaged";
+    if (std::filesystem::exists(path + "/db"))
+      return path + " has a database but no format file: it is not assay's, or damaged";
     return write_format(path);
   }
   std::string assay, data;
   int version = 0;
   if (!(in >> assay >> data >> version) || assay != "assay" || data != "data") return path + "/format is not assay's";
   if (version > format_version)
-    return path + " was written by a newer program (format " + std::to_string(version) + ", this one knows " + std::to_string(format_version) + ")";
+    return path + " was written by a newer program (format " + std::to_string(version) + ", this one knows " +
+           std::to_string(format_version) + ")";
   return {};
 }
 
@@ -56,7 +58,8 @@ Result<DataDirectory, std::string> DataDirectory::open(const std::string& path) 
   return directory;
 }
 
-DataDirectory::DataDirectory(DataDirectory&& other) noexcept : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+DataDirectory::DataDirectory(DataDirectory&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
 
 DataDirectory::~DataDirectory() {
   if (lock_ >= 0) ::close(lock_);

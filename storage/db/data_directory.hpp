@@ -1,6 +1,6 @@
 #pragma once
-// The data directory of one process: made where it is missing, locked while it is open, marked with the version of what is
-// in it. Layout: format (one line), lock, db/ (RocksDB).
+// The data directory of one process: made where it is missing, locked while it is open, marked with the version of what
+// is in it. Layout: format (one line), lock, db/ (RocksDB).
 #include <memory>
 #include <string>
 

@@ -119,7 +119,15 @@ Result<std::unique_ptr<Db>, std::string> Db::open(DbConfig config) {
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::Open(options, impl->config.directory, families, &handles, &db);
+  rocksdb::Status status;
+  if (impl->config.reader_scratch.empty()) {
+    status = rocksdb::DB::Open(options, impl->config.directory, families, &handles, &db);
+  } else {
+    options.create_if_missing = options.create_missing_column_families = false;
+    options.max_open_files = -1;  // files that the owner deletes stay readable
+    status = rocksdb::DB::OpenAsSecondary(options, impl->config.directory, impl->config.reader_scratch, families,
+                                          &handles, &db);
+  }
   if (!status.ok()) {
     if (status.IsIOError() && status.ToString().find("lock") != std::string::npos)
       return "the data directory " + impl->config.directory + " is in use by another process";
@@ -207,6 +215,11 @@ Result<void> Db::drop_files_below(Family family, std::string_view from, std::str
 
 Result<void> Db::resume() {
   if (const auto status = impl_->db->Resume(); !status.ok()) return error_of(status);
+  return {};
+}
+
+Result<void> Db::catch_up() {
+  if (const auto status = impl_->db->TryCatchUpWithPrimary(); !status.ok()) return impl_->failed("catch_up", status);
   return {};
 }
 

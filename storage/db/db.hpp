@@ -24,6 +24,9 @@ struct DbConfig {
   DbMemory memory = DbMemory::with(64u << 20, 64u << 20);
   std::uint64_t wal_bytes_max = 256u << 20;  // over it, the families with the oldest unflushed writes are flushed
   int background_jobs = 2;
+  // Reads what another process, or none, has in `directory`, as it is at the time of opening (plus catch_up()); nothing
+  // is written there. Not empty: where this reader keeps its own log.
+  std::string reader_scratch;
   // Families whose entries age: true lets the compaction drop the entry. Called from RocksDB's threads.
   std::function<bool(Family, std::string_view key, std::string_view value)> drop;
 };
@@ -49,6 +52,8 @@ class Db final : public KeyValue {
   Result<void> drop_files_below(Family family, std::string_view from, std::string_view to);
   // After a full disk: tries to write again.
   Result<void> resume();
+  // A reader's: sees what the owner has written since.
+  Result<void> catch_up();
   // Memtables to files: less to replay at the next start.
   Result<void> flush();
 

@@ -44,6 +44,7 @@ Result<std::unique_ptr<EmbeddedLog>, std::string> EmbeddedLog::open(Db& db, std:
                                                                     EmbeddedLogConfig config, Metrics& metrics) {
   std::unique_ptr<EmbeddedLog> log(new EmbeddedLog(db, std::move(directory), config, metrics));
   if (const auto loaded = log->load(); !loaded) return "the event log can't be read: " + loaded.error().message();
+  if (config.read_only) return log;
   log->look_at_disk();
   log->writer_ = std::jthread([raw = log.get()](std::stop_token stop) { raw->write_until_stopped(stop); });
   return log;
@@ -66,7 +67,7 @@ EmbeddedLog::~EmbeddedLog() {
     std::scoped_lock lock(queue_mutex_);
     stopping_ = true;
   }
-  writer_.request_stop();
+  writer_.request_stop();  // does nothing where there is none
 }
 
 Result<void> EmbeddedLog::load() {
@@ -305,6 +306,7 @@ void EmbeddedLog::look_at_disk() {
 }
 
 Result<void> EmbeddedLog::writable() const {
+  if (config_.read_only) return Error::unsupported;
   if (broken_) return Error::log_unavailable;
   if (disk_full_) return Error::log_full;
   return {};

@@ -30,6 +30,7 @@ struct EmbeddedLogConfig {
   std::size_t batch_bytes_max = 4u << 20;         // of one write and sync
   std::uint64_t disk_reserve_bytes = 256u << 20;  // free space below which nothing is accepted
   std::chrono::milliseconds dedupe_window = std::chrono::hours(24);
+  bool read_only = false;  // for tools beside a running process: appends answer `unsupported`
 };
 
 class EmbeddedLog final : public EventLog, public EventSources {

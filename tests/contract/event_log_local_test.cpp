@@ -38,6 +38,7 @@ class Embedded final : public LogUnderTest {
     EXPECT_TRUE(log) << log.error();
     log_ = std::move(*log);
   }
+  const std::string& directory() const { return directory_.path(); }
   IoContext& io() override { return io_; }
   EmbeddedLog& log() override { return *log_; }
   EventSources& sources() override { return *log_; }
@@ -104,6 +105,21 @@ TEST_P(EmbeddedLogTest, RefusesAnAppendWhenTheDiskHasNoRoom) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), make_error_code(Error::log_full));
   EXPECT_FALSE((*log)->writable());
+}
+
+TEST_P(EmbeddedLogTest, IsReadByAnotherProcessWhileItIsInUse) {
+  auto& embedded = static_cast<Embedded&>(*under_test);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(append(feedback("k", std::to_string(i))));
+  TemporaryDirectory scratch;
+  Metrics metrics;
+  auto db = Db::open({.directory = embedded.directory(), .reader_scratch = scratch.path()});
+  ASSERT_TRUE(db) << db.error();
+  auto log = EmbeddedLog::open(**db, embedded.directory(), {.partitions = 4, .read_only = true}, metrics);
+  ASSERT_TRUE(log) << log.error();
+  const auto p = partition_of("k", 4);
+  auto source = (*log)->open({{{Stream::feedback, p}, 0}});
+  ASSERT_TRUE(source);
+  EXPECT_EQ(read(**source, 10).size(), 10u);
 }
 
 TEST(Db, IsOpenedOnlyOnce) {

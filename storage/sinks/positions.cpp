@@ -1,0 +1,28 @@
+#include "storage/sinks/positions.hpp"
+
+#include <charconv>
+
+namespace assay {
+
+std::string position_key(std::string_view sink, StreamPartition of) {
+  return "sink/" + std::string(sink) + "/" + std::string(name_of(of.stream)) + "/" + std::to_string(of.partition);
+}
+
+Result<Offset> load_position(const KeyValue& kv, std::string_view sink, StreamPartition of) {
+  const auto value = kv.get(Family::meta, position_key(sink, of));
+  if (!value) return value.error();
+  if (!*value) return Offset(0);
+  Offset next = 0;
+  const auto& text = **value;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), next);
+  if (ec != std::errc() || end != text.data() + text.size()) return make_error_code(Error::corrupt);
+  return next;
+}
+
+Result<void> KeyValuePositions::save(std::span<const Position> positions) {
+  Changes changes;
+  for (const auto& [of, next] : positions) changes.put(Family::meta, position_key(sink_, of), std::to_string(next));
+  return kv_.write(changes);
+}
+
+}  // namespace assay

@@ -1,0 +1,143 @@
+#include "storage/sinks/store_sink.hpp"
+
+#include "storage/records/dead_letter_record.hpp"
+#include "storage/sinks/poison.hpp"
+#include "storage/store/batch.hpp"
+#include "storage/store/keys.hpp"
+
+namespace assay {
+namespace {
+
+// A record of the batch and, where it could be read, its place among those of its kind.
+struct Item {
+  const LogRecord* record;
+  std::ptrdiff_t parsed = -1;
+  std::string problem;  // why not
+};
+
+void bury(DeadLetter dead, Changes& changes) { changes.put(Family::dead, dead.record_id, *to_record(dead).value); }
+
+}  // namespace
+
+Result<Offset> StoreSink::position(StreamPartition of) {
+  const auto next = load_position(kv_, name(), of);
+  if (!next) return next;
+  const auto tombstones = kv_.get(Family::meta, store_keys::tombstones);
+  if (!tombstones) return tombstones.error();
+  const auto ledger = kv_.get(Family::meta, store_keys::ledger(of));
+  if (!ledger) return ledger.error();
+  tombstones_ = tombstones->has_value();
+  std::scoped_lock lock(mutex_);
+  applied_[of] = *next;
+  if (of.stream == Stream::assessments) {
+    const auto kept = *ledger ? decode_ledger(**ledger) : SinkLedger{};
+    if (!kept) return make_error_code(Error::corrupt);
+    ledgers_[of.partition] = *kept;
+  }
+  return next;
+}
+
+Result<void> StoreSink::apply(std::span<const LogRecord> records) {
+  if (records.empty()) return {};
+  std::vector<Item> items;
+  std::vector<AssessmentRecord> assessments;
+  std::vector<TraceRecord> traces;
+  items.reserve(records.size());
+  for (const auto& record : records) {
+    auto& item = items.emplace_back(Item{&record});
+    if (record.stream == Stream::assessments) {
+      auto parsed = read_assessment(record);
+      if (parsed) {
+        item.parsed = std::ssize(assessments);
+        assessments.push_back(std::move(*parsed));
+      } else {
+        item.problem = parsed.error().reason;
+      }
+    } else if (record.stream == Stream::traces) {
+      auto parsed = read_trace(record);
+      if (parsed) {
+        item.parsed = std::ssize(traces);
+        traces.push_back(std::move(*parsed));
+      } else {
+        item.problem = parsed.error().reason;
+      }
+    }
+  }
+
+  StoreBatch batch(kv_, tombstones_);
+  if (const auto loaded = batch.load(assessments, traces); !loaded) return loaded;
+  Changes dead;
+  std::map<StreamPartition, Offset> reached;
+  std::map<Partition, SinkLedger> ledgers;
+  for (auto& item : items) {
+    const auto& record = *item.record;
+    reached[{record.stream, record.partition}] = record.offset + 1;
+    if (record.stream == Stream::deadletters) {
+      if (record.tombstone)
+        dead.erase(Family::dead, std::string(record.key));
+      else
+        dead.put(Family::dead, std::string(record.key), std::string(record.value));
+      continue;
+    }
+    const auto at = static_cast<std::size_t>(item.parsed);
+    if (record.stream == Stream::traces) {
+      if (item.parsed >= 0) {
+        const auto outcome = batch.apply(traces[at]);
+        if (!outcome) return outcome.error();
+        if (!*outcome) item.problem = outcome->error().reason;
+      }
+      if (!item.problem.empty()) bury(poison(record, item.problem, name(), clock_.now()), dead);
+      continue;
+    }
+    auto& ledger = ledgers[record.partition];
+    ++ledger.read;
+    if (item.parsed >= 0) {
+      const auto outcome = batch.apply(assessments[at], record.partition, record.offset);
+      if (!outcome)
+        item.problem = outcome.error().reason;
+      else
+        ++(*outcome == Applied::applied ? ledger.applied : *outcome == Applied::held ? ledger.held : ledger.duplicate);
+    }
+    if (!item.problem.empty()) {
+      ++ledger.dead;
+      bury(poison(record, item.problem, name(), clock_.now()), dead);
+    }
+  }
+
+  auto changes = batch.finish();
+  changes.append(std::move(dead));
+  for (const auto& [of, next] : reached) changes.put(Family::meta, position_key(name(), of), std::to_string(next));
+  std::unique_lock lock(mutex_);
+  for (auto& [partition, ledger] : ledgers) {
+    if (const auto known = ledgers_.find(partition); known != ledgers_.end()) ledger += known->second;
+    changes.put(Family::meta, store_keys::ledger({Stream::assessments, partition}), encode(ledger));
+  }
+  lock.unlock();
+  if (const auto written = kv_.write(changes); !written) return written;
+  tombstones_ = tombstones_ || batch.deleted_a_trace();
+  lock.lock();
+  for (const auto& [of, next] : reached) applied_[of] = next;
+  for (const auto& [partition, ledger] : ledgers) ledgers_[partition] = ledger;
+  return {};
+}
+
+Offset StoreSink::applied(StreamPartition of) const {
+  std::scoped_lock lock(mutex_);
+  const auto at = applied_.find(of);
+  return at == applied_.end() ? 0 : at->second;
+}
+
+SinkLedger StoreSink::ledger() const {
+  std::scoped_lock lock(mutex_);
+  SinkLedger sum;
+  for (const auto& [partition, ledger] : ledgers_) sum += ledger;
+  return sum;
+}
+
+SinkLedger StoreSink::ledger(Partition partition) const {
+  std::scoped_lock lock(mutex_);
+  const auto at = ledgers_.find(partition);
+  return at == ledgers_.end() ? SinkLedger{} : at->second;
+}
+
+}  // namespace assay

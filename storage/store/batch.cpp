@@ -1,0 +1,254 @@
+#include "storage/store/batch.hpp"
+
+#include <unordered_set>
+
+#include "storage/store/keys.hpp"
+
+namespace assay {
+namespace {
+
+std::string index_key_of(const std::string& assessment_id, const std::string& trace_id, const AssessmentRow& row) {
+  if (!row.base()) return {};
+  const Instant at{std::chrono::milliseconds(row.base()->stamp.accepted_at)};
+  return store_keys::index('n', row.name(), at, store_keys::assessment(trace_id, assessment_id));
+}
+
+std::vector<std::string> index_keys_of(const std::string& trace_id, const TraceRow& row) {
+  std::vector<std::string> keys;
+  if (const auto experiment = row.experiment_id(); !experiment.empty())
+    keys.push_back(store_keys::index('e', experiment, row.time(), trace_id));
+  if (const auto request = row.client_request_id(); !request.empty())
+    keys.push_back(store_keys::index('c', request, row.time(), trace_id));
+  return keys;
+}
+
+}  // namespace
+
+Result<void> StoreBatch::load(std::span<const AssessmentRecord> assessments, std::span<const TraceRecord> traces) {
+  std::unordered_set<std::string> ids, trace_ids;
+  for (const auto& record : assessments) ids.insert(record.assessment_id);
+  if (const auto loaded = load_ids({ids.begin(), ids.end()}); !loaded) return loaded;
+  if (const auto loaded = load_traces(traces); !loaded) return loaded;
+  if (!tombstones_) return {};
+  for (const auto& record : assessments)
+    if (!traces_.contains(record.trace_id)) trace_ids.insert(record.trace_id);
+  std::vector<std::string> names(trace_ids.begin(), trace_ids.end()), keys;
+  for (const auto& id : names) keys.push_back(store_keys::trace_tombstone(id));
+  const auto found = kv_.multi_get(Family::traces, keys);
+  if (!found) return found.error();
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if ((*found)[i]) {
+      auto& trace = traces_[names[i]];
+      trace.was_deleted = trace.deleted = true;
+    }
+  return {};
+}
+
+Result<void> StoreBatch::load_ids(std::vector<std::string> ids) {
+  std::erase_if(ids, [this](const std::string& id) { return assessments_.contains(id); });
+  const auto where = kv_.multi_get(Family::assessment_ids, ids);
+  if (!where) return where.error();
+  assessments_.reserve(assessments_.size() + ids.size());
+  struct Wanted {
+    std::vector<std::string> keys;
+    std::vector<Assessment*> into;
+  } rows, held;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    auto& assessment = assessments_[ids[i]];
+    const auto& value = (*where)[i];
+    if (!value) continue;
+    if (value->empty()) return make_error_code(Error::corrupt);
+    assessment.kind = static_cast<Kind>(value->front());
+    assessment.trace_id = assessment.new_trace_id = value->substr(1);
+    if (assessment.kind == Kind::deleted) {
+      assessment.row.erase();
+      continue;
+    }
+    auto& wanted = assessment.kind == Kind::row ? rows : held;
+    wanted.keys.push_back(store_keys::assessment(assessment.trace_id, ids[i]));
+    wanted.into.push_back(&assessment);
+  }
+  for (const auto& [family, wanted] : {std::pair{Family::assessments, &rows}, std::pair{Family::held, &held}}) {
+    if (wanted->keys.empty()) continue;
+    const auto found = kv_.multi_get(family, wanted->keys);
+    if (!found) return found.error();
+    for (std::size_t i = 0; i < wanted->keys.size(); ++i) {
+      auto row = (*found)[i] ? AssessmentRow::decode(*(*found)[i]) : std::nullopt;
+      if (!row) return make_error_code(Error::corrupt);
+      auto& assessment = *wanted->into[i];
+      assessment.row = std::move(*row);
+      const auto& key = wanted->keys[i];
+      assessment.index_key =
+          index_key_of(key.substr(assessment.trace_id.size() + 1), assessment.trace_id, assessment.row);
+    }
+  }
+  return {};
+}
+
+Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
+  std::vector<std::string> names, keys, span_names, span_keys;
+  std::unordered_set<std::string> spans_wanted;
+  for (const auto& record : records) {
+    if (traces_.try_emplace(record.trace_id).second) {
+      names.push_back(record.trace_id);
+      keys.push_back(store_keys::trace_info(record.trace_id));
+      keys.push_back(store_keys::trace_tombstone(record.trace_id));
+    }
+    if (const auto spans = spans_of(record))
+      for (const auto& [id, span] : *spans)
+        if (auto key = store_keys::span(record.trace_id, id); spans_wanted.insert(key).second) {
+          span_names.push_back(record.trace_id);
+          span_keys.push_back(std::move(key));
+        }
+  }
+  if (keys.empty()) return {};
+  const auto found = kv_.multi_get(Family::traces, keys);
+  if (!found) return found.error();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    auto& trace = traces_[names[i]];
+    trace.was_deleted = trace.deleted = (*found)[2 * i + 1].has_value();
+    const auto& info = (*found)[2 * i];
+    if (!info) continue;
+    auto row = TraceRow::decode(*info);
+    if (!row) return make_error_code(Error::corrupt);
+    trace.was_there = true;
+    trace.row = std::move(*row);
+    trace.index_keys = index_keys_of(names[i], trace.row);
+  }
+  if (span_keys.empty()) return {};
+  const auto spans = kv_.multi_get(Family::traces, span_keys);
+  if (!spans) return spans.error();
+  for (std::size_t i = 0; i < span_keys.size(); ++i) {
+    if (!(*spans)[i]) continue;
+    auto span = SpanRow::decode(*(*spans)[i]);
+    if (!span) return make_error_code(Error::corrupt);
+    traces_[span_names[i]].spans.insert_or_assign(span_keys[i], std::move(*span));
+  }
+  return {};
+}
+
+bool StoreBatch::trace_deleted(const std::string& trace_id) const {
+  const auto at = traces_.find(trace_id);
+  return at != traces_.end() && at->second.deleted;
+}
+
+Result<Applied, Malformed> StoreBatch::apply(const AssessmentRecord& record, Partition partition, Offset offset) {
+  auto& assessment = assessments_.at(record.assessment_id);
+  const bool had_base = assessment.row.base().has_value();
+  const auto changed = assessment.row.apply(record, partition, offset);
+  if (!changed) return changed.error();
+  bool any = *changed;
+  // The trace of the create is the assessment's; until it comes, and once it is deleted, the least of those named.
+  auto& trace_id = assessment.new_trace_id;
+  if (trace_id.empty() || (record.op == Op::create && any) || (!assessment.row.base() && record.trace_id < trace_id)) {
+    any |= trace_id != record.trace_id;
+    trace_id = record.trace_id;
+  }
+  if (trace_deleted(trace_id)) any |= assessment.row.erase();
+  assessment.changed |= any;
+  if (!any) return Applied::duplicate;
+  if (record.op == Op::update && !had_base && !assessment.row.deleted()) return Applied::held;
+  return Applied::applied;
+}
+
+Result<Result<Applied, Malformed>> StoreBatch::apply(const TraceRecord& record) {
+  using Inner = Result<Applied, Malformed>;
+  auto& trace = traces_.at(record.trace_id);
+  if (record.deleted) {
+    if (trace.deleted) return Inner(Applied::duplicate);
+    if (const auto erased = erase_trace(record.trace_id, trace); !erased) return erased.error();
+    return Inner(Applied::applied);
+  }
+  auto spans = spans_of(record);
+  if (!spans) return Inner(spans.error());
+  TraceRow merged = trace.row;
+  const auto changed = merged.apply(record);
+  if (!changed) return Inner(changed.error());
+  if (trace.deleted) return Inner(Applied::duplicate);
+  bool any = *changed || (!trace.was_there && trace.row.empty());
+  trace.row = std::move(merged);
+  for (auto& [id, span] : *spans) {
+    auto key = store_keys::span(record.trace_id, id);
+    const auto at = trace.spans.find(key);
+    if (at != trace.spans.end() && at->second.rank >= span.rank) continue;
+    trace.changed_spans.push_back(key);
+    trace.spans.insert_or_assign(std::move(key), std::move(span));
+    any = true;
+  }
+  trace.changed |= any;
+  return Inner(any ? Applied::applied : Applied::duplicate);
+}
+
+// Its assessments end with it: those in the database and those in this batch.
+Result<void> StoreBatch::erase_trace(const std::string& trace_id, Trace& trace) {
+  const auto prefix = store_keys::trace_prefix(trace_id);
+  const auto end = after_prefix(prefix);
+  std::vector<std::string> ids;
+  const auto collect = [&](std::string_view key, std::string_view) {
+    ids.emplace_back(key.substr(prefix.size()));
+    return true;
+  };
+  for (const auto family : {Family::assessments, Family::held})
+    if (const auto scanned = kv_.scan(family, prefix, end, collect); !scanned) return scanned;
+  if (const auto loaded = load_ids(std::move(ids)); !loaded) return loaded;
+  for (auto& [id, assessment] : assessments_)
+    if (assessment.new_trace_id == trace_id) assessment.changed |= assessment.row.erase();
+  const auto collect_span = [&](std::string_view key, std::string_view) {
+    if (key.substr(prefix.size()).starts_with('s')) trace.erased_spans.emplace_back(key);
+    return true;
+  };
+  if (const auto scanned = kv_.scan(Family::traces, prefix, end, collect_span); !scanned) return scanned;
+  trace.row = {};
+  trace.spans.clear();
+  trace.changed_spans.clear();
+  trace.deleted = trace.changed = deleted_a_trace_ = true;
+  return {};
+}
+
+void StoreBatch::finish(const std::string& id, Assessment& assessment, Changes& out) const {
+  auto& row = assessment.row;
+  const auto kind = row.deleted() ? Kind::deleted : row.base() ? Kind::row : Kind::held;
+  const bool moved = kind != assessment.kind || assessment.trace_id != assessment.new_trace_id;
+  if (moved) {
+    const auto old_key = store_keys::assessment(assessment.trace_id, id);
+    if (assessment.kind == Kind::row) out.erase(Family::assessments, old_key);
+    if (assessment.kind == Kind::held) out.erase(Family::held, old_key);
+    out.put(Family::assessment_ids, id, static_cast<char>(kind) + assessment.new_trace_id);
+  }
+  auto index_key = index_key_of(id, assessment.new_trace_id, row);
+  if (index_key != assessment.index_key) {
+    if (!assessment.index_key.empty()) out.erase(Family::trace_index, assessment.index_key);
+    if (!index_key.empty()) out.put(Family::trace_index, std::move(index_key), {});
+  }
+  if (kind == Kind::deleted) return;
+  out.put(kind == Kind::row ? Family::assessments : Family::held, store_keys::assessment(assessment.new_trace_id, id),
+          row.encode());
+}
+
+void StoreBatch::finish(const std::string& id, Trace& trace, Changes& out) const {
+  auto index_keys = trace.deleted ? std::vector<std::string>() : index_keys_of(id, trace.row);
+  if (index_keys != trace.index_keys) {
+    for (auto& key : trace.index_keys) out.erase(Family::trace_index, std::move(key));
+    for (auto& key : index_keys) out.put(Family::trace_index, std::move(key), {});
+  }
+  if (trace.deleted) {
+    if (trace.was_there) out.erase(Family::traces, store_keys::trace_info(id));
+    for (auto& key : trace.erased_spans) out.erase(Family::traces, std::move(key));
+    if (!trace.was_deleted) out.put(Family::traces, store_keys::trace_tombstone(id), {});
+    return;
+  }
+  out.put(Family::traces, store_keys::trace_info(id), trace.row.encode());
+  for (const auto& key : trace.changed_spans) out.put(Family::traces, key, trace.spans.at(key).encode());
+}
+
+Changes StoreBatch::finish() {
+  Changes out;
+  for (auto& [id, assessment] : assessments_)
+    if (assessment.changed) finish(id, assessment, out);
+  for (auto& [id, trace] : traces_)
+    if (trace.changed) finish(id, trace, out);
+  if (deleted_a_trace_) out.put(Family::meta, std::string(store_keys::tombstones), {});
+  return out;
+}
+
+}  // namespace assay

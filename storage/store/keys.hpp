@@ -1,0 +1,63 @@
+#pragma once
+// The keys of the store's families. DO NOT CHANGE: they stand on disk.
+//
+//   traces          trace_id \0 'd'            the trace was deleted
+//                   trace_id \0 'i'            its info (trace_row.hpp)
+//                   trace_id \0 's' span_id    one span (trace_row.hpp)
+//   assessments     trace_id \0 assessment_id  a row (assessment_row.hpp)
+//   held            trace_id \0 assessment_id  a row that has no create yet
+//   assessment_ids  assessment_id              'r' | 'h' | 'd' (row, held, deleted) and the trace_id
+//   trace_index     'e' experiment_id \0 request_time(8) trace_id
+//                   'c' client_request_id \0 request_time(8) trace_id
+//                   'n' assessment_name \0 accepted_at(8) trace_id \0 assessment_id
+//   dead            record_id                  a dead letter's JSON
+//   meta            "store/…"                  positions, ledgers, "store/tombstones"
+//
+// Ids and names hold no NUL byte: the store refuses records where they do.
+#include <string>
+#include <string_view>
+
+#include "ops/runtime/clock.hpp"
+#include "storage/records/record.hpp"
+#include "storage/state/key_value.hpp"
+
+namespace assay::store_keys {
+
+inline std::string in_trace(std::string_view trace_id, std::string_view rest) {
+  std::string key;
+  key.reserve(trace_id.size() + 1 + rest.size());
+  key += trace_id;
+  key += '\0';
+  key += rest;
+  return key;
+}
+inline std::string trace_prefix(std::string_view trace_id) { return in_trace(trace_id, ""); }
+inline std::string trace_tombstone(std::string_view trace_id) { return in_trace(trace_id, "d"); }
+inline std::string trace_info(std::string_view trace_id) { return in_trace(trace_id, "i"); }
+inline std::string span(std::string_view trace_id, std::string_view span_id) {
+  return in_trace(trace_id, "s" + std::string(span_id));
+}
+inline std::string assessment(std::string_view trace_id, std::string_view assessment_id) {
+  return in_trace(trace_id, assessment_id);
+}
+
+inline std::uint64_t time_bits(Instant at) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, at.time_since_epoch().count()));
+}
+// Everything of one experiment, client_request_id or name begins with this.
+inline std::string index_prefix(char kind, std::string_view name) {
+  std::string key(1, kind);
+  key += name;
+  key += '\0';
+  return key;
+}
+inline std::string index(char kind, std::string_view name, Instant at, std::string_view rest) {
+  return index_prefix(kind, name) + big_endian(time_bits(at)) + std::string(rest);
+}
+
+inline std::string ledger(StreamPartition of) {
+  return "store/ledger/" + std::string(name_of(of.stream)) + "/" + std::to_string(of.partition);
+}
+inline constexpr std::string_view tombstones = "store/tombstones";
+
+}  // namespace assay::store_keys

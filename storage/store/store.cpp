@@ -1,0 +1,140 @@
+#include "storage/store/store.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "storage/records/json_writer.hpp"
+#include "storage/store/keys.hpp"
+
+namespace assay {
+
+Result<std::optional<Store::Located>> Store::locate(std::string_view assessment_id) const {
+  const auto value = kv_.get(Family::assessment_ids, assessment_id);
+  if (!value) return value.error();
+  if (!*value) return std::optional<Located>();
+  if ((*value)->empty()) return make_error_code(Error::corrupt);
+  const char kind = (**value)[0];
+  return std::optional(Located{kind == 'r'   ? Located::Kind::row
+                               : kind == 'h' ? Located::Kind::held
+                                             : Located::Kind::deleted,
+                               (*value)->substr(1)});
+}
+
+Result<std::optional<Store::Assessment>> Store::find(std::string_view assessment_id) const {
+  const auto located = locate(assessment_id);
+  if (!located) return located.error();
+  if (!*located || (*located)->kind != Located::Kind::row) return std::optional<Assessment>();
+  auto all = assessments_of((*located)->trace_id);
+  if (!all) return all.error();
+  for (auto& assessment : *all)
+    if (assessment.id == assessment_id) return std::optional(std::move(assessment));
+  return std::optional<Assessment>();
+}
+
+Result<std::vector<Store::Assessment>> Store::assessments_of(std::string_view trace_id) const {
+  std::vector<Assessment> out;
+  const auto prefix = store_keys::trace_prefix(trace_id);
+  bool corrupt = false;
+  const auto scanned =
+      kv_.scan(Family::assessments, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
+        auto row = AssessmentRow::decode(value);
+        if (!row || !row->base()) return corrupt = true, false;
+        out.push_back({std::string(key.substr(prefix.size())), std::move(*row)});
+        return true;
+      });
+  if (!scanned) return scanned.error();
+  if (corrupt) return make_error_code(Error::corrupt);
+  std::set<std::string_view> overridden;
+  for (const auto& assessment : out) overridden.insert(assessment.row.base()->overrides);
+  for (auto& assessment : out) assessment.valid = !overridden.contains(assessment.id);
+  std::sort(out.begin(), out.end(), [](const Assessment& a, const Assessment& b) {
+    return std::tie(a.row.base()->stamp, a.id) < std::tie(b.row.base()->stamp, b.id);
+  });
+  return out;
+}
+
+Result<std::optional<std::string>> Store::assessment(std::string_view assessment_id) const {
+  const auto found = find(assessment_id);
+  if (!found) return found.error();
+  if (!*found) return std::optional<std::string>();
+  return std::optional((*found)->row.json((*found)->valid));
+}
+
+Result<std::optional<TraceRow>> Store::trace(std::string_view trace_id) const {
+  const auto value = kv_.get(Family::traces, store_keys::trace_info(trace_id));
+  if (!value) return value.error();
+  if (!*value) return std::optional<TraceRow>();
+  auto row = TraceRow::decode(**value);
+  if (!row) return make_error_code(Error::corrupt);
+  return row;
+}
+
+Result<std::optional<std::string>> Store::trace_info(std::string_view trace_id) const {
+  const auto row = trace(trace_id);
+  if (!row) return row.error();
+  if (!*row) return std::optional<std::string>();
+  const auto assessments = assessments_of(trace_id);
+  if (!assessments) return assessments.error();
+  std::string list;
+  if (!assessments->empty()) {
+    JsonWriter json(list);
+    json.begin_array();
+    for (const auto& assessment : *assessments) json.raw(assessment.row.json(assessment.valid));
+    json.end_array();
+  }
+  return std::optional((*row)->info_json(trace_id, feedback_tag(*assessments), list));
+}
+
+Result<std::string> Store::spans(std::string_view trace_id) const {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_array();
+  const auto prefix = store_keys::span(trace_id, "");
+  bool corrupt = false;
+  const auto scanned =
+      kv_.scan(Family::traces, prefix, after_prefix(prefix), [&](std::string_view, std::string_view value) {
+        const auto span = SpanRow::decode(value);
+        if (!span) return corrupt = true, false;
+        json.raw(span->json);
+        return true;
+      });
+  if (!scanned) return scanned.error();
+  if (corrupt) return make_error_code(Error::corrupt);
+  json.end_array();
+  return out;
+}
+
+Result<void> Store::traces_of_experiment(std::string_view experiment_id, Instant from, Instant to,
+                                         const VisitTrace& visit) const {
+  const auto prefix = store_keys::index_prefix('e', experiment_id);
+  return kv_.scan(Family::trace_index, prefix + big_endian(store_keys::time_bits(from)),
+                  prefix + big_endian(store_keys::time_bits(to)), [&](std::string_view key, std::string_view) {
+                    const auto time = static_cast<std::int64_t>(read_big_endian64(key.substr(prefix.size())));
+                    return visit(key.substr(prefix.size() + 8), Instant(std::chrono::milliseconds(time)));
+                  });
+}
+
+Result<std::vector<std::string>> Store::traces_of_request(std::string_view client_request_id) const {
+  std::vector<std::string> out;
+  const auto prefix = store_keys::index_prefix('c', client_request_id);
+  const auto scanned =
+      kv_.scan_back(Family::trace_index, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view) {
+        out.emplace_back(key.substr(prefix.size() + 8));
+        return true;
+      });
+  if (!scanned) return scanned.error();
+  return out;
+}
+
+Result<void> Store::assessments_named(std::string_view name, Instant from, Instant to,
+                                      const VisitAssessment& visit) const {
+  const auto prefix = store_keys::index_prefix('n', name);
+  return kv_.scan(Family::trace_index, prefix + big_endian(store_keys::time_bits(from)),
+                  prefix + big_endian(store_keys::time_bits(to)), [&](std::string_view key, std::string_view) {
+                    const auto ids = key.substr(prefix.size() + 8);
+                    const auto nul = ids.find('\0');
+                    return visit(ids.substr(0, nul), ids.substr(nul + 1));
+                  });
+}
+
+}  // namespace assay

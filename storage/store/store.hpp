@@ -1,0 +1,67 @@
+#pragma once
+// Reading the store: traces with their assessments, by id, time, name and client_request_id. It is written by the store
+// sink alone (storage/sinks/store_sink.hpp). Thread-safe; a read sees some whole number of the sink's writes for each
+// key it touches.
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/state/key_value.hpp"
+#include "storage/store/assessment_row.hpp"
+#include "storage/store/trace_row.hpp"
+
+namespace assay {
+
+class Store {
+ public:
+  // `kv` must outlive it.
+  explicit Store(const KeyValue& kv) : kv_(kv) {}
+
+  struct Located {
+    enum class Kind { row, held, deleted } kind = Kind::row;
+    std::string trace_id;
+  };
+  // Where an assessment is; none: the store has not heard of it.
+  Result<std::optional<Located>> locate(std::string_view assessment_id) const;
+
+  struct Assessment {
+    std::string id;
+    AssessmentRow row;
+    bool valid = true;  // false: another one of the same trace, not deleted, overrides it
+  };
+  Result<std::optional<Assessment>> find(std::string_view assessment_id) const;
+  // Of one trace, the first accepted first.
+  Result<std::vector<Assessment>> assessments_of(std::string_view trace_id) const;
+
+  // MLflow's JSON, changes folded in; none: unknown or deleted.
+  Result<std::optional<std::string>> assessment(std::string_view assessment_id) const;
+  // MLflow's trace_info with tags (assay.feedback among them) and assessments; none: unknown or deleted.
+  Result<std::optional<std::string>> trace_info(std::string_view trace_id) const;
+  // A JSON list of the spans known, by span_id.
+  Result<std::string> spans(std::string_view trace_id) const;
+  Result<std::optional<TraceRow>> trace(std::string_view trace_id) const;
+
+  // The traces of an experiment with from <= request_time < to, the oldest first; or the newest first. `visit` returns
+  // false to end it.
+  using VisitTrace = std::function<bool(std::string_view trace_id, Instant request_time)>;
+  Result<void> traces_of_experiment(std::string_view experiment_id, Instant from, Instant to,
+                                    const VisitTrace& visit) const;
+  // The traces that this client_request_id names, the newest first.
+  Result<std::vector<std::string>> traces_of_request(std::string_view client_request_id) const;
+  // The assessments of this name with from <= accepted_at < to, the oldest first.
+  using VisitAssessment = std::function<bool(std::string_view trace_id, std::string_view assessment_id)>;
+  Result<void> assessments_named(std::string_view name, Instant from, Instant to, const VisitAssessment& visit) const;
+
+ private:
+  const KeyValue& kv_;
+};
+
+// The value of the tag assay.feedback: each name of a valid feedback with its last value, by name, as
+// user_accuracy=0.8,user_feedback=true. Strings stand as they are where they hold none of `,="` and no control
+// character, otherwise as JSON; a list or an object stands as "[…]" or "{…}". At most 4000 bytes: whole names, the rest
+// is left out. Empty: there is no feedback.
+std::string feedback_tag(const std::vector<Store::Assessment>& assessments);
+
+}  // namespace assay

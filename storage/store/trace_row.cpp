@@ -1,0 +1,218 @@
+#include "storage/store/trace_row.hpp"
+
+#include <array>
+
+#include "ops/runtime/ids.hpp"
+#include "storage/records/json_reader.hpp"
+#include "storage/records/json_writer.hpp"
+#include "storage/store/bytes.hpp"
+#include "storage/store/raw_json.hpp"
+
+namespace assay {
+namespace {
+
+constexpr std::uint8_t format = 1;
+constexpr std::string_view tags = "tags.", metadata = "trace_metadata.";
+
+void write(ByteWriter& bytes, const TraceRank& rank) {
+  bytes.u8(rank.final);
+  bytes.u64(static_cast<std::uint64_t>(rank.accepted_at));
+  bytes.u64(rank.content);
+}
+
+TraceRank read_rank(ByteReader& bytes) {
+  TraceRank rank;
+  rank.final = bytes.u8() != 0;
+  rank.accepted_at = static_cast<std::int64_t>(bytes.u64());
+  rank.content = bytes.u64();
+  return rank;
+}
+
+}  // namespace
+
+Result<bool, Malformed> TraceRow::apply(const TraceRecord& record) {
+  thread_local simdjson::dom::parser parser;
+  simdjson::dom::object info;
+  if (parser.parse(record.info).get_object().get(info)) return Malformed{"trace_info is not valid JSON"};
+  std::string_view state;
+  const bool in_progress = !info["state"].get_string().get(state) && state == "IN_PROGRESS";
+  const TraceRank rank{!in_progress, record.accepted_at.time_since_epoch().count(), content_hash({record.info})};
+  // Of tags what was said last counts, by whomever.
+  const TraceRank tag_rank{false, rank.accepted_at, rank.content};
+
+  thread_local JsonReader reader;
+  auto object = reader.parse(record.info);
+  if (!object) return Malformed{object.error()};
+  bool changed = false;
+  const bool ok = for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value value) {
+    if (name == "trace_id" || name == "assessments") return true;
+    std::string path(name);
+    if (name == "tags" || name == "trace_metadata") {
+      const auto& of = name == "tags" ? tag_rank : rank;
+      simdjson::ondemand::object entries;
+      if (value.get_object().get(entries)) return true;
+      return for_each_field(entries, [&](std::string_view key, simdjson::ondemand::value v) {
+        auto entry = path + "." + std::string(key);
+        const auto raw = raw_json(v);
+        if (raw) changed |= set(std::move(entry), of, *raw);
+        return raw.has_value();
+      });
+    }
+    const auto raw = raw_json(value);
+    if (raw) changed |= set(std::move(path), rank, *raw);
+    return raw.has_value();
+  });
+  if (!ok) return Malformed{"trace_info can't be read"};
+  return changed;
+}
+
+bool TraceRow::set(std::string path, const TraceRank& rank, std::string_view json) {
+  auto [at, added] = fields_.try_emplace(std::move(path), Register{rank, std::string(json)});
+  if (added) return true;
+  if (rank <= at->second.rank) return false;
+  at->second = {rank, std::string(json)};
+  return true;
+}
+
+std::string TraceRow::text(const std::string& path) const {
+  const auto at = fields_.find(path);
+  if (at == fields_.end()) return {};
+  thread_local simdjson::dom::parser parser;
+  std::string_view view;
+  if (parser.parse(at->second.json).get_string().get(view) || view.find('\0') != view.npos) return {};
+  return std::string(view);
+}
+
+std::string TraceRow::experiment_id() const {
+  const auto at = fields_.find("trace_location");
+  if (at == fields_.end()) return {};
+  thread_local simdjson::dom::parser parser;
+  std::string_view id;
+  if (parser.parse(at->second.json).at_pointer("/mlflow_experiment/experiment_id").get_string().get(id) ||
+      id.find('\0') != id.npos)
+    return {};
+  return std::string(id);
+}
+
+std::string TraceRow::client_request_id() const { return text("client_request_id"); }
+
+Instant TraceRow::time() const {
+  if (const auto at = parse_time(text("request_time"))) return *at;
+  const auto location = fields_.find("trace_location");
+  return Instant(std::chrono::milliseconds(location == fields_.end() ? 0 : location->second.rank.accepted_at));
+}
+
+std::string TraceRow::info_json(std::string_view trace_id, std::string_view feedback_tag,
+                                std::string_view assessments) const {
+  static constexpr std::array<const char*, 5> first = {"client_request_id", "trace_location", "request_time",
+                                                       "execution_duration", "state"};
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("trace_id", trace_id);
+  const auto present = [](const Register& field) { return field.json != "null"; };
+  for (const auto* name : first)
+    if (const auto at = fields_.find(name); at != fields_.end() && present(at->second))
+      json.raw_field(name, at->second.json);
+  const auto group = [&](std::string_view prefix, std::string_view tag) {
+    bool any = false;
+    const auto entry = [&](std::string_view key) -> JsonWriter& {
+      if (!any) json.key(prefix.substr(0, prefix.size() - 1)).begin_object();
+      any = true;
+      return json.key(key);
+    };
+    for (auto at = fields_.lower_bound(std::string(prefix)); at != fields_.end() && at->first.starts_with(prefix); ++at)
+      if (present(at->second) && (tag.empty() || at->first != "tags.assay.feedback"))
+        entry(std::string_view(at->first).substr(prefix.size())).raw(at->second.json);
+    if (!tag.empty()) entry("assay.feedback").value(tag);
+    if (any) json.end_object();
+  };
+  group(metadata, "");
+  group(tags, feedback_tag);
+  for (const auto& [path, field] : fields_)
+    if (present(field) && !path.starts_with(tags) && !path.starts_with(metadata) &&
+        std::find(first.begin(), first.end(), path) == first.end())
+      json.raw_field(path, field.json);
+  if (!assessments.empty()) json.raw_field("assessments", assessments);
+  json.end_object();
+  return out;
+}
+
+// DO NOT CHANGE: format(1) count(4) { path final(1) accepted_at(8) content(8) json }…, strings preceded by their
+// length(4).
+std::string TraceRow::encode() const {
+  std::string out;
+  ByteWriter bytes(out);
+  bytes.u8(format);
+  bytes.u32(static_cast<std::uint32_t>(fields_.size()));
+  for (const auto& [path, field] : fields_) {
+    bytes.text(path);
+    write(bytes, field.rank);
+    bytes.text(field.json);
+  }
+  return out;
+}
+
+std::optional<TraceRow> TraceRow::decode(std::string_view encoded) {
+  ByteReader bytes(encoded);
+  TraceRow row;
+  if (bytes.u8() != format) return {};
+  for (auto n = bytes.u32(); n > 0 && bytes.ok(); --n) {
+    std::string path(bytes.text());
+    Register field;
+    field.rank = read_rank(bytes);
+    field.json = bytes.text();
+    row.fields_.emplace_hint(row.fields_.end(), std::move(path), std::move(field));
+  }
+  if (!bytes.at_end()) return {};
+  return row;
+}
+
+// DO NOT CHANGE: format(1) final(1) accepted_at(8) content(8) json.
+std::string SpanRow::encode() const {
+  std::string out;
+  ByteWriter bytes(out);
+  bytes.u8(format);
+  write(bytes, rank);
+  bytes.text(json);
+  return out;
+}
+
+std::optional<SpanRow> SpanRow::decode(std::string_view encoded) {
+  ByteReader bytes(encoded);
+  SpanRow row;
+  if (bytes.u8() != format) return {};
+  row.rank = read_rank(bytes);
+  row.json = bytes.text();
+  if (!bytes.at_end()) return {};
+  return row;
+}
+
+Result<std::map<std::string, SpanRow>, Malformed> spans_of(const TraceRecord& record) {
+  std::map<std::string, SpanRow> out;
+  if (record.spans.empty()) return out;
+  if (!is_json(record.spans)) return Malformed{"spans is not valid JSON"};
+  thread_local JsonReader reader;
+  // The reader takes objects.
+  auto object = reader.parse("{\"spans\":" + record.spans + "}");
+  if (!object) return Malformed{object.error()};
+  simdjson::ondemand::array list;
+  if ((*object)["spans"].get_array().get(list)) return Malformed{"spans is not a list"};
+  for (auto element : list) {
+    simdjson::ondemand::object span;
+    std::string_view id, raw;
+    if (element.get_object().get(span)) return Malformed{"spans holds what is not an object"};
+    if (span.find_field_unordered("span_id").get_string().get(id) || id.empty() || id.find('\0') != id.npos)
+      return Malformed{"a span has no span_id"};
+    std::string span_id(id);
+    if (span.reset().error() || span.raw_json().get(raw)) return Malformed{"a span can't be read"};
+    raw = raw.substr(0, raw.find_last_of('}') + 1);
+    // A span that has not ended is not final.
+    const bool ended = raw.find("\"end_time_unix_nano\":null") == raw.npos;
+    SpanRow row{{ended, record.accepted_at.time_since_epoch().count(), content_hash({raw})}, std::string(raw)};
+    auto [at, added] = out.try_emplace(std::move(span_id), row);
+    if (!added && at->second.rank < row.rank) at->second = std::move(row);
+  }
+  return out;
+}
+
+}  // namespace assay

@@ -1,0 +1,287 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "storage/sinks/store_sink.hpp"
+#include "storage/state/memory_key_value.hpp"
+#include "storage/store/store.hpp"
+#include "tests/unit/storage/store_records.hpp"
+
+namespace assay {
+namespace {
+
+using namespace testing_records;
+
+class FixedClock final : public Clock {
+ public:
+  Instant now() const override { return t0; }
+};
+
+class StoreTest : public testing::Test {
+ protected:
+  void apply(Record record, Partition partition = 0) {
+    const auto read = log_.add(std::move(record), partition);
+    ASSERT_TRUE(sink_.apply({&read, 1}));
+  }
+  std::string assessment(const std::string& id) { return store_.assessment(id)->value_or("none"); }
+  std::string info(const std::string& id) { return store_.trace_info(id)->value_or("none"); }
+
+  MemoryKeyValue kv_;
+  FixedClock clock_;
+  StoreSink sink_{kv_, clock_};
+  Store store_{kv_};
+  Log log_;
+};
+
+TEST_F(StoreTest, ACreateIsReadBackAsItWasAccepted) {
+  apply(feedback("a-1", "tr-1", at(0), "user_feedback", "5.0", R"(,"rationale":"g\u00f6\"od","metadata":{"m":"x"})"));
+  EXPECT_EQ(
+      assessment("a-1"),
+      R"({"assessment_id":"a-1","assessment_name":"user_feedback","trace_id":"tr-1","source":{"source_type":"HUMAN"},)"
+      R"("feedback":{"value":5.0},"rationale":"g\u00f6\"od","metadata":{"m":"x"},"valid":true})");
+}
+
+TEST_F(StoreTest, AnUpdateFoldsInAndMergesMetadataByKey) {
+  apply(feedback("a-1", "tr-1", at(0), "n", "true", R"(,"rationale":"r","metadata":{"a":"1","b":"2"})"));
+  apply(update("a-1", "u-1", "tr-1", at(1),
+               R"("feedback":{"value":false},"rationale":null,"metadata":{"b":"3","c":"4"},"last_update_time":"T1")"));
+  EXPECT_EQ(assessment("a-1"),
+            R"({"assessment_id":"a-1","assessment_name":"n","trace_id":"tr-1","source":{"source_type":"HUMAN"},)"
+            R"("last_update_time":"T1","feedback":{"value":false},"metadata":{"a":"1","b":"3","c":"4"},"valid":true})");
+}
+
+TEST_F(StoreTest, AnUpdateBeforeItsCreateIsHeldAndThenFoldedIn) {
+  apply(update("a-1", "u-1", "tr-1", at(5), R"("feedback":{"value":false})"));
+  EXPECT_EQ(assessment("a-1"), "none");
+  EXPECT_EQ(store_.locate("a-1")->value().kind, Store::Located::Kind::held);
+  apply(feedback("a-1", "tr-1", at(0), "n", "true"));
+  EXPECT_NE(assessment("a-1").find(R"("feedback":{"value":false})"), std::string::npos);
+  EXPECT_EQ(sink_.ledger(), (SinkLedger{.read = 2, .applied = 1, .held = 1}));
+}
+
+TEST_F(StoreTest, ADeleteEndsAnAssessmentWhateverComesLater) {
+  apply(erase("a-1", "d-1", "tr-1", at(5)));
+  apply(feedback("a-1", "tr-1", at(6), "n", "true"));
+  apply(update("a-1", "u-1", "tr-1", at(7), R"("feedback":{"value":false})"));
+  EXPECT_EQ(assessment("a-1"), "none");
+  EXPECT_EQ(store_.locate("a-1")->value().kind, Store::Located::Kind::deleted);
+}
+
+TEST_F(StoreTest, AnOverrideMarksTheOldOneAndItsDeletionRestoresIt) {
+  apply(feedback("a-1", "tr-1", at(0), "judge", "0.1"));
+  apply(feedback("a-2", "tr-1", at(1), "judge", "0.9", R"(,"overrides":"a-1")"));
+  EXPECT_NE(assessment("a-1").find(R"("valid":false)"), std::string::npos);
+  EXPECT_NE(assessment("a-2").find(R"("valid":true)"), std::string::npos);
+  apply(erase("a-2", "d-2", "tr-1", at(2)));
+  EXPECT_NE(assessment("a-1").find(R"("valid":true)"), std::string::npos);
+}
+
+TEST_F(StoreTest, ATraceHasItsAssessmentsAndTheTagOfTheirLastValues) {
+  apply(feedback("a-1", "tr-1", at(0), "user_feedback", "true"));
+  apply(trace("tr-1", at(1), located("1", at(1)) + R"(,"state":"OK","tags":{"k":"v"})"));
+  apply(feedback("a-2", "tr-1", at(2), "user_feedback", "false"));
+  apply(feedback("a-3", "tr-1", at(3), "user_accuracy", "0.8"));
+  apply(feedback("a-4", "tr-1", at(4), "note", R"("a,b")"));
+  const auto json = info("tr-1");
+  EXPECT_NE(json.find(R"x("tags":{"k":"v","assay.feedback":"note=\"a,b\",user_accuracy=0.8,user_feedback=false"})x"),
+            std::string::npos)
+      << json;
+  EXPECT_LT(json.find("\"a-1\""), json.find("\"a-3\""));
+}
+
+TEST_F(StoreTest, TheEndOfATraceIsNotTakenBackByALatePlaceholder) {
+  const auto placeholder = R"(,"state":"IN_PROGRESS","request_preview":"early","trace_metadata":{"m":"early","n":"1"})";
+  const auto final = R"(,"state":"OK","request_preview":"end","trace_metadata":{"m":"end"},"tags":{"t":"end"})";
+  apply(trace("tr-1", at(1), located("1", at(1)) + final));
+  apply(trace("tr-1", at(2), located("1", at(1)) + placeholder));
+  EXPECT_EQ(
+      info("tr-1"),
+      R"({"trace_id":"tr-1","trace_location":{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":"1"}},)"
+      R"("request_time":"2026-11-23T15:57:32.547Z","state":"OK","trace_metadata":{"m":"end","n":"1"},"tags":{"t":"end"},)"
+      R"("request_preview":"end"})");
+}
+
+TEST_F(StoreTest, SpansMergeByIdAndAnEndedOneStays) {
+  apply(trace("tr-1", at(1), located("1", at(1)), R"([{"span_id":"s1","end_time_unix_nano":5,"name":"root"}])"));
+  apply(trace("tr-1", at(2), R"("state":"OK")",
+              R"([{"span_id":"s1","end_time_unix_nano":null,"name":"root"},{"span_id":"s2"}])"));
+  EXPECT_EQ(*store_.spans("tr-1"), R"([{"span_id":"s1","end_time_unix_nano":5,"name":"root"},{"span_id":"s2"}])");
+}
+
+TEST_F(StoreTest, DeletingATraceTakesItsAssessmentsAndWhatComesLater) {
+  apply(feedback("a-1", "tr-1", at(0), "n", "true"));
+  apply(update("a-2", "u-2", "tr-1", at(0), R"("rationale":"x")"));
+  apply(trace("tr-1", at(1), located("1", at(1)), R"([{"span_id":"s1"}])"));
+  apply(erase_trace("tr-1", at(2)));
+  apply(feedback("a-3", "tr-1", at(3), "n", "true"));
+  apply(feedback("a-2", "tr-1", at(3), "n", "true"));
+  apply(trace("tr-1", at(3), located("1", at(1))));
+  EXPECT_EQ(info("tr-1"), "none");
+  for (const auto id : {"a-1", "a-2", "a-3"}) EXPECT_EQ(assessment(id), "none") << id;
+  EXPECT_EQ(*store_.spans("tr-1"), "[]");
+  StoreSink reopened(kv_, clock_);
+  ASSERT_TRUE(reopened.position({Stream::assessments, 0}));
+  const auto late = log_.add(feedback("a-4", "tr-1", at(4), "n", "true"));
+  ASSERT_TRUE(reopened.apply({&late, 1}));
+  EXPECT_EQ(assessment("a-4"), "none");
+}
+
+TEST_F(StoreTest, IsSearchedByExperimentAndTimeByRequestAndByName) {
+  apply(trace("tr-1", at(0), located("7", at(10)) + R"(,"client_request_id":"req-1")"));
+  apply(trace("tr-2", at(0), located("7", at(20)) + R"(,"client_request_id":"req-1")"));
+  apply(trace("tr-3", at(0), located("8", at(10))));
+  apply(feedback("a-1", "tr-1", at(3), "n", "true"));
+  apply(feedback("a-2", "tr-2", at(4), "n", "true"));
+  apply(update("a-2", "u-2", "tr-2", at(5), R"("assessment_name":"other")"));
+  std::vector<std::string> found;
+  ASSERT_TRUE(store_.traces_of_experiment("7", at(10), at(20), [&](std::string_view id, Instant time) {
+    EXPECT_EQ(time, at(10));
+    found.emplace_back(id);
+    return true;
+  }));
+  EXPECT_EQ(found, (std::vector<std::string>{"tr-1"}));
+  EXPECT_EQ(*store_.traces_of_request("req-1"), (std::vector<std::string>{"tr-2", "tr-1"}));
+  found.clear();
+  const auto visit = [&](std::string_view trace, std::string_view id) {
+    found.push_back(std::string(trace) + " " + std::string(id));
+    return true;
+  };
+  ASSERT_TRUE(store_.assessments_named("n", at(0), at(9), visit));
+  ASSERT_TRUE(store_.assessments_named("other", at(0), at(9), visit));
+  EXPECT_EQ(found, (std::vector<std::string>{"tr-1 a-1", "tr-2 a-2"}));
+}
+
+TEST_F(StoreTest, APoisonRecordIsADeadLetterAndTheRestOfItsBatchIsApplied) {
+  std::vector<LogRecord> batch;
+  for (auto value : {std::string("\xff"), R"({"v":1,"op":"create","assessment":{"trace_id":"t","assessment_id":"a",)"
+                                          R"("assessment_name":"n","feedback":{"value":tru}},)"
+                                          R"("accepted_at":"2026-11-23T15:57:31Z"})" +
+                                              std::string()})
+    batch.push_back(log_.add({.stream = Stream::assessments, .key = "t", .value = value}));
+  batch.push_back(log_.add(feedback("a-1", "tr-1", at(0), "n", "true")));
+  batch.push_back(log_.add({.stream = Stream::traces, .key = "t", .value = "{}"}));
+  ASSERT_TRUE(sink_.apply(batch));
+  EXPECT_NE(assessment("a-1"), "none");
+  EXPECT_EQ(sink_.ledger(), (SinkLedger{.read = 3, .applied = 1, .dead = 2}));
+  const auto dead = kv_.get(Family::dead, "assessments/0/1");
+  ASSERT_TRUE(dead->has_value());
+  const auto letter = parse_dead_letter(**dead);
+  ASSERT_TRUE(letter);
+  EXPECT_EQ(letter->step, "store");
+  EXPECT_EQ(letter->detail, "assessment is not valid JSON");
+  EXPECT_TRUE(kv_.get(Family::dead, "traces/0/0")->has_value());
+}
+
+TEST_F(StoreTest, PositionsAndLedgersAreKeptWithTheEffects) {
+  apply(feedback("a-1", "tr-1", at(0), "n", "true"), 3);
+  StoreSink reopened(kv_, clock_);
+  EXPECT_EQ(*reopened.position({Stream::assessments, 3}), 1);
+  EXPECT_EQ(*reopened.position({Stream::assessments, 0}), 0);
+  EXPECT_EQ(reopened.ledger(3), (SinkLedger{.read = 1, .applied = 1}));
+}
+
+// Everything that the store says, the ledgers and positions aside.
+std::map<std::string, std::string> contents(const MemoryKeyValue& kv) {
+  std::map<std::string, std::string> out;
+  for (const auto family :
+       {Family::traces, Family::assessments, Family::assessment_ids, Family::trace_index, Family::held, Family::dead})
+    EXPECT_TRUE(kv.scan(family, "", "", [&](std::string_view key, std::string_view value) {
+      out[std::string(name_of(family)) + "/" + std::string(key)] = value;
+      return true;
+    }));
+  return out;
+}
+
+// A mixture in which everything meets everything: few traces, few assessments, close times.
+std::vector<LogRecord> mixture(Log& log, std::mt19937& random) {
+  const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  const auto trace_of = [](int a) { return "tr-" + std::to_string(a % 4); };
+  for (int i = 0; i < 60; ++i) {
+    const int a = pick(12);
+    const auto id = "a-" + std::to_string(a), trace_id = trace_of(a), n = std::to_string(i);
+    const auto when = at(pick(20));
+    switch (pick(10)) {
+      case 0:
+      case 1:
+      case 2: {
+        const auto over = "a-" + std::to_string((a + 4) % 12);
+        log.add(feedback(id, trace_id, when, "n" + std::to_string(pick(3)), std::to_string(i),
+                         R"(,"metadata":{"k":"base)" + n + "\"}" + (pick(3) ? "" : R"(,"overrides":")" + over + "\"")));
+        break;
+      }
+      case 3:
+      case 4:
+        log.add(update(id, "u-" + n, trace_id, when, R"("feedback":{"value":)" + n + "}"));
+        break;
+      case 5:
+        log.add(
+            update(id, "u-" + n, trace_id, when,
+                   R"("rationale":"r)" + n + R"(","metadata":{"k)" + std::to_string(pick(2)) + "\":\"" + n + "\"}"));
+        break;
+      case 6:
+        if (pick(3) == 0) log.add(erase(id, "d-" + n, trace_id, when));
+        break;
+      case 7:
+      case 8:
+        log.add(trace(trace_id, when,
+                      located(std::to_string(pick(2)), at(pick(5))) + R"(,"client_request_id":"r)" +
+                          std::to_string(pick(2)) + R"(","state":")" + (pick(2) ? "OK" : "IN_PROGRESS") +
+                          R"(","tags":{"t)" + std::to_string(pick(2)) + "\":\"" + n + "\"}",
+                      R"([{"span_id":"s)" + std::to_string(pick(2)) + R"(","n":)" + n + "}]"));
+        break;
+      case 9:
+        if (pick(8) == 0) log.add(erase_trace(trace_id, when));
+        break;
+    }
+  }
+  return log.records();
+}
+
+void apply_in_batches(StoreSink& sink, const std::vector<LogRecord>& records, std::mt19937& random) {
+  for (std::size_t i = 0; i < records.size();) {
+    const auto n = std::min<std::size_t>(records.size() - i, 1 + random() % 8);
+    ASSERT_TRUE(sink.apply({records.data() + i, n}));
+    i += n;
+  }
+}
+
+TEST(StoreProperty, AnyInterleavingEndsInTheSameStore) {
+  FixedClock clock;
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    std::mt19937 random(seed);
+    Log log;
+    auto records = mixture(log, random);
+    std::map<std::string, std::string> expected;
+    for (int round = 0; round < 4; ++round) {
+      MemoryKeyValue kv;
+      StoreSink sink(kv, clock);
+      apply_in_batches(sink, records, random);
+      if (round == 0) expected = contents(kv);
+      ASSERT_EQ(contents(kv), expected) << "seed " << seed;
+      EXPECT_EQ(sink.ledger().unaccounted(), 0);
+      std::shuffle(records.begin(), records.end(), random);
+    }
+  }
+}
+
+TEST(StoreProperty, ApplyingRecordsAgainChangesNothing) {
+  FixedClock clock;
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    std::mt19937 random(seed);
+    Log log;
+    auto records = mixture(log, random);
+    MemoryKeyValue kv;
+    StoreSink sink(kv, clock);
+    apply_in_batches(sink, records, random);
+    const auto before = contents(kv);
+    std::shuffle(records.begin(), records.end(), random);
+    StoreSink again(kv, clock);
+    ASSERT_TRUE(again.position({Stream::assessments, 0}));
+    apply_in_batches(again, records, random);
+    ASSERT_EQ(contents(kv), before) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,171 @@
+#include "workers/committer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <latch>
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A log of given records; read() never waits longer than it must.
+class ListSources final : public EventSources {
+ public:
+  Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override {
+    if (away) return make_error_code(Error::log_unavailable);
+    opened = starts;
+    return std::unique_ptr<EventSource>(std::make_unique<Source>(*this, std::move(starts)));
+  }
+  Partition partitions(Stream) const override { return 1; }
+
+  void add(Stream stream, std::string value) { records[{stream, 0}].push_back(std::move(value)); }
+
+  std::map<StreamPartition, std::deque<std::string>> records;
+  std::vector<StartAt> opened;
+  bool away = false;
+
+ private:
+  class Source final : public EventSource {
+   public:
+    Source(ListSources& log, std::vector<StartAt> starts) : log_(log) {
+      for (const auto& start : starts) positions_[start.from] = start.offset;
+    }
+    Result<std::span<const LogRecord>> read(std::size_t records_max, std::chrono::milliseconds) override {
+      batch_.clear();
+      for (auto& [of, next] : positions_) take(of, next, records_max);
+      return std::span<const LogRecord>(batch_);
+    }
+    Result<std::span<const LogRecord>> read_from(StreamPartition of, std::size_t records_max) override {
+      batch_.clear();
+      take(of, positions_.at(of), records_max);
+      return std::span<const LogRecord>(batch_);
+    }
+    Result<Offset> end(StreamPartition of) override { return std::ssize(log_.records[of]); }
+    Offset position(StreamPartition of) const override { return positions_.at(of); }
+    Result<void> seek(StreamPartition of, Offset offset) override {
+      positions_[of] = offset;
+      return {};
+    }
+    void wake() override {}
+
+   private:
+    void take(StreamPartition of, Offset& next, std::size_t records_max) {
+      const auto& list = log_.records[of];
+      for (; next < std::ssize(list) && batch_.size() < records_max; ++next)
+        batch_.push_back({of.stream, of.partition, next, "", list[static_cast<std::size_t>(next)]});
+    }
+    ListSources& log_;
+    std::map<StreamPartition, Offset> positions_;
+    std::vector<LogRecord> batch_;
+  };
+};
+
+class ListSink final : public AssessmentSink {
+ public:
+  std::string_view name() const override { return "list"; }
+  std::vector<Stream> follows() const override { return {Stream::traces, Stream::assessments}; }
+  Result<Offset> position(StreamPartition of) override { return applied_[of]; }
+  Result<void> apply(std::span<const LogRecord> records) override {
+    if (failures > 0) {
+      --failures;
+      return make_error_code(Error::storage_failed);
+    }
+    for (const auto& record : records) {
+      values.emplace_back(record.value);
+      applied_[{record.stream, record.partition}] = record.offset + 1;
+      ++ledger_.read;
+      ++ledger_.applied;
+    }
+    if (until && std::ssize(values) >= until) {
+      until = 0;
+      reached.count_down();
+    }
+    return {};
+  }
+  Offset applied(StreamPartition of) const override {
+    const auto at = applied_.find(of);
+    return at == applied_.end() ? 0 : at->second;
+  }
+  bool takes(Stream stream) const override { return !full || stream == Stream::traces; }
+  SinkLedger ledger() const override { return ledger_; }
+
+  std::vector<std::string> values;
+  int failures = 0;
+  bool full = false;
+  std::ptrdiff_t until = 0;
+  std::latch reached{1};
+  std::map<StreamPartition, Offset> applied_;
+
+ private:
+  SinkLedger ledger_;
+};
+
+struct CommitterTest : testing::Test {
+  ListSources log;
+  ListSink sink;
+  Metrics metrics;
+  Progress progress;
+};
+
+TEST_F(CommitterTest, StartsWhereTheSinkIsAndSaysHowFarItHasCome) {
+  for (const auto value : {"0", "1", "2"}) log.add(Stream::assessments, value);
+  sink.applied_[{Stream::assessments, 0}] = 1;
+  Committer committer(log, sink, metrics, {.progress = &progress});
+  EXPECT_EQ(*committer.step(0ms), 2u);
+  EXPECT_EQ(sink.values, (std::vector<std::string>{"1", "2"}));
+  EXPECT_EQ(progress.reached(Follower::store, {Stream::assessments, 0}), 3);
+  EXPECT_EQ(committer.lag(), 0);
+  EXPECT_TRUE(committer.healthy());
+}
+
+TEST_F(CommitterTest, WhatTheSinkCouldNotTakeIsGivenAgainAndNothingIsReadBeforeThat) {
+  log.add(Stream::assessments, "0");
+  sink.failures = 2;
+  Committer committer(log, sink, metrics);
+  EXPECT_FALSE(committer.step(0ms));
+  log.add(Stream::assessments, "1");
+  EXPECT_FALSE(committer.step(0ms));
+  EXPECT_EQ(committer.lag(), 2);
+  EXPECT_FALSE(committer.healthy());
+  EXPECT_EQ(*committer.step(0ms), 1u);
+  EXPECT_EQ(*committer.step(0ms), 1u);
+  EXPECT_EQ(sink.values, (std::vector<std::string>{"0", "1"}));
+}
+
+TEST_F(CommitterTest, ALogThatIsAwayIsOpenedWhenItComes) {
+  log.away = true;
+  Committer committer(log, sink, metrics);
+  EXPECT_FALSE(committer.step(0ms));
+  log.away = false;
+  EXPECT_TRUE(committer.step(0ms));
+}
+
+TEST_F(CommitterTest, AFullSinkIsGivenTracesOnly) {
+  log.add(Stream::assessments, "a");
+  log.add(Stream::traces, "t");
+  sink.full = true;
+  Committer committer(log, sink, metrics, {.idle_wait = 0ms});
+  EXPECT_EQ(*committer.step(0ms), 1u);
+  EXPECT_EQ(*committer.step(0ms), 0u);
+  EXPECT_EQ(sink.values, (std::vector<std::string>{"t"}));
+  sink.full = false;
+  EXPECT_EQ(*committer.step(0ms), 1u);
+}
+
+TEST_F(CommitterTest, ItsThreadTriesAgainAfterAFailureAndStopsWhenAsked) {
+  for (const auto value : {"0", "1", "2"}) log.add(Stream::assessments, value);
+  sink.failures = 3;
+  sink.until = 3;
+  Committer committer(log, sink, metrics, {.backoff_first = 1ms, .backoff_most = 2ms});
+  committer.start();
+  sink.reached.wait();
+  committer.stop();
+  EXPECT_NE(metrics.text().find(R"(assay_sink_failures_total{sink="list"} 3)"), std::string::npos);
+  EXPECT_NE(metrics.text().find(R"(assay_sink_records_total{outcome="applied",sink="list"} 3)"), std::string::npos)
+      << metrics.text();
+}
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,144 @@
+#include "workers/committer.hpp"
+
+#include "ops/runtime/log.hpp"
+
+namespace assay {
+
+Committer::Committer(EventSources& sources, AssessmentSink& sink, Metrics& metrics, CommitterOptions options)
+    : sources_(sources),
+      sink_(sink),
+      options_(options),
+      applied_(metrics.counter("assay_sink_records_total", "Records of assay.assessments by what became of them",
+                               {{"sink", std::string(sink.name())}, {"outcome", "applied"}})),
+      duplicate_(metrics.counter("assay_sink_records_total", "Records of assay.assessments by what became of them",
+                                 {{"sink", std::string(sink.name())}, {"outcome", "duplicate"}})),
+      held_(metrics.counter("assay_sink_records_total", "Records of assay.assessments by what became of them",
+                            {{"sink", std::string(sink.name())}, {"outcome", "held"}})),
+      dead_(metrics.counter("assay_sink_records_total", "Records of assay.assessments by what became of them",
+                            {{"sink", std::string(sink.name())}, {"outcome", "dead"}})),
+      failures_(metrics.counter("assay_sink_failures_total", "Turns that failed and are tried again",
+                                {{"sink", std::string(sink.name())}})),
+      lag_gauge_(metrics.gauge("assay_sink_lag_records", "Records in the log that the sink has not applied",
+                               {{"sink", std::string(sink.name())}})),
+      batch_seconds_(metrics.latency("assay_sink_batch_seconds", "Time to apply one batch",
+                                     {{"sink", std::string(sink.name())}})) {}
+
+Committer::~Committer() { stop(); }
+
+void Committer::start() {
+  thread_ = std::jthread([this](std::stop_token stop) { run(stop); });
+}
+
+void Committer::stop() {
+  thread_.request_stop();
+  sink_.stop();
+  {
+    std::scoped_lock lock(mutex_);
+    if (source_) source_->wake();
+  }
+  sleeping_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Committer::run(std::stop_token stop) {
+  Backoff backoff(options_.backoff_first, options_.backoff_most);
+  while (!stop.stop_requested()) {
+    const auto done = step(options_.idle_wait);
+    if (done) {
+      if (backoff.tries() > 0) spdlog::info("sink_recovered sink={} lag={}", sink_.name(), lag());
+      backoff.reset();
+      continue;
+    }
+    if (stop.stop_requested()) return;
+    failures_.Increment();
+    const auto pause = backoff.next();
+    spdlog::warn("sink_failed sink={} error=\"{}\" again_in_ms={} lag={}", sink_.name(), done.error().message(),
+                 pause.count(), lag());
+    std::unique_lock lock(mutex_);
+    sleeping_.wait_for(lock, stop, pause, [] { return false; });
+  }
+}
+
+Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
+  healthy_ = false;
+  if (!source_)
+    if (const auto opened = open(); !opened) return opened.error();
+  if (pending_.empty()) {
+    const auto records = read(wait);
+    if (!records) return records.error();
+    pending_ = *records;
+  }
+  const auto begun = std::chrono::steady_clock::now();
+  const auto applied = sink_.apply(pending_);
+  count();
+  if (const auto noted = note_progress(); !noted) return noted.error();
+  if (!applied) return applied.error();
+  if (!pending_.empty())
+    batch_seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  const auto n = pending_.size();
+  pending_ = {};
+  healthy_ = true;
+  return n;
+}
+
+Result<void> Committer::open() {
+  std::vector<StartAt> starts;
+  partitions_.clear();
+  for (const auto stream : sink_.follows())
+    for (Partition p = 0; p < sources_.partitions(stream); ++p) {
+      const auto position = sink_.position({stream, p});
+      if (!position) return position.error();
+      partitions_.push_back({stream, p});
+      starts.push_back({{stream, p}, *position});
+    }
+  if (starts.empty()) return make_error_code(Error::log_unavailable);
+  auto source = sources_.open(std::move(starts));
+  if (!source) return source.error();
+  std::scoped_lock lock(mutex_);
+  source_ = std::move(*source);
+  return {};
+}
+
+Result<std::span<const LogRecord>> Committer::read(std::chrono::milliseconds wait) {
+  const auto takes = [this](StreamPartition p) { return sink_.takes(p.stream); };
+  if (std::all_of(partitions_.begin(), partitions_.end(), takes)) return source_->read(options_.records_max, wait);
+  // The sink is full of what waits for its trace: give it the traces that there are, one partition after the other.
+  for (std::size_t i = 0; i < partitions_.size(); ++i) {
+    const auto& partition = partitions_[turn_++ % partitions_.size()];
+    if (!takes(partition)) continue;
+    const auto records = source_->read_from(partition, options_.records_max);
+    if (!records || !records->empty()) return records;
+  }
+  std::unique_lock lock(mutex_);
+  sleeping_.wait_for(lock, thread_.get_stop_token(), std::min(wait, options_.idle_wait), [] { return false; });
+  return std::span<const LogRecord>();
+}
+
+Result<void> Committer::note_progress() {
+  std::int64_t lag = 0;
+  for (const auto& partition : partitions_) {
+    const auto applied = sink_.applied(partition);
+    const auto end = source_->end(partition);
+    if (!end) return end.error();
+    if (partition.stream != Stream::deadletters) lag += std::max<Offset>(0, *end - applied);
+    if (options_.progress) options_.progress->advance(Follower::store, partition, applied);
+  }
+  lag_ = lag;
+  lag_gauge_.Set(static_cast<double>(lag));
+  return {};
+}
+
+void Committer::count() {
+  const auto now = sink_.ledger();
+  const auto add = [](Counter& counter, std::int64_t before, std::int64_t after) {
+    if (after > before) counter.Increment(static_cast<double>(after - before));
+  };
+  // A sink that keeps its ledger goes on counting where it was.
+  add(applied_, counted_.applied, now.applied);
+  add(duplicate_, counted_.duplicate, now.duplicate);
+  add(held_, counted_.held, now.held);
+  add(dead_, counted_.dead, now.dead);
+  counted_ = now;
+}
+
+}  // namespace assay

@@ -1,0 +1,76 @@
+#pragma once
+// Carries assay.assessments and assay.traces into one sink, on a thread of its own and from the sink's own positions,
+// so that a slow sink holds nobody back. What it has read it applies before it reads on; while the sink fails it tries
+// again, less and less often, and the log keeps the backlog.
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "ops/runtime/clock.hpp"
+#include "ops/runtime/metrics.hpp"
+#include "storage/log/event_source.hpp"
+#include "storage/log/progress.hpp"
+#include "storage/sinks/assessment_sink.hpp"
+#include "workers/backoff.hpp"
+
+namespace assay {
+
+struct CommitterOptions {
+  std::size_t records_max = 1024;            // of one batch
+  std::chrono::milliseconds idle_wait{200};  // how often an idle sink gets its chance to retry what waits in it
+  std::chrono::milliseconds backoff_first{100}, backoff_most{10'000};
+  Progress* progress = nullptr;  // told as Follower::store, where given
+};
+
+class Committer {
+ public:
+  // All must outlive it. Metrics: assay_sink_records_total{sink,outcome}, assay_sink_lag_records{sink},
+  // assay_sink_failures_total{sink}, assay_sink_batch_seconds{sink}.
+  Committer(EventSources& sources, AssessmentSink& sink, Metrics& metrics, CommitterOptions options = {});
+  ~Committer();  // stops
+
+  // Starts the thread. The log may be away: it is opened when it comes.
+  void start();
+  // Ends the batch under way, soon; then the thread. Thread-safe, may be called twice.
+  void stop();
+
+  // One turn of the loop, for tests and the simulator (without start()): opens the source if need be, reads at most one
+  // batch without waiting longer than `wait`, applies it. The number of records applied.
+  Result<std::size_t> step(std::chrono::milliseconds wait);
+
+  // Records that stand in the log and are not applied. Thread-safe; as of the last turn.
+  std::int64_t lag() const { return lag_.load(std::memory_order_relaxed); }
+  // Whether the last turn was a success, for /readyz. Thread-safe.
+  bool healthy() const { return healthy_.load(std::memory_order_relaxed); }
+
+ private:
+  void run(std::stop_token stop);
+  Result<void> open();
+  Result<std::span<const LogRecord>> read(std::chrono::milliseconds wait);
+  Result<void> note_progress();
+  void count();
+
+  EventSources& sources_;
+  AssessmentSink& sink_;
+  CommitterOptions options_;
+  std::vector<StreamPartition> partitions_;
+  std::size_t turn_ = 0;                // which partition is next, where they are read one by one
+  std::span<const LogRecord> pending_;  // read and not yet applied; views into the source
+  SinkLedger counted_;
+  std::atomic<std::int64_t> lag_{0};
+  std::atomic<bool> healthy_{false};
+
+  Counter &applied_, &duplicate_, &held_, &dead_, &failures_;
+  Gauge& lag_gauge_;
+  Histogram& batch_seconds_;
+
+  std::mutex mutex_;  // the source's life against wake(), and the sleep of a backoff
+  std::condition_variable_any sleeping_;
+  std::unique_ptr<EventSource> source_;
+  std::jthread thread_;
+};
+
+}  // namespace assay
