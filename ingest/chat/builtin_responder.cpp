@@ -14,7 +14,7 @@ class Echo final : public ChatAnswer {
  public:
   Echo(std::string text, std::chrono::milliseconds pause) : text_(std::move(text)), pause_(pause) {}
 
-  Task<Result<std::optional<std::string>, ChatFailure>> next() override {
+  Task<Next> next() override {
     if (at_ == text_.size()) co_return std::optional<std::string>();
     if (at_ > 0 && pause_.count() > 0) {
       asio::steady_timer timer(co_await asio::this_coro::executor, pause_);

@@ -25,10 +25,12 @@ struct ChatFailure {
 // An answer while it is made. What isn't pulled isn't asked of the model. Destroying it aborts the answer.
 class ChatAnswer {
  public:
+  using Next = Result<std::optional<std::string>, ChatFailure>;
+
   virtual ~ChatAnswer() = default;
   // The next token, valid UTF-8 and not empty; none: the answer is complete. Call no more after none or a failure.
   // Cancelling it (terminal) aborts the answer.
-  virtual Task<Result<std::optional<std::string>, ChatFailure>> next() = 0;
+  virtual Task<Next> next() = 0;
 };
 
 // Thread-safe. Outlives its answers.

@@ -21,7 +21,7 @@ class Streamed final : public ChatAnswer {
  public:
   explicit Streamed(HttpStream stream) : stream_(std::move(stream)) {}
 
-  Task<Result<std::optional<std::string>, ChatFailure>> next() override {
+  Task<Next> next() override {
     for (;;) {
       while (auto event = parser_.next()) {
         if (*event == "[DONE]") {
@@ -54,7 +54,7 @@ class Streamed final : public ChatAnswer {
 class Whole final : public ChatAnswer {
  public:
   explicit Whole(std::string text) : text_(std::move(text)) {}
-  Task<Result<std::optional<std::string>, ChatFailure>> next() override {
+  Task<Next> next() override {
     std::optional<std::string> token;
     if (!text_.empty()) token = std::exchange(text_, {});
     co_return token;
