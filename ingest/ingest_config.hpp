@@ -10,13 +10,10 @@ namespace assay {
 struct IngestConfig {
   HttpConfig http;
   AdmissionLimits admission;
-  std::size_t batch_bytes_max = 1u << 20;             // body of POST /feedback/batch
-  std::size_t batch_items_max = 1000;                 // items in it
   std::size_t trace_bytes_max = 4u << 20;             // body of MLflow's StartTraceV3
   std::size_t recent_ids_max = 16 * 1024;             // ids of traces that this door has just made
   std::chrono::milliseconds view_wait{2'000};         // for a view to have applied what was acknowledged
   std::chrono::milliseconds loop_silence_max{5'000};  // a loop that has not come round for longer is not alive
-  bool reject_unknown_trace = false;                  // feedback for a trace that nobody knows is 404, not parked
 };
 
 }  // namespace assay

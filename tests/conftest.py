@@ -28,12 +28,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
 def assay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Assay]]:
     """Makes processes of the program: `assay("serve")`, `assay("worker", "--kafka", kafka, name="second")`; ended with the test.
 
-    `start=False` leaves the starting to the test. `name` tells processes of one role apart.
+    `start=False` leaves the starting to the test. `name` tells processes of one role apart; `env`, `launcher`: see Assay.
     """
     made = request.node.stash.setdefault(_running, [])
 
-    def make(role: str, *args: str, name: str = "", start: bool = True, env: dict[str, str] | None = None) -> Assay:
-        process = Assay(role, *args, home=tmp_path / (name or f"{role}-{len(made) + 1}"), env=env)
+    def make(role: str, *args: str, name: str = "", start: bool = True, **how) -> Assay:
+        process = Assay(role, *args, home=tmp_path / (name or f"{role}-{len(made) + 1}"), **how)
         made.append(process)
         return process.start() if start else process
 

@@ -57,7 +57,8 @@ Task<bool> Session::serve_one() {
       co_return co_await say_no(&route, std::move(response));
     }
   }
-  if (const auto read = co_await read_body(body_max); !read) {
+  const auto read = co_await read_body(body_max);
+  if (!read) {
     if (!read.error().reason.empty()) co_await say_no_and_close(read.error());
     co_return false;
   }

@@ -64,14 +64,19 @@ Task<bool> Session::read_head() {
 // A rejection without a reason: the client is gone.
 Task<Result<void, Rejection>> Session::read_body(std::size_t body_bytes_max) {
   body_view_ = {};
-  if (!head_.chunked && head_.content_length == 0) co_return Result<void, Rejection>();
-  enter(Phase::body, shared_.config.body_timeout);
+  auto read = Result<void, Rejection>();
+  if (!head_.chunked && head_.content_length == 0) co_return read;
   if (head_.expects_continue && behind_head().empty()) {
-    if (!co_await write_all("HTTP/1.1 100 Continue\r\n\r\n")) co_return Rejection{};
-    enter(Phase::body, shared_.config.body_timeout);
+    constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    const auto sent = co_await write_all(go_on);
+    if (!sent) read = Rejection();
   }
-  if (head_.chunked) co_return co_await read_chunked_body(body_bytes_max);
-  co_return co_await read_sized_body(static_cast<std::size_t>(head_.content_length));
+  enter(Phase::body, shared_.config.body_timeout);
+  if (read && head_.chunked)
+    read = co_await read_chunked_body(body_bytes_max);
+  else if (read)
+    read = co_await read_sized_body(static_cast<std::size_t>(head_.content_length));
+  co_return read;
 }
 
 Task<Result<void, Rejection>> Session::read_sized_body(std::size_t size) {

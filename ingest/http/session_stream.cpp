@@ -116,7 +116,8 @@ Task<Result<void>> Session::write(std::string_view bytes) {
 Task<Result<void>> Session::end() {
   if (answer_ != Answer::streaming) co_return Error::stopped;
   if (chunked_ && !cut_body_) {
-    const auto written = co_await write_all("0\r\n\r\n");
+    constexpr std::string_view last = "0\r\n\r\n";
+    const auto written = co_await write_all(last);
     if (!written) co_return written;
   }
   answer_ = Answer::complete;

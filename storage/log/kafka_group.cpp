@@ -48,13 +48,14 @@ void KafkaWorkerGroup::run() {
     if (!message) continue;
     // Nothing is fetched, so it is an error: a lost place shows as a rebalance of its own.
     if (rd_kafka_fatal_error(client_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      // Another process has our instance id (FENCED_INSTANCE_ID). This member can't come back.
+      failed_ = true;
       spdlog::error("kafka group member failed fatally error=\"{}\"", rd_kafka_message_errstr(message.get()));
       break;
     }
     spdlog::warn("kafka group error=\"{}\"", rd_kafka_message_errstr(message.get()));
   }
   rd_kafka_consumer_close(client_.get());  // calls on_rebalance for what is owned
+  if (!owned_.empty()) revoke(true);
 }
 
 void KafkaWorkerGroup::on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* partitions,
@@ -66,14 +67,20 @@ void KafkaWorkerGroup::rebalance(rd_kafka_resp_err_t what, const rd_kafka_topic_
   if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
     KafkaPartitions nothing(rd_kafka_topic_partition_list_new(0));
     rd_kafka_assign(client_.get(), nothing.get());
+    owned_ = numbers(partitions);
     joined_ = true;
-    callbacks_.on_assigned(numbers(partitions));
+    callbacks_.on_assigned(owned_);
     return;
   }
   const bool lost = rd_kafka_assignment_lost(client_.get()) || what != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS;
-  joined_ = false;
-  callbacks_.on_revoked(numbers(partitions), lost);
+  revoke(lost);
   rd_kafka_assign(client_.get(), nullptr);
+}
+
+void KafkaWorkerGroup::revoke(bool lost) {
+  joined_ = false;
+  failed_ = failed_ || rd_kafka_fatal_error(client_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
+  callbacks_.on_revoked(std::exchange(owned_, {}), lost);
 }
 
 Result<Offset> KafkaWorkerGroup::committed(Partition partition, std::chrono::milliseconds limit) const {

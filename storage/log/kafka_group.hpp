@@ -38,6 +38,8 @@ class KafkaWorkerGroup {
   // The member and its generation, for a step's offsets. Thread-safe. Null before the first join.
   KafkaGroupMetadata metadata() const;
 
+  // It can't come back: another process has taken our instance id. What was owned has been revoked.
+  bool failed() const { return failed_; }
   bool joined() const { return joined_; }  // has had an assignment, be it empty, and has not lost it
 
  private:
@@ -45,6 +47,7 @@ class KafkaWorkerGroup {
       : config_(std::move(config)), callbacks_(std::move(callbacks)) {}
   void run();
   static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t*, void* self);
+  void revoke(bool lost);
   void rebalance(rd_kafka_resp_err_t what, const rd_kafka_topic_partition_list_t& partitions);
 
   const KafkaConfig config_;
@@ -52,6 +55,8 @@ class KafkaWorkerGroup {
   KafkaHandle client_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> joined_{false};
+  std::atomic<bool> failed_{false};
+  std::vector<Partition> owned_;  // the group's thread only
   std::thread thread_;
 };
 

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "ops/runtime/log.hpp"
@@ -70,6 +71,7 @@ Result<void> KafkaSource::find_position(Followed& followed, std::chrono::millise
         client_.get(), rd_kafka_topic_name(followed.topic), followed.where.partition, &first, &end,
         static_cast<int>(std::max<std::int64_t>(1, until(deadline).count())));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR && followed.next <= end) {
+      std::scoped_lock lock(mutex_);
       followed.next = std::max(followed.next, first);
       followed.end = end;
       return {};
@@ -86,21 +88,23 @@ Result<void> KafkaSource::find_position(Followed& followed, std::chrono::millise
 }
 
 Result<void> KafkaSource::start(Followed& followed) {
-  followed.queue.reset(rd_kafka_queue_new(client_.get()));
+  KafkaQueue queue(rd_kafka_queue_new(client_.get()));
   static const std::uint64_t one = 1;
-  rd_kafka_queue_io_event_enable(followed.queue.get(), event_fd_, &one, sizeof one);
-  followed.at_end = false;
-  if (rd_kafka_consume_start_queue(followed.topic, followed.where.partition, followed.next, followed.queue.get()) == -1)
+  rd_kafka_queue_io_event_enable(queue.get(), event_fd_, &one, sizeof one);
+  if (rd_kafka_consume_start_queue(followed.topic, followed.where.partition, followed.next, queue.get()) == -1)
     return read_error(rd_kafka_last_error());
-  followed.started = true;
+  std::scoped_lock lock(mutex_);
+  followed.at_end = false;
+  followed.queue = std::move(queue);
   return {};
 }
 
 // Its queue goes too, with what was fetched.
 void KafkaSource::stop(Followed& followed) {
-  if (followed.started) rd_kafka_consume_stop(followed.topic, followed.where.partition);
-  followed.started = false;
-  if (followed.queue) rd_kafka_queue_io_event_enable(followed.queue.get(), -1, nullptr, 0);
+  if (!followed.queue) return;
+  rd_kafka_consume_stop(followed.topic, followed.where.partition);
+  rd_kafka_queue_io_event_enable(followed.queue.get(), -1, nullptr, 0);
+  std::scoped_lock lock(mutex_);
   followed.queue.reset();
 }
 
@@ -118,7 +122,8 @@ Result<std::span<const LogRecord>> KafkaSource::read(std::size_t records_max, st
     }
     ++turn_;
     if (!batch_.empty() || woken || Steady::now() >= deadline) return std::span<const LogRecord>(batch_);
-    wait_for_event(until(deadline));
+    // An end that was reported took the last room of a batch: what is behind it gives no event.
+    if (!anything_queued()) wait_for_event(until(deadline));
   }
 }
 
@@ -131,57 +136,63 @@ Result<std::span<const LogRecord>> KafkaSource::read_from(StreamPartition which,
 }
 
 Result<void> KafkaSource::take(Followed& followed, std::size_t room) {
-  if (!followed.started) {  // a seek that failed, or a position to be found again
+  if (!followed.queue) {  // a seek that failed, or a position to be found again
     if (auto found = find_position(followed, reposition_limit); !found) return found.error();
     if (auto started = start(followed); !started) return started.error();
   }
   if (room == 0 || rd_kafka_queue_length(followed.queue.get()) == 0) return {};
   scratch_.resize(room);
   const auto count = rd_kafka_consume_batch_queue(followed.queue.get(), 0, scratch_.data(), room);
-  Result<void> result;
-  for (ssize_t i = 0; i < count; ++i) {
-    auto* message = scratch_[static_cast<std::size_t>(i)];
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      if (result) result = on_error(followed, *message);
+  rd_kafka_resp_err_t failure = RD_KAFKA_RESP_ERR_NO_ERROR;
+  {
+    std::scoped_lock lock(mutex_);
+    for (ssize_t i = 0; i < count; ++i) {
+      auto* message = scratch_[static_cast<std::size_t>(i)];
+      if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        take_record(followed, message);
+        continue;
+      }
+      if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        followed.next = std::max(followed.next, message->offset);
+        followed.end = followed.next;
+        followed.at_end = true;
+      } else {
+        failure = message->err;
+      }
       rd_kafka_message_destroy(message);
-      continue;
     }
-    taken_.push_back(message);
-    const auto* value = static_cast<const char*>(message->payload);
-    batch_.push_back({followed.where.stream, followed.where.partition, message->offset,
-                      std::string_view(static_cast<const char*>(message->key), message->key_len),
-                      std::string_view(value, message->len), value == nullptr});
-    followed.next = message->offset + 1;
-    followed.end = std::max(followed.end, followed.next);
-    followed.at_end = false;
   }
-  return result;
+  return failure == RD_KAFKA_RESP_ERR_NO_ERROR ? Result<void>() : on_error(followed, failure);
 }
 
-Result<void> KafkaSource::on_error(Followed& followed, const rd_kafka_message_t& message) {
-  switch (message.err) {
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-      followed.next = std::max(followed.next, message.offset);
-      followed.end = followed.next;
-      followed.at_end = true;
-      return {};
-    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-      spdlog::warn("kafka position not in the log topic={} partition={} position={}",
-                   rd_kafka_topic_name(followed.topic), followed.where.partition, followed.next);
-      stop(followed);  // the next read finds it again
-      return {};
-    default:
-      spdlog::warn("kafka read failed topic={} partition={} error=\"{}\"", rd_kafka_topic_name(followed.topic),
-                   followed.where.partition, rd_kafka_message_errstr(&message));
-      return read_error(message.err);
+void KafkaSource::take_record(Followed& followed, rd_kafka_message_t* message) {
+  taken_.push_back(message);
+  const auto* value = static_cast<const char*>(message->payload);
+  batch_.push_back({followed.where.stream, followed.where.partition, message->offset,
+                    std::string_view(static_cast<const char*>(message->key), message->key_len),
+                    std::string_view(value, message->len), value == nullptr});
+  followed.next = message->offset + 1;
+  followed.end = std::max(followed.end, followed.next);
+  followed.at_end = false;
+}
+
+Result<void> KafkaSource::on_error(Followed& followed, rd_kafka_resp_err_t failure) {
+  if (failure == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || failure == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+    spdlog::warn("kafka position not in the log topic={} partition={} position={}", rd_kafka_topic_name(followed.topic),
+                 followed.where.partition, followed.next);
+    stop(followed);  // the next read finds it again
+    return {};
   }
+  spdlog::warn("kafka read failed topic={} partition={} error=\"{}\"", rd_kafka_topic_name(followed.topic),
+               followed.where.partition, rd_kafka_err2str(failure));
+  return read_error(failure);
 }
 
 Result<Offset> KafkaSource::end(StreamPartition which) {
   const auto* followed = find(which);
   if (!followed) return Error::not_found;
-  if (followed->at_end && rd_kafka_queue_length(followed->queue.get()) == 0) return followed->next;
+  std::scoped_lock lock(mutex_);
+  if (followed->at_end && followed->queue && rd_kafka_queue_length(followed->queue.get()) == 0) return followed->next;
   // What the last fetch told.
   Offset first = 0, high = 0;
   const auto code = rd_kafka_get_watermark_offsets(client_.get(), rd_kafka_topic_name(followed->topic), which.partition,
@@ -199,7 +210,10 @@ Result<void> KafkaSource::seek(StreamPartition which, Offset offset) {
   auto* followed = find(which);
   if (!followed) return Error::not_found;
   stop(*followed);
-  followed->next = offset;
+  {
+    std::scoped_lock lock(mutex_);
+    followed->next = offset;
+  }
   if (auto found = find_position(*followed, reposition_limit); !found) return found.error();
   return start(*followed);
 }
@@ -209,6 +223,12 @@ void KafkaSource::wake() { [[maybe_unused]] const auto written = ::write(event_f
 void KafkaSource::wait_for_event(std::chrono::milliseconds limit) {
   pollfd waited{event_fd_, POLLIN, 0};
   ::poll(&waited, 1, static_cast<int>(limit.count()));
+}
+
+bool KafkaSource::anything_queued() const {
+  return std::ranges::any_of(followed_, [](const Followed& followed) {
+    return !followed.queue || rd_kafka_queue_length(followed.queue.get()) > 0;
+  });
 }
 
 void KafkaSource::clear() {

@@ -4,6 +4,7 @@
 // Each partition has a queue of its own in librdkafka, so that one can be read alone and none crowds out another; an
 // eventfd tells when one of them, or wake(), has something.
 #include <map>
+#include <mutex>
 
 #include "storage/log/event_source.hpp"
 #include "storage/log/kafka_metadata.hpp"
@@ -36,11 +37,10 @@ class KafkaSource final : public EventSource {
   struct Followed {
     StreamPartition where;
     rd_kafka_topic_t* topic;
-    KafkaQueue queue;
-    Offset next = 0;       // to be read
-    Offset end = 0;        // as last seen
-    bool at_end = false;   // librdkafka said so, at `next`
-    bool started = false;  // fetching
+    KafkaQueue queue;     // null: not fetching
+    Offset next = 0;      // to be read
+    Offset end = 0;       // as last seen
+    bool at_end = false;  // librdkafka said so, at `next`
   };
 
   explicit KafkaSource(int event_fd) : event_fd_(event_fd) {}
@@ -51,7 +51,9 @@ class KafkaSource final : public EventSource {
   Result<void> find_position(Followed& followed, std::chrono::milliseconds limit);
   // Appends at most `room` records to the batch.
   Result<void> take(Followed& followed, std::size_t room);
-  Result<void> on_error(Followed& followed, const rd_kafka_message_t& message);
+  void take_record(Followed& followed, rd_kafka_message_t* message);
+  Result<void> on_error(Followed& followed, rd_kafka_resp_err_t failure);
+  bool anything_queued() const;
   void clear();
   void wait_for_event(std::chrono::milliseconds limit);
 
@@ -59,6 +61,7 @@ class KafkaSource final : public EventSource {
   KafkaHandle client_;
   std::map<Stream, KafkaTopic> topics_;
   std::vector<Followed> followed_;
+  mutable std::mutex mutex_;                // what end() reads of them while the reader works
   std::size_t turn_ = 0;                    // who is read first next time
   std::vector<rd_kafka_message_t*> taken_;  // librdkafka's, behind the views
   std::vector<rd_kafka_message_t*> scratch_;

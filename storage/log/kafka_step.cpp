@@ -66,9 +66,10 @@ Result<std::unique_ptr<KafkaStepCommitter>> KafkaStepCommitter::open(const Kafka
 
 StepOutcome KafkaStepCommitter::commit(Step& step) {
   if (!usable_) return StepOutcome::aborted;
-  if (!step.outputs.empty() || step.feedback_position != position_) {
-    if (const auto outcome = transact(step); outcome != StepOutcome::committed) return outcome;
-    position_ = step.feedback_position;
+  const auto position = std::max(step.feedback_position, position_);  // never back: a record would be decided twice
+  if (!step.outputs.empty() || position != position_) {
+    if (const auto outcome = transact(step, position); outcome != StepOutcome::committed) return outcome;
+    position_ = position;
   }
   if (step.state.empty()) return StepOutcome::committed;
   if (auto written = state_.write(step.state); !written) {
@@ -79,7 +80,7 @@ StepOutcome KafkaStepCommitter::commit(Step& step) {
   return StepOutcome::committed;
 }
 
-StepOutcome KafkaStepCommitter::transact(Step& step) {
+StepOutcome KafkaStepCommitter::transact(const Step& step, Offset position) {
   const auto deadline = Steady::now() + timeout_;
   if (KafkaFailure failure(rd_kafka_begin_transaction(client_.get())); failure) return failed("begin", failure.get());
   for (const auto& record : step.outputs) {
@@ -97,7 +98,8 @@ StepOutcome KafkaStepCommitter::transact(Step& step) {
       return abort();
     }
   }
-  if (!send_offsets(step.feedback_position, deadline)) return abort();
+  // Also where it has not moved: the group refuses it to a worker that no longer owns the partition.
+  if (!send_offsets(position, deadline)) return abort();
   return end(deadline);
 }
 

@@ -36,7 +36,7 @@ class KafkaStepCommitter final : public StepCommitter {
  private:
   KafkaStepCommitter(const KafkaConfig& config, Partition partition, KeyValue& state, Metadata metadata,
                      Offset position);
-  StepOutcome transact(Step& step);
+  StepOutcome transact(const Step& step, Offset position);
   bool send_offsets(Offset position, std::chrono::steady_clock::time_point deadline);
   StepOutcome end(std::chrono::steady_clock::time_point deadline);
   StepOutcome abort();

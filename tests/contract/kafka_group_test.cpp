@@ -134,6 +134,16 @@ TEST_F(KafkaGroup, AStaticMemberThatDoesNotComeBackIsReplacedAfterItsSession) {
   EXPECT_TRUE(first.owns(4, config.session_timeout + 10s));
 }
 
+TEST_F(KafkaGroup, ASecondProcessWithTheSameInstanceIdTakesThePartitionsAndTheFirstSaysSo) {
+  Member first(config, "one");
+  ASSERT_TRUE(first.owns(4));
+  Member second(config, "one");
+  ASSERT_TRUE(second.owns(4));
+  ASSERT_TRUE(first.owns(0));
+  EXPECT_TRUE(first.group().failed());
+  EXPECT_FALSE(second.group().failed());
+}
+
 TEST_F(KafkaGroup, NothingCommittedIsZeroAndAStepsPositionIsWhatTheNextOwnerReads) {
   Member member(config, "one");
   ASSERT_TRUE(member.owns(4));

@@ -174,6 +174,24 @@ TEST_F(KafkaSourceTest, GivesNoMoreThanAskedAndMissesNothing) {
   EXPECT_EQ(next, 5000);
 }
 
+TEST_F(KafkaSourceTest, ReadsOneAtATimeWithoutWaitingAtEachEndItPasses) {
+  auto source = open(0);
+  static_cast<void>(read_all(*source));
+  const auto client = transactional();
+  const auto start = Steady::now();
+  int seen = 0;
+  for (int i = 0; i < 20; ++i) {
+    begin(client);
+    produce(client.get(), 1);
+    commit(client);
+    const auto record = source->read(1, 10s);
+    ASSERT_TRUE(record);
+    seen += static_cast<int>(record->size());
+  }
+  EXPECT_EQ(seen, 20);
+  EXPECT_LT(Steady::now() - start, 10s);
+}
+
 TEST_F(KafkaSourceTest, AWakeThatComesBeforeTheReadEndsIt) {
   auto source = open(0);
   static_cast<void>(read_all(*source));

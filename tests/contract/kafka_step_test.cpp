@@ -146,7 +146,7 @@ TEST_F(KafkaStep, OfAProcessKilledInTheMiddleDoesNotHoldUpItsSuccessor) {
     // A new image: librdkafka can't be used in a fork of a process that has used it.
     dup2(ready[1], STDOUT_FILENO);
     setenv("ASSAY_TEST_OPEN_TRANSACTION", config.topic_prefix.c_str(), 1);
-    execl(self.c_str(), "kafka_step_test", "--gtest_filter=OpenTransaction.*", nullptr);
+    execl(self.c_str(), "kafka_step_test", "--gtest_filter=OpenTransaction.*", "--gtest_also_run_disabled_tests", nullptr);
     _exit(1);
   }
   close(ready[1]);
@@ -167,9 +167,9 @@ TEST_F(KafkaStep, OfAProcessKilledInTheMiddleDoesNotHoldUpItsSuccessor) {
 }
 
 // The process that is killed: a transaction with a record in the log, left open.
-TEST(OpenTransaction, StaysOpen) {
+TEST(OpenTransaction, DISABLED_StaysOpen) {
   const char* prefix = std::getenv("ASSAY_TEST_OPEN_TRANSACTION");
-  if (!prefix) GTEST_SKIP() << "part of the test above";
+  ASSERT_TRUE(prefix) << "started by the test above";
   KafkaConfig config{.brokers = *kafka_for_tests(), .topic_prefix = prefix, .transaction_timeout = 60s};
   auto conf = transactional_conf(config, 1);
   auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf));

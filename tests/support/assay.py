@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -19,11 +20,13 @@ _ADDRESS_FLAG = {"serve": "--listen", "ingest": "--listen", "worker": "--admin-l
 class Assay:
     """`assay ROLE ARGS…` with an address and a data directory of its own, which it keeps over restarts.
 
-    What it prints goes to HOME/log, over all restarts. Use it as a context manager, or from the `assay` fixture.
+    What it prints goes to HOME/log, over all restarts. `launcher`: a command that becomes the program (nsenter …). Use it as a context
+    manager, or from the `assay` fixture.
     """
 
-    def __init__(self, role: str, *args: str, home: Path, env: dict[str, str] | None = None):
+    def __init__(self, role: str, *args: str, home: Path, env: dict[str, str] | None = None, launcher: Sequence[str] = ()):
         self.role, self.args, self.home = role, args, home
+        self.launcher = launcher
         self.env = env or {}
         self.port = free_port()
         self.data = home / "data"
@@ -57,7 +60,7 @@ class Assay:
         """Starts the process and does not wait for it."""
         assert not self.running, f"assay {self.role} runs already"
         self.home.mkdir(parents=True, exist_ok=True)
-        command = [str(ASSAY_BIN), self.role, _ADDRESS_FLAG[self.role], self.address, "--data", str(self.data), *self.args]
+        command = [*self.launcher, str(ASSAY_BIN), self.role, _ADDRESS_FLAG[self.role], self.address, "--data", str(self.data), *self.args]
         # Settings of the person who runs the tests (ASSAY_LISTEN, …) must not reach the program.
         clean = {k: v for k, v in os.environ.items() if not k.startswith("ASSAY_")}
         with self.log.open("ab") as log:
@@ -94,6 +97,11 @@ class Assay:
             self._process.kill()
         if self._process is not None:
             self._process.wait()
+
+    def signal(self, number: int) -> None:
+        """Sends it and does not wait for what comes of it."""
+        assert self._process is not None, f"assay {self.role} was never started"
+        self._process.send_signal(number)
 
     def terminate(self, within: float = 30.0) -> int:
         """SIGTERM, as systemd sends it; returns the exit code. A process that does not drain in time is killed, and that is an error."""
@@ -145,7 +153,8 @@ class Assay:
         self.close()
 
 
-def run_assay(*args: str, within: float = 120.0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+def run_assay(*args: str, within: float = 120.0, env: dict[str, str] | None = None, launcher: Sequence[str] = ()) -> subprocess.CompletedProcess:
     """A subcommand that ends by itself (`verify`, `report`, `topics`, …): its exit code, stdout and stderr as text."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("ASSAY_")}
-    return subprocess.run([str(ASSAY_BIN), *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within, env=clean | (env or {}))
+    command = [*launcher, str(ASSAY_BIN), *args]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within, env=clean | (env or {}))

@@ -1,0 +1,485 @@
+"""`assay serve` from outside: every door of one process over the embedded log, and the tools beside it."""
+
+import json
+import signal
+import threading
+
+import httpx
+import pytest
+
+from support.assay import Assay, run_assay
+from support.door import (
+    accepted,
+    assessments,
+    chat,
+    events,
+    new_request_id,
+    new_trace_id,
+    post_trace,
+    receipt,
+    trace_info,
+    wait_assessment,
+    wait_state,
+)
+from support.fake_model import FakeModel
+from support.waiting import wait_until
+
+THUMB = {"is_correct": True, "comment": "spot on"}
+GENERAL = {
+    "name": "tone",
+    "value": {"polite": True, "words": 12},
+    "rationale": "friendly",
+    "metadata": {"screen": "mobile"},
+    "source": {"type": "LLM_JUDGE", "id": "judge-7"},
+}
+
+
+@pytest.fixture
+def serve(assay) -> Assay:
+    return assay("serve")
+
+
+# ── chat ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_chat_answers_with_the_ids_of_its_trace(serve):
+    answer = chat(serve.http)
+    assert set(answer) == {"response", "trace_id", "client_request_id"}
+    assert answer["response"]
+    assert answer["trace_id"].startswith("tr-") and len(answer["trace_id"]) == 35
+    assert answer["client_request_id"].startswith("req-") and len(answer["client_request_id"]) >= 4 + 22, "128 random bits"
+
+
+def test_a_chat_is_a_trace_with_question_answer_session_user_and_tags(serve):
+    request_id = new_request_id()
+    answer = serve.http.post(
+        "/chat",
+        json={"message": "Is fire hot?", "tags": {"team": "blue"}},
+        headers={"X-Client-Request-Id": request_id, "X-Session-ID": "session-1", "X-User-ID": "ana"},
+    ).json()
+    assert answer["client_request_id"] == request_id
+    info = trace_info(serve.http, answer["trace_id"])
+    assert info["state"] == "OK"
+    assert info["client_request_id"] == request_id
+    assert info["tags"]["team"] == "blue"
+    assert info["trace_metadata"]["mlflow.trace.session"] == "session-1"
+    assert info["trace_metadata"]["mlflow.trace.user"] == "ana"
+    assert "Is fire hot?" in info["request_preview"]
+    assert answer["response"][:40] in info["response_preview"]
+
+
+def test_a_streamed_chat_sends_its_tokens_and_then_done_with_its_ids(serve):
+    with serve.http.stream("POST", "/chat/stream", json={"message": "Is water wet?"}) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["X-Accel-Buffering"] == "no"
+        came = list(events(answer.iter_lines()))
+    ids, data = [i for i, _ in came], [d for _, d in came]
+    assert all(ids) and len(set(ids)) == len(ids), f"every event has an id of its own: {ids}"
+    assert [d["type"] for d in data] == ["token"] * (len(data) - 1) + ["done"] and len(data) > 1
+    done = data[-1]
+    assert done["trace_id"] == answer.headers["X-Trace-Id"]
+    assert done["client_request_id"] == answer.headers["X-Client-Request-Id"]
+    info = trace_info(serve.http, done["trace_id"])
+    assert info["state"] == "OK"
+    assert "".join(d["content"] for d in data[:-1])[:40] in info["response_preview"]
+
+
+# ── feedback ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("by", ["trace_id", "client_request_id"])
+@pytest.mark.parametrize("body, name, value, said", [(THUMB, "user_feedback", True, "spot on"), (GENERAL, "tone", GENERAL["value"], "friendly")])
+def test_feedback_about_a_known_trace_is_committed_and_shown_on_it(serve, by, body, name, value, said):
+    answer = chat(serve.http)
+    given = serve.http.post("/feedback", params={by: answer[by], "user_id": "ana"}, json=body)
+    assessment_id = accepted(given)
+    assert given.status_code == 200 and given.json()["trace_id"] == answer["trace_id"]
+    assert given.headers["Assay-Durability"] == "disk"
+
+    where = wait_state(serve.http, assessment_id, "committed")
+    assert where["trace_id"] == answer["trace_id"] and where["sinks"]
+    info = trace_info(serve.http, answer["trace_id"])
+    [shown] = info["assessments"]
+    assert shown["assessment_id"] == assessment_id and shown["assessment_name"] == name
+    assert shown["feedback"]["value"] == value and shown["rationale"] == said
+    source = body.get("source", {"type": "HUMAN", "id": "ana"})
+    assert shown["source"] == {"source_type": source["type"], "source_id": source["id"]}
+    assert name in info["tags"]["assay.feedback"]
+
+
+def test_the_user_of_the_query_wins_over_the_header(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    by_query = accepted(serve.http.post("/feedback", params={"trace_id": trace_id, "user_id": "ana"}, json=THUMB, headers={"X-User-ID": "bob"}))
+    by_header = accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json=THUMB, headers={"X-User-ID": "bob"}))
+    assert wait_assessment(serve.http, trace_id, by_query)["source"]["source_id"] == "ana"
+    assert wait_assessment(serve.http, trace_id, by_header)["source"]["source_id"] == "bob"
+
+
+def test_detailed_feedback_is_three_assessments_of_a_fifth_a_point_with_the_comment_on_accuracy(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    query = {"trace_id": trace_id, "accuracy": 5, "helpfulness": 3, "relevance": 1, "user_id": "ana", "comment": "all true"}
+    answer = serve.http.post("/detailed-feedback", params=query)
+    assert answer.status_code == 200
+    assert answer.json()["feedback_recorded"] == {"accuracy": 5, "helpfulness": 3, "relevance": 1}
+    found = wait_until("three assessments", lambda: len(found := assessments(serve.http, trace_id)) == 3 and found)
+    by_name = {a["assessment_name"]: a for a in found.values()}
+    assert {name: a["feedback"]["value"] for name, a in by_name.items()} == {"user_accuracy": 1.0, "user_helpfulness": 0.6, "user_relevance": 0.2}
+    assert {name for name, a in by_name.items() if "rationale" in a} == {"user_accuracy"}
+
+
+@pytest.mark.parametrize("wrong, field", [({"accuracy": 6}, "accuracy"), ({"relevance": "much"}, "relevance"), ({"user_id": None}, "user_id")])
+def test_detailed_feedback_is_all_or_nothing(serve, wrong, field):
+    trace_id = chat(serve.http)["trace_id"]
+    query = {"trace_id": trace_id, "accuracy": 5, "helpfulness": 3, "relevance": 1, "user_id": "ana"} | wrong
+    answer = serve.http.post("/detailed-feedback", params={k: v for k, v in query.items() if v is not None})
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json" and field in answer.text
+    assert assessments(serve.http, trace_id) == {}
+
+
+@pytest.mark.parametrize("form", ["list", "lines"])
+def test_a_bad_item_of_a_batch_harms_none_beside_it(serve, form):
+    trace_id, early = chat(serve.http)["trace_id"], new_request_id()
+    items = [
+        {"trace_id": trace_id, "name": "first", "value": 1},
+        {"trace_id": trace_id, "name": "no value"},
+        {"client_request_id": early, "name": "early", "value": "later"},
+        {"name": "about nothing", "value": 1},
+        {"trace_id": trace_id, "is_correct": "yes"},
+        {"trace_id": trace_id, "name": "last", "value": 2, "idempotency_key": "key-1"},
+    ]
+    if form == "list":
+        answer = serve.http.post("/feedback/batch", json=items)
+    else:
+        lines = "".join(json.dumps(i) + "\n" for i in items)
+        answer = serve.http.post("/feedback/batch", content=lines, headers={"Content-Type": "application/x-ndjson"})
+    assert answer.status_code == 207
+    results = answer.json()["results"]
+    assert [r["status"] for r in results] == [200, 422, 202, 422, 422, 200]
+    assert ["assessment_id" in r for r in results] == [True, False, True, False, False, True]
+    assert "value" in json.dumps(results[1]["error"]) and "is_correct" in json.dumps(results[4]["error"])
+    wait_state(serve.http, results[0]["assessment_id"], "committed")
+    wait_state(serve.http, results[2]["assessment_id"], "parked")
+    wait_state(serve.http, results[5]["assessment_id"], "committed")
+    assert set(assessments(serve.http, trace_id)) == {results[0]["assessment_id"], results[5]["assessment_id"]}
+
+
+# ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_change_of_mind_replaces_what_was_said_and_keeps_the_rest(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    assessment_id = accepted(serve.http.post("/feedback", params={"trace_id": trace_id, "user_id": "ana"}, json=GENERAL))
+    changed = serve.http.patch(f"/feedback/{assessment_id}", json={"value": 3, "metadata": {"why": "read again"}})
+    assert changed.status_code in (200, 202), changed.text
+
+    def with_new_value():
+        return (a := assessments(serve.http, trace_id).get(assessment_id)) and a["feedback"]["value"] == 3 and a
+
+    now = wait_until("the new value", with_new_value)
+    assert now["rationale"] == "friendly" and now["assessment_name"] == "tone"
+    assert now["metadata"] == {"screen": "mobile", "why": "read again"}
+
+
+def test_a_feedback_taken_back_is_gone_from_its_trace(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    kept, taken_back = (accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json=THUMB)) for _ in range(2))
+    wait_state(serve.http, taken_back, "committed")
+    assert serve.http.delete(f"/feedback/{taken_back}").status_code in (200, 202)
+    wait_until("only the other is left", lambda: set(assessments(serve.http, trace_id)) == {kept})
+
+
+def test_a_change_and_an_undo_sent_before_the_trace_take_effect_when_it_comes(serve):
+    request_id, trace_id = new_request_id(), new_trace_id()
+    changed, taken_back = (accepted(serve.http.post("/feedback", params={"client_request_id": request_id}, json=THUMB)) for _ in range(2))
+    assert serve.http.patch(f"/feedback/{changed}", json={"value": False, "rationale": "wrong after all"}).status_code == 202
+    assert serve.http.delete(f"/feedback/{taken_back}").status_code == 202
+    post_trace(serve.http, trace_id, request_id)
+    wait_state(serve.http, changed, "committed")
+
+    def settled():
+        found = assessments(serve.http, trace_id)
+        return set(found) == {changed} and found[changed]["feedback"]["value"] is False and found[changed]
+
+    assert wait_until("the change and the undo", settled)["rationale"] == "wrong after all"
+
+
+def test_a_change_to_a_feedback_that_nobody_gave_is_404(serve):
+    unknown = "a-" + "0" * 32
+    for answer in (
+        serve.http.get(f"/feedback/{unknown}"),
+        serve.http.patch(f"/feedback/{unknown}", json={"value": 1}),
+        serve.http.delete(f"/feedback/{unknown}"),
+    ):
+        assert answer.status_code == 404 and answer.headers["Content-Type"] == "application/problem+json"
+
+
+# ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_repeat_with_its_key_is_the_same_feedback(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    ask = {"params": {"trace_id": trace_id, "user_id": "ana"}, "json": THUMB, "headers": {"Idempotency-Key": "click-1"}}
+    first, again = (accepted(serve.http.post("/feedback", **ask)) for _ in range(2))
+    assert first == again
+    wait_state(serve.http, first, "committed")
+    assert set(assessments(serve.http, trace_id)) == {first}
+
+
+def test_twenty_repeats_at_once_are_one_feedback(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    ids = []
+
+    def click():
+        with httpx.Client(base_url=serve.url, timeout=30, trust_env=False) as http:
+            ids.append(accepted(http.post("/feedback", params={"trace_id": trace_id}, json=THUMB, headers={"Idempotency-Key": "click-2"})))
+
+    clicks = [threading.Thread(target=click) for _ in range(20)]
+    for c in clicks:
+        c.start()
+    for c in clicks:
+        c.join()
+    assert len(ids) == 20 and len(set(ids)) == 1
+    wait_state(serve.http, ids[0], "committed")
+    assert set(assessments(serve.http, trace_id)) == {ids[0]}
+
+
+def test_a_key_used_again_for_something_else_is_422(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    key = {"Idempotency-Key": "click-3"}
+    first = accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json=THUMB, headers=key))
+    other = serve.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": False}, headers=key)
+    assert other.status_code == 422 and "Idempotency-Key" in other.text
+    wait_state(serve.http, first, "committed")
+    assert assessments(serve.http, trace_id)[first]["feedback"]["value"] is True
+
+
+# ── early ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("by", ["trace_id", "client_request_id"])
+def test_feedback_before_its_trace_is_kept_and_committed_when_the_trace_comes(serve, by):
+    ids = {"trace_id": new_trace_id(), "client_request_id": new_request_id()}
+    given = serve.http.post("/feedback", params={by: ids[by], "user_id": "ana"}, json=THUMB)
+    assessment_id = accepted(given)
+    assert given.status_code == 202 and given.json()[by] == ids[by]
+    assert wait_state(serve.http, assessment_id, "parked")[by] == ids[by]
+
+    info = post_trace(serve.http, ids["trace_id"], ids["client_request_id"])
+    assert info["trace_id"] == ids["trace_id"]
+    assert info["tags"]["mlflow.trace.spansLocation"] == "TRACKING_STORE", "or MLflow's client uploads its spans as an artifact"
+    assert wait_state(serve.http, assessment_id, "committed")["trace_id"] == ids["trace_id"]
+    assert set(assessments(serve.http, ids["trace_id"])) == {assessment_id}
+
+
+def test_feedback_before_its_chat_is_committed_when_the_chat_takes_that_id(serve):
+    request_id = new_request_id()
+    assessment_id = accepted(serve.http.post("/feedback", params={"client_request_id": request_id}, json=THUMB))
+    trace_id = chat(serve.http, client_request_id=request_id)["trace_id"]
+    wait_state(serve.http, assessment_id, "committed")
+    assert set(assessments(serve.http, trace_id)) == {assessment_id}
+
+
+def test_a_door_told_to_reject_unknown_traces_answers_404_and_accepts_nothing(assay):
+    serve = assay("serve", "--unknown-trace=reject")
+    answer = serve.http.post("/feedback", params={"client_request_id": new_request_id()}, json=THUMB)
+    assert answer.status_code == 404 and "client_request_id" in answer.text
+    known = chat(serve.http)
+    assert serve.http.post("/feedback", params={"client_request_id": known["client_request_id"]}, json=THUMB).status_code == 200
+
+
+# ── MLflow's dialect ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_trace_sent_twice_is_one_and_an_unknown_one_is_mlflows_404(serve):
+    trace_id = new_trace_id()
+    for _ in range(2):
+        post_trace(serve.http, trace_id, new_request_id(), tags={"mlflow.traceName": "answer", "k": "v"})
+    assert trace_info(serve.http, trace_id)["tags"]["k"] == "v"
+    unknown = serve.http.get(f"/api/3.0/mlflow/traces/{new_trace_id()}")
+    assert unknown.status_code == 404 and unknown.json()["error_code"] == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_a_bad_trace_is_refused_in_mlflows_words(serve):
+    answer = serve.http.post("/api/3.0/mlflow/traces", json={"trace": {"trace_info": {"state": "OK"}}})
+    assert answer.status_code == 400 and answer.json()["error_code"] == "INVALID_PARAMETER_VALUE" and "trace_id" in answer.json()["message"]
+
+
+# ── health, and what stands beside the process ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_health_and_metrics_say_that_every_record_is_accounted_for(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    for _ in range(10):
+        last = accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json=THUMB))
+    accepted(serve.http.post("/feedback", params={"client_request_id": new_request_id()}, json=THUMB))
+    wait_state(serve.http, last, "committed")
+    assert serve.http.get("/livez").status_code == 200
+    assert serve.http.get("/readyz").status_code == 200
+    assert any(name.startswith("assay_unaccounted") for name in serve.metrics())
+    wait_until("counters settled", lambda: serve.metric("assay_unaccounted") == 0)
+
+
+def test_the_report_has_the_guides_figures(serve):
+    traces = [chat(serve.http)["trace_id"] for _ in range(4)]
+    given = [accepted(serve.http.post("/feedback", params={"trace_id": t}, json={"is_correct": correct})) for t, correct in zip(traces, (True, True, False))]
+    query = {"trace_id": traces[0], "accuracy": 5, "helpfulness": 3, "relevance": 1, "user_id": "ana"}
+    assert serve.http.post("/detailed-feedback", params=query).status_code == 200
+    for assessment_id in given:
+        wait_state(serve.http, assessment_id, "committed")
+    wait_until("the details", lambda: len(assessments(serve.http, traces[0])) == 4)
+
+    as_json = run_assay("report", "--target", serve.url, "--hours", "1", "--output", "json")
+    assert as_json.returncode == 0, as_json.stderr
+    figures = json.loads(as_json.stdout)
+    assert figures["total_traces"] == 4
+    assert figures["traces_with_feedback"] == 3
+    assert figures["feedback_rate"] == pytest.approx(75)
+    assert figures["positive_rate"] == pytest.approx(100 * 2 / 3)
+    as_text = run_assay("report", "--target", serve.url, "--hours", "1")
+    assert as_text.returncode == 0 and "accuracy" in as_text.stdout
+
+
+def test_a_feedback_whose_trace_never_comes_is_a_dead_letter_that_can_be_replayed(assay):
+    serve = assay("serve", "--park-max", "1s")
+    request_id, trace_id = new_request_id(), new_trace_id()
+    assessment_id = accepted(serve.http.post("/feedback", params={"client_request_id": request_id, "user_id": "ana"}, json=THUMB))
+    assert wait_state(serve.http, assessment_id, "dead")["reason"]
+
+    listed = run_assay("deadletters", "list", "--data", str(serve.data))
+    assert listed.returncode == 0 and assessment_id in listed.stdout and "expired" in listed.stdout, listed
+    shown = run_assay("deadletters", "show", assessment_id, "--data", str(serve.data))
+    assert shown.returncode == 0 and request_id in shown.stdout and "spot on" in shown.stdout, shown
+
+    post_trace(serve.http, trace_id, request_id)
+    replayed = run_assay("deadletters", "replay", assessment_id, "--data", str(serve.data))
+    assert replayed.returncode == 0, replayed
+    wait_state(serve.http, assessment_id, "committed")
+    assert set(assessments(serve.http, trace_id)) == {assessment_id}
+    assert assessment_id not in run_assay("deadletters", "list", "--data", str(serve.data)).stdout
+    assert_verified(serve)
+
+
+def test_an_unknown_dead_letter_is_an_error_in_words(serve):
+    for verb in ("show", "replay"):
+        done = run_assay("deadletters", verb, "a-nobody", "--data", str(serve.data))
+        assert done.returncode == 1 and "a-nobody" in done.stderr, done
+
+
+# ── the process ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def assert_verified(serve: Assay) -> None:
+    done = run_assay("verify", "--data", str(serve.data))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "unaccounted" in done.stdout
+
+
+def test_a_restart_keeps_traces_feedback_parked_and_keys(serve):
+    answer = chat(serve.http)
+    key = {"Idempotency-Key": "click-1"}
+    known = accepted(serve.http.post("/feedback", params={"trace_id": answer["trace_id"]}, json=THUMB, headers=key))
+    early, trace_id = new_request_id(), new_trace_id()
+    parked = accepted(serve.http.post("/feedback", params={"client_request_id": early}, json=THUMB))
+    wait_state(serve.http, known, "committed")
+    wait_state(serve.http, parked, "parked")
+
+    assert serve.terminate() == 0
+    serve.start()
+    assert receipt(serve.http, known)["state"] == "committed"
+    assert receipt(serve.http, parked)["state"] == "parked"
+    assert accepted(serve.http.post("/feedback", params={"trace_id": answer["trace_id"]}, json=THUMB, headers=key)) == known
+    post_trace(serve.http, trace_id, early)
+    wait_state(serve.http, parked, "committed")
+    assert set(assessments(serve.http, answer["trace_id"])) == {known}
+    assert_verified(serve)
+    assert serve.terminate() == 0
+    assert_verified(serve)  # nobody serves: the directory alone says it, too
+
+
+def test_sigterm_answers_what_is_in_flight_and_ends_with_0(assay):
+    go_on = threading.Event()
+
+    def tokens():
+        yield "Water"
+        assert go_on.wait(30)
+        yield " is wet."
+
+    with FakeModel(tokens) as model:
+        serve = assay("serve", "--model-url", model.url)
+        came = {}
+
+        def ask():
+            with httpx.Client(base_url=serve.url, timeout=30, trust_env=False) as http:
+                came["answer"] = http.post("/chat", json={"message": "Is water wet?"})
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        wait_until("the model was asked", lambda: model.requests)
+        serve.signal(signal.SIGTERM)
+        wait_until("it takes no more", lambda: not _connects(serve))
+        go_on.set()
+        asking.join(30)
+        assert came["answer"].status_code == 200 and came["answer"].json()["response"] == "Water is wet."
+        assert wait_until("the end", lambda: serve.exit_code is not None) and serve.exit_code == 0
+    assert_verified(serve)
+
+
+def test_a_second_sigterm_ends_at_once(assay):
+    never = threading.Event()
+
+    def tokens():
+        yield "Water"
+        never.wait(60)
+
+    with FakeModel(tokens) as model:
+        serve = assay("serve", "--model-url", model.url)
+        with serve.http.stream("POST", "/chat/stream", json={"message": "Is water wet?"}) as answer:
+            assert next(events(answer.iter_lines()))[1]["content"] == "Water"
+            serve.signal(signal.SIGTERM)
+            wait_until("it takes no more", lambda: not _connects(serve))
+            serve.signal(signal.SIGTERM)
+            wait_until("the end", lambda: not serve.running, within=10)
+        never.set()
+
+
+def _connects(serve: Assay) -> bool:
+    try:
+        with httpx.Client(timeout=5, trust_env=False) as http:
+            return http.get(f"{serve.url}/readyz").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_a_second_process_on_the_same_data_is_refused_in_words(serve, assay):
+    second = assay("serve", start=False)
+    done = run_assay("serve", "--listen", second.address, "--data", str(serve.data), within=30)
+    assert done.returncode == 1
+    assert str(serve.data) in done.stderr and "another process" in done.stderr
+    assert chat(serve.http)["response"], "the first goes on"
+
+
+def test_a_taken_port_is_refused_in_words(serve, tmp_path):
+    done = run_assay("serve", "--listen", serve.address, "--data", str(tmp_path / "other"), within=30)
+    assert done.returncode == 1 and str(serve.port) in done.stderr
+
+
+def test_flags_environment_and_file_are_checked(tmp_path):
+    data = str(tmp_path / "data")
+    unknown_flag = run_assay("serve", "--data", data, "--no-such-flag")
+    assert unknown_flag.returncode == 2 and "no-such-flag" in unknown_flag.stderr
+    assert run_assay("serve", "--data", data, "--park-max", "soon").returncode == 2
+    assert run_assay("no-such-command").returncode == 2
+
+    config = tmp_path / "assay.toml"
+    config.write_text('park-max = "7h"\nno-such-key = 1\n')
+    unknown_key = run_assay("serve", "--data", data, "--config", str(config))
+    assert unknown_key.returncode == 2 and "no-such-key" in unknown_key.stderr
+
+    config.write_text('park-max = "7h"\nlisten = "127.0.0.1:1"\n')
+    checked = run_assay("serve", "--data", data, "--config", str(config), "--check", env={"ASSAY_LISTEN": "127.0.0.1:2"})
+    assert checked.returncode == 0, checked.stderr
+    assert "7h" in checked.stdout and "127.0.0.1:2" in checked.stdout and "127.0.0.1:1\"" not in checked.stdout
+    assert not (tmp_path / "data").exists(), "--check runs nothing"

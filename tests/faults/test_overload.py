@@ -1,0 +1,249 @@
+"""More than `assay serve` can take: it says "later" early, refuses chat before feedback, and slow clients harm nobody but themselves."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.assay import Assay
+from support.door import accepted, assessments, chat, new_trace_id, post_trace, wait_state
+from support.fake_model import FakeModel
+from support.raw_http import RawConnection, ask, request
+from support.waiting import wait_until
+
+GOOD = b'{"is_correct":true}'
+
+
+def resident_bytes(serve: Assay) -> int:
+    for line in Path(f"/proc/{serve.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no VmRSS")
+
+
+def target(trace_id: str) -> str:
+    return f"/feedback?trace_id={trace_id}"
+
+
+def held(serve: Assay, trace_id: str, bytes_each: int, how_many: int) -> list[RawConnection]:
+    """Requests whose bodies do not come: each holds its share of the budget."""
+    connections = []
+    for _ in range(how_many):
+        connection = RawConnection(serve.port)
+        connection.send(request("POST", target(trace_id)).replace(b"Content-Length: 0", f"Content-Length: {bytes_each}".encode()) + b"{")
+        connections.append(connection)
+    return connections
+
+
+def close_all(connections: list[RawConnection]) -> None:
+    for connection in connections:
+        connection.close()
+
+
+def assert_says_later(answer) -> None:
+    assert answer.status == 503, answer
+    assert int(answer.headers["retry-after"]) >= 1
+    assert json.loads(answer.body)["status"] == 503
+
+
+def test_over_the_budget_of_bytes_the_answer_is_503_before_the_body_is_read(assay):
+    serve = assay("serve", "--in-flight-max", "1MB", "--body-timeout", "60s")
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id)
+    connections = held(serve, trace_id, 60_000, 17)
+    try:
+        wait_until("the budget is taken", lambda: serve.metric("assay_ingest_in_flight_bytes") > 980_000)
+        with RawConnection(serve.port) as one_more:
+            one_more.send(request("POST", target(trace_id)).replace(b"Content-Length: 0", b"Content-Length: 60000"))
+            assert_says_later(one_more.answer())  # and not a byte of the body was sent
+        assert serve.http.get("/livez").status_code == 200, "health is answered at any load"
+        assert serve.http.get("/readyz").status_code == 200
+        assert serve.metric("assay_ingest_refused_total") >= 1
+    finally:
+        close_all(connections)
+    wait_until("the budget is free again", lambda: serve.metric("assay_ingest_in_flight_bytes") == 0)
+    wait_state(serve.http, accepted(serve.http.post(target(trace_id), json={"is_correct": True})), "committed")
+
+
+def test_a_refused_client_with_a_small_body_keeps_its_connection(assay):
+    serve = assay("serve", "--requests-max", "4", "--body-timeout", "60s")
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id)
+    connections = held(serve, trace_id, 1000, 4)
+    try:
+        wait_until("the budget is taken", lambda: serve.metric("assay_ingest_in_flight_requests") >= 4)
+        with RawConnection(serve.port) as one_more:
+            one_more.send(request("POST", target(trace_id), GOOD))
+            refused = one_more.answer()
+            assert_says_later(refused)
+            close_all(connections)
+            wait_until("the budget is free again", lambda: serve.metric("assay_ingest_in_flight_requests") == 0)
+            assert not refused.closed
+            one_more.send(request("POST", target(trace_id), GOOD))
+            assert one_more.answer().status == 200
+    finally:
+        close_all(connections)
+
+
+def test_chat_is_refused_before_feedback_is(assay):
+    serve = assay("serve", "--requests-max", "8", "--body-timeout", "60s")
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id)
+    connections = held(serve, trace_id, 1000, 6)  # three quarters
+    try:
+        wait_until("the chats' share is taken", lambda: serve.metric("assay_ingest_in_flight_requests") >= 6)
+        for path in ("/chat", "/chat/stream"):
+            assert_says_later(ask(serve.port, request("POST", path, b'{"message":"hi"}')))
+        assert ask(serve.port, request("POST", target(trace_id), GOOD)).status == 200
+    finally:
+        close_all(connections)
+    wait_until("chat is taken again", lambda: serve.http.post("/chat", json={"message": "hi"}).status_code == 200)
+
+
+def test_one_connection_too_many_is_told_so_and_closed(assay):
+    serve = assay("serve", "--connections-max", "8")
+    serve.http.close()  # its connection counts, too
+    connections = [RawConnection(serve.port) for _ in range(8)]
+    try:
+
+        def turned_away() -> bool:
+            with RawConnection(serve.port) as one_more:
+                one_more.send(request("GET", "/livez"))
+                answer = one_more.answer()
+                return answer.status == 0 or (answer.status == 503 and one_more.ended(within=10))
+
+        wait_until("one is turned away", turned_away)
+    finally:
+        close_all(connections)
+    wait_until("there is room again", lambda: ask(serve.port, request("GET", "/livez")).status == 200)
+
+
+def test_slow_headers_and_slow_bodies_are_cut_by_their_time_limits(assay):
+    serve = assay("serve", "--header-timeout", "1s", "--body-timeout", "1s", "--idle-timeout", "1s")
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id)
+    head = request("POST", target(trace_id)).replace(b"Content-Length: 0", b"Content-Length: 5000")
+    slow = {
+        "a header, byte by byte": (b"", b"POST /feedback HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: " + b"a" * 1000),
+        "a body, byte by byte": (head, b"{" + b" " * 5000),
+        "a body that stops": (head + b"{", b""),
+        "a connection without a request": (b"", b""),
+    }
+
+    def drip(name: str, first: bytes, rest: bytes, ended: dict[str, float]) -> None:
+        began = time.monotonic()
+        with RawConnection(serve.port) as connection:
+            connection.send(first)
+            for byte in rest:
+                if not connection.send(bytes([byte])) or connection.ended(within=0.02):
+                    break
+            else:
+                assert connection.ended(within=20), name
+            ended[name] = time.monotonic() - began
+
+    ended: dict[str, float] = {}
+    threads = [threading.Thread(target=drip, args=(name, *parts, ended)) for name, parts in slow.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert set(ended) == set(slow)
+    assert all(0.5 < seconds < 10 for seconds in ended.values()), ended
+    wait_until("all are gone", lambda: serve.metric("assay_ingest_connections") <= 1)
+    assert set(assessments(serve.http, trace_id)) == set()
+
+
+def test_a_slow_reader_of_a_stream_slows_nobody_and_takes_no_memory(assay):
+    """The model makes megabytes; who does not read them holds back the model, not the process."""
+    made = [0]
+
+    def flood():
+        for _ in range(200_000):  # 200 MB in all, if anybody took them
+            made[0] += 1
+            yield "x" * 1000
+
+    with FakeModel() as model:
+        model.tokens = flood
+        serve = assay("serve", "--model-url", model.url, "--write-timeout", "60s", "--chat-max", "120s")
+        trace_id = new_trace_id()
+        post_trace(serve.http, trace_id)
+        slow = [RawConnection(serve.port, receive_buffer=4096) for _ in range(4)]
+        try:
+            for connection in slow:
+                connection.send(request("POST", "/chat/stream", b'{"message":"much"}'))
+            _wait_standing(made)
+            resident = resident_bytes(serve)
+            # The others do not notice.
+            given, began = [], time.monotonic()
+            for _ in range(300):
+                given.append(accepted(serve.http.post(target(trace_id), json={"is_correct": True})))
+            assert time.monotonic() - began < 10
+            wait_state(serve.http, given[-1], "committed")
+            assert resident_bytes(serve) - resident < 32 << 20
+            assert resident < 300 << 20
+        finally:
+            close_all(slow)
+        model.tokens = lambda: ["Water"]
+        assert chat(serve.http)["response"] == "Water"
+
+
+def _wait_standing(count: list[int]) -> None:
+    """Waits until a count has begun and then stands still for a second."""
+    seen, since = 0, time.monotonic()
+
+    def standing() -> bool:
+        nonlocal seen, since
+        if count[0] != seen:
+            seen, since = count[0], time.monotonic()
+        return seen > 0 and time.monotonic() - since > 1
+
+    wait_until("the model is held back", standing, within=60)
+
+
+def test_a_reader_that_takes_nothing_is_cut_by_the_write_limit(assay):
+    with FakeModel() as model:
+        model.tokens = lambda: ("x" * 1000 for _ in range(100_000))
+        serve = assay("serve", "--model-url", model.url, "--write-timeout", "1s", "--chat-max", "120s")
+        with RawConnection(serve.port, receive_buffer=4096) as connection:
+            connection.send(request("POST", "/chat/stream", b'{"message":"much"}'))
+            wait_until("the model works", lambda: model.requests)
+            assert model.gone.wait(30), "the model is still asked for what nobody reads"
+
+
+@pytest.mark.timeout(120)
+def test_a_burst_of_clients_over_every_bound_gets_2xx_or_503_and_all_2xx_are_committed(assay):
+    serve = assay("serve", "--requests-max", "8", "--connections-max", "64", "--queue-max", "64KB")
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id)
+    given: list[str] = []
+    wrong: list[str] = []
+    later = [0]
+
+    def load() -> None:
+        with httpx.Client(base_url=serve.url, timeout=30, trust_env=False) as http:
+            for _ in range(60):
+                try:
+                    answer = http.post(target(trace_id), json={"name": "n", "value": 1, "rationale": "x" * 8000})
+                except httpx.HTTPError:
+                    continue  # turned away as a connection
+                if answer.status_code == 200:
+                    given.append(accepted(answer))
+                elif answer.status_code == 503 and "Retry-After" in answer.headers:
+                    later[0] += 1
+                else:
+                    wrong.append(f"{answer.status_code} {answer.text}")
+
+    threads = [threading.Thread(target=load) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(100)
+    assert not wrong, wrong[:5]
+    assert given
+    wait_state(serve.http, given[-1], "committed")
+    wait_until("all are there", lambda: set(assessments(serve.http, trace_id)) == set(given))
+    wait_until("counters settled", lambda: serve.metric("assay_unaccounted") == 0)
+    print(f"{len(given)} taken, {later[0]} refused")
