@@ -1,5 +1,7 @@
 #include "workers/committer.hpp"
 
+#include <algorithm>
+
 #include "ops/runtime/log.hpp"
 
 namespace assay {
@@ -86,6 +88,8 @@ Result<void> Committer::open() {
   partitions_.clear();
   for (const auto stream : sink_.follows())
     for (Partition p = 0; p < sources_.partitions(stream); ++p) {
+      if (const auto& mine = options_.partitions; mine && std::find(mine->begin(), mine->end(), p) == mine->end())
+        continue;
       const auto position = sink_.position({stream, p});
       if (!position) return position.error();
       partitions_.push_back({stream, p});

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "ops/runtime/clock.hpp"
@@ -22,7 +23,8 @@ struct CommitterOptions {
   std::size_t records_max = 1024;            // of one batch
   std::chrono::milliseconds idle_wait{200};  // how often an idle sink gets its chance to retry what waits in it
   std::chrono::milliseconds backoff_first{100}, backoff_most{10'000};
-  Progress* progress = nullptr;  // told as Follower::store, where given
+  Progress* progress = nullptr;                           // told as Follower::store, where given
+  std::optional<std::vector<Partition>> partitions = {};  // of each stream; none: all of them
 };
 
 class Committer {

@@ -28,7 +28,8 @@ class ControlServer {
   std::unique_ptr<Impl> impl_;
 };
 
-// The line that the process which owns the directory answered; `reached` false: a sentence, nobody there or no answer in time.
+// The line that the process which owns the directory answered; `reached` false: a sentence, nobody there or no answer
+// in time.
 struct OwnerAnswer {
   bool reached;
   std::string line;

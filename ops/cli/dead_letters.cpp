@@ -79,13 +79,13 @@ int act(const std::string& data, const std::string& verb, const std::vector<std:
   int code = ok;
   for (const auto& record_id : record_ids) {
     const auto line = verb + " " + record_id;
-    const auto answer =
-        log ? Result<std::string, std::string>(DeadLetterActs(*db, *log, io).answer(line)) : ask_owner(data, line);
-    if (answer && *answer == "ok")
+    const auto answer = log ? OwnerAnswer{true, DeadLetterActs(*db, *log, io).answer(line)} : ask_owner(data, line);
+    constexpr std::string_view error = "error ";
+    if (answer.reached && answer.line == "ok")
       std::cout << record_id << ": " << verb << " accepted\n";
     else
       code = complain(record_id + ": " +
-                      (answer ? answer->substr(std::min<std::size_t>(6, answer->size())) : answer.error()));
+                      (answer.line.starts_with(error) ? answer.line.substr(error.size()) : answer.line));
   }
   return code;
 }

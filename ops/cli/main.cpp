@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "ops/cli/options.hpp"
+#include "ops/runtime/signals.hpp"
 
 namespace {
 
@@ -14,7 +15,11 @@ struct Command {
 };
 constexpr Command commands[] = {
     {"serve", "everything in one process: the front door, the event log, the workers, the store", cli::serve},
-    {"deadletters", "list | show | replay what could not be committed", cli::dead_letters},
+    {"ingest", "the front door alone, in front of Kafka", cli::ingest},
+    {"worker", "resolve and commit, behind Kafka", cli::worker},
+    {"topics", "create | check | describe the topics on Kafka", cli::topics},
+    {"deadletters", "list | show | replay | purge what could not be committed", cli::dead_letters},
+    {"verify", "recount every record of the log against the sinks", cli::verify},
     {"report", "the figures of an experiment's feedback in a time window", cli::report},
     {"load", "an open-loop load generator that checks what it sent", cli::load},
 };
@@ -32,6 +37,7 @@ int help(std::ostream& out) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  assay::block_stop_signals();
   const std::string_view name = argc > 1 ? argv[1] : "";
   if (name == "--help" || name == "-h" || name == "help") return help(std::cout);
   if (name == "--version") {

@@ -99,14 +99,16 @@ Result<void> EmbeddedLog::load() {
 
 Task<Result<Appended>> EmbeddedLog::append(Record record) {
   Result<Appended> result = Error::stopped;
-  Waiting waiting(co_await asio::this_coro::executor, {&record, 1}, {&result, 1});
+  const auto executor = co_await asio::this_coro::executor;
+  Waiting waiting(executor, std::span(&record, 1), std::span(&result, 1));
   co_await submit(waiting);
   co_return result;
 }
 
 Task<std::vector<Result<Appended>>> EmbeddedLog::append_all(std::vector<Record> records) {
   std::vector<Result<Appended>> results(records.size(), Result<Appended>(Error::stopped));
-  Waiting waiting(co_await asio::this_coro::executor, records, results);
+  const auto executor = co_await asio::this_coro::executor;
+  Waiting waiting(executor, records, results);
   co_await submit(waiting);
   co_return results;
 }

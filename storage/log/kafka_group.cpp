@@ -18,10 +18,14 @@ std::vector<Partition> numbers(const rd_kafka_topic_partition_list_t& partitions
 
 }  // namespace
 
-Result<std::unique_ptr<KafkaWorkerGroup>, std::string> KafkaWorkerGroup::open(KafkaConfig config, Callbacks callbacks) {
-  std::unique_ptr<KafkaWorkerGroup> group(new KafkaWorkerGroup(std::move(config), std::move(callbacks)));
+Result<std::unique_ptr<KafkaWorkerGroup>, std::string> KafkaWorkerGroup::open(KafkaConfig config, Callbacks callbacks,
+                                                                              KafkaGroupRole role) {
+  std::unique_ptr<KafkaWorkerGroup> group(
+      new KafkaWorkerGroup(std::move(config), std::move(callbacks), std::move(role)));
   auto conf = group_conf(group->config_);
   if (!conf) return conf.error();
+  if (const auto problem = set_property(conf->get(), "group.id", group->config_.topic_prefix + group->role_.name))
+    return *problem;
   rd_kafka_conf_set_rebalance_cb(conf->get(), on_rebalance);
   rd_kafka_conf_set_opaque(conf->get(), group.get());
   auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
@@ -29,7 +33,7 @@ Result<std::unique_ptr<KafkaWorkerGroup>, std::string> KafkaWorkerGroup::open(Ka
   group->client_ = std::move(*client);
   rd_kafka_poll_set_consumer(group->client_.get());
   KafkaPartitions topics(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(topics.get(), topic_of(group->config_, Stream::feedback).c_str(),
+  rd_kafka_topic_partition_list_add(topics.get(), topic_of(group->config_, group->role_.stream).c_str(),
                                     RD_KAFKA_PARTITION_UA);
   if (const auto code = rd_kafka_subscribe(group->client_.get(), topics.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return std::string(rd_kafka_err2str(code));
@@ -83,10 +87,11 @@ void KafkaWorkerGroup::revoke(bool lost) {
   callbacks_.on_revoked(std::exchange(owned_, {}), lost);
 }
 
-Result<Offset> KafkaWorkerGroup::committed(Partition partition, std::chrono::milliseconds limit) const {
+Result<Offset> KafkaWorkerGroup::committed(StreamPartition where, std::chrono::milliseconds limit) const {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   KafkaPartitions asked(rd_kafka_topic_partition_list_new(1));
-  auto* entry = rd_kafka_topic_partition_list_add(asked.get(), topic_of(config_, Stream::feedback).c_str(), partition);
+  auto* entry =
+      rd_kafka_topic_partition_list_add(asked.get(), topic_of(config_, where.stream).c_str(), where.partition);
   for (;;) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
@@ -97,6 +102,16 @@ Result<Offset> KafkaWorkerGroup::committed(Partition partition, std::chrono::mil
     if (error != Error::log_unavailable || std::chrono::steady_clock::now() + unstable_retry >= deadline) return error;
     std::this_thread::sleep_for(unstable_retry);
   }
+}
+
+Result<void> KafkaWorkerGroup::commit(std::span<const std::pair<StreamPartition, Offset>> positions) const {
+  KafkaPartitions list(rd_kafka_topic_partition_list_new(static_cast<int>(positions.size())));
+  for (const auto& [where, next] : positions)
+    rd_kafka_topic_partition_list_add(list.get(), topic_of(config_, where.stream).c_str(), where.partition)->offset =
+        next;
+  const auto code = rd_kafka_commit(client_.get(), list.get(), 0);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);
+  return {};
 }
 
 KafkaGroupMetadata KafkaWorkerGroup::metadata() const {

@@ -1,5 +1,5 @@
 #pragma once
-// Which partitions of the feedback stream this worker owns: a member of the consumer group, and nothing else.
+// Which partitions of a stream this worker owns: a member of a consumer group, and nothing else.
 //
 // Records are read by KafkaSource (explicit partitions), not by this member: what a rebalance does to a group's own
 // fetchers (queues purged, positions reset, a batch in hand lost) then can't happen to a reader, and a partition's
@@ -8,11 +8,18 @@
 #include <atomic>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <thread>
 
 #include "storage/log/kafka_config.hpp"
 
 namespace assay {
+
+// What the group is for: its name is the prefix and this one, its members share the partitions of the stream.
+struct KafkaGroupRole {
+  std::string name = "resolve";
+  Stream stream = Stream::feedback;
+};
 
 class KafkaWorkerGroup {
  public:
@@ -27,13 +34,21 @@ class KafkaWorkerGroup {
   };
 
   // Joins. An error is a sentence.
-  static Result<std::unique_ptr<KafkaWorkerGroup>, std::string> open(KafkaConfig config, Callbacks callbacks);
+  static Result<std::unique_ptr<KafkaWorkerGroup>, std::string> open(KafkaConfig config, Callbacks callbacks,
+                                                                     KafkaGroupRole role = {});
   // Leaves (a static member keeps its place for session_timeout), after a last on_revoked.
   ~KafkaWorkerGroup();
 
-  // Where the group's next reader of feedback begins, 0 where nothing was committed. Waits up to `limit` while a
-  // transaction that commits an offset is open, because it may still be aborted. Thread-safe.
-  Result<Offset> committed(Partition partition, std::chrono::milliseconds limit) const;
+  // Where the group's next reader of the role's stream begins, 0 where nothing was committed. Waits up to `limit` while
+  // a transaction that commits an offset is open, because it may still be aborted. Thread-safe.
+  Result<Offset> committed(Partition partition, std::chrono::milliseconds limit) const {
+    return committed({role_.stream, partition}, limit);
+  }
+  // The same of any stream that the group keeps positions of.
+  Result<Offset> committed(StreamPartition where, std::chrono::milliseconds limit) const;
+  // Commits positions outside a transaction, and waits for the answer: of a sink whose effects are idempotent.
+  // Thread-safe.
+  Result<void> commit(std::span<const std::pair<StreamPartition, Offset>> positions) const;
 
   // The member and its generation, for a step's offsets. Thread-safe. Null before the first join.
   KafkaGroupMetadata metadata() const;
@@ -43,8 +58,8 @@ class KafkaWorkerGroup {
   bool joined() const { return joined_; }  // has had an assignment, be it empty, and has not lost it
 
  private:
-  KafkaWorkerGroup(KafkaConfig config, Callbacks callbacks)
-      : config_(std::move(config)), callbacks_(std::move(callbacks)) {}
+  KafkaWorkerGroup(KafkaConfig config, Callbacks callbacks, KafkaGroupRole role)
+      : config_(std::move(config)), callbacks_(std::move(callbacks)), role_(std::move(role)) {}
   void run();
   static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t*, void* self);
   void revoke(bool lost);
@@ -52,6 +67,7 @@ class KafkaWorkerGroup {
 
   const KafkaConfig config_;
   const Callbacks callbacks_;
+  const KafkaGroupRole role_;
   KafkaHandle client_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> joined_{false};

@@ -1,0 +1,49 @@
+#include "workers/shared_sink.hpp"
+
+namespace assay {
+
+Result<void> KafkaPositions::save(std::span<const Position> positions) {
+  std::vector<std::pair<StreamPartition, Offset>> offsets;
+  for (const auto& position : positions) offsets.emplace_back(position.of, position.next);
+  return offsets.empty() ? Result<void>() : group_.commit(offsets);
+}
+
+Result<std::unique_ptr<SharedSink>, std::string> SharedSink::open(const KafkaConfig& kafka, const std::string& name,
+                                                                  EventSources& sources, KeyValue& local, Make make,
+                                                                  Metrics& metrics) {
+  std::unique_ptr<SharedSink> self(new SharedSink(name, sources, local, std::move(make), metrics));
+  KafkaWorkerGroup::Callbacks callbacks;
+  callbacks.on_assigned = [raw = self.get()](std::vector<Partition> partitions) {
+    raw->opened_.wait();
+    raw->assigned(std::move(partitions));
+  };
+  callbacks.on_revoked = [raw = self.get()](std::vector<Partition>, bool) { raw->revoked(); };
+  auto group = KafkaWorkerGroup::open(kafka, std::move(callbacks), {"sink-" + name, Stream::assessments});
+  if (!group) return group.error();
+  self->group_ = std::move(*group);
+  self->positions_ = std::make_unique<KafkaPositions>(*self->group_, self->local_);
+  self->opened_.count_down();
+  return self;
+}
+
+SharedSink::~SharedSink() {
+  group_.reset();  // its last callback ends the committer
+  revoked();
+}
+
+void SharedSink::assigned(std::vector<Partition> partitions) {
+  revoked();
+  if (partitions.empty()) return;
+  sink_ = make_(*positions_);
+  CommitterOptions options;
+  options.partitions = std::move(partitions);
+  committer_ = std::make_unique<Committer>(sources_, *sink_, metrics_, options);
+  committer_->start();
+}
+
+void SharedSink::revoked() {
+  committer_.reset();
+  sink_.reset();
+}
+
+}  // namespace assay
