@@ -132,13 +132,16 @@ void World::check() {
     const auto meta = load_meta(state, p);
     if (!meta || meta->ledger.unaccounted() != 0) violated("the ledger does not add up");
     if (meta->ledger.parked != std::ssize(parked)) violated("the ledger's parked are not those of the state");
-    if (mode_ == Mode::atomic && meta->ledger.logged != logged[p]) violated("not all that was logged was counted");
+    if (mode_ == Mode::atomic && meta->ledger.logged != logged[p])
+      violated("logged " + std::to_string(logged[p]) + ", counted " + std::to_string(meta->ledger.logged) +
+               " in partition " + std::to_string(p));
     if (meta->feedback != log_.end({Stream::feedback, p})) violated("not all was read");
   }
   for (const auto& [id, fate] : fates) {
     const auto ends = fate.forwarded + fate.expired + fate.parked;
     if (!fate.exact(config_.policy.dedupe_window)) {
-      if (ends + fate.conflicts < 1 || ends + fate.conflicts > std::ssize(fate.copies)) violated("late repeat " + fate.text(id));
+      if (ends + fate.conflicts < 1 || ends + fate.conflicts > std::ssize(fate.copies))
+        violated("late repeat " + fate.text(id));
       continue;
     }
     const auto others = std::ranges::count_if(

@@ -202,7 +202,13 @@ bool World::append(std::size_t index, Instant accepted_at) {
 
 void World::poison() {
   static constexpr std::string_view values[] = {
-      "", "{", "[]", "{\"v\":2}", "{\"v\":1,\"op\":\"create\",\"items\":[]}", "\xff\xfe", "null",
+      "",
+      "{",
+      "[]",
+      "{\"v\":2}",
+      "{\"v\":1,\"op\":\"create\",\"items\":[]}",
+      "\xff\xfe",
+      "null",
       R"({"v":1,"op":"create","accepted_at":"2026-11-23T00:00:00Z","trace_id":"tr-0","items":[{"assessment_id":7}]})"};
   const auto partition = static_cast<Partition>(pick(static_cast<std::uint64_t>(partitions_)));
   const auto offset = log_.append({.stream = Stream::feedback,
@@ -377,7 +383,8 @@ void World::run_sink() {
       if (!rows_[parsed->assessment_id].apply(*parsed, p, position)) violated("the sink refuses an assessment record");
     }
     // It died before it wrote its position down: the records come again.
-    if (!calm_ && chance(faults_) && position > 0) position -= 1 + static_cast<Offset>(pick(static_cast<std::uint64_t>(position)));
+    if (!calm_ && chance(faults_) && position > 0)
+      position -= 1 + static_cast<Offset>(pick(static_cast<std::uint64_t>(position)));
   }
 }
 

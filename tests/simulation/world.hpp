@@ -1,6 +1,6 @@
 #pragma once
-// One run of the simulator: clients, front door, log, resolvers and a sink under a virtual clock, with faults, all drawn
-// from one seed; then the checks from outside. See README.md.
+// One run of the simulator: clients, front door, log, resolvers and a sink under a virtual clock, with faults, all
+// drawn from one seed; then the checks from outside. See README.md.
 #include <memory>
 #include <random>
 #include <set>
@@ -36,8 +36,7 @@ class World {
    public:
     explicit Disk(World& world) : world_(world) {}
     Result<std::optional<std::string>> get(Family f, std::string_view k) const override { return inner.get(f, k); }
-    Result<std::vector<std::optional<std::string>>> multi_get(Family f,
-                                                              std::span<const std::string> k) const override {
+    Result<std::vector<std::optional<std::string>>> multi_get(Family f, std::span<const std::string> k) const override {
       return inner.multi_get(f, k);
     }
     Result<void> scan(Family f, std::string_view a, std::string_view b, const Visit& v) const override {
@@ -64,7 +63,7 @@ class World {
     Disk& disk_;
     const int epoch_;
   };
-  struct Owned {                              // a partition
+  struct Owned {                               // a partition
     std::vector<std::unique_ptr<Disk>> disks;  // of the machines that have had it; the state that each was left with
     std::size_t machine = 0;                   // that has it now
     int owner = 0;                             // counts the processes that had it
@@ -74,7 +73,7 @@ class World {
   };
   struct Topic {  // a trace of the application, and its names
     std::string trace_id, client_request_id;
-    std::string other_trace_id;  // told under the same client_request_id as well; empty in most
+    std::string other_trace_id;           // told under the same client_request_id as well; empty in most
     std::map<std::string, Instant> told;  // id -> when it first stood in the log
     std::vector<std::string> assessments;
   };
@@ -132,7 +131,7 @@ class World {
   SimClock clock_;
   SimLog log_;
   bool log_full_ = false;
-  int depth_ = 0;  // of takeovers inside a commit
+  int depth_ = 0;                          // of takeovers inside a commit
   std::unique_ptr<PartitionLoop> zombie_;  // whose commit is under way
 
   std::vector<Owned> owned_;
