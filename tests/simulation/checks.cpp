@@ -20,6 +20,9 @@ struct Fate {
   std::string assessment_id;
   std::vector<Copy> copies;  // in the log's order
   Instant last_landed;
+  Partition partition = 0;   // of the feedback stream
+  Offset first = -1;         // of the first copy
+  Offset forwarded_at = -1;  // on its trace's partition of assay.assessments
   int forwarded = 0, expired = 0, conflicts = 0, parked = 0;
   std::string text(const std::string& id) const {
     return id + ": copies " + std::to_string(copies.size()) + " forwarded " + std::to_string(forwarded) + " expired " +
@@ -43,13 +46,16 @@ void World::check() {
   std::map<std::string, Fate> fates;
   std::map<Partition, std::int64_t> logged;
   for (Partition p = 0; p < partitions_; ++p)
-    for (const auto& stored : log_.records({Stream::feedback, p})) {
+    for (Offset offset = 0; const auto& stored : log_.records({Stream::feedback, p})) {
+      const auto here = offset++;
       const auto feedback = parse_feedback_record(*stored.value);
       logged[p] += feedback ? std::ssize(feedback->items) : 1;
       if (!feedback) continue;
       for (const auto& item : feedback->items) {
         auto& fate = fates[item.record_id];
         fate.op = feedback->op;
+        fate.partition = p;
+        if (fate.first < 0) fate.first = here;
         fate.target = feedback->target;
         fate.assessment_id = item.assessment_id;
         fate.copies.push_back({feedback->body_hash, feedback->accepted_at, item.json});
@@ -71,12 +77,14 @@ void World::check() {
   // Promises 1, 2, 3: what the streams say of each.
   std::map<std::string, int> unreadable;
   for (Partition p = 0; p < partitions_; ++p) {
-    for (const auto& stored : log_.records({Stream::assessments, p})) {
+    for (Offset offset = 0; const auto& stored : log_.records({Stream::assessments, p})) {
+      const auto here = offset++;
       const auto record = parse_assessment_record(*stored.value);
       if (!record) violated("an assessment record can't be read");
       const auto fate = fates.find(record->record_id);
       if (fate == fates.end()) violated("forwarded, and never said: " + record->record_id);
       ++fate->second.forwarded;
+      fate->second.forwarded_at = here;
       const auto* topic = topic_of[record->assessment_id];
       if (stored.key != topic->trace_id && (topic->other_trace_id.empty() || stored.key != topic->other_trace_id))
         violated("the wrong trace for " + record->record_id + ": " + stored.key);
@@ -147,6 +155,16 @@ void World::check() {
     const auto others = std::ranges::count_if(
         fate.copies, [&](const auto& copy) { return copy.body_hash != fate.copies.front().body_hash; });
     if (ends != 1 || fate.conflicts != others) violated("not exactly one: " + fate.text(id));
+  }
+
+  // A change never overtakes a create that stood before it in its partition, parked or not.
+  for (const auto& [id, fate] : fates) {
+    if (fate.op == Op::create || fate.forwarded != 1 || !topic_of[fate.assessment_id]->other_trace_id.empty()) continue;
+    const auto create = fates.find(fate.assessment_id);
+    if (create == fates.end() || create->second.forwarded != 1 || create->second.partition != fate.partition) continue;
+    if (create->second.exact(config_.policy.dedupe_window) && create->second.first < fate.first &&
+        fate.forwarded_at < create->second.forwarded_at)
+      violated("the change " + id + " overtook its create");
   }
 
   // Promises 2 and 7: the sink holds what a model makes of what was said, in an order of its own.
