@@ -290,8 +290,9 @@ Result<PartitionLoop::Ran> PartitionLoop::run_once(std::chrono::milliseconds wai
       return Ran::worked;
     }
     expired_some_ = false;
-    caught_up_ = joined_ && pending_.empty() && undecided_.empty();
-    return caught_up_ ? Ran::idle : Ran::worked;
+    if (!reads) return Ran::worked;  // nothing was left to release; what is to be read has not been looked at
+    caught_up_ = true;
+    return Ran::idle;
   };
   auto ran = work();
   if (!ran) close();

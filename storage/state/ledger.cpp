@@ -11,7 +11,7 @@ std::string encode(const Ledger& ledger) {
   return out;
 }
 
-std::optional<Ledger> decode_ledger(std::string_view bytes) {
+std::optional<Ledger> decode_resolver_ledger(std::string_view bytes) {
   if (bytes.size() != 40) return {};
   const auto number = [&](std::size_t i) { return static_cast<std::int64_t>(read_big_endian64(bytes.substr(8 * i))); };
   return Ledger{number(0), number(1), number(2), number(3), number(4)};

@@ -22,6 +22,6 @@ struct Ledger {
 };
 
 std::string encode(const Ledger& ledger);
-std::optional<Ledger> decode_ledger(std::string_view bytes);
+std::optional<Ledger> decode_resolver_ledger(std::string_view bytes);
 
 }  // namespace assay

@@ -39,7 +39,7 @@ Result<Meta> load_meta(const KeyValue& state, Partition partition) {
   };
   Meta meta{get(0), get(1), get(2), Instant(std::chrono::milliseconds(get(3))), {}};
   if ((*values)[4]) {
-    const auto ledger = decode_ledger(*(*values)[4]);
+    const auto ledger = decode_resolver_ledger(*(*values)[4]);
     if (!ledger) return Error::corrupt;
     meta.ledger = *ledger;
   }

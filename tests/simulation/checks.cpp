@@ -1,0 +1,199 @@
+// What must be true after a run, seen from outside: the records of the log, the state that is left, the sink.
+#include <algorithm>
+
+#include "storage/records/dead_letter_record.hpp"
+#include "storage/state/parked_state.hpp"
+#include "tests/simulation/world.hpp"
+
+namespace assay::simulation {
+namespace {
+
+// One record_id, and what became of it.
+struct Fate {
+  struct Copy {
+    std::uint64_t body_hash;
+    Instant accepted_at;
+    std::string json;
+  };
+  Op op = Op::create;
+  Target target;
+  std::string assessment_id;
+  std::vector<Copy> copies;  // in the log's order
+  Instant last_landed;
+  Partition partition = 0;   // of the feedback stream
+  Offset first = -1;         // of the first copy
+  Offset forwarded_at = -1;  // on its trace's partition of assay.assessments
+  int forwarded = 0, expired = 0, conflicts = 0, parked = 0;
+  std::string text(const std::string& id) const {
+    return id + ": copies " + std::to_string(copies.size()) + " forwarded " + std::to_string(forwarded) + " expired " +
+           std::to_string(expired) + " conflicts " + std::to_string(conflicts) + " parked " + std::to_string(parked);
+  }
+  // All copies came while the first one was remembered.
+  bool exact(std::chrono::milliseconds window) const {
+    const auto first = std::ranges::min_element(copies, {}, &Copy::accepted_at);
+    return last_landed - first->accepted_at <= window;
+  }
+};
+
+std::string value_of(std::string_view json) {
+  const auto at = json.find("\"feedback\":");
+  return at == json.npos ? std::string() : std::string(json.substr(at, json.find('}', at) - at));
+}
+
+}  // namespace
+
+void World::check() {
+  std::map<std::string, Fate> fates;
+  std::map<Partition, std::int64_t> logged;
+  for (Partition p = 0; p < partitions_; ++p)
+    for (Offset offset = 0; const auto& stored : log_.records({Stream::feedback, p})) {
+      const auto here = offset++;
+      const auto feedback = parse_feedback_record(*stored.value);
+      logged[p] += feedback ? std::ssize(feedback->items) : 1;
+      if (!feedback) continue;
+      for (const auto& item : feedback->items) {
+        auto& fate = fates[item.record_id];
+        fate.op = feedback->op;
+        fate.partition = p;
+        if (fate.first < 0) fate.first = here;
+        fate.target = feedback->target;
+        fate.assessment_id = item.assessment_id;
+        fate.copies.push_back({feedback->body_hash, feedback->accepted_at, item.json});
+      }
+    }
+  std::map<std::string, const Topic*> topic_of;
+  for (const auto& topic : topics_)
+    for (const auto& id : topic.assessments) topic_of[id] = &topic;
+  for (const auto& said : said_)
+    for (const auto& item : said.record.items) {
+      const auto at = fates.find(item.record_id);
+      if (at == fates.end()) {
+        if (said.accepted && !said.landed.empty()) violated("accepted, and not in the log: " + item.record_id);
+        continue;
+      }
+      for (const auto landed : said.landed) at->second.last_landed = std::max(at->second.last_landed, landed);
+    }
+
+  // Promises 1, 2, 3: what the streams say of each.
+  std::map<std::string, int> unreadable;
+  for (Partition p = 0; p < partitions_; ++p) {
+    for (Offset offset = 0; const auto& stored : log_.records({Stream::assessments, p})) {
+      const auto here = offset++;
+      const auto record = parse_assessment_record(*stored.value);
+      if (!record) violated("an assessment record can't be read");
+      const auto fate = fates.find(record->record_id);
+      if (fate == fates.end()) violated("forwarded, and never said: " + record->record_id);
+      ++fate->second.forwarded;
+      fate->second.forwarded_at = here;
+      const auto* topic = topic_of[record->assessment_id];
+      if (stored.key != topic->trace_id && (topic->other_trace_id.empty() || stored.key != topic->other_trace_id))
+        violated("the wrong trace for " + record->record_id + ": " + stored.key);
+    }
+    for (const auto& stored : log_.records({Stream::deadletters, p})) {
+      const auto letter = parse_dead_letter(*stored.value);
+      if (!letter) violated("a dead letter can't be read: " + letter.error().reason);
+      if (letter->reason == dead_reason::malformed) {
+        ++unreadable[letter->record_id];
+        continue;
+      }
+      const auto& id = letter->record->items.front().record_id;
+      auto& fate = fates.at(id);
+      if (letter->reason == dead_reason::idempotency_conflict) {
+        ++fate.conflicts;
+        continue;
+      }
+      ++fate.expired;
+      if (letter->dead_at < letter->record->accepted_at + config_.policy.park_max) violated("expired too early: " + id);
+      const auto& told = topic_of.at(fate.assessment_id)->told;
+      const auto at = told.find(fate.target.id);
+      if (fate.op == Op::create && at != told.end() && at->second < letter->dead_at)
+        violated("expired although its trace was told: " + id);
+    }
+  }
+  for (const auto& [where, offset] : poisoned_) {
+    const auto key = "feedback/" + std::to_string(where.partition) + "/" + std::to_string(offset);
+    if (unreadable[key] != 1) violated("not one dead letter for the poison at " + key);
+  }
+
+  // Promise 4: the states, and their ledgers.
+  for (Partition p = 0; p < partitions_; ++p) {
+    auto& owned = owned_[static_cast<std::size_t>(p)];
+    const auto& state = owned.disks[mode_ == Mode::atomic ? 0 : owned.machine]->inner;
+    std::set<std::string> parked;
+    const auto prefix = big_endian(static_cast<std::uint32_t>(p)) + "r";
+    (void)state.scan(Family::parked, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view) {
+      parked.emplace(key.substr(prefix.size()));
+      return true;
+    });
+    for (const auto& id : parked) ++fates.at(id).parked;
+    if (mode_ == Mode::transactional) {
+      std::set<std::string> changelog;
+      for (const auto& stored : log_.records({Stream::parked, p}))
+        stored.value ? void(changelog.insert(stored.key)) : void(changelog.erase(stored.key));
+      if (changelog != parked) violated("the parked differ from their changelog");
+    }
+    std::map<std::string, std::string> index;
+    for (const auto& stored : log_.records({Stream::requests, p})) index[stored.key] = *stored.value;
+    const auto awaited = awaited_ids(state, p, "", 1'000'000);
+    for (const auto& id : *awaited)
+      if (index.contains(id)) violated("parked although its trace is known: waits for " + id);
+    const auto meta = load_meta(state, p);
+    if (!meta || meta->ledger.unaccounted() != 0) violated("the ledger does not add up");
+    if (meta->ledger.parked != std::ssize(parked)) violated("the ledger's parked are not those of the state");
+    if (mode_ == Mode::atomic && meta->ledger.logged != logged[p])
+      violated("logged " + std::to_string(logged[p]) + ", counted " + std::to_string(meta->ledger.logged) +
+               " in partition " + std::to_string(p));
+    if (meta->feedback != log_.end({Stream::feedback, p})) violated("not all was read");
+  }
+  for (const auto& [id, fate] : fates) {
+    const auto ends = fate.forwarded + fate.expired + fate.parked;
+    if (!fate.exact(config_.policy.dedupe_window)) {
+      if (ends + fate.conflicts < 1 || ends + fate.conflicts > std::ssize(fate.copies))
+        violated("late repeat " + fate.text(id));
+      continue;
+    }
+    const auto others = std::ranges::count_if(
+        fate.copies, [&](const auto& copy) { return copy.body_hash != fate.copies.front().body_hash; });
+    if (ends != 1 || fate.conflicts != others) violated("not exactly one: " + fate.text(id));
+  }
+
+  // A change never overtakes a create that stood before it in its partition, parked or not.
+  for (const auto& [id, fate] : fates) {
+    if (fate.op == Op::create || fate.forwarded != 1 || !topic_of[fate.assessment_id]->other_trace_id.empty()) continue;
+    const auto create = fates.find(fate.assessment_id);
+    if (create == fates.end() || create->second.forwarded != 1 || create->second.partition != fate.partition) continue;
+    if (create->second.exact(config_.policy.dedupe_window) && create->second.first < fate.first &&
+        fate.forwarded_at < create->second.forwarded_at)
+      violated("the change " + id + " overtook its create");
+  }
+
+  // Promises 2 and 7: the sink holds what a model makes of what was said, in an order of its own.
+  struct Expected {
+    bool deleted = false, vague = false;
+    std::optional<std::pair<Stamp, std::string>> base, change;
+  };
+  std::map<std::string, Expected> model;
+  for (const auto& [id, fate] : fates) {
+    if (fate.forwarded == 0) continue;
+    auto& expected = model[fate.assessment_id];
+    expected.vague |= !fate.exact(config_.policy.dedupe_window);
+    const Stamp stamp{fate.copies.front().accepted_at.time_since_epoch().count(), id};
+    const auto entry = std::pair(stamp, value_of(fate.copies.front().json));
+    if (fate.op == Op::erase) expected.deleted = true;
+    if (fate.op == Op::create && (!expected.base || stamp < expected.base->first)) expected.base = entry;
+    if (fate.op == Op::update && (!expected.change || expected.change->first < stamp)) expected.change = entry;
+  }
+  if (model.size() != rows_.size()) violated("the sink has other assessments than were said");
+  for (const auto& [id, expected] : model) {
+    const auto at = rows_.find(id);
+    if (at == rows_.end()) violated("the sink lacks " + id);
+    if (at->second.deleted() != expected.deleted) violated("the sink errs in the deletion of " + id);
+    if (expected.deleted || expected.vague) continue;
+    if (at->second.base().has_value() != expected.base.has_value()) violated("the sink errs in the create of " + id);
+    if (!expected.base) continue;
+    const auto& value = expected.change ? expected.change->second : expected.base->second;
+    if (at->second.json(true).find(value) == std::string::npos) violated("the sink has another value of " + id);
+  }
+}
+
+}  // namespace assay::simulation

@@ -1,0 +1,94 @@
+#include <gtest/gtest.h>
+
+#include "storage/state/memory_key_value.hpp"
+#include "storage/state/parked_state.hpp"
+#include "storage/state/partition_state.hpp"
+#include "storage/state/state_keys.hpp"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+
+const Instant t0{std::chrono::milliseconds(1'700'000'000'000)};
+
+ParkedRecord waiting(const std::string& id, const std::string& target, std::int64_t order, Instant expires = t0) {
+  return {.target = {Target::Kind::client_request_id, target},
+          .accepted_at = t0,
+          .expires_at = expires,
+          .order = order,
+          .item = {id, id, R"({"assessment_id":")" + id + R"("})"}};
+}
+
+TEST(State, WhatWaitsIsReleasedInOrderAndAnIdThatBeginsAnotherIsNotTakenForIt) {
+  MemoryKeyValue state;
+  Changes changes;
+  park(changes, 1, waiting("a-9", "req", 5));
+  park(changes, 1, waiting("a-1", "req", 300));
+  park(changes, 1, waiting("a-2", std::string("req\0\0", 5), 1));
+  park(changes, 2, waiting("a-3", "req", 1));
+  ASSERT_TRUE(state.write(changes));
+  EXPECT_EQ(*waiting_for(state, 1, "req", 10), (std::vector<std::string>{"a-9", "a-1"}));
+  EXPECT_EQ(*waiting_for(state, 1, "req", 1), (std::vector<std::string>{"a-9"}));
+  EXPECT_EQ(awaited_ids(state, 1, "", 10)->size(), 2u);
+  EXPECT_EQ(*awaited_ids(state, 1, "req", 10), (std::vector<std::string>{std::string("req\0\0", 5)}));
+  EXPECT_EQ(*count_parked(state, 1), 3);
+}
+
+TEST(State, UnparkingLeavesNothing) {
+  MemoryKeyValue state;
+  Changes changes;
+  park(changes, 0, waiting("a-1", "req-1", 5, t0 + 1h));
+  unpark(changes, 0, waiting("a-1", "req-1", 5, t0 + 1h));
+  ASSERT_TRUE(state.write(changes));
+  int keys = 0;
+  ASSERT_TRUE(state.scan(Family::parked, "", "", [&](auto, auto) { return ++keys > 0; }));
+  EXPECT_EQ(keys, 0);
+}
+
+TEST(State, TheTimeUpIsFoundOldestFirst) {
+  MemoryKeyValue state;
+  Changes changes;
+  park(changes, 0, waiting("a-1", "req-1", 1, t0 + 2ms));
+  park(changes, 0, waiting("a-2", "req-1", 2, t0 + 1ms));
+  park(changes, 0, waiting("a-3", "req-1", 3, t0 + 3ms));
+  ASSERT_TRUE(state.write(changes));
+  EXPECT_EQ(*expired_at(state, 0, t0 + 2ms, 10), (std::vector<std::string>{"a-2", "a-1"}));
+  EXPECT_EQ(*next_expiry(state, 0), t0 + 1ms);
+}
+
+TEST(State, AWipeTakesOnePartitionAndFinishesWhatWasInterrupted) {
+  MemoryKeyValue state;
+  Changes changes;
+  const Meta meta{.requests = 1, .feedback = 2, .parked = 3, .accepted_max = t0, .ledger = {.logged = 4, .parked = 4}};
+  for (const Partition p : {0, 1}) {
+    park(changes, p, waiting("a-1", "req-1", 1));
+    put_trace(changes, p, "req-2", "tr-2");
+    save_meta(changes, p, meta, {});
+  }
+  changes.put(Family::meta, state::meta_key(0, state::wiping), "1");
+  ASSERT_TRUE(state.write(changes));
+  ASSERT_TRUE(finish_wipe(state, 0));
+  EXPECT_EQ(*load_meta(state, 0), Meta{});
+  EXPECT_EQ(*count_parked(state, 0), 0);
+  EXPECT_EQ(*load_meta(state, 1), meta);
+  EXPECT_EQ(*count_parked(state, 1), 1);
+  ASSERT_TRUE(wipe(state, 1));
+  EXPECT_EQ(*load_meta(state, 1), Meta{});
+}
+
+TEST(State, AnAgedEntryMayGoAndWhatCantBeReadStays) {
+  const auto value = encode_seen({1, 2, t0});
+  EXPECT_FALSE(seen_may_go(value, t0));
+  EXPECT_TRUE(seen_may_go(value, t0 + 1ms));
+  EXPECT_FALSE(seen_may_go("?", t0 + 1h));
+}
+
+TEST(State, TheKeysOnDiskStayAsTheyAre) {
+  EXPECT_EQ(state::waiting_key(1, "ab", 2, "a-1"), std::string("\0\0\0\1t\0\2ab\0\0\0\0\0\0\0\2a-1", 20));
+  EXPECT_EQ(state::parked_key(1, "a-1"), std::string("\0\0\0\1ra-1", 8));
+  EXPECT_EQ(state::expiry_key(1, Instant(2ms), "a-1"), std::string("\0\0\0\1e\0\0\0\0\0\0\0\2a-1", 16));
+}
+
+}  // namespace
+}  // namespace assay

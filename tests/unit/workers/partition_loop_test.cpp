@@ -1,0 +1,177 @@
+#include "workers/partition_loop.hpp"
+
+#include <gtest/gtest.h>
+
+#include "storage/log/memory_log.hpp"
+#include "storage/records/dead_letter_record.hpp"
+#include "storage/records/request_record.hpp"
+#include "storage/state/memory_key_value.hpp"
+#include "storage/state/parked_state.hpp"
+#include "workers/resolver_thread.hpp"
+#include "workers/restore.hpp"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct HandClock final : Clock {
+  Instant now() const override { return at; }
+  Instant at{std::chrono::milliseconds(1'700'000'000'000)};
+};
+
+class PartitionLoopTest : public testing::Test {
+ protected:
+  PartitionLoop loop(PartitionLoopConfig config = {}) {
+    return PartitionLoop(
+        config, log, state,
+        [this] {
+          return OpenedPartition{log.committer(state), {}};
+        },
+        clock, metrics, &progress);
+  }
+  void say(const std::string& id, const std::string& target) {
+    log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, target},
+                                     .accepted_at = clock.at,
+                                     .body_hash = 1,
+                                     .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}}));
+  }
+  void tell(const std::string& trace, const std::string& id) {
+    for (const auto& record : request_records(trace, id, clock.at)) log.put(record);
+  }
+  static void drain(PartitionLoop& loop) {
+    for (int i = 0; i < 10'000; ++i) {
+      const auto ran = loop.run_once(0ms);
+      ASSERT_TRUE(ran) << ran.error().message();
+      if (*ran == PartitionLoop::Ran::idle) return;
+    }
+    FAIL() << "does not come to rest";
+  }
+  Offset end(Stream stream) { return log.end({stream, 0}); }
+
+  MemoryLog log;
+  MemoryKeyValue state;
+  HandClock clock;
+  Metrics metrics;
+  Progress progress;
+};
+
+TEST_F(PartitionLoopTest, TwentyThousandThatWaitForOneIdAreReleasedInBoundedStepsAndInOrder) {
+  auto first = loop();
+  constexpr int count = 20'000;
+  for (int i = 0; i < count; ++i) say("a-" + std::to_string(i), "req-1");
+  drain(first);
+  EXPECT_EQ(first.parked(), count);
+  tell("tr-1", "req-1");
+  auto config = PartitionLoopConfig{};
+  config.policy.outputs_max = 5000;
+  auto second = loop(config);
+  ASSERT_TRUE(second.run_once(0ms));
+  ASSERT_TRUE(second.run_once(0ms));
+  EXPECT_LE(end(Stream::assessments), 2 * 5000);
+  say("a-last", "req-1");
+  drain(second);
+  EXPECT_EQ(end(Stream::assessments), count + 1);
+  EXPECT_EQ(second.meta().ledger.unaccounted(), 0);
+  EXPECT_EQ(second.parked(), 0);
+  auto source = log.open({{{Stream::assessments, 0}, 0}});
+  const auto records = (*source)->read(count + 1, 0ms);
+  for (int i = 0; i < count; i += 997)
+    EXPECT_NE((*records)[static_cast<std::size_t>(i)].value.find("\"a-" + std::to_string(i) + "\""), std::string::npos);
+  EXPECT_NE(records->back().value.find("a-last"), std::string::npos);
+}
+
+TEST_F(PartitionLoopTest, WhatWasParkedIsJoinedWithTheIndexWhenThePartitionIsOpened) {
+  auto first = loop();
+  say("a-1", "req-1");
+  drain(first);
+  Changes changes;  // as a predecessor would leave it that stored the index and died before the release
+  put_trace(changes, 0, "req-1", "tr-1");
+  ASSERT_TRUE(state.write(changes));
+  auto second = loop();
+  drain(second);
+  EXPECT_EQ(end(Stream::assessments), 1);
+}
+
+TEST_F(PartitionLoopTest, NothingExpiresWhileTheRequestsStreamHasABacklog) {
+  auto config = PartitionLoopConfig{};
+  config.records_max = 1;
+  auto it = loop(config);
+  say("a-1", "req-1");
+  drain(it);
+  clock.at += 25h;
+  for (int i = 0; i < 5; ++i) tell("tr-x" + std::to_string(i), "req-x" + std::to_string(i));
+  tell("tr-1", "req-1");
+  drain(it);
+  EXPECT_EQ(end(Stream::deadletters), 0);
+  EXPECT_EQ(end(Stream::assessments), 1);
+}
+
+TEST_F(PartitionLoopTest, WhatIsNeverToldExpires) {
+  auto it = loop();
+  say("a-1", "req-1");
+  drain(it);
+  clock.at += 24h - 1ms;
+  drain(it);
+  EXPECT_EQ(end(Stream::deadletters), 0);
+  clock.at += 1ms;
+  drain(it);
+  EXPECT_EQ(end(Stream::deadletters), 1);
+  EXPECT_EQ(it.parked(), 0);
+}
+
+TEST_F(PartitionLoopTest, AnAbortedStepIsDecidedAgain) {
+  auto it = loop();
+  drain(it);
+  tell("tr-1", "req-1");
+  say("a-1", "req-1");
+  log.fail_with(Error::log_unavailable);
+  const auto ran = it.run_once(0ms);
+  ASSERT_FALSE(ran);
+  EXPECT_EQ(ran.error(), Error::log_unavailable);
+  EXPECT_FALSE(it.is_open());
+  log.fail_with({});
+  drain(it);
+  EXPECT_EQ(end(Stream::assessments), 1);
+  EXPECT_EQ(progress.reached(Follower::resolver, {Stream::feedback, 0}), 1);
+}
+
+TEST_F(PartitionLoopTest, AStateBeyondTheCommittedPositionIsWipedAndBuiltAnewFromTheLog) {
+  auto it = loop();
+  tell("tr-2", "req-2");
+  say("a-1", "req-1");
+  say("a-2", "req-2");
+  drain(it);
+  const ResolvePolicy policy;
+  ASSERT_TRUE(restore(log, state, 0, 1, policy));
+  const auto meta = load_meta(state, 0);
+  EXPECT_EQ(meta->feedback, 1);
+  EXPECT_EQ(meta->requests, 2);
+  EXPECT_EQ(*count_parked(state, 0), 1) << "from the changelog";
+  const std::vector<std::string> ids{"a-1", "a-2"};
+  const auto seen = find_seen(state, 0, ids);
+  EXPECT_TRUE((*seen)[0]);
+  EXPECT_FALSE((*seen)[1]) << "beyond the committed position";
+  EXPECT_EQ(end(Stream::assessments), 1) << "a restore emits nothing";
+}
+
+TEST_F(PartitionLoopTest, TheThreadEndsWhileItWaits) {
+  SystemClock system;
+  ResolverThread thread(
+      {}, log, state,
+      [this] {
+        return OpenedPartition{log.committer(state), {}};
+      },
+      system, metrics, &progress);
+  say("a-1", "req-1");
+  tell("tr-1", "req-1");
+}
+
+TEST_F(PartitionLoopTest, TheThreadEndsByItselfWhenThePartitionBelongsToSomeoneElse) {
+  ResolverThread thread(
+      {}, log, state, []() -> Result<OpenedPartition> { return Error::stopped; }, clock, metrics, &progress);
+  while (!thread.ended()) std::this_thread::yield();
+}
+
+}  // namespace
+}  // namespace assay
