@@ -11,6 +11,9 @@ namespace assay {
 
 // The client's fault, in words: `field` names what is wrong (a body field, a query key, a header; may be empty).
 struct Rejection {
+  Rejection() = default;
+  Rejection(unsigned status, std::string field, std::string reason)
+      : status(status), field(std::move(field)), reason(std::move(reason)) {}
   unsigned status = 400;
   std::string field;
   std::string reason;

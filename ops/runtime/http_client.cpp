@@ -145,10 +145,21 @@ struct HttpClient::Pool {
     drop_old(origin.context);
     auto& list = idle[origin];
     list.push_back(std::move(connection));
-    if (list.size() <= config.idle_max) return;
+    if (list.size() <= (closed ? 0 : config.idle_max)) return;
     list.pop_front();
-    --open[place(origin)];
+    const auto n = open.find(place(origin));
+    if (--n->second == 0) open.erase(n);
     if (list.empty()) idle.erase(origin);
+  }
+  // Closes the idle ones; from now on none is kept.
+  void close() {
+    const std::lock_guard lock(mutex);
+    closed = true;
+    for (const auto& [origin, list] : idle) {
+      const auto n = open.find(place(origin));
+      if ((n->second -= list.size()) == 0) open.erase(n);
+    }
+    idle.clear();
   }
   std::size_t count() const {
     const std::lock_guard lock(mutex);
@@ -184,6 +195,7 @@ struct HttpClient::Pool {
   mutable std::mutex mutex;
   std::map<OriginKey, std::deque<std::unique_ptr<Connection>>> idle;
   std::map<OriginKey, std::size_t> open;  // in use and idle
+  bool closed = false;
 };
 
 namespace {
@@ -191,11 +203,10 @@ namespace {
 // A connection with its place in the pool's count: both go back when it dies.
 class Lease {
  public:
-  Lease(HttpClient::Pool& pool, OriginKey origin) : pool_(&pool), origin_(std::move(origin)) {}
+  Lease(std::shared_ptr<HttpClient::Pool> pool, OriginKey origin)
+      : pool_(std::move(pool)), origin_(std::move(origin)) {}
   Lease(Lease&& other) noexcept
-      : pool_(std::exchange(other.pool_, nullptr)),
-        origin_(std::move(other.origin_)),
-        connection(std::move(other.connection)) {}
+      : pool_(std::move(other.pool_)), origin_(std::move(other.origin_)), connection(std::move(other.connection)) {}
   ~Lease() {
     if (!pool_) return;
     connection.reset();
@@ -203,11 +214,11 @@ class Lease {
   }
   void keep() {
     pool_->put_idle(origin_, std::move(connection));
-    pool_ = nullptr;
+    pool_.reset();
   }
 
  private:
-  HttpClient::Pool* pool_;
+  std::shared_ptr<HttpClient::Pool> pool_;
   OriginKey origin_;
 
  public:
@@ -396,8 +407,19 @@ Task<Result<std::string>> HttpStream::read_some() {
   co_return std::string();
 }
 
-HttpClient::HttpClient(HttpClientConfig config) : pool_(std::make_unique<Pool>(std::move(config))) {}
-HttpClient::~HttpClient() = default;
+Task<void> HttpStream::finish(std::chrono::milliseconds patience) {
+  auto& s = *state_;
+  s.deadline = std::min(s.deadline, steady_now() + patience);
+  while (!s.ended) {
+    auto piece = co_await read_some();
+    if (piece) continue;
+    s.ended = true;
+    s.lease.connection.reset();
+  }
+}
+
+HttpClient::HttpClient(HttpClientConfig config) : pool_(std::make_shared<Pool>(std::move(config))) {}
+HttpClient::~HttpClient() { pool_->close(); }
 std::size_t HttpClient::connections() const { return pool_->count(); }
 
 Task<Result<HttpStream>> HttpClient::open(HttpRequest request, HttpLimits limits) {
@@ -414,7 +436,7 @@ Task<Result<HttpStream>> HttpClient::open(HttpRequest request, HttpLimits limits
     const bool reused = idle != nullptr;
     if (!reused)
       if (const auto place = pool_->take_place(origin); !place) co_return place.error();
-    Lease lease(*pool_, origin);
+    Lease lease(pool_, origin);
     lease.connection = std::move(idle);
     if (!reused) {
       lease.connection = std::make_unique<Connection>(executor, url->tls, pool_->tls_context);

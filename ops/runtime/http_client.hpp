@@ -84,6 +84,8 @@ class HttpStream {
   const HttpHead& head() const;
   // The next piece of the body as soon as there is one; empty: its end (the connection is kept for the next request).
   Task<Result<std::string>> read_some();
+  // For a reader that needs no more: keeps the connection if the body ends within `patience`, else closes it.
+  Task<void> finish(std::chrono::milliseconds patience);
 
  private:
   friend class HttpClient;
@@ -112,7 +114,7 @@ class HttpClient {
   struct Pool;
 
  private:
-  std::unique_ptr<Pool> pool_;
+  std::shared_ptr<Pool> pool_;  // with the requests that are under way
 };
 
 }  // namespace assay

@@ -20,7 +20,7 @@ std::string encode(const SinkLedger& ledger) {
   return out;
 }
 
-std::optional<SinkLedger> decode_ledger(std::string_view text) {
+std::optional<SinkLedger> decode_sink_ledger(std::string_view text) {
   SinkLedger out;
   const auto* at = text.data();
   const auto* end = at + text.size();

@@ -21,6 +21,6 @@ struct SinkLedger {
 
 // Five decimal numbers in the order above, with blanks between. DO NOT CHANGE: it stands on disk.
 std::string encode(const SinkLedger& ledger);
-std::optional<SinkLedger> decode_ledger(std::string_view text);
+std::optional<SinkLedger> decode_sink_ledger(std::string_view text);
 
 }  // namespace assay

@@ -30,7 +30,7 @@ Result<Offset> StoreSink::position(StreamPartition of) {
   std::scoped_lock lock(mutex_);
   applied_[of] = *next;
   if (of.stream == Stream::assessments) {
-    const auto kept = *ledger ? decode_ledger(**ledger) : SinkLedger{};
+    const auto kept = *ledger ? decode_sink_ledger(**ledger) : SinkLedger{};
     if (!kept) return make_error_code(Error::corrupt);
     ledgers_[of.partition] = *kept;
   }

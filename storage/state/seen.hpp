@@ -37,4 +37,25 @@ inline std::optional<Seen> decode_seen(std::string_view bytes) {
               Instant(std::chrono::milliseconds(static_cast<std::int64_t>(read_big_endian64(bytes.substr(16)))))};
 }
 
+// Whether the entry says that the record at `offset` is a repeat: the same id stood at another, earlier offset, inside
+// the window, which ends at the largest accepted_at of the partition (the record's own included). An entry of a later
+// offset says nothing: the log writes entries ahead of the resolver.
+inline bool is_repeat(const Seen& seen, Offset offset, Instant accepted_max, std::chrono::milliseconds window) {
+  return seen.offset < offset && seen.accepted_at >= accepted_max - window;
+}
+
+// Whether the record at `offset` gets the entry: none is there, or one that has left the window. So the entries are a
+// function of the feedback alone, whatever became of the records.
+inline bool takes_entry(const std::optional<Seen>& seen, Offset offset, Instant accepted_max,
+                        std::chrono::milliseconds window) {
+  return !seen || (seen->offset < offset && !is_repeat(*seen, offset, accepted_max, window));
+}
+
+// Whether a value of Family::seen may be dropped: all lookups would ignore it. `cutoff`: some accepted_max less the
+// window. For a compaction filter: pure, and a value it can't read stays.
+inline bool seen_may_go(std::string_view value, Instant cutoff) {
+  const auto seen = decode_seen(value);
+  return seen && seen->accepted_at < cutoff;
+}
+
 }  // namespace assay

@@ -1,8 +1,9 @@
-#include <map>
+#include "storage/store/feedback_tag.hpp"
+
+#include <algorithm>
+#include <tuple>
 
 #include "storage/records/json_writer.hpp"
-#include "storage/store/feedback_value.hpp"
-#include "storage/store/store.hpp"
 
 namespace assay {
 namespace {
@@ -39,26 +40,17 @@ std::string tag_text(const FeedbackValue& value) {
 
 }  // namespace
 
-std::string feedback_tag(const std::vector<Store::Assessment>& assessments) {
-  struct Last {
-    Stamp stamp;
-    std::string id, json;
-  };
-  std::map<std::string, Last> by_name;
-  for (const auto& assessment : assessments) {
-    if (!assessment.valid) continue;
-    auto json = assessment.row.json(true);
-    if (json.find("\"feedback\":") == json.npos) continue;
-    Last last{assessment.row.value_stamp(), assessment.id, std::move(json)};
-    auto& known = by_name[assessment.row.name()];
-    if (known.json.empty() || std::tie(known.stamp, known.id) < std::tie(last.stamp, last.id)) known = std::move(last);
-  }
+std::string feedback_tag(std::vector<TaggedValue> values) {
+  std::sort(values.begin(), values.end(), [](const TaggedValue& a, const TaggedValue& b) {
+    return std::tie(a.name, a.last, a.id) < std::tie(b.name, b.last, b.id);
+  });
   std::string out;
-  for (const auto& [name, last] : by_name) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i + 1 < values.size() && values[i + 1].name == values[i].name) continue;
     std::string part = out.empty() ? "" : ",";
-    append_text(part, name);
+    append_text(part, values[i].name);
     part += '=';
-    part += tag_text(feedback_value(last.json));
+    part += tag_text(values[i].value);
     if (out.size() + part.size() > tag_bytes_max) break;
     out += part;
   }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "storage/records/json_writer.hpp"
+#include "storage/store/feedback_tag.hpp"
 #include "storage/store/keys.hpp"
 
 namespace assay {
@@ -83,6 +84,18 @@ Result<std::optional<std::string>> Store::trace_info(std::string_view trace_id) 
     json.end_array();
   }
   return std::optional((*row)->info_json(trace_id, feedback_tag(*assessments), list));
+}
+
+std::string feedback_tag(const std::vector<Store::Assessment>& assessments) {
+  std::vector<TaggedValue> values;
+  for (const auto& assessment : assessments) {
+    if (!assessment.valid) continue;
+    const auto json = assessment.row.json(true);
+    if (json.find("\"feedback\":") == json.npos) continue;
+    const Instant said{std::chrono::milliseconds(assessment.row.value_stamp().accepted_at)};
+    values.push_back({assessment.row.name(), {said, said}, assessment.id, feedback_value(json)});
+  }
+  return feedback_tag(std::move(values));
 }
 
 Result<std::string> Store::spans(std::string_view trace_id) const {

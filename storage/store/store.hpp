@@ -58,10 +58,7 @@ class Store {
   const KeyValue& kv_;
 };
 
-// The value of the tag assay.feedback: each name of a valid feedback with its last value, by name, as
-// user_accuracy=0.8,user_feedback=true. Strings stand as they are where they hold none of `,="` and no control
-// character, otherwise as JSON; a list or an object stands as "[…]" or "{…}". At most 4000 bytes: whole names, the rest
-// is left out. Empty: there is no feedback.
+// The value of the tag assay.feedback (feedback_tag.hpp).
 std::string feedback_tag(const std::vector<Store::Assessment>& assessments);
 
 }  // namespace assay

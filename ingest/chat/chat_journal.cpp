@@ -1,0 +1,128 @@
+#include "ingest/chat/chat_journal.hpp"
+
+#include "ops/runtime/log.hpp"
+
+namespace assay {
+namespace {
+
+constexpr std::string_view prefix = "chat/";
+// The first byte of a value. On disk: DO NOT CHANGE.
+constexpr char open_entry = 'o', ended_entry = 'e';
+
+std::string key_of(std::string_view trace_id) { return std::string(prefix).append(trace_id); }
+
+Result<Record, Malformed> final_record(std::string_view value, Instant now) {
+  if (value.starts_with(ended_entry)) {
+    auto ended = parse_trace_record(value.substr(1));
+    if (!ended) return ended.error();
+    return to_record(*ended);
+  }
+  if (!value.starts_with(open_entry)) return Malformed{"not a journal entry"};
+  const auto chat = parse_chat_trace(value.substr(1));
+  if (!chat) return chat.error();
+  const ChatOutcome outcome{.ended_at = std::max(now, chat->started_at),
+                            .error = "the front door was restarted while it answered"};
+  return to_record(ended_trace(*chat, outcome));
+}
+
+}  // namespace
+
+Result<void> ChatJournal::put(std::string_view trace_id, std::string value) {
+  Changes changes;
+  changes.put(Family::journal, key_of(trace_id), std::move(value));
+  return disk_.write(changes);
+}
+
+Result<void> ChatJournal::open(const ChatTrace& chat) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (entries_ >= entries_max_) return Error::over_capacity;
+    ++entries_;
+  }
+  auto written = put(chat.trace_id, open_entry + to_json(chat));
+  if (!written) {
+    const std::lock_guard lock(mutex_);
+    --entries_;
+  }
+  return written;
+}
+
+Result<void> ChatJournal::ended(const TraceRecord& final_record) {
+  return put(final_record.trace_id, ended_entry + *to_record(final_record).value);
+}
+
+void ChatJournal::close(std::string_view trace_id) {
+  Changes changes;
+  changes.erase(Family::journal, key_of(trace_id));
+  // One that stays is appended again after a restart, which changes nothing.
+  if (const auto erased = disk_.write(changes); !erased)
+    spdlog::warn("event=chat_journal_erase_failed error=\"{}\"", erased.error().message());
+  const std::lock_guard lock(mutex_);
+  --entries_;
+}
+
+void ChatJournal::leave_over(std::string trace_id) {
+  const std::lock_guard lock(mutex_);
+  left_over_.push_back(std::move(trace_id));
+}
+
+Result<std::size_t> ChatJournal::load() {
+  const std::lock_guard lock(mutex_);
+  left_over_.clear();
+  const auto scanned = disk_.scan(Family::journal, prefix, after_prefix(prefix), [&](std::string_view key, auto) {
+    left_over_.emplace_back(key.substr(prefix.size()));
+    return true;
+  });
+  if (!scanned) return scanned.error();
+  entries_ = left_over_.size();
+  return entries_;
+}
+
+std::optional<std::string> ChatJournal::take_left_over() {
+  const std::lock_guard lock(mutex_);
+  if (left_over_.empty()) return {};
+  auto trace_id = std::move(left_over_.front());
+  left_over_.pop_front();
+  return trace_id;
+}
+
+// Only the trace record is appended again, not those of assay.requests: the client may have asked anew under the same
+// client_request_id at another door meanwhile, and that answer's trace must keep it. Where the door died before its
+// first append, nobody has learnt the trace_id that is then missing there.
+Task<Result<std::size_t>> ChatJournal::close_left_over(EventLog& log, Instant now, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    auto trace_id = take_left_over();
+    if (!trace_id) break;
+    const auto value = disk_.get(Family::journal, key_of(*trace_id));
+    if (!value) {
+      leave_over(std::move(*trace_id));
+      co_return value.error();
+    }
+    if (!*value) continue;
+    auto record = final_record(**value, now);
+    if (!record) {
+      spdlog::error("event=chat_journal_corrupt trace_id={} reason=\"{}\"", *trace_id, record.error().reason);
+      close(*trace_id);
+      continue;
+    }
+    auto appended = co_await log.append(std::move(*record));
+    if (!appended) {
+      leave_over(std::move(*trace_id));
+      co_return appended.error();
+    }
+    close(*trace_id);
+  }
+  co_return left_over();
+}
+
+std::size_t ChatJournal::entries() const {
+  const std::lock_guard lock(mutex_);
+  return entries_;
+}
+
+std::size_t ChatJournal::left_over() const {
+  const std::lock_guard lock(mutex_);
+  return left_over_.size();
+}
+
+}  // namespace assay

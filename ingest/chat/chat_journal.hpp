@@ -1,0 +1,51 @@
+#pragma once
+// The chats of this door that are under way, on its own disk, so that no trace stays IN_PROGRESS for ever when the door
+// is killed or the log is away at the wrong moment.
+//
+// An entry is written before the chat's first record is appended (`open`), replaced by its final record before that is
+// appended (`ended`), and erased once it is durable. So an entry found later says exactly what is still to be done: an
+// open one becomes state ERROR with a reason; an ended one is appended as it is, which is harmless if it was already.
+#include <deque>
+#include <mutex>
+#include <string>
+
+#include "ingest/chat/chat_trace.hpp"
+#include "storage/log/event_log.hpp"
+#include "storage/state/key_value.hpp"
+
+namespace assay {
+
+// Thread-safe. A key in Family::journal is "chat/" and the trace_id.
+class ChatJournal {
+ public:
+  explicit ChatJournal(KeyValue& disk, std::size_t entries_max = 10'000) : disk_(disk), entries_max_(entries_max) {}
+
+  // Error::over_capacity when entries_max are there: too many chats at once, or a log that has been away for long.
+  Result<void> open(const ChatTrace& chat);
+  Result<void> ended(const TraceRecord& final_record);
+  // Its final record is durable.
+  void close(std::string_view trace_id);
+  // Its record could not be appended now: close_left_over will.
+  void leave_over(std::string trace_id);
+
+  // At start-up, before the door opens: everything found is left over.
+  Result<std::size_t> load();
+  // Appends the final records of at most `count` that are left over, oldest first; how many are left. Stops at the
+  // first append that fails.
+  Task<Result<std::size_t>> close_left_over(EventLog& log, Instant now, std::size_t count);
+
+  std::size_t entries() const;
+  std::size_t left_over() const;
+
+ private:
+  Result<void> put(std::string_view trace_id, std::string value);
+  std::optional<std::string> take_left_over();
+
+  KeyValue& disk_;
+  const std::size_t entries_max_;
+  mutable std::mutex mutex_;
+  std::size_t entries_ = 0;
+  std::deque<std::string> left_over_;
+};
+
+}  // namespace assay

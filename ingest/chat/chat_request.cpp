@@ -1,0 +1,101 @@
+#include "ingest/chat/chat_request.hpp"
+
+#include <simdjson.h>
+
+#include "storage/records/json_reader.hpp"
+
+namespace assay {
+namespace {
+
+struct Problem {
+  Rejection rejection{.status = 400, .field = "", .reason = "the body is not valid JSON"};
+  bool operator()(std::string field, std::string reason) {
+    rejection = {422, std::move(field), std::move(reason)};
+    return false;
+  }
+};
+
+bool read_string(std::string_view name, simdjson::ondemand::value v, std::string& out, Problem& problem) {
+  simdjson::ondemand::json_type type;
+  if (v.type().get(type)) return false;
+  if (type != simdjson::ondemand::json_type::string) return problem(std::string(name), "must be a string");
+  std::string_view text;
+  if (v.get_string().get(text)) return problem(std::string(name), "is not valid text");
+  out = text;
+  return true;
+}
+
+bool read_tags(simdjson::ondemand::value v, std::map<std::string, std::string>& tags, Problem& problem) {
+  simdjson::ondemand::json_type type;
+  if (v.type().get(type)) return false;
+  if (type == simdjson::ondemand::json_type::null) return v.is_null();
+  simdjson::ondemand::object object;
+  if (type != simdjson::ondemand::json_type::object) return problem("tags", "must be an object of strings");
+  if (v.get_object().get(object)) return false;
+  return for_each_field(object, [&](std::string_view name, simdjson::ondemand::value value) {
+    if (tags.size() == tags_max) return problem("tags", "has more than " + std::to_string(tags_max) + " entries");
+    const std::string key(name);
+    if (key.empty() || key.size() > tag_key_bytes_max) return problem("tags", "has a key that is empty or too long");
+    const auto field = "tags." + key;
+    if (key.starts_with("mlflow.") || key.starts_with("assay.")) return problem(field, "is reserved");
+    std::string text;
+    if (!read_string(field, value, text, problem)) return false;
+    if (text.size() > tag_value_bytes_max)
+      return problem(field, "is longer than " + std::to_string(tag_value_bytes_max) + " bytes");
+    if (!tags.emplace(key, std::move(text)).second) return problem(field, "is given twice");
+    return true;
+  });
+}
+
+}  // namespace
+
+Result<ChatRequest, Rejection> parse_chat_body(std::string_view body) {
+  JsonReader reader;
+  auto object = reader.parse(body);
+  Problem problem;
+  if (!object) {
+    problem.rejection.reason = "the body is not a JSON object";
+    return problem.rejection;
+  }
+  ChatRequest out;
+  bool has_message = false, has_tags = false;
+  const bool ok = for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value v) {
+    if (name == "message") {
+      if (std::exchange(has_message, true)) return problem("message", "is given twice");
+      return read_string("message", v, out.message, problem);
+    }
+    if (name == "tags") {
+      if (std::exchange(has_tags, true)) return problem("tags", "is given twice");
+      return read_tags(v, out.tags, problem);
+    }
+    return true;
+  });
+  if (!ok || !reader.at_end()) return problem.rejection;
+  if (!has_message) return Rejection{422, "message", "is missing"};
+  if (out.message.empty()) return Rejection{422, "message", "must not be empty"};
+  return out;
+}
+
+Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
+  auto out = parse_chat_body(request.body);
+  if (!out) return out;
+  const struct {
+    std::string_view name;
+    std::string& value;
+  } headers[] = {
+      {"X-Session-ID", out->session}, {"X-User-ID", out->user}, {"X-Client-Request-Id", out->client_request_id}};
+  for (const auto& [name, value] : headers) {
+    const auto given = request.header(name);
+    if (!given) continue;
+    if (request.count(name) > 1) return Rejection{400, std::string(name), "is given twice"};
+    if (given->empty()) return Rejection{400, std::string(name), "must not be empty"};
+    if (given->size() > id_bytes_max)
+      return Rejection{400, std::string(name), "is longer than " + std::to_string(id_bytes_max) + " bytes"};
+    if (!simdjson::validate_utf8(given->data(), given->size()))
+      return Rejection{400, std::string(name), "is not valid UTF-8"};
+    value = *given;
+  }
+  return out;
+}
+
+}  // namespace assay

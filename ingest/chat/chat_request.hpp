@@ -1,0 +1,27 @@
+#pragma once
+// What a chat's body and headers say, or what is wrong with them.
+#include <map>
+#include <string>
+
+#include "ingest/http/error_response.hpp"
+#include "ingest/http/request.hpp"
+
+namespace assay {
+
+struct ChatRequest {
+  std::string message;
+  std::map<std::string, std::string> tags = {};
+  std::string session = {}, user = {}, client_request_id = {};  // empty: the header wasn't sent
+};
+
+inline constexpr std::size_t id_bytes_max = 250;
+inline constexpr std::size_t tags_max = 32;
+inline constexpr std::size_t tag_key_bytes_max = 250;
+inline constexpr std::size_t tag_value_bytes_max = 5000;
+
+// {"message":TEXT,"tags":{KEY:TEXT…}?} and X-Session-ID, X-User-ID, X-Client-Request-Id. Fields that we don't know are
+// left alone, as the guide's server does. Tags that begin with "mlflow." or "assay." are not the client's to set.
+Result<ChatRequest, Rejection> parse_chat_request(const Request& request);
+Result<ChatRequest, Rejection> parse_chat_body(std::string_view body);
+
+}  // namespace assay

@@ -1,0 +1,192 @@
+#include "ingest/chat/chat_trace.hpp"
+
+#include <openssl/evp.h>
+
+#include <cstdio>
+
+#include "ingest/chat/utf8.hpp"
+#include "ops/runtime/ids.hpp"
+#include "storage/records/fields.hpp"
+
+namespace assay {
+namespace {
+
+std::string object_of(std::string_view name, std::string_view text) {
+  std::string out;
+  JsonWriter(out).begin_object().field(name, text).end_object();
+  return out;
+}
+
+std::string string_of(std::string_view text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
+// Hex digits as the base64 of their bytes.
+std::string base64_of_hex(std::string_view hex) {
+  std::string bytes;
+  const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes += static_cast<char>(digit(hex[i]) << 4 | digit(hex[i + 1]));
+  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
+  const auto size =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  out.resize(static_cast<std::size_t>(size));
+  return out;
+}
+
+// "0.048s", "12s"
+std::string duration_text(std::chrono::milliseconds d) {
+  char text[40];
+  if (d.count() < 0) return "0s";
+  if (d.count() % 1000 == 0) {
+    std::snprintf(text, sizeof text, "%llds", static_cast<long long>(d.count() / 1000));
+  } else {
+    std::snprintf(text, sizeof text, "%lld.%03llds", static_cast<long long>(d.count() / 1000),
+                  static_cast<long long>(d.count() % 1000));
+  }
+  return text;
+}
+
+std::int64_t nanoseconds(Instant at) { return std::chrono::nanoseconds(at.time_since_epoch()).count(); }
+
+std::string info_of(const ChatTrace& chat, const ChatOutcome* outcome) {
+  const auto inputs = object_of("message", chat.message);
+  const std::string request_preview(utf8_prefix(inputs, preview_bytes_max));
+  std::string response_preview;
+  if (outcome) response_preview = utf8_prefix(object_of("response", outcome->response), preview_bytes_max);
+
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("trace_id", chat.trace_id).field("client_request_id", chat.client_request_id);
+  json.key("trace_location").begin_object().field("type", "MLFLOW_EXPERIMENT");
+  json.key("mlflow_experiment").begin_object().field("experiment_id", chat.experiment_id).end_object().end_object();
+  json.field("request_time", format_time(chat.started_at));
+  if (outcome) json.field("execution_duration", duration_text(outcome->ended_at - chat.started_at));
+  json.field("state", !outcome ? "IN_PROGRESS" : outcome->error.empty() ? "OK" : "ERROR");
+  json.field("request_preview", request_preview);
+  if (outcome) json.field("response_preview", response_preview);
+  json.key("tags").begin_object().field("mlflow.traceName", chat.name);
+  for (const auto& [key, value] : chat.tags) json.field(key, value);
+  json.end_object();
+  json.key("trace_metadata").begin_object().field("mlflow.trace_schema.version", "3");
+  if (!chat.session.empty()) json.field("mlflow.trace.session", chat.session);
+  if (!chat.user.empty()) json.field("mlflow.trace.user", chat.user);
+  json.field("mlflow.traceInputs", request_preview);
+  if (outcome) json.field("mlflow.traceOutputs", response_preview);
+  json.end_object().end_object();
+  return out;
+}
+
+// MLflow's traces.json: every attribute is a string that holds JSON.
+std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_array().begin_object();
+  json.field("trace_id", base64_of_hex(std::string_view(chat.trace_id).substr(trace_prefix.size())));
+  json.field("span_id", base64_of_hex(chat.span_id));
+  json.key("parent_span_id").null();
+  json.field("name", chat.name);
+  json.field("start_time_unix_nano", nanoseconds(chat.started_at));
+  json.field("end_time_unix_nano", nanoseconds(std::max(outcome.ended_at, chat.started_at)));
+  json.key("events").begin_array();
+  if (!outcome.error.empty()) {
+    json.begin_object().field("name", "exception").field("time_unix_nano", nanoseconds(outcome.ended_at));
+    json.key("attributes").begin_object();
+    json.field("exception.type", "ChatError").field("exception.message", outcome.error).end_object().end_object();
+  }
+  json.end_array();
+  json.key("status").begin_object().field("code", outcome.error.empty() ? "STATUS_CODE_OK" : "STATUS_CODE_ERROR");
+  json.field("message", outcome.error).end_object();
+
+  json.key("attributes").begin_object();
+  json.field("mlflow.traceRequestId", string_of(chat.trace_id));
+  json.field("mlflow.spanType", string_of("CHAT_MODEL"));
+  json.field("mlflow.spanInputs", object_of("message", chat.message));
+  json.field("mlflow.spanOutputs", object_of("response", outcome.response));
+  json.field("response", string_of(outcome.response));
+  json.field("token_count", std::to_string(outcome.tokens));
+  if (outcome.first_token_at) json.field("first_token_time", string_of(format_time(*outcome.first_token_at)));
+  if (outcome.last_token_at) json.field("last_token_time", string_of(format_time(*outcome.last_token_at)));
+  json.field("client_request_id", string_of(chat.client_request_id));
+  if (!chat.session.empty()) json.field("session_id", string_of(chat.session));
+  if (!chat.user.empty()) json.field("user_id", string_of(chat.user));
+  if (!outcome.error.empty()) json.field("error", string_of(outcome.error));
+  json.end_object();
+  json.key("links").begin_array().end_array();
+  json.end_object().end_array();
+  return out;
+}
+
+}  // namespace
+
+TraceRecord opened_trace(const ChatTrace& chat) {
+  return {.trace_id = chat.trace_id, .accepted_at = chat.started_at, .info = info_of(chat, nullptr)};
+}
+
+TraceRecord ended_trace(const ChatTrace& chat, const ChatOutcome& outcome) {
+  return {.trace_id = chat.trace_id,
+          .accepted_at = outcome.ended_at,
+          .info = info_of(chat, &outcome),
+          .spans = spans_of(chat, outcome)};
+}
+
+std::string to_json(const ChatTrace& chat) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("v", 1).field("trace_id", chat.trace_id).field("span_id", chat.span_id);
+  json.field("client_request_id", chat.client_request_id).field("experiment_id", chat.experiment_id);
+  json.field("name", chat.name).field("started_at", format_time(chat.started_at)).field("message", chat.message);
+  json.field("session", chat.session).field("user", chat.user).key("tags").begin_object();
+  for (const auto& [key, value] : chat.tags) json.field(key, value);
+  json.end_object().end_object();
+  return out;
+}
+
+Result<ChatTrace, Malformed> parse_chat_trace(std::string_view text) {
+  JsonReader reader;
+  auto object = reader.parse(text);
+  if (!object) return Malformed{object.error()};
+  ChatTrace out;
+  FieldProblem problem;
+  const bool ok = for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value v) {
+    if (name == "v") return read_version(v, problem);
+    if (name == "started_at") return read_time(name, v, out.started_at, problem);
+    if (name == "tags") {
+      simdjson::ondemand::object tags;
+      if (v.get_object().get(tags)) return problem(name, "is not an object");
+      return for_each_field(tags, [&](std::string_view key, simdjson::ondemand::value value) {
+        const std::string copy(key);
+        std::string_view view;
+        if (value.get_string().get(view)) return problem("tags", "is not an object of strings");
+        out.tags[copy] = view;
+        return true;
+      });
+    }
+    const struct {
+      std::string_view name;
+      std::string& value;
+    } texts[] = {{"trace_id", out.trace_id},
+                 {"span_id", out.span_id},
+                 {"client_request_id", out.client_request_id},
+                 {"experiment_id", out.experiment_id},
+                 {"name", out.name},
+                 {"message", out.message},
+                 {"session", out.session},
+                 {"user", out.user}};
+    for (const auto& field : texts) {
+      if (name != field.name) continue;
+      std::string_view view;
+      if (v.get_string().get(view)) return problem(name, "is not a string");
+      field.value = view;
+    }
+    return true;
+  });
+  if (!ok) return problem.malformed();
+  if (out.trace_id.size() != trace_prefix.size() + 32) return Malformed{"trace_id is missing"};
+  return out;
+}
+
+}  // namespace assay

@@ -1,0 +1,25 @@
+#pragma once
+// One JSON document of OpenAI's chat protocol, read: a chunk of a stream, a whole answer, or an error.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ingest/chat/chat_backend.hpp"
+
+namespace assay {
+
+struct OpenAiChunk {
+  std::string content;    // of the first choice; may be empty
+  bool finished = false;  // it has a finish_reason
+};
+// A failure: what the error object says, or that this isn't the protocol.
+Result<OpenAiChunk, ChatFailure> parse_openai_chunk(std::string_view json);
+
+// The failure that an answer other than 200 is. What the model says is quoted (bounded), except where it is about our
+// credentials.
+ChatFailure openai_failure(unsigned status, std::string_view body);
+
+// The request's body, asking for a stream.
+std::string openai_request(std::string_view model, const std::vector<ChatMessage>& messages);
+
+}  // namespace assay

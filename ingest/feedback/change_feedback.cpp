@@ -1,0 +1,96 @@
+#include "ingest/feedback/feedback_routes.hpp"
+#include "ops/runtime/ids.hpp"
+#include "storage/records/json_writer.hpp"
+
+namespace assay {
+namespace {
+
+// The record of one change of one assessment. Its id comes from the key, never from its body: A, B and A again are
+// three.
+FeedbackRecord new_change(Op op, std::string_view assessment_id, const Target& target,
+                          const std::optional<std::string>& key, std::string_view members, Instant now) {
+  FeedbackRecord record{.op = op, .target = target, .accepted_at = now, .idempotent = key.has_value()};
+  FeedbackItem item{.assessment_id = std::string(assessment_id)};
+  item.record_id =
+      key ? derived_id(change_prefix, {*key, "feedback", name_of(op), assessment_id}) : random_id(change_prefix);
+  JsonWriter json(item.json);
+  json.begin_object().field("assessment_id", assessment_id);
+  if (op == Op::update) json.field("last_update_time", format_time(now)).raw(members);
+  json.end_object();
+  if (key) record.body_hash = content_hash({target.field(), target.id, members});
+  record.items.push_back(std::move(item));
+  return record;
+}
+
+// Where the change goes: to where its create went. Given with the request, or found in the view.
+Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view id, const Asked& asked) {
+  using Answer = Result<Target, Rejection>;
+  if (!door.view) {
+    if (asked.target) co_return Answer(*asked.target);
+    co_return Answer(Rejection{400, "client_request_id",
+                               "it is missing (or trace_id): this door can't look up where the feedback went"});
+  }
+  if (asked.target && !door.config.view_is_complete) co_return Answer(*asked.target);
+  const auto applied = co_await door.view->applied(door.config.view_wait);
+  if (!applied) co_return Answer(Rejection{503, "", "what was written before could not be read in time"});
+  const auto receipt = door.view->receipt(id);
+  if (!receipt) co_return Answer(Rejection{503, "", receipt.error().message()});
+  if (!*receipt) co_return Answer(Rejection{404, "assessment_id", "no feedback is known by this id"});
+  if (asked.target) co_return Answer(*asked.target);
+  const auto& found = **receipt;
+  if (!found.client_request_id.empty() && found.state != Receipt::State::committed)
+    co_return Answer(Target{Target::Kind::client_request_id, found.client_request_id});
+  if (!found.trace_id.empty()) co_return Answer(Target{Target::Kind::trace_id, found.trace_id});
+  co_return Answer(Target{Target::Kind::client_request_id, found.client_request_id});
+}
+
+Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_view members) {
+  const auto asked = read_asked(request);
+  if (!asked) co_return error_response(request.path, asked.error());
+  const auto id = request.params[0];
+  if (const auto problem = problem_with_id("assessment_id", id)) co_return error_response(request.path, *problem);
+  const auto target = co_await target_of(door, id, *asked);
+  if (!target) co_return error_response(request.path, target.error());
+
+  const auto feedback = new_change(op, id, *target, asked->key, members, door.clock.now());
+  auto record = to_record(feedback);
+  const auto appended = co_await door.log.append(std::move(record));
+  if (!appended) co_return error_response(request.path, appended.error());
+  if (appended->outcome == Appended::Outcome::conflict) {
+    door.metrics.conflicts.Increment();
+    co_return error_response(request.path, 422, "it was used before, with another body", "Idempotency-Key");
+  }
+  (appended->outcome == Appended::Outcome::duplicate ? door.metrics.repeated : door.metrics.changed).Increment();
+
+  Response response{.status = 202};
+  response.headers.emplace_back("Assay-Durability", std::string(door.log.durability()));
+  if (door.view) {
+    const auto applied = co_await door.view->applied(door.config.view_wait);
+    const auto receipt = applied ? door.view->receipt(id) : Result<std::optional<Receipt>>(applied.error());
+    const bool parked = receipt && *receipt && (*receipt)->state == Receipt::State::parked;
+    if (applied && op == Op::update) {
+      if (auto now = door.view->assessment(id); now && *now) {
+        response.status = 200;
+        response.body = std::move(**now);
+        co_return response;
+      }
+    }
+    if (receipt && op == Op::erase && !parked) response.status = 200;
+  }
+  JsonWriter json(response.body);
+  json.begin_object().field("status", response.status == 200 ? "deleted" : "accepted").field("assessment_id", id);
+  json.field(target->field(), target->id).end_object();
+  co_return response;
+}
+
+}  // namespace
+
+Task<Response> patch_feedback(FeedbackDoor& door, Request& request) {
+  const auto body = parse_changes_body(request.body, true);
+  if (!body) co_return error_response(request.path, body.error());
+  co_return co_await change(door, request, Op::update, body->members);
+}
+
+Task<Response> delete_feedback(FeedbackDoor& door, Request& request) { return change(door, request, Op::erase, {}); }
+
+}  // namespace assay

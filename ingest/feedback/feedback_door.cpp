@@ -1,0 +1,102 @@
+#include "ingest/feedback/feedback_door.hpp"
+
+#include "ops/runtime/ids.hpp"
+#include "storage/records/json_writer.hpp"
+
+namespace assay {
+
+FeedbackMetrics::FeedbackMetrics(Metrics& metrics)
+    : created(metrics.counter("assay_ingest_assessments_total", "Assessments accepted", {{"op", "create"}})),
+      changed(metrics.counter("assay_ingest_assessments_total", "Assessments accepted", {{"op", "change"}})),
+      repeated(metrics.counter("assay_ingest_repeats_total", "Requests answered as the repeat of an earlier one")),
+      conflicts(metrics.counter("assay_ingest_idempotency_conflicts_total", "Keys used again with another body")) {}
+
+Result<Asked, Rejection> read_asked(const Request& request) {
+  auto query = Query::parse(request.query);
+  if (!query) return query.error();
+  Asked asked{.query = std::move(*query)};
+  for (const auto kind : {Target::Kind::trace_id, Target::Kind::client_request_id}) {
+    Target target{kind, {}};
+    const auto id = asked.query.get(target.field());
+    if (!id) continue;
+    if (asked.target) return Rejection{400, "trace_id", "trace_id and client_request_id are both given: one is enough"};
+    if (auto problem = problem_with_id(target.field(), *id)) return *problem;
+    target.id = *id;
+    asked.target = std::move(target);
+  }
+  if (const auto key = request.header("Idempotency-Key")) {
+    if (request.count("Idempotency-Key") > 1) return Rejection{400, "Idempotency-Key", "it is given twice"};
+    if (auto problem = problem_with_key("Idempotency-Key", *key)) return *problem;
+    asked.key = *key;
+  }
+  if (const auto user = asked.query.get("user_id")) {
+    if (auto problem = problem_with_id("user_id", *user)) return *problem;
+    asked.user = *user;
+  } else if (const auto header = request.header("X-User-ID"); header && !header->empty()) {
+    if (auto problem = problem_with_id("X-User-ID", *header)) return *problem;
+    asked.user = *header;
+  }
+  return asked;
+}
+
+FeedbackRecord new_feedback(std::string_view door, const Target& target, const std::optional<std::string>& key,
+                            std::string_view user, std::span<const AssessmentBody> bodies, Instant now) {
+  FeedbackRecord record{.target = target, .accepted_at = now, .idempotent = key.has_value()};
+  const auto time = format_time(now);
+  std::string said;
+  for (const auto& body : bodies) {
+    std::string source;
+    JsonWriter json(source);
+    json.begin_object().field("source_type", body.source_type);
+    const auto& source_id = body.source_id.empty() ? user : std::string_view(body.source_id);
+    if (!source_id.empty()) json.field("source_id", source_id);
+    json.end_object();
+
+    FeedbackItem item;
+    item.assessment_id = key ? derived_id(assessment_prefix, {*key, door, target.field(), target.id, body.name})
+                             : random_id(assessment_prefix);
+    item.record_id = item.assessment_id;
+    item.json.reserve(body.members.size() + 320);
+    JsonWriter out(item.json);
+    out.begin_object()
+        .field("assessment_id", item.assessment_id)
+        .field("assessment_name", body.name)
+        .raw_field("source", source);
+    out.field("create_time", time).field("last_update_time", time).raw(body.members).field("valid", true).end_object();
+    if (key) said.append(body.name).append(source).append(body.members);
+    record.items.push_back(std::move(item));
+  }
+  if (key) record.body_hash = content_hash({target.field(), target.id, said});
+  return record;
+}
+
+std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target) {
+  if (!door.view) return {};
+  if (auto trace = door.view->trace_of(target.id); trace && *trace) return std::move(*trace);
+  return door.recent.find(target.id);
+}
+
+Task<std::optional<Rejection>> unknown_trace(FeedbackDoor& door, const Target& target) {
+  if (!door.config.reject_unknown_trace || !door.view || known_trace(door, target)) co_return std::nullopt;
+  const auto applied = co_await door.view->applied(door.config.view_wait);
+  if (!applied || known_trace(door, target)) co_return std::nullopt;  // not sure, so not refused
+  Rejection rejection{404, std::string(target.field()), "no trace is known by this id"};
+  co_return rejection;
+}
+
+Response accepted_response(FeedbackDoor& door, const Target& target, const std::string& more) {
+  Response response;
+  response.headers.emplace_back("Assay-Durability", std::string(door.log.durability()));
+  JsonWriter json(response.body);
+  json.begin_object();
+  if (const auto trace = known_trace(door, target)) {
+    json.field("status", "success").field("trace_id", *trace);
+  } else {
+    response.status = 202;
+    json.field("status", "accepted").field(target.field(), target.id);
+  }
+  json.raw(more).end_object();
+  return response;
+}
+
+}  // namespace assay

@@ -1,0 +1,66 @@
+#pragma once
+// What the doors for feedback share: who asks about what, the ids they choose, the append, the answer.
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/feedback/query.hpp"
+#include "ingest/http/request.hpp"
+#include "ingest/http/response.hpp"
+#include "ingest/recent_traces.hpp"
+#include "ops/runtime/clock.hpp"
+#include "ops/runtime/metrics.hpp"
+#include "storage/log/event_log.hpp"
+#include "storage/store/view.hpp"
+
+namespace assay {
+
+struct FeedbackConfig {
+  bool reject_unknown_trace = false;  // --unknown-trace=reject: 404 instead of parking; needs a view
+  bool view_is_complete = false;  // the view holds everything that was ever accepted (serve): what it lacks is unknown
+  std::chrono::milliseconds view_wait{5000};  // for a read of what was written before it
+  std::size_t body_bytes_max = 64u << 10;
+  std::size_t batch_bytes_max = 1u << 20;
+  std::size_t batch_items_max = 1000;
+};
+
+struct FeedbackMetrics {
+  explicit FeedbackMetrics(Metrics& metrics);
+  Counter &created, &changed, &repeated, &conflicts;
+};
+
+// The front door's side of one feedback request. Members outlive it.
+struct FeedbackDoor {
+  FeedbackConfig config;
+  EventLog& log;
+  View* view;  // null: a Kafka front door without one
+  RecentTraces& recent;
+  const Clock& clock;
+  FeedbackMetrics metrics;
+};
+
+// Who and what, from the query and the headers.
+struct Asked {
+  Query query;
+  std::optional<Target> target;
+  std::optional<std::string> key;  // Idempotency-Key
+  std::string user;                // user_id of the query, else X-User-ID, else empty
+};
+Result<Asked, Rejection> read_asked(const Request& request);
+
+// One create of one or more assessments. `door` and `key` derive the ids; without a key they are random. The body hash
+// covers what was said, not when.
+FeedbackRecord new_feedback(std::string_view door, const Target& target, const std::optional<std::string>& key,
+                            std::string_view user, std::span<const AssessmentBody> bodies, Instant now);
+
+// The trace that the target names, as far as this door can know now.
+std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target);
+
+// 404 where the door was told to reject what it does not know and is sure that it does not; none otherwise.
+Task<std::optional<Rejection>> unknown_trace(FeedbackDoor& door, const Target& target);
+
+// {"status":"success","trace_id",…} or {"status":"accepted", the target, …}; `more` are further members.
+Response accepted_response(FeedbackDoor& door, const Target& target, const std::string& more);
+
+}  // namespace assay

@@ -1,0 +1,21 @@
+#include "ingest/feedback/feedback_routes.hpp"
+
+namespace assay {
+
+Task<Response> get_receipt(FeedbackDoor& door, Request& request) {
+  if (!door.view)
+    co_return error_response(request.path, 501,
+                             "this front door keeps no receipts: read the topics, or the MLflow behind the workers");
+  const auto id = request.params[0];
+  if (const auto problem = problem_with_id("assessment_id", id)) co_return error_response(request.path, *problem);
+  const auto applied = co_await door.view->applied(door.config.view_wait);
+  if (!applied) co_return error_response(request.path, applied.error());
+  const auto receipt = door.view->receipt(id);
+  if (!receipt) co_return error_response(request.path, receipt.error());
+  if (!*receipt) co_return error_response(request.path, 404, "no feedback is known by this id", "assessment_id");
+  Response response;
+  response.body = to_json(**receipt);
+  co_return response;
+}
+
+}  // namespace assay

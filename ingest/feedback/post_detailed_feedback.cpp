@@ -1,0 +1,84 @@
+#include <charconv>
+
+#include "ingest/feedback/feedback_routes.hpp"
+#include "storage/records/json_writer.hpp"
+
+namespace assay {
+namespace {
+
+constexpr std::string_view dimensions[] = {"accuracy", "helpfulness", "relevance"};
+
+struct Scores {
+  int of[std::size(dimensions)];
+};
+
+Result<Scores, Rejection> read_scores(const Query& query) {
+  Scores scores{};
+  for (std::size_t i = 0; i < std::size(dimensions); ++i) {
+    const auto text = query.get(dimensions[i]);
+    if (!text) return Rejection{422, std::string(dimensions[i]), "it is missing"};
+    const auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), scores.of[i]);
+    if (ec != std::errc() || end != text->data() + text->size() || scores.of[i] < 1 || scores.of[i] > 5)
+      return Rejection{422, std::string(dimensions[i]), "it is not an integer from 1 to 5"};
+  }
+  return scores;
+}
+
+// user_accuracy, …: the score over five; the comment goes with the accuracy only.
+std::vector<AssessmentBody> bodies_of(const Scores& scores, std::string_view user,
+                                      std::optional<std::string_view> comment) {
+  std::vector<AssessmentBody> bodies;
+  for (std::size_t i = 0; i < std::size(dimensions); ++i) {
+    AssessmentBody body{.name = "user_" + std::string(dimensions[i]), .source_id = std::string(user)};
+    std::string object;
+    JsonWriter json(object);
+    json.begin_object().key("feedback").begin_object().field("value", scores.of[i] / 5.0).end_object();
+    if (i == 0 && comment) json.field("rationale", *comment);
+    json.end_object();
+    body.members = object.substr(1, object.size() - 2);
+    bodies.push_back(std::move(body));
+  }
+  return bodies;
+}
+
+}  // namespace
+
+Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
+  const auto asked = read_asked(request);
+  if (!asked) co_return error_response(request.path, asked.error());
+  if (!asked->target) co_return error_response(request.path, 400, "it is missing (or client_request_id)", "trace_id");
+  const auto scores = read_scores(asked->query);
+  if (!scores) co_return error_response(request.path, scores.error());
+  if (!asked->query.get("user_id")) co_return error_response(request.path, 422, "it is missing", "user_id");
+  const auto comment = asked->query.get("comment");
+  if (comment && comment->size() > BodyLimits::text_bytes)
+    co_return error_response(request.path, 422, "it is too long", "comment");
+  const auto& target = *asked->target;
+  const auto unknown = co_await unknown_trace(door, target);
+  if (unknown) co_return error_response(request.path, *unknown);
+
+  const auto bodies = bodies_of(*scores, asked->user, comment);
+  const auto feedback = new_feedback("detailed-feedback", target, asked->key, asked->user, bodies, door.clock.now());
+  auto record = to_record(feedback);
+  const auto appended = co_await door.log.append(std::move(record));
+  if (!appended) co_return error_response(request.path, appended.error());
+  if (appended->outcome == Appended::Outcome::conflict) {
+    door.metrics.conflicts.Increment();
+    co_return error_response(request.path, 422, "it was used before, with other scores", "Idempotency-Key");
+  }
+  if (appended->outcome == Appended::Outcome::duplicate)
+    door.metrics.repeated.Increment();
+  else
+    door.metrics.created.Increment(static_cast<double>(feedback.items.size()));
+
+  std::string more;
+  JsonWriter json(more);
+  json.begin_object().key("feedback_recorded").begin_object();
+  for (std::size_t i = 0; i < std::size(dimensions); ++i) json.field(dimensions[i], scores->of[i]);
+  json.end_object().key("assessment_ids").begin_object();
+  for (std::size_t i = 0; i < std::size(dimensions); ++i) json.field(dimensions[i], feedback.items[i].assessment_id);
+  json.end_object().end_object();
+  co_return accepted_response(door, target, more.substr(1, more.size() - 2));
+}
+
+}  // namespace assay

@@ -1,0 +1,25 @@
+#pragma once
+// The query of a target, decoded: each key once, valid UTF-8.
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ingest/http/error_response.hpp"
+#include "ops/runtime/result.hpp"
+
+namespace assay {
+
+class Query {
+ public:
+  // Refuses (400) a malformed query, a key given twice, and what is not UTF-8 when decoded.
+  static Result<Query, Rejection> parse(std::string_view raw);
+  // Valid as long as the Query.
+  std::optional<std::string_view> get(std::string_view key) const;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> values_;
+};
+
+}  // namespace assay

@@ -1,0 +1,51 @@
+#include "ingest/front_door.hpp"
+
+#include "ops/runtime/log.hpp"
+
+namespace assay {
+
+FrontDoor::FrontDoor(IngestConfig config, EventLog& log, View* view, Metrics& metrics, const Clock& clock)
+    : config_(std::move(config)),
+      metrics_(metrics),
+      clock_(clock),
+      admission_(config_.admission),
+      recent_(config_.recent_ids_max) {
+  health_.live = [this] { return server_->silent_for() < config_.loop_silence_max; };
+  health_.draining = [this] { return server_->draining(); };
+  health_.checks.push_back({"log", [&log] { return log.writable(); }});
+  add_health_routes(router_, health_, metrics_);
+  (void)view;
+}
+
+FrontDoor::~FrontDoor() = default;
+
+Result<void, std::string> FrontDoor::start() {
+  server_ = std::make_unique<Server>(config_.http, router_, admission_, clock_, metrics_);
+  if (const auto started = server_->start(); !started) {
+    server_.reset();
+    return "can't listen on " + config_.http.address + ":" + std::to_string(config_.http.port) + ": " +
+           started.error().message();
+  }
+  return {};
+}
+
+void FrontDoor::begin_drain() {
+  if (server_) server_->begin_drain();
+}
+
+void FrontDoor::insist() {
+  if (server_) server_->insist();
+}
+
+bool FrontDoor::drain() {
+  if (!server_) return true;
+  server_->begin_drain();
+  if (server_->wait(config_.http.drain_max)) return true;
+  spdlog::warn("event=drain_cut after_ms={}", config_.http.drain_max.count());
+  server_->insist();
+  // What a handler waits for has limits of its own, so this ends.
+  while (!server_->wait(std::chrono::seconds(10))) spdlog::warn("event=drain_waits");
+  return false;
+}
+
+}  // namespace assay

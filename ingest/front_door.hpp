@@ -1,0 +1,52 @@
+#pragma once
+// The front door of one process: the HTTP server, its budget and its routes, put together.
+//
+// Everything given to the constructor outlives it. Routes are added between construction and start().
+#include <memory>
+#include <string>
+
+#include "ingest/health.hpp"
+#include "ingest/http/server.hpp"
+#include "ingest/ingest_config.hpp"
+#include "ingest/recent_traces.hpp"
+#include "storage/store/view.hpp"
+
+namespace assay {
+
+class FrontDoor {
+ public:
+  // `view`: null where this process has no store to read.
+  FrontDoor(IngestConfig config, EventLog& log, View* view, Metrics& metrics, const Clock& clock);
+  ~FrontDoor();  // ends what still runs, at once
+
+  Router& router() { return router_; }
+  Admission& admission() { return admission_; }
+  RecentTraces& recent_traces() { return recent_; }
+  // Beside the log's own, for /readyz.
+  void add_check(ReadyCheck check) { health_.checks.push_back(std::move(check)); }
+
+  // Listens and serves on threads of its own. On an error, in words, nothing runs.
+  Result<void, std::string> start();
+  // The one that is listened on; after start().
+  std::uint16_t port() const { return server_ ? server_->port() : 0; }
+
+  // From any thread after start(), and more than once. Stops accepting; idle connections close; running requests are
+  // answered, then theirs close.
+  void begin_drain();
+  // Ends everything that still runs: what a second signal asks for.
+  void insist();
+  // begin_drain(), waits for HttpConfig::drain_max, insists, and waits for the end. True: nothing had to be cut.
+  bool drain();
+
+ private:
+  const IngestConfig config_;
+  Metrics& metrics_;
+  const Clock& clock_;
+  Admission admission_;
+  RecentTraces recent_;
+  Router router_;
+  Health health_;
+  std::unique_ptr<Server> server_;  // last: its sessions use the rest
+};
+
+}  // namespace assay

@@ -1,0 +1,104 @@
+#include "ingest/http/error_response.hpp"
+
+#include <boost/beast/http/status.hpp>
+
+#include "ops/runtime/error.hpp"
+#include "storage/records/json_writer.hpp"
+
+namespace assay {
+namespace {
+
+std::string_view reason_phrase(unsigned status) {
+  const auto text = boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(status));
+  return {text.data(), text.size()};
+}
+
+std::string_view mlflow_code(unsigned status) {
+  switch (status) {
+    case 400:
+    case 422:
+      return "INVALID_PARAMETER_VALUE";
+    case 401:
+      return "UNAUTHENTICATED";
+    case 403:
+      return "PERMISSION_DENIED";
+    case 404:
+      return "RESOURCE_DOES_NOT_EXIST";
+    case 405:
+      return "ENDPOINT_NOT_FOUND";
+    case 409:
+      return "RESOURCE_CONFLICT";
+    case 429:
+      return "REQUEST_LIMIT_EXCEEDED";
+    case 500:
+      return "INTERNAL_ERROR";
+    case 501:
+      return "NOT_IMPLEMENTED";
+    case 503:
+      return "TEMPORARILY_UNAVAILABLE";
+    case 504:
+      return "DEADLINE_EXCEEDED";
+    default:
+      return "BAD_REQUEST";
+  }
+}
+
+std::string_view openai_type(unsigned status) {
+  if (status == 429) return "rate_limit_error";
+  return status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+bool under(std::string_view path, std::string_view prefix) {
+  return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
+}
+
+std::string sentence(std::string_view detail, std::string_view field) {
+  std::string out(field);
+  if (!out.empty()) out += ": ";
+  return out += detail;
+}
+
+}  // namespace
+
+Response error_response(std::string_view path, unsigned status, std::string_view detail, std::string_view field) {
+  Response response{.status = status};
+  JsonWriter json(response.body);
+  if (under(path, "/api") || under(path, "/ajax-api")) {
+    if (status == 422) response.status = 400;  // MLflow has no other word for what is invalid
+    json.begin_object().field("error_code", mlflow_code(status)).field("message", sentence(detail, field)).end_object();
+  } else if (under(path, "/v1/chat") || under(path, "/v1/models")) {
+    json.begin_object().key("error").begin_object();
+    json.field("message", detail).field("type", openai_type(status)).key("param");
+    field.empty() ? json.null() : json.value(field);
+    json.key("code").null().end_object().end_object();
+  } else {
+    response.content_type = problem_type;
+    json.begin_object().field("type", "about:blank").field("title", reason_phrase(status)).field("status", status);
+    json.field("detail", sentence(detail, field));
+    if (!field.empty()) json.field("field", field);
+    json.end_object();
+  }
+  if (status == 503 || status == 429) response.headers.emplace_back("Retry-After", std::to_string(retry_after_seconds));
+  return response;
+}
+
+Response error_response(std::string_view path, const Rejection& rejection) {
+  return error_response(path, rejection.status, rejection.reason, rejection.field);
+}
+
+unsigned status_of(error_code ec) {
+  if (ec == Error::over_quota) return 429;
+  if (ec == Error::not_found) return 404;
+  if (ec == Error::unsupported) return 501;
+  if (ec == Error::over_capacity || ec == Error::log_unavailable || ec == Error::log_full || ec == Error::timed_out ||
+      ec == Error::stopped)
+    return 503;
+  return 500;
+}
+
+Response error_response(std::string_view path, error_code ec) {
+  const auto status = status_of(ec);
+  return error_response(path, status, status == 500 ? std::string("an error of our own") : ec.message());
+}
+
+}  // namespace assay

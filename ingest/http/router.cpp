@@ -1,0 +1,94 @@
+#include "ingest/http/router.hpp"
+
+#include <cassert>
+
+#include "ingest/http/percent.hpp"
+
+namespace assay {
+namespace {
+
+// Splits "/a/b" into "a", "b"; calls take(segment) until it says false.
+template <class Take>
+bool each_segment(std::string_view path, Take take) {
+  while (!path.empty()) {
+    path.remove_prefix(1);  // the slash
+    const auto slash = path.find('/');
+    if (!take(path.substr(0, slash))) return false;
+    path = slash == path.npos ? std::string_view() : path.substr(slash);
+  }
+  return true;
+}
+
+}  // namespace
+
+void Router::add(http::verb method, std::string pattern, Handler handler, RouteOptions options) {
+  insert(method, std::move(pattern), std::move(handler), options);
+}
+
+void Router::add_stream(http::verb method, std::string pattern, StreamHandler handler, RouteOptions options) {
+  insert(method, std::move(pattern), std::move(handler), options);
+}
+
+void Router::insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler> handler,
+                    RouteOptions options) {
+  assert(pattern.starts_with('/'));
+  auto& route = *routes_.emplace_back(
+      std::make_unique<Route>(Route{method, pattern, std::move(handler), options, routes_.size()}));
+  if (pattern.find('{') == pattern.npos) {
+    exact_[pattern].routes.push_back(&route);
+    return;
+  }
+  std::vector<std::string> segments;
+  each_segment(pattern, [&](std::string_view segment) {
+    segments.emplace_back(segment.starts_with('{') ? std::string_view() : segment);
+    return true;
+  });
+  for (auto& known : patterns_)
+    if (known.segments == segments) {
+      known.routes.push_back(&route);
+      return;
+    }
+  patterns_.push_back({std::move(segments), {&route}});
+}
+
+Router::Found Router::find(http::verb method, std::string_view path) const {
+  Found found;
+  if (method == http::verb::head) method = http::verb::get;
+  const auto choose = [&](const Pattern& pattern) {
+    for (const auto* route : pattern.routes) {
+      if (route->method == method) {
+        found.route = route;
+        return;
+      }
+      if (!found.allow.empty()) found.allow += ", ";
+      found.allow += http::to_string(route->method);
+      if (route->method == http::verb::get) found.allow += ", HEAD";
+    }
+  };
+  if (const auto exact = exact_.find(path); exact != exact_.end()) {
+    choose(exact->second);
+    return found;
+  }
+  if (!path.starts_with('/')) return found;
+  for (const auto& pattern : patterns_) {
+    std::size_t at = 0, parameter = 0;
+    const bool matches = each_segment(path,
+                                      [&](std::string_view segment) {
+                                        if (at == pattern.segments.size()) return false;
+                                        const auto& literal = pattern.segments[at++];
+                                        if (!literal.empty()) return literal == segment;
+                                        auto decoded = percent_decoded(segment);
+                                        if (!decoded || decoded->empty() || parameter == found.params.size())
+                                          return false;
+                                        found.params[parameter++] = std::move(*decoded);
+                                        return true;
+                                      }) &&
+                         at == pattern.segments.size();
+    if (!matches) continue;
+    choose(pattern);
+    return found;
+  }
+  return found;
+}
+
+}  // namespace assay

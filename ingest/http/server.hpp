@@ -1,0 +1,80 @@
+#pragma once
+// The HTTP server: threads, each with an io_context, a listening socket on the same port (SO_REUSEPORT) and the
+// sessions that came through it. Sessions are owned: stop() waits for every one of them.
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <condition_variable>
+#include <list>
+#include <mutex>
+#include <thread>
+
+#include "ingest/http/session.hpp"
+
+namespace assay {
+
+// One thread of the server.
+class ServerThread {
+ public:
+  explicit ServerThread(ServerShared& shared);
+  ~ServerThread();
+
+  Result<void> listen(const asio::ip::tcp::endpoint& at);
+  std::uint16_t port() const { return port_; }
+  // `ended` is called on the thread once it has drained.
+  void start(std::function<void()> ended);
+
+  // Any thread. See Server.
+  void begin_drain();
+  void insist();
+  void join();
+  // When the loop last came round.
+  std::chrono::steady_clock::duration silent_for() const;
+
+ private:
+  using Acceptor = asio::basic_socket_acceptor<asio::ip::tcp, Executor>;
+  using Timer =
+      asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
+  Task<void> accept();
+  Task<void> sweep();
+  void open_session(Socket socket);
+
+  ServerShared& shared_;
+  IoContext io_{1};
+  Acceptor acceptor_;
+  Timer sweep_timer_, pause_timer_;
+  std::list<Session> sessions_;
+  std::uint16_t port_ = 0;
+  std::atomic<std::chrono::steady_clock::rep> last_round_{0};
+  std::jthread thread_;
+};
+
+class Server {
+ public:
+  // `config`, `router`, `admission`, `clock` outlive it. Routes are complete.
+  Server(const HttpConfig& config, const Router& router, Admission& admission, const Clock& clock, Metrics& metrics);
+  ~Server();  // insists
+
+  // Listens and serves; on an error nothing runs.
+  Result<void> start();
+  std::uint16_t port() const;
+
+  // All below: from any thread, and more than once.
+  void begin_drain();  // stops accepting; idle connections close; running requests are answered, then theirs close
+  void insist();       // ends everything at once
+  // Whether every session has ended within `limit`.
+  bool wait(std::chrono::milliseconds limit);
+  // The longest that any of the loops has not come round.
+  std::chrono::milliseconds silent_for() const;
+  bool draining() const { return shared_.draining; }
+
+ private:
+  ServerMetrics metrics_;
+  ServerShared shared_;
+  std::vector<std::unique_ptr<ServerThread>> threads_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t running_ = 0;  // threads that have not drained
+};
+
+}  // namespace assay

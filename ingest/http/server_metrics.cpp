@@ -1,0 +1,52 @@
+#include "ingest/http/server_metrics.hpp"
+
+#include <algorithm>
+
+namespace assay {
+namespace {
+
+Counter& refused(Metrics& metrics, const char* reason) {
+  return metrics.counter("assay_ingest_refused_total", "Requests refused before a handler ran", {{"reason", reason}});
+}
+
+}  // namespace
+
+ServerMetrics::ServerMetrics(Metrics& metrics, const Router& router, const Admission& admission)
+    : connections(metrics.gauge("assay_ingest_connections", "Open connections")),
+      accepted_total(metrics.counter("assay_ingest_connections_total", "Connections accepted")),
+      accept_errors_total(metrics.counter("assay_ingest_accept_errors_total", "Failed accepts")),
+      refused_over_capacity(refused(metrics, "over_capacity")),
+      refused_malformed(refused(metrics, "malformed")),
+      refused_too_large(refused(metrics, "too_large")),
+      refused_too_slow(refused(metrics, "too_slow")),
+      refused_connections(refused(metrics, "connections")),
+      handler_failures_total(
+          metrics.counter("assay_ingest_handler_failures_total", "Handlers that ended in an exception")),
+      overdue_total(metrics.counter("assay_ingest_overdue_total", "Requests answered 503 because their time was up")) {
+  for (const auto& route : router.routes())
+    routes_.push_back(of(metrics, std::string(http::to_string(route->method)) + " " + route->pattern));
+  routes_.push_back(of(metrics, "none"));
+  auto& bytes = metrics.gauge("assay_ingest_in_flight_bytes", "Request bytes between header and answer");
+  auto& requests = metrics.gauge("assay_ingest_in_flight_requests", "Requests between header and answer");
+  metrics.on_collect([&bytes, &requests, &admission] {
+    bytes.Set(static_cast<double>(admission.bytes_in_flight()));
+    requests.Set(static_cast<double>(admission.requests_in_flight()));
+  });
+}
+
+ServerMetrics::OfRoute ServerMetrics::of(Metrics& metrics, const std::string& route) {
+  OfRoute out;
+  for (std::size_t i = 1; i < out.by_class.size(); ++i)
+    out.by_class[i] = &metrics.counter("assay_ingest_requests_total", "Answered requests",
+                                       {{"route", route}, {"class", std::to_string(i) + "xx"}});
+  out.seconds = &metrics.latency("assay_ingest_request_seconds", "Header read to answer written", {{"route", route}});
+  return out;
+}
+
+void ServerMetrics::answered(const Route* route, unsigned status, double seconds) {
+  const auto& of = route ? routes_[route->number] : routes_.back();
+  of.by_class[std::clamp(status / 100, 1u, 5u)]->Increment();
+  of.seconds->Observe(seconds);
+}
+
+}  // namespace assay

@@ -1,0 +1,140 @@
+#include <sys/socket.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+
+#include "ingest/http/server.hpp"
+#include "ops/runtime/log.hpp"
+
+namespace assay {
+namespace {
+
+using std::chrono::steady_clock;
+using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+
+constexpr std::chrono::milliseconds accept_pause{100};
+constexpr std::string_view no_room =
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+// What ends a loop or a session may be a cancellation; anything else is a bug that must be heard of.
+void report(std::exception_ptr failure, std::string_view what) {
+  if (!failure) return;
+  try {
+    std::rethrow_exception(failure);
+  } catch (const boost::system::system_error& e) {
+    if (e.code() != asio::error::operation_aborted)
+      spdlog::error("event=ended_badly what={} why=\"{}\"", what, e.what());
+  } catch (const std::exception& e) {
+    spdlog::error("event=ended_badly what={} why=\"{}\"", what, e.what());
+  }
+}
+
+}  // namespace
+
+ServerThread::ServerThread(ServerShared& shared)
+    : shared_(shared),
+      acceptor_(io_.get_executor()),
+      sweep_timer_(io_.get_executor()),
+      pause_timer_(io_.get_executor()) {
+  last_round_ = steady_clock::now().time_since_epoch().count();
+}
+
+ServerThread::~ServerThread() { join(); }
+
+Result<void> ServerThread::listen(const asio::ip::tcp::endpoint& at) {
+  error_code ec;
+  acceptor_.open(at.protocol(), ec);
+  if (!ec) acceptor_.set_option(asio::socket_base::reuse_address(true), ec);
+  // Only for threads of one process: two processes on one port by mistake should hear of it.
+  if (!ec && shared_.config.threads > 1) acceptor_.set_option(ReusePort(true), ec);
+  if (!ec) acceptor_.bind(at, ec);
+  if (!ec) acceptor_.listen(asio::socket_base::max_listen_connections, ec);
+  if (ec) return ec;
+  port_ = acceptor_.local_endpoint(ec).port();
+  return {};
+}
+
+void ServerThread::start(std::function<void()> ended) {
+  asio::co_spawn(io_, accept(), [](std::exception_ptr failure) { report(failure, "accept"); });
+  asio::co_spawn(io_, sweep(), [](std::exception_ptr failure) { report(failure, "sweep"); });
+  thread_ = std::jthread([this, ended = std::move(ended)] {
+    io_.run();  // until acceptor, sweep and every session have ended
+    ended();
+  });
+}
+
+Task<void> ServerThread::accept() {
+  while (!shared_.draining) {
+    auto [ec, socket] = co_await acceptor_.async_accept(as_result);
+    if (shared_.draining) break;
+    if (ec) {  // out of descriptors, mostly: breathe, don't spin
+      shared_.metrics.accept_errors_total.Increment();
+      pause_timer_.expires_after(accept_pause);
+      co_await pause_timer_.async_wait(as_result);
+      continue;
+    }
+    shared_.metrics.accepted_total.Increment();
+    socket.non_blocking(true, ec);
+    if (!ec) socket.set_option(asio::ip::tcp::no_delay(true), ec);
+    if (ec) continue;  // gone already
+    if (shared_.connections >= shared_.config.connections_max) {
+      shared_.metrics.refused_connections.Increment();
+      socket.write_some(asio::buffer(no_room), ec);
+      continue;
+    }
+    open_session(std::move(socket));
+  }
+  error_code ec;
+  acceptor_.close(ec);
+}
+
+void ServerThread::open_session(Socket socket) {
+  sessions_.emplace_front(std::move(socket), shared_);
+  const auto at = sessions_.begin();
+  shared_.metrics.connections.Set(static_cast<double>(++shared_.connections));
+  auto ended = [this, at](std::exception_ptr failure) {
+    report(failure, "session");
+    sessions_.erase(at);
+    shared_.metrics.connections.Set(static_cast<double>(--shared_.connections));
+    if (shared_.draining && sessions_.empty()) sweep_timer_.cancel();
+  };
+  asio::co_spawn(io_, at->run(), asio::bind_cancellation_slot(at->cancellation_slot(), std::move(ended)));
+}
+
+Task<void> ServerThread::sweep() {
+  while (!shared_.draining || !sessions_.empty()) {
+    const auto now = steady_clock::now();
+    last_round_ = now.time_since_epoch().count();
+    for (auto& session : sessions_) session.sweep(now);
+    sweep_timer_.expires_after(shared_.config.sweep_interval);
+    co_await sweep_timer_.async_wait(as_result);
+  }
+}
+
+void ServerThread::begin_drain() {
+  asio::post(io_, [this] {
+    error_code ec;
+    acceptor_.close(ec);
+    pause_timer_.cancel();
+    for (auto& session : sessions_) session.drain();
+    if (sessions_.empty()) sweep_timer_.cancel();
+  });
+}
+
+void ServerThread::insist() {
+  begin_drain();
+  asio::post(io_, [this] {
+    for (auto at = sessions_.begin(); at != sessions_.end();) (at++)->insist();  // it may end, and leave the list
+  });
+}
+
+void ServerThread::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+steady_clock::duration ServerThread::silent_for() const {
+  return steady_clock::now().time_since_epoch() - steady_clock::duration(last_round_.load());
+}
+
+}  // namespace assay

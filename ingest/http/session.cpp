@@ -1,0 +1,198 @@
+#include "ingest/http/session.hpp"
+
+#include <boost/asio/write.hpp>
+
+#include "ops/runtime/error.hpp"
+#include "ops/runtime/log.hpp"
+
+namespace assay {
+namespace {
+
+constexpr std::size_t read_bytes = 8u << 10;  // room for at least this much is made before a read
+
+double seconds_since(SteadyTime then) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+}
+
+}  // namespace
+
+Session::Session(Socket socket, ServerShared& shared)
+    : socket_(std::move(socket)),
+      shared_(shared),
+      capacity_(shared.config.target_bytes_max + shared.config.header_bytes_max + read_bytes),
+      scanner_(shared.config) {
+  // Not cleared: the pages of a connection that sends little are never touched.
+  buffer_ = std::make_unique_for_overwrite<char[]>(capacity_ + BodyBuffer::padding);
+}
+
+Task<void> Session::run() {
+  bool more = true;  // g++ 12 makes a trap of an empty loop around a co_await
+  while (more) more = co_await serve_one();
+}
+
+Task<bool> Session::serve_one() {
+  if (!co_await read_head()) co_return false;
+  began_ = std::chrono::steady_clock::now();
+  cut_body_ = head_.method == http::verb::head;
+  const auto found = shared_.router.find(head_.method, head_.path);
+  if (!found.route) {
+    auto response = found.allow.empty() ? error_response(head_.path, 404, "there is nothing at this path")
+                                        : error_response(head_.path, 405, "this path does not take this method");
+    if (!found.allow.empty()) response.headers.emplace_back("Allow", found.allow);
+    co_return co_await say_no(nullptr, std::move(response));
+  }
+  const auto& route = *found.route;
+  const auto body_max = route.options.body_bytes_max;
+  if (head_.content_length > body_max) {
+    auto response = error_response(
+        head_.path, 413, "the body is larger than the " + std::to_string(body_max) + " bytes that are taken here");
+    co_return co_await say_no(&route, std::move(response));
+  }
+  Result<Admission::Permit> permit = Admission::Permit();
+  if (route.options.admission) {
+    const auto bytes = head_size_ + (head_.chunked ? body_max : static_cast<std::size_t>(head_.content_length));
+    permit = shared_.admission.try_admit(bytes, *route.options.admission);
+    if (!permit) {
+      auto response = error_response(head_.path, permit.error());
+      co_return co_await say_no(&route, std::move(response));
+    }
+  }
+  const auto read = co_await read_body(body_max);
+  if (!read) {
+    if (!read.error().reason.empty()) co_await say_no_and_close(read.error());
+    co_return false;
+  }
+  Request request{.method = head_.method,
+                  .path = head_.path,
+                  .query = head_.query,
+                  .params = {found.params[0], found.params[1]},
+                  .body = body_view_,
+                  .headers = head_.fields,
+                  .received_at = shared_.clock.now(),
+                  .keep_alive = head_.keep_alive};
+  co_await handle(route, request);
+  body_.clear();
+  if (answer_ != Answer::complete) co_return false;
+  shared_.metrics.answered(&route, status_, seconds_since(began_));
+  start_ += head_size_ + body_used_;
+  co_return keeps_alive();
+}
+
+Task<void> Session::handle(const Route& route, Request& request) {
+  answer_ = Answer::none;
+  const auto limit = route.options.time_max.count() > 0 ? route.options.time_max : shared_.config.request_timeout;
+  enter(Phase::handling, limit);
+  bool failed = false;
+  try {
+    if (const auto* handler = std::get_if<Handler>(&route.handler)) {
+      const auto response = co_await (*handler)(request);
+      if (gave_up_) co_return;
+      co_await send(response);
+    } else {
+      ResponseStream& stream = *this;
+      co_await std::get<StreamHandler>(route.handler)(request, stream);
+      if (gave_up_) co_return;
+      failed = answer_ == Answer::none;
+    }
+  } catch (const std::exception& e) {
+    if (shared_.insisting) throw;
+    spdlog::error("event=handler_failed route=\"{}\" what=\"{}\"", route.pattern, e.what());
+    failed = true;
+  }
+  if (!failed) co_return;
+  shared_.metrics.handler_failures_total.Increment();
+  if (answer_ != Answer::none || gave_up_) co_return;  // too late for words: the connection is cut
+  const auto response = error_response(head_.path, 500, "an error of our own");
+  co_await send(response);
+}
+
+// A request that is refused before its body was read: the connection lives on where that is cheap.
+Task<bool> Session::say_no(const Route* route, Response response) {
+  if (response.status == 503) shared_.metrics.refused_over_capacity.Increment();
+  if (response.status == 413) shared_.metrics.refused_too_large.Increment();
+  const bool cheap = !head_.chunked && head_.content_length <= shared_.config.discard_bytes_max &&
+                     (!head_.expects_continue || head_.content_length == 0);
+  if (!cheap) close_after_ = true;
+  const auto sent = co_await send(response);
+  shared_.metrics.answered(route, response.status, seconds_since(began_));
+  if (!sent) co_return false;
+  if (!cheap) {
+    co_await linger();
+    co_return false;
+  }
+  if (!co_await discard_body()) co_return false;
+  co_return keeps_alive();
+}
+
+// What can't be understood, or came too slowly: nothing that follows on this connection has a meaning.
+Task<void> Session::say_no_and_close(Rejection rejection) {
+  count_refusal(rejection.status);
+  close_after_ = true;
+  const auto path = head_size_ > 0 ? head_.path : std::string_view();
+  const auto response = error_response(path, rejection);
+  const auto sent = co_await send(response);
+  if (sent) co_await linger();
+}
+
+void Session::count_refusal(unsigned status) {
+  auto& metrics = shared_.metrics;
+  (status == 408                                     ? metrics.refused_too_slow
+   : status == 413 || status == 414 || status == 431 ? metrics.refused_too_large
+                                                     : metrics.refused_malformed)
+      .Increment();
+  metrics.answered(nullptr, status, 0);
+}
+
+// Closing while the client still sends would reset the connection and take the answer away from it: read on a little.
+Task<void> Session::linger() {
+  error_code ec;
+  socket_.shutdown(Socket::shutdown_send, ec);
+  enter(Phase::lingering, shared_.config.linger_timeout);
+  const auto into = asio::buffer(buffer_.get(), capacity_);
+  while (!ec && !expired_) std::tie(ec, std::ignore) = co_await socket_.async_read_some(into, as_result);
+}
+
+void Session::enter(Phase phase, std::chrono::milliseconds limit) {
+  phase_ = phase;
+  deadline_ = limit == std::chrono::milliseconds::max() ? SteadyTime::max() : std::chrono::steady_clock::now() + limit;
+}
+
+void Session::sweep(SteadyTime now) {
+  if (now < deadline_) return;
+  deadline_ = SteadyTime::max();
+  if (phase_ == Phase::handling) return give_up();
+  expired_ = true;
+  error_code ec;
+  socket_.cancel(ec);
+}
+
+// The handler's time is up. It goes on (what it waits for may still happen, and its own limits end it), but the client
+// is told now.
+void Session::give_up() {
+  shared_.metrics.overdue_total.Increment();
+  gave_up_ = close_after_ = true;
+  const auto response =
+      error_response(head_.path, 503, "not done in time; it may still happen: repeat it with its key");
+  out_.clear();
+  append_head(response.status, response.content_type, response.headers, response.body.size());
+  if (!cut_body_) out_ += response.body;
+  shared_.metrics.answered(nullptr, response.status, seconds_since(began_));
+  error_code ec;
+  socket_.write_some(asio::buffer(out_), ec);  // a few hundred bytes on a socket with nothing before them
+  socket_.shutdown(Socket::shutdown_both, ec);
+}
+
+void Session::drain() {
+  if (phase_ != Phase::idle) return;
+  expired_ = true;
+  error_code ec;
+  socket_.cancel(ec);
+}
+
+void Session::insist() {
+  error_code ec;
+  socket_.close(ec);
+  cancel_.emit(asio::cancellation_type::terminal);
+}
+
+}  // namespace assay

@@ -1,0 +1,114 @@
+#pragma once
+// One connection: reads a request, asks for its admission, reads its body, lets its handler answer, and again. Requests
+// of one connection are answered in order, one at a time; what a client sends ahead waits in its buffer.
+//
+// Lives on its thread's io_context and is owned by the thread's list; whatever it waits for has a limit, kept by the
+// thread's sweep (no timer per operation).
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "ingest/http/body_buffer.hpp"
+#include "ingest/http/request_head.hpp"
+#include "ingest/http/response_stream.hpp"
+#include "ingest/http/router.hpp"
+#include "ingest/http/server_metrics.hpp"
+#include "ops/runtime/task.hpp"
+
+namespace assay {
+
+using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+// What the sessions of a server share. Outlives them all; thread-safe.
+struct ServerShared {
+  const HttpConfig& config;
+  const Router& router;
+  Admission& admission;
+  const Clock& clock;
+  ServerMetrics& metrics;
+  std::atomic<std::size_t> connections{0};
+  std::atomic<bool> draining{false};  // answer what runs, take nothing more
+  std::atomic<bool> insisting{false};
+};
+
+class Session final : public ResponseStream {
+ public:
+  Session(Socket socket, ServerShared& shared);
+
+  // Returns when the connection is to be closed. Throws operation_aborted after insist().
+  Task<void> run();
+
+  // For the owner, on its thread.
+  void sweep(SteadyTime now);  // ends what has passed its limit
+  void drain();                // closes if nothing is asked of it
+  void insist();               // ends at once, whatever it does
+  auto cancellation_slot() { return cancel_.slot(); }
+
+  // As ResponseStream, for the handler that runs: see session_stream.cpp.
+  Task<Result<void>> respond(Response response) override;
+  Task<Result<void>> begin(unsigned status, std::string_view content_type, Headers headers) override;
+  Task<Result<void>> write(std::string_view bytes) override;
+  Task<Result<void>> end() override;
+  bool gone() override;
+
+ private:
+  enum class Phase { idle, head, body, handling, streaming, writing, lingering };
+  enum class Answer { none, streaming, complete };
+
+  Task<bool> serve_one();
+  Task<bool> read_head();
+  Task<Result<void, Rejection>> read_body(std::size_t body_bytes_max);
+  Task<Result<void, Rejection>> read_sized_body(std::size_t size);
+  Task<Result<void, Rejection>> read_chunked_body(std::size_t body_bytes_max);
+  Task<void> handle(const Route& route, Request& request);
+  Task<bool> say_no(const Route* route, Response response);
+  Task<void> say_no_and_close(Rejection rejection);
+  Task<bool> discard_body();
+  Task<void> linger();
+  Task<Result<void>> send(const Response& response);
+  Task<Result<void>> write_all(std::string_view bytes);
+  Task<bool> receive_more();
+
+  void enter(Phase phase, std::chrono::milliseconds limit);
+  void append_head(unsigned status, std::string_view content_type, Headers headers, std::optional<std::size_t> length);
+  void count_refusal(unsigned status);
+  void give_up();
+  bool keeps_alive() const { return head_.keep_alive && !close_after_ && !shared_.draining; }
+  std::string_view buffered() const { return {buffer_.get() + start_, end_ - start_}; }
+  std::string_view behind_head() const { return buffered().substr(head_size_); }
+
+  Socket socket_;
+  ServerShared& shared_;
+  asio::cancellation_signal cancel_;
+
+  Phase phase_ = Phase::idle;
+  SteadyTime deadline_ = SteadyTime::max();
+  bool expired_ = false;  // the sweep ended what was waited for
+  bool gave_up_ = false;  // the sweep has answered while the handler still runs
+
+  // [start_, end_): what has come and is not used up. A request's head begins at start_ and stays where it is until its
+  // answer is written, since the request's views point there.
+  std::unique_ptr<char[]> buffer_;
+  std::size_t capacity_ = 0, start_ = 0, end_ = 0;
+  HeadScanner scanner_;
+  std::size_t head_size_ = 0;
+  std::size_t body_used_ = 0;  // bytes behind the head that belong to the body
+  RequestHead head_;
+  std::optional<RequestParser> parser_;
+  BodyBuffer body_;
+  std::string_view body_view_;
+
+  std::string out_;
+  Answer answer_ = Answer::none;
+  unsigned status_ = 0;
+  bool cut_body_ = false;  // HEAD
+  bool chunked_ = false;   // the stream's framing
+  bool close_after_ = false;
+  SteadyTime began_;
+};
+
+}  // namespace assay

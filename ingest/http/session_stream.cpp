@@ -1,0 +1,134 @@
+// How a session writes: complete answers, and streams.
+#include <sys/socket.h>
+
+#include <array>
+#include <charconv>
+
+#include "ingest/http/http_date.hpp"
+#include "ingest/http/session.hpp"
+#include "ops/runtime/error.hpp"
+
+namespace assay {
+namespace {
+
+constexpr std::size_t copied_bytes_max = 16u << 10;  // what is larger is not copied behind its head
+
+bool fit_for_a_header(std::string_view value) {
+  for (const auto c : value)
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) return false;
+  return true;
+}
+
+}  // namespace
+
+void Session::append_head(unsigned status, std::string_view content_type, Headers headers,
+                          std::optional<std::size_t> length) {
+  char digits[24];
+  const auto number = [&](std::size_t n) {
+    const auto end = std::to_chars(digits, digits + sizeof digits, n).ptr;
+    return std::string_view(digits, static_cast<std::size_t>(end - digits));
+  };
+  const auto reason = http::obsolete_reason(http::int_to_status(status));
+  out_.append("HTTP/1.1 ").append(number(status)).append(" ").append(reason.data(), reason.size()).append("\r\n");
+  out_.append("Date: ").append(http_date(shared_.clock.now())).append("\r\n");
+  if (!content_type.empty() && fit_for_a_header(content_type))
+    out_.append("Content-Type: ").append(content_type).append("\r\n");
+  for (const auto& [name, value] : headers)
+    if (fit_for_a_header(value)) out_.append(name).append(": ").append(value).append("\r\n");
+  if (length && status != 204 && status != 304) out_.append("Content-Length: ").append(number(*length)).append("\r\n");
+  if (chunked_) out_.append("Transfer-Encoding: chunked\r\n");
+  out_.append(keeps_alive() ? (head_.http_1_0 || chunked_ ? "Connection: keep-alive\r\n\r\n" : "\r\n")
+                            : "Connection: close\r\n\r\n");
+}
+
+Task<Result<void>> Session::send(const Response& response) {
+  chunked_ = false;
+  out_.clear();
+  append_head(response.status, response.content_type, response.headers, response.body.size());
+  status_ = response.status;
+  answer_ = Answer::complete;
+  const bool bare = cut_body_ || response.status == 204 || response.status == 304;
+  if (!bare && response.body.size() <= copied_bytes_max) out_ += response.body;
+  auto sent = co_await write_all(out_);
+  if (sent && !bare && response.body.size() > copied_bytes_max) sent = co_await write_all(response.body);
+  if (!sent) answer_ = Answer::streaming;  // incomplete
+  co_return sent;
+}
+
+// The limit is on the client taking nothing, not on the whole.
+Task<Result<void>> Session::write_all(std::string_view bytes) {
+  error_code ec;
+  auto n = socket_.write_some(asio::buffer(bytes), ec);  // the socket does not block; it mostly has room
+  if (ec && ec != asio::error::would_block) co_return ec;
+  if (ec) n = 0;
+  bytes.remove_prefix(n);
+  while (!bytes.empty()) {
+    enter(Phase::writing, shared_.config.write_timeout);
+    const auto [failed, written] = co_await socket_.async_write_some(asio::buffer(bytes), as_result);
+    if (failed && expired_) co_return Error::timed_out;
+    if (failed) co_return failed;
+    bytes.remove_prefix(written);
+  }
+  deadline_ = SteadyTime::max();
+  co_return Result<void>();
+}
+
+Task<Result<void>> Session::respond(Response response) {
+  if (gave_up_ || answer_ != Answer::none) co_return Error::stopped;
+  co_return co_await send(response);
+}
+
+Task<Result<void>> Session::begin(unsigned status, std::string_view content_type, Headers headers) {
+  if (gave_up_ || answer_ != Answer::none) co_return Error::stopped;
+  answer_ = Answer::streaming;
+  status_ = status;
+  chunked_ = !head_.http_1_0;
+  if (!chunked_) close_after_ = true;  // HTTP/1.0: the end of the connection ends the body
+  out_.clear();
+  append_head(status, content_type, headers, {});
+  const auto written = co_await write_all(out_);
+  enter(Phase::streaming, std::chrono::milliseconds::max());
+  co_return written;
+}
+
+Task<Result<void>> Session::write(std::string_view bytes) {
+  if (answer_ != Answer::streaming || shared_.insisting) co_return Error::stopped;
+  if (bytes.empty() || cut_body_) co_return Result<void>();
+  out_.clear();
+  if (chunked_) {
+    char size[24];
+    out_.append(size, std::to_chars(size, size + sizeof size, bytes.size(), 16).ptr).append("\r\n");
+  }
+  auto written = Result<void>();
+  if (bytes.size() > copied_bytes_max) {
+    written = co_await write_all(out_);
+    if (written) written = co_await write_all(bytes);
+    out_.clear();
+  } else {
+    out_.append(bytes);
+  }
+  if (chunked_) out_.append("\r\n");
+  if (written) written = co_await write_all(out_);
+  enter(Phase::streaming, std::chrono::milliseconds::max());
+  co_return written;
+}
+
+Task<Result<void>> Session::end() {
+  if (answer_ != Answer::streaming) co_return Error::stopped;
+  if (chunked_ && !cut_body_) {
+    constexpr std::string_view last = "0\r\n\r\n";
+    const auto written = co_await write_all(last);
+    if (!written) co_return written;
+  }
+  answer_ = Answer::complete;
+  co_return Result<void>();
+}
+
+bool Session::gone() {
+  if (shared_.insisting || !socket_.is_open()) return true;
+  char byte;
+  const auto n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+}  // namespace assay

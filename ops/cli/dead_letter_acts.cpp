@@ -1,0 +1,76 @@
+#include "ops/cli/dead_letter_acts.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <optional>
+
+namespace assay::cli {
+
+Result<void> DeadLetterActs::append(std::vector<Record> records) const {
+  std::scoped_lock lock(mutex_);
+  error_code failure;
+  auto all = [this, &failure, &records]() -> Task<void> {
+    // One after the other: the tombstone only when the feedback is durable.
+    for (auto& record : records) {
+      const auto appended = co_await log_.append(std::move(record));
+      if (!appended) {
+        failure = appended.error();
+        co_return;
+      }
+    }
+  };
+  std::exception_ptr thrown;
+  asio::co_spawn(io_, std::move(all), [&thrown](std::exception_ptr e) { thrown = e; });
+  io_.restart();
+  io_.run();
+  if (thrown) std::rethrow_exception(thrown);
+  if (failure) return failure;
+  return {};
+}
+
+Result<void> DeadLetterActs::bury(DeadLetter dead) const { return append({to_record(dead)}); }
+
+Result<DeadLetter, std::string> DeadLetterActs::find(std::string_view record_id) const {
+  const auto value = store_.get(Family::dead, record_id);
+  if (!value) return "the store can't be read: " + value.error().message();
+  if (!*value) return "there is no dead letter " + std::string(record_id);
+  auto dead = parse_dead_letter(**value);
+  if (!dead) return "the dead letter can't be read: " + dead.error().reason;
+  return std::move(*dead);
+}
+
+Result<void, std::string> DeadLetterActs::replay(std::string_view record_id) const {
+  auto dead = find(record_id);
+  if (!dead) return dead.error();
+  if (!dead->record)
+    return "it holds no feedback that could be replayed: its bytes could not be read (" + dead->detail + ")";
+  auto& feedback = *dead->record;
+  if (feedback.op == Op::create)
+    ++feedback.attempt;
+  else
+    feedback.items.front().record_id += "#1";
+  feedback.accepted_at = SystemClock().now();
+  if (const auto appended = append({to_record(feedback), dead_letter_tombstone(record_id)}); !appended)
+    return "the log did not take it: " + appended.error().message();
+  return {};
+}
+
+Result<void, std::string> DeadLetterActs::purge(std::string_view record_id) const {
+  if (const auto dead = store_.get(Family::dead, record_id); !dead || !*dead)
+    return "there is no dead letter " + std::string(record_id);
+  if (const auto appended = append({dead_letter_tombstone(record_id)}); !appended)
+    return "the log did not take it: " + appended.error().message();
+  return {};
+}
+
+std::string DeadLetterActs::answer(const std::string& line) const {
+  const auto blank = line.find(' ');
+  const auto act = line.substr(0, blank), id = blank == line.npos ? std::string() : line.substr(blank + 1);
+  Result<void, std::string> done = std::string("there is no act \"" + act + "\"");
+  if (act == "replay")
+    done = replay(id);
+  else if (act == "purge")
+    done = purge(id);
+  return done ? "ok" : "error " + done.error();
+}
+
+}  // namespace assay::cli

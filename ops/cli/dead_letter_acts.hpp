@@ -1,0 +1,37 @@
+#pragma once
+// What is done with dead letters beside showing them: bury (a sink gives a record up), replay, purge. Each is an append
+// to the log, which the store follows.
+#include <mutex>
+#include <string>
+
+#include "storage/log/event_log.hpp"
+#include "storage/records/dead_letter_record.hpp"
+#include "storage/state/key_value.hpp"
+
+namespace assay::cli {
+
+// Thread-safe; one act at a time.
+class DeadLetterActs {
+ public:
+  // `io` runs only inside the acts.
+  DeadLetterActs(const KeyValue& store, EventLog& log, IoContext& io) : store_(store), log_(log), io_(io) {}
+
+  Result<void> bury(DeadLetter dead) const;
+  // The feedback goes through the log once more, as the next attempt; then the dead letter is taken away. In a sentence
+  // what stands against it. Twice is harmless: the attempt's record_id is the same.
+  Result<void, std::string> replay(std::string_view record_id) const;
+  Result<void, std::string> purge(std::string_view record_id) const;
+  // A line of the control socket.
+  std::string answer(const std::string& line) const;
+
+ private:
+  Result<void> append(std::vector<Record> records) const;
+  Result<DeadLetter, std::string> find(std::string_view record_id) const;
+
+  const KeyValue& store_;
+  EventLog& log_;
+  IoContext& io_;
+  mutable std::mutex mutex_;
+};
+
+}  // namespace assay::cli

@@ -1,0 +1,128 @@
+#include <iostream>
+
+#include "ops/cli/control.hpp"
+#include "ops/cli/dead_letter_acts.hpp"
+#include "ops/cli/local_store.hpp"
+#include "ops/cli/options.hpp"
+#include "storage/db/data_directory.hpp"
+#include "storage/records/json_writer.hpp"
+
+namespace assay::cli {
+namespace {
+
+constexpr std::size_t list_max = 10'000;
+
+struct Listed {
+  std::string record_id, json;
+};
+
+Result<std::vector<Listed>, std::string> dead_letters_of(const KeyValue& store) {
+  std::vector<Listed> out;
+  const auto scanned = store.scan(Family::dead, {}, {}, [&](std::string_view key, std::string_view value) {
+    out.push_back({std::string(key), std::string(value)});
+    return out.size() < list_max;
+  });
+  if (!scanned) return "the store can't be read: " + scanned.error().message();
+  return out;
+}
+
+int list(const std::string& data, const std::string& output) {
+  auto local = LocalStore::open(data);
+  if (!local) return complain(local.error());
+  const auto letters = dead_letters_of((*local)->db());
+  if (!letters) return complain(letters.error());
+  std::string json = "[";
+  for (const auto& letter : *letters) {
+    if (output == "json") {
+      json += (json.size() > 1 ? "," : "") + letter.json;
+      continue;
+    }
+    const auto dead = parse_dead_letter(letter.json);
+    if (!dead)
+      std::cout << letter.record_id << "  can't be read: " << dead.error().reason << "\n";
+    else
+      std::cout << dead->record_id << "  " << format_time(dead->dead_at) << "  " << dead->step << "  " << dead->reason
+                << "  " << dead->detail << "\n";
+  }
+  if (output == "json")
+    std::cout << json << "]\n";
+  else
+    std::cout << letters->size() << (letters->size() == 1 ? " dead letter\n" : " dead letters\n");
+  return ok;
+}
+
+int show(const std::string& data, const std::string& record_id) {
+  auto local = LocalStore::open(data);
+  if (!local) return complain(local.error());
+  const auto value = (*local)->db().get(Family::dead, record_id);
+  if (!value) return complain("the store can't be read: " + value.error().message());
+  if (!*value) return complain("there is no dead letter " + record_id);
+  std::cout << **value << "\n";
+  return ok;
+}
+
+// By the process that owns the data, or, where none runs, by this one.
+int act(const std::string& data, const std::string& verb, const std::vector<std::string>& record_ids) {
+  auto directory = DataDirectory::open(data);
+  std::unique_ptr<Db> db;
+  std::unique_ptr<EmbeddedLog> log;
+  Metrics metrics;
+  IoContext io(1);
+  if (directory) {
+    auto opened = Db::open({.directory = directory->database()});
+    if (!opened) return complain(opened.error());
+    db = std::move(*opened);
+    auto embedded = EmbeddedLog::open(*db, directory->path(), {}, metrics);
+    if (!embedded) return complain(embedded.error());
+    log = std::move(*embedded);
+  }
+  int code = ok;
+  for (const auto& record_id : record_ids) {
+    const auto line = verb + " " + record_id;
+    const auto answer =
+        log ? Result<std::string, std::string>(DeadLetterActs(*db, *log, io).answer(line)) : ask_owner(data, line);
+    if (answer && *answer == "ok")
+      std::cout << record_id << ": " << verb << " accepted\n";
+    else
+      code = complain(record_id + ": " +
+                      (answer ? answer->substr(std::min<std::size_t>(6, answer->size())) : answer.error()));
+  }
+  return code;
+}
+
+}  // namespace
+
+int dead_letters(std::vector<std::string> args) {
+  CLI::App app("What could not be committed, why, and once more", "assay deadletters");
+  std::string verb, data = "assay-data", output = "text";
+  std::vector<std::string> record_ids;
+  app.add_option("verb", verb, "list, show, replay or purge")
+      ->required()
+      ->check(CLI::IsMember({"list", "show", "replay", "purge"}))
+      ->configurable(false);
+  app.add_option("record_ids", record_ids, "For show, replay and purge: which ones; replay and purge also take --all")
+      ->configurable(false);
+  app.add_option("--data", data, "The data directory of `assay serve`, which may be running")->capture_default_str();
+  app.add_option("--output", output, "Of list: text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  bool all = false;
+  app.add_flag("--all", all, "Replay or purge every dead letter");
+  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+  if (verb == "list") return list(data, output);
+  if (verb == "show")
+    return record_ids.size() == 1 ? show(data, record_ids.front())
+                                  : complain("deadletters show takes one record_id", usage);
+  if (all) {
+    auto local = LocalStore::open(data);
+    if (!local) return complain(local.error());
+    const auto letters = dead_letters_of((*local)->db());
+    if (!letters) return complain(letters.error());
+    for (const auto& letter : *letters) record_ids.push_back(letter.record_id);
+  } else if (record_ids.empty()) {
+    return complain("deadletters " + verb + " takes record_ids, or --all", usage);
+  }
+  return act(data, verb, record_ids);
+}
+
+}  // namespace assay::cli

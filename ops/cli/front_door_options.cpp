@@ -1,0 +1,135 @@
+#include "ops/cli/front_door_options.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <charconv>
+#include <cstdlib>
+#include <thread>
+
+#include "ingest/chat/builtin_responder.hpp"
+#include "ingest/mlflow/mlflow_routes.hpp"
+#include "ops/runtime/log.hpp"
+
+namespace assay::cli {
+
+using namespace std::chrono_literals;
+
+std::optional<Address> parse_address(const std::string& text) {
+  const auto colon = text.rfind(':');
+  if (colon == text.npos || colon == 0) return {};
+  Address address{text.substr(0, colon), 0};
+  if (address.host.front() == '[' && address.host.back() == ']')
+    address.host = address.host.substr(1, address.host.size() - 2);
+  const auto digits = std::string_view(text).substr(colon + 1);
+  const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), address.port);
+  if (ec != std::errc() || end != digits.data() + digits.size() || digits.empty()) return {};
+  return address;
+}
+
+void FrontDoorOptions::add_to(CLI::App& app) {
+  app.add_option("--listen", listen, "Where to listen, ADDRESS:PORT; port 0: any that is free")->capture_default_str();
+  app.add_option("--data", data, "The directory that keeps everything")->capture_default_str();
+  app.add_option("--threads", ingest.http.threads, "Threads that serve connections")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_option("--connections-max", ingest.http.connections_max, "Connections at once")->capture_default_str();
+  add_bytes(app, "--in-flight-max", ingest.admission.bytes_max,
+            "Bytes of requests between header and answer, before 503");
+  app.add_option("--requests-max", ingest.admission.requests_max, "Requests between header and answer, before 503")
+      ->capture_default_str();
+  add_bytes(app, "--body-max", feedback.body_bytes_max, "Bytes of one request for feedback");
+  add_bytes(app, "--batch-max", feedback.batch_bytes_max, "Bytes of one batch of feedback");
+  add_duration(app, "--header-timeout", ingest.http.header_timeout, "For a request's header to arrive");
+  add_duration(app, "--body-timeout", ingest.http.body_timeout, "For a request's body to arrive");
+  add_duration(app, "--request-timeout", ingest.http.request_timeout, "For a request to be answered");
+  add_duration(app, "--write-timeout", ingest.http.write_timeout, "For a client to take what is written to it");
+  add_duration(app, "--idle-timeout", ingest.http.idle_timeout, "For a connection between requests");
+  add_duration(app, "--drain-max", ingest.http.drain_max, "For running requests to end after SIGTERM");
+  app.add_option("--unknown-trace", unknown_trace, "Feedback for a trace that is not known: park or reject")
+      ->check(CLI::IsMember({"park", "reject"}))
+      ->capture_default_str();
+  app.add_option("--experiment", chat.experiment_id, "The experiment of this door's chats, by id or name")
+      ->capture_default_str();
+  app.add_option("--model-url", model.url,
+                 "An OpenAI-compatible server, http://HOST:PORT/v1; without one a built-in responder answers");
+  app.add_option("--model", model.model, "The model's name there")->capture_default_str();
+  app.add_option("--model-ca-file", model_ca_file, "Certificates (PEM) to trust beside the system's");
+  add_duration(app, "--chat-max", chat.chat_max, "From a question to its last token");
+}
+
+std::optional<std::string> FrontDoorOptions::settle() {
+  const auto address = parse_address(listen);
+  if (!address) return "--listen: \"" + listen + "\" is not ADDRESS:PORT";
+  ingest.http.address = address->host;
+  ingest.http.port = address->port;
+  feedback.reject_unknown_trace = unknown_trace == "reject";
+  feedback.view_wait = ingest.view_wait;
+  if (const auto* key = std::getenv("ASSAY_MODEL_API_KEY")) model.api_key = key;
+  if (!model.url.empty())
+    if (auto problem = problem_with(model); !problem.empty()) return "--model-url: " + problem;
+  return {};
+}
+
+DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, View* view, bool view_is_complete,
+                               KeyValue& disk, Metrics& metrics, const Clock& clock)
+    : log_(log),
+      clock_(clock),
+      front_(options.ingest, log, view, metrics, clock),
+      feedback_{options.feedback, log, view, front_.recent_traces(), clock, FeedbackMetrics(metrics)},
+      http_(HttpClientConfig{.ca_file = options.model_ca_file}),
+      journal_(disk),
+      chat_metrics_(metrics),
+      chat_{options.chat,
+            log,
+            *[&] {
+              if (options.model.url.empty())
+                backend_ = std::make_unique<BuiltinResponder>();
+              else
+                backend_ = std::make_unique<OpenAiBackend>(options.model, http_);
+              return backend_.get();
+            }(),
+            journal_,
+            chat_metrics_,
+            clock,
+            [this](std::string_view trace_id, std::string_view request_id) {
+              front_.recent_traces().add(trace_id, request_id);
+            }} {
+  feedback_.config.view_is_complete = view_is_complete;
+  add_feedback_routes(front_.router(), feedback_);
+  add_chat_routes(front_.router(), chat_);
+  add_mlflow_routes(front_.router(), log, view, front_.recent_traces(), clock, options.ingest);
+}
+
+DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }
+
+Result<void, std::string> DoorWithRoutes::start() {
+  const auto found = journal_.load();
+  if (!found) return "the journal of chats can't be read: " + found.error().message();
+  if (*found > 0) spdlog::info("event=chats_left_open count={}", *found);
+  closer_ = std::jthread([this](std::stop_token stop) {
+    // An io_context of its own: the log may be away for long, and the door must not wait for it.
+    IoContext io(1);
+    while (!stop.stop_requested()) {
+      if (journal_.left_over() > 0) {
+        auto close = [this]() -> Task<void> {
+          const auto left = co_await journal_.close_left_over(log_, clock_.now(), 256);
+          (void)left;  // the next round tries again
+        };
+        asio::co_spawn(io, std::move(close), [](std::exception_ptr) {});
+        io.restart();
+        io.run();
+      }
+      std::mutex mutex;
+      std::unique_lock lock(mutex);
+      std::condition_variable_any().wait_for(lock, stop, 1s, [] { return false; });
+    }
+  });
+  return front_.start();
+}
+
+void DoorWithRoutes::drain() {
+  front_.drain();
+  closer_.request_stop();
+  if (closer_.joinable()) closer_.join();
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,69 @@
+#pragma once
+// The flags that `serve` and `ingest` share, and the front door that they make: listener, feedback, chat, MLflow's API.
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "ingest/chat/chat_backend.hpp"
+#include "ingest/chat/chat_journal.hpp"
+#include "ingest/chat/chat_route.hpp"
+#include "ingest/chat/chat_turn.hpp"
+#include "ingest/chat/openai_backend.hpp"
+#include "ingest/feedback/feedback_routes.hpp"
+#include "ingest/front_door.hpp"
+#include "ops/cli/options.hpp"
+#include "ops/runtime/http_client.hpp"
+
+namespace assay::cli {
+
+struct FrontDoorOptions {
+  std::string listen = "127.0.0.1:8080";
+  std::string data = "assay-data";
+  IngestConfig ingest;
+  ChatConfig chat;
+  FeedbackConfig feedback;
+  OpenAiConfig model;
+  std::string model_ca_file;
+  std::string unknown_trace = "park";
+
+  void add_to(CLI::App& app);
+  // After parsing: what is wrong, in a sentence.
+  std::optional<std::string> settle();
+};
+
+// "127.0.0.1:8080" or "[::1]:8080".
+struct Address {
+  std::string host;
+  std::uint16_t port;
+};
+std::optional<Address> parse_address(const std::string& text);
+
+// The front door of this process and what its routes share. Everything given outlives it.
+class DoorWithRoutes {
+ public:
+  // `view` may be null. `disk` keeps the journal of open chats.
+  DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, View* view, bool view_is_complete, KeyValue& disk,
+                 Metrics& metrics, const Clock& clock);
+  ~DoorWithRoutes();
+
+  FrontDoor& front() { return front_; }
+  // Closes what an earlier life of this door left open, as far as the log takes it, then listens.
+  Result<void, std::string> start();
+  void drain();
+
+ private:
+  void close_left_over();
+
+  EventLog& log_;
+  const Clock& clock_;
+  FrontDoor front_;
+  FeedbackDoor feedback_;
+  HttpClient http_;
+  std::unique_ptr<ChatBackend> backend_;
+  ChatJournal journal_;
+  ChatMetrics chat_metrics_;
+  ChatServices chat_;
+  std::jthread closer_;  // of chats that were left over
+};
+
+}  // namespace assay::cli

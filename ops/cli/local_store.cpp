@@ -1,0 +1,31 @@
+#include "ops/cli/local_store.hpp"
+
+#include <stdlib.h>
+
+#include <filesystem>
+
+namespace assay::cli {
+
+Result<std::unique_ptr<LocalStore>, std::string> LocalStore::open(const std::string& data_directory) {
+  const auto database = data_directory + "/db";
+  if (!std::filesystem::exists(database)) return "there is no assay data in " + data_directory;
+  auto scratch = (std::filesystem::temp_directory_path() / "assay-reader-XXXXXX").string();
+  if (!::mkdtemp(scratch.data())) return std::string("no temporary directory can be made");
+  std::unique_ptr<LocalStore> store(new LocalStore(scratch));
+  auto db = Db::open({.directory = database, .reader_scratch = scratch});
+  if (!db) return db.error();
+  store->db_ = std::move(*db);
+  auto log = EmbeddedLog::open(*store->db_, data_directory, {.read_only = true}, store->metrics_);
+  if (!log) return log.error();
+  store->log_ = std::move(*log);
+  return store;
+}
+
+LocalStore::~LocalStore() {
+  log_.reset();
+  db_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(scratch_, ignored);
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,29 @@
+#pragma once
+// The data directory as a tool sees it: read beside the process that owns it, or by itself.
+#include <memory>
+#include <string>
+
+#include "ops/runtime/metrics.hpp"
+#include "storage/db/db.hpp"
+#include "storage/log/embedded_log.hpp"
+
+namespace assay::cli {
+
+class LocalStore {
+ public:
+  // Fails with a sentence: there is no such directory, or no database in it.
+  static Result<std::unique_ptr<LocalStore>, std::string> open(const std::string& data_directory);
+  ~LocalStore();
+
+  Db& db() { return *db_; }
+  EmbeddedLog& log() { return *log_; }
+
+ private:
+  explicit LocalStore(std::string scratch) : scratch_(std::move(scratch)) {}
+  std::string scratch_;
+  Metrics metrics_;
+  std::unique_ptr<Db> db_;
+  std::unique_ptr<EmbeddedLog> log_;
+};
+
+}  // namespace assay::cli

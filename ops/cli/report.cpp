@@ -1,0 +1,31 @@
+#include "storage/store/report.hpp"
+
+#include <iostream>
+
+#include "ops/cli/local_store.hpp"
+#include "ops/cli/options.hpp"
+
+namespace assay::cli {
+
+int report(std::vector<std::string> args) {
+  CLI::App app("The figures of an experiment's feedback in a time window, from the store", "assay report");
+  std::string data = "assay-data", experiment = "0", output = "text";
+  double hours = 24;
+  app.add_option("--data", data, "The data directory of `assay serve`, which may be running")->capture_default_str();
+  app.add_option("--experiment", experiment, "The experiment, as traces name it")->capture_default_str();
+  app.add_option("--hours", hours, "The last so many hours")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+
+  auto local = LocalStore::open(data);
+  if (!local) return complain(local.error());
+  const auto now = SystemClock().now();
+  const auto window = std::chrono::milliseconds(static_cast<std::int64_t>(hours * 3'600'000));
+  // A trace of this very millisecond belongs to the window.
+  const auto made = make_report(Store((*local)->db()), experiment, now - window, now + std::chrono::milliseconds(1));
+  if (!made) return complain("the store can't be read: " + made.error().message());
+  std::cout << (output == "json" ? to_json(*made) + "\n" : to_text(*made));
+  return ok;
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,150 @@
+// assay serve: everything in one process, over the embedded log.
+#include <condition_variable>
+#include <filesystem>
+
+#include "ops/cli/control.hpp"
+#include "ops/cli/dead_letter_acts.hpp"
+#include "ops/cli/front_door_options.hpp"
+#include "ops/runtime/log.hpp"
+#include "ops/runtime/signals.hpp"
+#include "storage/db/data_directory.hpp"
+#include "storage/db/db.hpp"
+#include "storage/log/embedded_log.hpp"
+#include "storage/sinks/mlflow_rest.hpp"
+#include "storage/sinks/store_sink.hpp"
+#include "storage/state/seen.hpp"
+#include "storage/store/store_view.hpp"
+#include "workers/committer.hpp"
+#include "workers/resolver_thread.hpp"
+
+namespace assay::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct ServeOptions {
+  FrontDoorOptions door;
+  EmbeddedLogConfig log;
+  ResolvePolicy policy;
+  std::size_t cache_bytes = 64u << 20;
+  std::size_t write_buffer_bytes = 64u << 20;
+  std::chrono::milliseconds log_retention = std::chrono::hours(7 * 24);
+  MlflowSinkConfig mlflow;
+
+  void add_to(CLI::App& app) {
+    door.add_to(app);
+    add_duration(app, "--park-max", policy.park_max,
+                 "How long feedback waits for its trace before it is a dead letter");
+    add_duration(app, "--dedupe-window", policy.dedupe_window, "How long a repeat is recognised");
+    add_duration(app, "--log-retention", log_retention,
+                 "How long records stay in the log once everybody has read them");
+    add_bytes(app, "--disk-reserve", log.disk_reserve_bytes, "Free space below which nothing more is accepted");
+    add_bytes(app, "--queue-max", log.queue_bytes_max, "Bytes that may wait for the log's writer, before 503");
+    add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the database");
+    add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the database before they are files");
+    app.add_option("--mlflow-url", mlflow.mlflow.url,
+                   "A real MLflow server that assessments and traces are committed to, too");
+    app.add_option("--mlflow-experiment", mlflow.mlflow.experiment, "Its experiment for traces that name none")
+        ->capture_default_str();
+  }
+};
+
+// The streams that the log trims, and who must have passed.
+Offset passed_by_all(const Progress& progress, const AssessmentSink& store, const AssessmentSink* mlflow,
+                     StreamPartition where) {
+  if (where.stream == Stream::feedback) return progress.reached(Follower::resolver, where);
+  auto passed = store.applied(where);
+  if (mlflow && where.stream != Stream::deadletters) passed = std::min(passed, mlflow->applied(where));
+  return passed;
+}
+
+int run(ServeOptions& options) {
+  auto directory = DataDirectory::open(options.door.data);
+  if (!directory) return complain(directory.error());
+  const SystemClock clock;
+  Metrics metrics;
+  Progress progress;
+
+  // What the resolver has seen last decides which seen ids may go: see state/seen.hpp.
+  std::atomic<std::int64_t> seen_cutoff_ms{0};
+  DbConfig db_config{.directory = directory->database(),
+                     .memory = DbMemory::with(options.cache_bytes, options.write_buffer_bytes)};
+  db_config.drop = [&](Family family, std::string_view, std::string_view value) {
+    return family == Family::seen && seen_may_go(value, Instant(std::chrono::milliseconds(seen_cutoff_ms.load())));
+  };
+  auto db = Db::open(std::move(db_config));
+  if (!db) return complain(db.error());
+  options.log.dedupe_window = options.policy.dedupe_window;
+  auto log = EmbeddedLog::open(**db, directory->path(), options.log, metrics);
+  if (!log) return complain(log.error());
+
+  const auto committer = (*log)->committer();
+  ResolverThread resolver(0, **log, *committer, **db, clock, options.policy, metrics, &progress);
+  StoreSink store(**db, clock);
+  Committer store_committer(**log, store, metrics, {.progress = &progress});
+  StoreView view(**db, **log, progress, [&log](StreamPartition where) { return (*log)->end(where); });
+
+  IoContext append_io(1);  // of appends that are not a request's: dead letters, replays
+  const DeadLetterActs acts(**db, **log, append_io);
+  KeyValuePositions mlflow_positions(**db, "mlflow");
+  std::unique_ptr<MlflowSink> mlflow;
+  std::unique_ptr<Committer> mlflow_committer;
+  if (!options.mlflow.mlflow.url.empty()) {
+    mlflow = std::make_unique<MlflowSink>(
+        options.mlflow, mlflow_positions, [&acts](DeadLetter dead) { return acts.bury(std::move(dead)); }, clock,
+        metrics);
+    mlflow_committer = std::make_unique<Committer>(**log, *mlflow, metrics);
+    view.add_sink("mlflow", *mlflow);
+  }
+
+  DoorWithRoutes door(options.door, **log, &view, true, **db, metrics, clock);
+  auto control = ControlServer::open(directory->path(), [&acts](const std::string& line) { return acts.answer(line); });
+  if (!control) return complain(control.error());
+  auto& disk_bytes = metrics.gauge("assay_store_disk_bytes", "Bytes of the database's files");
+  auto& memory_bytes = metrics.gauge("assay_store_memory_bytes", "Bytes of the database's caches and write buffers");
+  metrics.on_collect([&] {
+    disk_bytes.Set(static_cast<double>((*db)->bytes_on_disk()));
+    memory_bytes.Set(static_cast<double>((*db)->memory_bytes()));
+  });
+
+  resolver.start();
+  store_committer.start();
+  if (mlflow_committer) mlflow_committer->start();
+  if (const auto started = door.start(); !started) return complain(started.error());
+  spdlog::info("event=serving address={} port={} data=\"{}\" version=" ASSAY_VERSION, options.door.ingest.http.address,
+               door.front().port(), directory->path());
+
+  std::jthread upkeep([&](std::stop_token stop) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any wake;
+    while (!wake.wait_for(lock, stop, 60s, [] { return false; }) && !stop.stop_requested()) {
+      seen_cutoff_ms = (clock.now() - options.policy.dedupe_window).time_since_epoch().count();
+      (*log)->trim(clock.now(), options.log_retention,
+                   [&](StreamPartition where) { return passed_by_all(progress, store, mlflow.get(), where); });
+    }
+  });
+  wait_for_stop([&] {
+    door.drain();  // what was accepted is in the log; who follows it goes on there at the next start
+    upkeep.request_stop();
+    control->reset();
+    resolver.stop();
+    store_committer.stop();
+    if (mlflow_committer) mlflow_committer->stop();
+  });
+  spdlog::info("event=stopped");
+  return ok;
+}
+
+}  // namespace
+
+int serve(std::vector<std::string> args) {
+  CLI::App app("Everything in one process: the front door, the event log, the workers, the store", "assay serve");
+  ServeOptions options;
+  options.add_to(app);
+  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+  if (const auto problem = options.door.settle()) return complain(*problem, usage);
+  return run(options);
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,168 @@
+#include "storage/log/kafka_config.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <set>
+
+#include "ops/runtime/log.hpp"
+
+namespace assay {
+namespace {
+
+using Properties = std::vector<std::pair<std::string, std::string>>;
+
+// The promises (design: accepted means durable, exactly one) or another field of KafkaConfig rest on these.
+const std::set<std::string_view> decided{"acks",
+                                         "auto.commit.enable",
+                                         "auto.offset.reset",
+                                         "bootstrap.servers",
+                                         "compression.codec",
+                                         "compression.type",
+                                         "delivery.timeout.ms",
+                                         "enable.auto.commit",
+                                         "enable.auto.offset.store",
+                                         "enable.gapless.guarantee",
+                                         "enable.idempotence",
+                                         "enable.partition.eof",
+                                         "group.id",
+                                         "group.instance.id",
+                                         "heartbeat.interval.ms",
+                                         "isolation.level",
+                                         "linger.ms",
+                                         "max.poll.interval.ms",
+                                         "message.timeout.ms",
+                                         "metadata.broker.list",
+                                         "partition.assignment.strategy",
+                                         "partitioner",
+                                         "queue.buffering.max.kbytes",
+                                         "queue.buffering.max.messages",
+                                         "queue.buffering.max.ms",
+                                         "request.required.acks",
+                                         "session.timeout.ms",
+                                         "transaction.timeout.ms",
+                                         "transactional.id"};
+
+// Called on librdkafka's threads. It repeats a lost connection each 30 s by itself.
+void log_line(const rd_kafka_t* client, int level, const char* facility, const char* text) {
+  const auto severity = level <= 3 ? spdlog::level::warn : level <= 5 ? spdlog::level::info : spdlog::level::debug;
+  spdlog::log(severity, "kafka client={} facility={} {}", client ? rd_kafka_name(client) : "", facility, text);
+}
+
+KafkaConfResult with(KafkaConfResult conf, const Properties& properties) {
+  if (!conf) return conf;
+  for (const auto& [name, value] : properties)
+    if (auto problem = set_property(conf->get(), name, value)) return *problem;
+  return conf;
+}
+
+std::string count(auto number) { return std::to_string(number); }
+
+KafkaConfResult appending_conf(const KafkaConfig& config) {
+  return with(client_conf(config), {{"enable.idempotence", "true"},
+                                    {"acks", "all"},
+                                    {"partitioner", "murmur2_random"},
+                                    {"compression.codec", config.compression},
+                                    // Above ours, which count records and bytes exactly.
+                                    {"queue.buffering.max.messages", count(config.outstanding_records_max + 1000)},
+                                    {"queue.buffering.max.kbytes", count(config.outstanding_bytes_max / 1024 + 4096)}});
+}
+
+}  // namespace
+
+std::optional<std::string> problem_with(const KafkaConfig& config) {
+  if (config.brokers.empty()) return "no Kafka brokers are named (HOST:PORT)";
+  if (config.topic_prefix.size() > 200) return "the topic prefix is longer than 200 bytes";
+  for (const char c : config.topic_prefix)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-')
+      return fmt::format("the topic prefix '{}' may only hold letters, digits, '.', '_' and '-'", config.topic_prefix);
+  for (const auto& [name, value] : config.properties)
+    if (decided.contains(name))
+      return fmt::format("the Kafka property '{}' is decided by assay and can't be set", name);
+  if (config.append_timeout <= std::chrono::milliseconds(0)) return "the append timeout must be positive";
+  if (config.message_timeout < config.append_timeout) return "the message timeout is shorter than the append timeout";
+  if (config.heartbeat * 3 > config.session_timeout) return "the session timeout must be at least three heartbeats";
+  return std::nullopt;
+}
+
+std::string topic_of(const KafkaConfig& config, Stream stream) {
+  return config.topic_prefix + std::string(name_of(stream));
+}
+
+std::string group_of(const KafkaConfig& config) { return config.topic_prefix + "resolve"; }
+
+std::string transactional_id_of(const KafkaConfig& config, Partition partition) {
+  return group_of(config) + "-" + std::to_string(partition);
+}
+
+std::optional<std::string> set_property(rd_kafka_conf_t* conf, const std::string& name, const std::string& value) {
+  char problem[512];
+  if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), problem, sizeof problem) == RD_KAFKA_CONF_OK)
+    return std::nullopt;
+  return std::string(problem);
+}
+
+KafkaConfResult client_conf(const KafkaConfig& config) {
+  if (auto problem = problem_with(config)) return *problem;
+  KafkaConf conf(rd_kafka_conf_new());
+  rd_kafka_conf_set_log_cb(conf.get(), log_line);
+  Properties properties{{"client.id", config.client_id},   {"socket.nagle.disable", "true"},
+                        {"reconnect.backoff.ms", "50"},    {"reconnect.backoff.max.ms", "500"},
+                        {"log.connection.close", "false"}, {"topic.metadata.refresh.fast.interval.ms", "100"}};
+  properties.insert(properties.end(), config.properties.begin(), config.properties.end());
+  properties.emplace_back("bootstrap.servers", config.brokers);
+  return with(std::move(conf), properties);
+}
+
+KafkaConfResult producer_conf(const KafkaConfig& config) {
+  return with(appending_conf(config),
+              {{"linger.ms", fmt::format("{:.3f}", static_cast<double>(config.linger.count()) / 1000)},
+               {"message.timeout.ms", count(config.message_timeout.count())},
+               {"statistics.interval.ms", "1000"}});  // says which brokers are up: writable()
+}
+
+KafkaConfResult transactional_conf(const KafkaConfig& config, Partition partition) {
+  return with(appending_conf(config), {{"transactional.id", transactional_id_of(config, partition)},
+                                       {"transaction.timeout.ms", count(config.transaction_timeout.count())},
+                                       {"message.timeout.ms", count(config.transaction_timeout.count())},
+                                       {"linger.ms", "0"},  // the step has all its records already
+                                       // The broker still ends the transaction before: its default, 100 ms, would be
+                                       // a step's whole duration.
+                                       {"retry.backoff.ms", "10"}});
+}
+
+KafkaConfResult source_conf(const KafkaConfig& config) {
+  return with(client_conf(config), {{"isolation.level", "read_committed"},
+                                    {"enable.partition.eof", "true"},
+                                    // A position that is gone is decided on by the source: see kafka_source.hpp.
+                                    {"auto.offset.reset", "error"},
+                                    {"fetch.error.backoff.ms", "50"},
+                                    {"fetch.wait.max.ms", "100"},
+                                    {"fetch.message.max.bytes", "1048576"},
+                                    {"queued.min.messages", "10000"},
+                                    {"queued.max.messages.kbytes", "8192"}});
+}
+
+KafkaConfResult group_conf(const KafkaConfig& config) {
+  Properties properties{{"group.id", group_of(config)},
+                        {"isolation.level", "read_committed"},  // committed() waits for open transactions
+                        {"enable.auto.commit", "false"},
+                        {"enable.auto.offset.store", "false"},
+                        // librdkafka 2.0.2 loses commits with the cooperative assignor when a member joins.
+                        {"partition.assignment.strategy", "range"},
+                        {"session.timeout.ms", count(config.session_timeout.count())},
+                        {"heartbeat.interval.ms", count(config.heartbeat.count())},
+                        {"max.poll.interval.ms", count(std::max(config.poll_timeout, config.session_timeout).count())}};
+  if (!config.instance_id.empty()) properties.emplace_back("group.instance.id", config.instance_id);
+  return with(client_conf(config), properties);
+}
+
+Result<KafkaHandle, std::string> make_client(rd_kafka_type_t type, KafkaConf conf) {
+  char problem[512];
+  auto* client = rd_kafka_new(type, conf.get(), problem, sizeof problem);
+  if (!client) return std::string(problem);
+  conf.release();  // the client's
+  return KafkaHandle(client);
+}
+
+}  // namespace assay

@@ -1,0 +1,58 @@
+#pragma once
+// How this system talks to Kafka. What the promises rest on is decided here and can't be overridden.
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ops/runtime/result.hpp"
+#include "storage/log/kafka_handles.hpp"
+#include "storage/records/record.hpp"
+
+namespace assay {
+
+struct KafkaConfig {
+  std::string brokers;                            // "host:port,host:port"
+  std::string topic_prefix = "assay.";            // separates deployments on one cluster; groups and transactions too
+  std::map<std::string, std::string> properties;  // passed to librdkafka: security.protocol, sasl.*, ssl.*, …
+  std::string client_id = "assay";
+
+  // Appending.
+  std::chrono::microseconds linger{1000};            // how long a record may wait for company; 0 below some 2,000/s
+  std::string compression = "none";                  // none | gzip | snappy | lz4 | zstd
+  std::size_t outstanding_bytes_max = 16 << 20;      // not yet acknowledged; more is over_capacity
+  std::size_t outstanding_records_max = 20'000;      // the same, counted
+  std::chrono::milliseconds append_timeout{10'000};  // after it an append is answered timed_out
+  // After it librdkafka gives a record up. A broker's restart must fit in, or it turns into errors.
+  std::chrono::milliseconds message_timeout{30'000};
+
+  // Working.
+  std::string instance_id;                           // group.instance.id: a restart keeps its partitions; empty: none
+  std::chrono::milliseconds session_timeout{6'000};  // a member not heard of for so long loses its partitions
+  std::chrono::milliseconds heartbeat{500};
+  std::chrono::milliseconds poll_timeout{300'000};        // a rebalance's callback may take so long (rebuilding state)
+  std::chrono::milliseconds transaction_timeout{10'000};  // a step's; the broker aborts what is left of it after that
+};
+
+// In a sentence what is wrong with it, e.g. a property that is decided here.
+std::optional<std::string> problem_with(const KafkaConfig& config);
+
+std::string topic_of(const KafkaConfig& config, Stream stream);
+std::string group_of(const KafkaConfig& config);                                  // "assay.resolve"
+std::string transactional_id_of(const KafkaConfig& config, Partition partition);  // "assay.resolve-3"
+
+// A librdkafka configuration. Errors are sentences: a property that librdkafka doesn't know, or refuses.
+using KafkaConfResult = Result<KafkaConf, std::string>;
+KafkaConfResult client_conf(const KafkaConfig& config);    // what all have in common: admin
+KafkaConfResult producer_conf(const KafkaConfig& config);  // idempotent, acks=all
+KafkaConfResult transactional_conf(const KafkaConfig& config, Partition partition);
+KafkaConfResult source_conf(const KafkaConfig& config);  // read-committed, no group
+KafkaConfResult group_conf(const KafkaConfig& config);   // membership
+// Sets one more property.
+std::optional<std::string> set_property(rd_kafka_conf_t* conf, const std::string& name, const std::string& value);
+// Consumes `conf`.
+Result<KafkaHandle, std::string> make_client(rd_kafka_type_t type, KafkaConf conf);
+
+}  // namespace assay

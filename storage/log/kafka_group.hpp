@@ -1,0 +1,63 @@
+#pragma once
+// Which partitions of the feedback stream this worker owns: a member of the consumer group, and nothing else.
+//
+// Records are read by KafkaSource (explicit partitions), not by this member: what a rebalance does to a group's own
+// fetchers (queues purged, positions reset, a batch in hand lost) then can't happen to a reader, and a partition's
+// feedback, requests and parked are read in the same way. So the member assigns itself nothing and only keeps its
+// place: heartbeats, rebalances, the generation that fences a step's offsets.
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "storage/log/kafka_config.hpp"
+
+namespace assay {
+
+class KafkaWorkerGroup {
+ public:
+  // Both run on the group's thread. While one runs the rebalance waits for it, up to poll_timeout, then the member is
+  // thrown out.
+  struct Callbacks {
+    // What is owned from now on, all of it: strategy `range` takes everything away before it gives anew.
+    std::function<void(std::vector<Partition>)> on_assigned;
+    // No longer owned when it returns: finish or drop the step in hand. `lost`: someone else may own them already, and
+    // a step's commit will fail. Keep the state open: most often the next assignment gives them back.
+    std::function<void(std::vector<Partition>, bool lost)> on_revoked;
+  };
+
+  // Joins. An error is a sentence.
+  static Result<std::unique_ptr<KafkaWorkerGroup>, std::string> open(KafkaConfig config, Callbacks callbacks);
+  // Leaves (a static member keeps its place for session_timeout), after a last on_revoked.
+  ~KafkaWorkerGroup();
+
+  // Where the group's next reader of feedback begins, 0 where nothing was committed. Waits up to `limit` while a
+  // transaction that commits an offset is open, because it may still be aborted. Thread-safe.
+  Result<Offset> committed(Partition partition, std::chrono::milliseconds limit) const;
+
+  // The member and its generation, for a step's offsets. Thread-safe. Null before the first join.
+  KafkaGroupMetadata metadata() const;
+
+  // It can't come back: another process has taken our instance id. What was owned has been revoked.
+  bool failed() const { return failed_; }
+  bool joined() const { return joined_; }  // has had an assignment, be it empty, and has not lost it
+
+ private:
+  KafkaWorkerGroup(KafkaConfig config, Callbacks callbacks)
+      : config_(std::move(config)), callbacks_(std::move(callbacks)) {}
+  void run();
+  static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t*, void* self);
+  void revoke(bool lost);
+  void rebalance(rd_kafka_resp_err_t what, const rd_kafka_topic_partition_list_t& partitions);
+
+  const KafkaConfig config_;
+  const Callbacks callbacks_;
+  KafkaHandle client_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> joined_{false};
+  std::atomic<bool> failed_{false};
+  std::vector<Partition> owned_;  // the group's thread only
+  std::thread thread_;
+};
+
+}  // namespace assay

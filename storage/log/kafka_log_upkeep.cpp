@@ -1,0 +1,147 @@
+// KafkaLog: deadlines, the producer's replacement, reachability, the end.
+#include <simdjson.h>
+
+#include "ops/runtime/log.hpp"
+#include "storage/log/kafka_error.hpp"
+#include "storage/log/kafka_log.hpp"
+
+namespace assay {
+
+void KafkaLog::replace_producer(std::string_view reason) {
+  spdlog::error("kafka producer failed fatally, another takes over error=\"{}\"", reason);
+  auto next = KafkaProducer::open(config_, event_fd_);
+  if (!next) {  // the next sweep tries again
+    spdlog::error("kafka producer can't be replaced error=\"{}\"", next.error());
+    std::scoped_lock lock(mutex_);
+    replace_ = true;
+    return;
+  }
+  retired_.push_back(producer_);
+  {
+    std::scoped_lock lock(mutex_);
+    producer_ = std::move(*next);
+    replace_ = false;
+  }
+  retired_.back()->purge();
+  metrics_.replacements.Increment();
+}
+
+void KafkaLog::send_again() {
+  Handlers ready;
+  {
+    std::scoped_lock lock(mutex_);
+    if (replace_ || unsent_.empty()) return;
+    std::vector<KafkaDelivery*> unsent;
+    unsent.swap(unsent_);
+    for (auto* delivery : unsent) {
+      const auto code =
+          delivery->waiter ? producer_->produce(delivery->record, delivery) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+      if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        metrics_.sent_again.Increment();
+      } else if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        replace_ = true;
+        unsent_.push_back(delivery);
+      } else {
+        if (delivery->waiter) answer(*delivery, append_error(code), ready);
+        release(*delivery);
+      }
+    }
+  }
+  run(ready);
+}
+
+void KafkaLog::schedule_sweep() {
+  const auto interval =
+      std::min<std::chrono::milliseconds>(std::chrono::milliseconds(100), config_.append_timeout / 10);
+  sweep_timer_.expires_after(interval);
+  sweep_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const error_code& ec) {
+    if (ec || alive.expired()) return;
+    sweep();
+    if (!alive.expired()) schedule_sweep();
+  });
+}
+
+void KafkaLog::sweep() {
+  for (auto at = retired_.begin(); at != retired_.end();) {
+    if ((*at)->outstanding() > 0) {
+      ++at;
+      continue;
+    }
+    undertaker_ = std::jthread([ended = std::move(*at)]() mutable { ended.reset(); });
+    at = retired_.erase(at);
+  }
+  bool replace;
+  {
+    std::scoped_lock lock(mutex_);
+    replace = replace_;
+  }
+  if (replace) replace_producer("a fatal error");
+  send_again();
+  Handlers ready;
+  expire(Clock::now() - config_.append_timeout, Error::timed_out, ready);
+  run(ready);
+}
+
+void KafkaLog::expire(Clock::time_point before, Error why, Handlers& ready) {
+  std::scoped_lock lock(mutex_);
+  while (!waited_for_.empty() && waited_for_.front().since <= before) {
+    answer(waited_for_.front(), why, ready);
+    metrics_.timed_out.Increment();
+    last_timed_out_ = Clock::now().time_since_epoch().count();
+  }
+}
+
+Result<void> KafkaLog::writable() const {
+  if (!reachable_) return Error::log_unavailable;
+  // Brokers that answer but don't acknowledge (too few in-sync replicas): until it has passed, or another append tells.
+  const Clock::duration since(Clock::now().time_since_epoch().count() - last_timed_out_.load());
+  if (last_timed_out_ > last_acknowledged_ && since < config_.append_timeout) return Error::log_unavailable;
+  return {};
+}
+
+void KafkaLog::set_reachable(bool reachable) {
+  if (reachable_.exchange(reachable) == reachable) return;
+  metrics_.reachable.Set(reachable);
+  if (reachable)
+    spdlog::info("kafka brokers are back brokers={}", config_.brokers);
+  else
+    spdlog::warn("kafka no broker is reachable brokers={}", config_.brokers);
+}
+
+// {"brokers":{NAME:{"nodeid":1,"state":"UP",…},…},…}: librdkafka tells when all are down, but not when one is back.
+void KafkaLog::on_statistics(std::string_view json) {
+  const simdjson::padded_string padded(json);
+  simdjson::ondemand::parser parser;
+  simdjson::ondemand::document document;
+  simdjson::ondemand::object brokers;
+  if (parser.iterate(padded).get(document) || document["brokers"].get(brokers)) return;
+  bool any = false, up = false;
+  for (auto field : brokers) {
+    simdjson::ondemand::object broker;
+    std::string_view state;
+    if (field.value().get(broker) || broker["state"].get(state)) continue;
+    any = true;
+    up = up || state == "UP";
+  }
+  if (any) set_reachable(up);
+}
+
+Task<void> KafkaLog::close(std::chrono::milliseconds limit) {
+  const auto deadline = Clock::now() + limit;
+  Timer pause(home_);
+  for (;;) {
+    {
+      std::scoped_lock lock(mutex_);
+      closed_ = true;
+      if (waited_for_.empty()) co_return;
+    }
+    if (Clock::now() >= deadline) break;
+    pause.expires_after(std::chrono::milliseconds(2));
+    co_await pause.async_wait(as_result);
+  }
+  Handlers ready;
+  expire(Clock::time_point::max(), Error::log_unavailable, ready);
+  run(ready);
+}
+
+}  // namespace assay

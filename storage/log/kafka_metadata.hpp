@@ -1,0 +1,18 @@
+#pragma once
+// What the brokers say about our topics.
+#include <array>
+#include <chrono>
+
+#include "storage/log/kafka_config.hpp"
+
+namespace assay {
+
+// By the stream's number.
+using PartitionCounts = std::array<Partition, std::size(all_streams) + 1>;
+
+// Blocks up to `limit`. Errors are sentences: no broker answers, a topic is missing, the topics that must agree in
+// their number of partitions (feedback, requests, parked) don't.
+Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const KafkaConfig& config,
+                                                      std::chrono::milliseconds limit);
+
+}  // namespace assay

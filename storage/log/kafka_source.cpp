@@ -1,0 +1,269 @@
+#include "storage/log/kafka_source.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "ops/runtime/log.hpp"
+#include "storage/log/kafka_error.hpp"
+
+namespace assay {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+// A new leader may know less of the end, for a moment, than its predecessor told.
+constexpr std::chrono::milliseconds retry_after{100};
+constexpr std::chrono::milliseconds reposition_limit{5'000};
+// wake() adds this to the eventfd, librdkafka one for each queue that is no longer empty.
+constexpr std::uint64_t wake_mark = std::uint64_t{1} << 32;
+
+std::chrono::milliseconds until(Steady::time_point deadline) {
+  return std::max(std::chrono::milliseconds(0), std::chrono::ceil<std::chrono::milliseconds>(deadline - Steady::now()));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<KafkaSource>> KafkaSource::open(const KafkaConfig& config, std::vector<StartAt> starts,
+                                                       std::chrono::milliseconds limit) {
+  const auto deadline = Steady::now() + limit;
+  const int event_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (event_fd < 0) return error_code(errno, boost::system::system_category());
+  std::unique_ptr<KafkaSource> source(new KafkaSource(event_fd));
+  auto conf = source_conf(config);
+  auto client = conf ? make_client(RD_KAFKA_CONSUMER, std::move(*conf)) : conf.error();
+  if (!client) {
+    spdlog::error("kafka source can't be opened error=\"{}\"", client.error());
+    return Error::unsupported;
+  }
+  source->client_ = std::move(*client);
+  source->followed_.reserve(starts.size());
+  for (const auto& start : starts) {
+    auto& topic = source->topics_[start.from.stream];
+    if (!topic)
+      topic.reset(rd_kafka_topic_new(source->client_.get(), topic_of(config, start.from.stream).c_str(), nullptr));
+    source->followed_.push_back({.where = start.from, .topic = topic.get(), .queue = {}, .next = start.offset});
+    if (auto found = source->find_position(source->followed_.back(), until(deadline)); !found) return found.error();
+  }
+  // After all positions are known: a fetch that is under way holds up the requests behind it.
+  for (auto& followed : source->followed_)
+    if (auto started = source->start(followed); !started) return started.error();
+  return source;
+}
+
+KafkaSource::~KafkaSource() {
+  clear();
+  for (auto& followed : followed_) stop(followed);
+  followed_.clear();
+  topics_.clear();
+  client_.reset();
+  ::close(event_fd_);
+}
+
+// Where to start, by the log's first and end.
+Result<void> KafkaSource::find_position(Followed& followed, std::chrono::milliseconds limit) {
+  const auto deadline = Steady::now() + limit;
+  for (;;) {
+    Offset first = 0, end = 0;
+    const auto code = rd_kafka_query_watermark_offsets(
+        client_.get(), rd_kafka_topic_name(followed.topic), followed.where.partition, &first, &end,
+        static_cast<int>(std::max<std::int64_t>(1, until(deadline).count())));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && followed.next <= end) {
+      std::scoped_lock lock(mutex_);
+      followed.next = std::max(followed.next, first);
+      followed.end = end;
+      return {};
+    }
+    if (Steady::now() + retry_after < deadline) {
+      std::this_thread::sleep_for(retry_after);
+      continue;
+    }
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);
+    spdlog::error("kafka position behind the end of the log topic={} partition={} position={} end={}",
+                  rd_kafka_topic_name(followed.topic), followed.where.partition, followed.next, end);
+    return Error::corrupt;
+  }
+}
+
+Result<void> KafkaSource::start(Followed& followed) {
+  KafkaQueue queue(rd_kafka_queue_new(client_.get()));
+  static const std::uint64_t one = 1;
+  rd_kafka_queue_io_event_enable(queue.get(), event_fd_, &one, sizeof one);
+  if (rd_kafka_consume_start_queue(followed.topic, followed.where.partition, followed.next, queue.get()) == -1)
+    return read_error(rd_kafka_last_error());
+  std::scoped_lock lock(mutex_);
+  followed.at_end = false;
+  followed.queue = std::move(queue);
+  return {};
+}
+
+// Its queue goes too, with what was fetched.
+void KafkaSource::stop(Followed& followed) {
+  if (!followed.queue) return;
+  rd_kafka_consume_stop(followed.topic, followed.where.partition);
+  rd_kafka_queue_io_event_enable(followed.queue.get(), -1, nullptr, 0);
+  std::scoped_lock lock(mutex_);
+  followed.queue.reset();
+}
+
+Result<std::span<const LogRecord>> KafkaSource::read(std::size_t records_max, std::chrono::milliseconds wait) {
+  clear();
+  const auto deadline = Steady::now() + wait;
+  bool woken = false;
+  for (;;) {
+    // Before the queues are looked at: what comes in between makes it readable again.
+    std::uint64_t events = 0;
+    if (::read(event_fd_, &events, sizeof events) == sizeof events) woken = woken || events >= wake_mark;
+    for (std::size_t i = 0; i < followed_.size() && batch_.size() < records_max; ++i) {
+      auto& followed = followed_[(turn_ + i) % followed_.size()];
+      if (auto taken = take(followed, records_max - batch_.size()); !taken && batch_.empty()) return taken.error();
+    }
+    ++turn_;
+    if (!batch_.empty() || woken || Steady::now() >= deadline) return std::span<const LogRecord>(batch_);
+    // An end that was reported took the last room of a batch: what is behind it gives no event.
+    if (!anything_queued()) wait_for_event(until(deadline));
+  }
+}
+
+Result<std::span<const LogRecord>> KafkaSource::read_from(StreamPartition which, std::size_t records_max) {
+  clear();
+  auto* followed = find(which);
+  if (!followed) return Error::not_found;
+  if (auto taken = take(*followed, records_max); !taken && batch_.empty()) return taken.error();
+  return std::span<const LogRecord>(batch_);
+}
+
+Result<void> KafkaSource::take(Followed& followed, std::size_t room) {
+  if (!followed.queue) {  // a seek that failed, or a position to be found again
+    if (auto found = find_position(followed, reposition_limit); !found) return found.error();
+    if (auto started = start(followed); !started) return started.error();
+  }
+  if (room == 0 || rd_kafka_queue_length(followed.queue.get()) == 0) return {};
+  scratch_.resize(room);
+  const auto count = rd_kafka_consume_batch_queue(followed.queue.get(), 0, scratch_.data(), room);
+  rd_kafka_resp_err_t failure = RD_KAFKA_RESP_ERR_NO_ERROR;
+  {
+    std::scoped_lock lock(mutex_);
+    for (ssize_t i = 0; i < count; ++i) {
+      auto* message = scratch_[static_cast<std::size_t>(i)];
+      if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        take_record(followed, message);
+        continue;
+      }
+      if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        followed.next = std::max(followed.next, message->offset);
+        followed.end = followed.next;
+        followed.at_end = true;
+      } else {
+        failure = message->err;
+      }
+      rd_kafka_message_destroy(message);
+    }
+  }
+  return failure == RD_KAFKA_RESP_ERR_NO_ERROR ? Result<void>() : on_error(followed, failure);
+}
+
+void KafkaSource::take_record(Followed& followed, rd_kafka_message_t* message) {
+  taken_.push_back(message);
+  const auto* value = static_cast<const char*>(message->payload);
+  batch_.push_back({followed.where.stream, followed.where.partition, message->offset,
+                    std::string_view(static_cast<const char*>(message->key), message->key_len),
+                    std::string_view(value, message->len), value == nullptr});
+  followed.next = message->offset + 1;
+  followed.end = std::max(followed.end, followed.next);
+  followed.at_end = false;
+}
+
+Result<void> KafkaSource::on_error(Followed& followed, rd_kafka_resp_err_t failure) {
+  if (failure == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || failure == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+    spdlog::warn("kafka position not in the log topic={} partition={} position={}", rd_kafka_topic_name(followed.topic),
+                 followed.where.partition, followed.next);
+    stop(followed);  // the next read finds it again
+    return {};
+  }
+  spdlog::warn("kafka read failed topic={} partition={} error=\"{}\"", rd_kafka_topic_name(followed.topic),
+               followed.where.partition, rd_kafka_err2str(failure));
+  return read_error(failure);
+}
+
+Result<Offset> KafkaSource::end(StreamPartition which) {
+  const auto* followed = find(which);
+  if (!followed) return Error::not_found;
+  std::scoped_lock lock(mutex_);
+  if (followed->at_end && followed->queue && rd_kafka_queue_length(followed->queue.get()) == 0) return followed->next;
+  // What the last fetch told.
+  Offset first = 0, high = 0;
+  const auto code = rd_kafka_get_watermark_offsets(client_.get(), rd_kafka_topic_name(followed->topic), which.partition,
+                                                   &first, &high);
+  const auto known = std::max(followed->end, followed->next);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR ? std::max(known, high) : known;
+}
+
+Offset KafkaSource::position(StreamPartition which) const {
+  const auto* followed = find(which);
+  return followed ? followed->next : -1;
+}
+
+Result<void> KafkaSource::seek(StreamPartition which, Offset offset) {
+  auto* followed = find(which);
+  if (!followed) return Error::not_found;
+  stop(*followed);
+  {
+    std::scoped_lock lock(mutex_);
+    followed->next = offset;
+  }
+  if (auto found = find_position(*followed, reposition_limit); !found) return found.error();
+  return start(*followed);
+}
+
+void KafkaSource::wake() { [[maybe_unused]] const auto written = ::write(event_fd_, &wake_mark, sizeof wake_mark); }
+
+void KafkaSource::wait_for_event(std::chrono::milliseconds limit) {
+  pollfd waited{event_fd_, POLLIN, 0};
+  ::poll(&waited, 1, static_cast<int>(limit.count()));
+}
+
+bool KafkaSource::anything_queued() const {
+  return std::ranges::any_of(followed_, [](const Followed& followed) {
+    return !followed.queue || rd_kafka_queue_length(followed.queue.get()) > 0;
+  });
+}
+
+void KafkaSource::clear() {
+  batch_.clear();
+  for (auto* message : taken_) rd_kafka_message_destroy(message);
+  taken_.clear();
+}
+
+KafkaSource::Followed* KafkaSource::find(StreamPartition which) {
+  for (auto& followed : followed_)
+    if (followed.where == which) return &followed;
+  return nullptr;
+}
+
+const KafkaSource::Followed* KafkaSource::find(StreamPartition which) const {
+  return const_cast<KafkaSource*>(this)->find(which);
+}
+
+Result<std::unique_ptr<KafkaSources>, std::string> KafkaSources::open(KafkaConfig config,
+                                                                      std::chrono::milliseconds limit) {
+  std::unique_ptr<KafkaSources> sources(new KafkaSources(std::move(config), limit));
+  auto conf = client_conf(sources->config_);
+  if (!conf) return conf.error();
+  auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
+  if (!client) return client.error();
+  auto counts = partition_counts(client->get(), sources->config_, limit);
+  if (!counts) return counts.error();
+  sources->counts_ = *counts;
+  return sources;
+}
+
+Result<std::unique_ptr<EventSource>> KafkaSources::open(std::vector<StartAt> starts) {
+  auto source = KafkaSource::open(config_, std::move(starts), limit_);
+  if (!source) return source.error();
+  return std::unique_ptr<EventSource>(std::move(*source));
+}
+
+}  // namespace assay

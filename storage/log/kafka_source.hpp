@@ -1,0 +1,86 @@
+#pragma once
+// Reading Kafka: explicit partitions, read-committed, no group; positions are the reader's own affair.
+//
+// Each partition has a queue of its own in librdkafka, so that one can be read alone and none crowds out another; an
+// eventfd tells when one of them, or wake(), has something.
+#include <map>
+#include <mutex>
+
+#include "storage/log/event_source.hpp"
+#include "storage/log/kafka_metadata.hpp"
+
+namespace assay {
+
+// One client of librdkafka, with its threads.
+//
+// Control records (a transaction's end) take offsets, and are no records: position() and end() move past them when
+// the partition's end has been reached, so that position() == end() means that everything was read. end() leaves out
+// what stands behind an open transaction once the end has been reached; before it may count it.
+//
+// A position that has been trimmed away continues at the first record. One behind the log's end (the topic was made
+// anew, or lost what it had acknowledged) is Error::corrupt.
+class KafkaSource final : public EventSource {
+ public:
+  // Blocks up to `limit`.
+  static Result<std::unique_ptr<KafkaSource>> open(const KafkaConfig& config, std::vector<StartAt> starts,
+                                                   std::chrono::milliseconds limit);
+  ~KafkaSource() override;
+
+  Result<std::span<const LogRecord>> read(std::size_t records_max, std::chrono::milliseconds wait) override;
+  Result<std::span<const LogRecord>> read_from(StreamPartition which, std::size_t records_max) override;
+  Result<Offset> end(StreamPartition which) override;
+  Offset position(StreamPartition which) const override;
+  Result<void> seek(StreamPartition which, Offset offset) override;
+  void wake() override;
+
+ private:
+  struct Followed {
+    StreamPartition where;
+    rd_kafka_topic_t* topic;
+    KafkaQueue queue;     // null: not fetching
+    Offset next = 0;      // to be read
+    Offset end = 0;       // as last seen
+    bool at_end = false;  // librdkafka said so, at `next`
+  };
+
+  explicit KafkaSource(int event_fd) : event_fd_(event_fd) {}
+  Followed* find(StreamPartition which);
+  const Followed* find(StreamPartition which) const;
+  Result<void> start(Followed& followed);
+  void stop(Followed& followed);
+  Result<void> find_position(Followed& followed, std::chrono::milliseconds limit);
+  // Appends at most `room` records to the batch.
+  Result<void> take(Followed& followed, std::size_t room);
+  void take_record(Followed& followed, rd_kafka_message_t* message);
+  Result<void> on_error(Followed& followed, rd_kafka_resp_err_t failure);
+  bool anything_queued() const;
+  void clear();
+  void wait_for_event(std::chrono::milliseconds limit);
+
+  const int event_fd_;
+  KafkaHandle client_;
+  std::map<Stream, KafkaTopic> topics_;
+  std::vector<Followed> followed_;
+  mutable std::mutex mutex_;                // what end() reads of them while the reader works
+  std::size_t turn_ = 0;                    // who is read first next time
+  std::vector<rd_kafka_message_t*> taken_;  // librdkafka's, behind the views
+  std::vector<rd_kafka_message_t*> scratch_;
+  std::vector<LogRecord> batch_;
+};
+
+// Opens sources on one cluster. Thread-safe.
+class KafkaSources final : public EventSources {
+ public:
+  // Blocks up to `limit`. Errors are sentences, as KafkaLog::open's.
+  static Result<std::unique_ptr<KafkaSources>, std::string> open(KafkaConfig config, std::chrono::milliseconds limit);
+  Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override;
+  Partition partitions(Stream stream) const override { return counts_[static_cast<std::size_t>(stream)]; }
+
+ private:
+  KafkaSources(KafkaConfig config, std::chrono::milliseconds limit) : config_(std::move(config)), limit_(limit) {}
+  const KafkaConfig config_;
+  const std::chrono::milliseconds limit_;
+  PartitionCounts counts_{};
+};
+
+}  // namespace assay

@@ -1,0 +1,261 @@
+#include "storage/log/kafka_topics.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "storage/log/kafka_metadata.hpp"
+
+namespace assay {
+namespace {
+
+using NewTopic = std::unique_ptr<rd_kafka_NewTopic_t, Destroyer<&rd_kafka_NewTopic_destroy>>;
+using ConfigResource = std::unique_ptr<rd_kafka_ConfigResource_t, Destroyer<&rd_kafka_ConfigResource_destroy>>;
+using AdminOptions = std::unique_ptr<rd_kafka_AdminOptions_t, Destroyer<&rd_kafka_AdminOptions_destroy>>;
+using Settings = std::map<std::string, std::string>;
+
+enum class Kept { by_time, compacted, compacted_and_by_time };
+
+Kept kept(Stream stream) {
+  switch (stream) {
+    case Stream::requests:
+    case Stream::parked:
+    case Stream::catalog:
+      return Kept::compacted;
+    case Stream::deadletters:
+      return Kept::compacted_and_by_time;
+    default:
+      return Kept::by_time;
+  }
+}
+
+Settings settings_of(Stream stream, const TopicPlan& plan, int replicas) {
+  const auto ms = [](std::chrono::hours hours) { return std::to_string(std::chrono::milliseconds(hours).count()); };
+  Settings settings{{"min.insync.replicas", replicas >= 3 ? "2" : "1"}};
+  switch (kept(stream)) {
+    case Kept::by_time:
+      settings["cleanup.policy"] = "delete";
+      settings["retention.ms"] = ms(plan.retention);
+      return settings;
+    case Kept::compacted:
+      settings["cleanup.policy"] = "compact";
+      break;
+    case Kept::compacted_and_by_time:
+      settings["cleanup.policy"] = "compact,delete";
+      settings["retention.ms"] = ms(plan.dead_letters);
+      break;
+  }
+  // Only whole segments are compacted: small ones keep a rebuild of worker state short.
+  settings["segment.bytes"] = std::to_string(64 << 20);
+  settings["min.cleanable.dirty.ratio"] = "0.2";
+  return settings;
+}
+
+Result<KafkaHandle, std::string> admin(const KafkaConfig& config) {
+  auto conf = client_conf(config);
+  if (!conf) return conf.error();
+  return make_client(RD_KAFKA_PRODUCER, std::move(*conf));
+}
+
+AdminOptions options(rd_kafka_t* client, rd_kafka_admin_op_t act, std::chrono::milliseconds limit) {
+  AdminOptions out(rd_kafka_AdminOptions_new(client, act));
+  char problem[256];
+  rd_kafka_AdminOptions_set_request_timeout(out.get(), static_cast<int>(limit.count()), problem, sizeof problem);
+  return out;
+}
+
+Result<KafkaEvent, std::string> answer_of(rd_kafka_queue_t* queue, std::chrono::milliseconds limit) {
+  KafkaEvent event(rd_kafka_queue_poll(queue, static_cast<int>(limit.count()) + 1000));
+  if (!event) return fmt::format("Kafka did not answer within {} ms", limit.count());
+  if (rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return std::string(rd_kafka_event_error_string(event.get()));
+  return event;
+}
+
+struct Cluster {
+  int brokers = 0;
+  std::vector<TopicState> topics;
+};
+
+Result<Cluster, std::string> look(rd_kafka_t* client, const KafkaConfig& config, std::chrono::milliseconds limit) {
+  // Of all topics: asked by name, a broker may make those that are missing.
+  const rd_kafka_metadata_t* got = nullptr;
+  const auto code = rd_kafka_metadata(client, 1, nullptr, &got, static_cast<int>(limit.count()));
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return fmt::format("no Kafka broker at {} answered within {} ms: {}", config.brokers, limit.count(),
+                       rd_kafka_err2str(code));
+  KafkaMetadata metadata(got);
+  Cluster cluster{metadata->broker_cnt, {}};
+  for (const auto stream : all_streams) {
+    TopicState state{.stream = stream, .name = topic_of(config, stream)};
+    for (int i = 0; i < metadata->topic_cnt; ++i) {
+      const auto& topic = metadata->topics[i];
+      if (state.name != topic.topic || topic.partition_cnt == 0) continue;
+      state.exists = true;
+      state.partitions = topic.partition_cnt;
+      state.replicas = topic.partitions[0].replica_cnt;
+    }
+    cluster.topics.push_back(std::move(state));
+  }
+  return cluster;
+}
+
+// Fills in the settings of the topics that exist.
+std::optional<std::string> read_settings(rd_kafka_t* client, std::vector<TopicState>& topics,
+                                         std::chrono::milliseconds limit) {
+  static const std::vector<std::string_view> wanted{"cleanup.policy", "retention.ms", "min.insync.replicas",
+                                                    "unclean.leader.election.enable"};
+  std::vector<ConfigResource> owned;
+  std::vector<rd_kafka_ConfigResource_t*> asked;
+  for (const auto& topic : topics) {
+    if (!topic.exists) continue;
+    owned.emplace_back(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.name.c_str()));
+    asked.push_back(owned.back().get());
+  }
+  if (asked.empty()) return std::nullopt;
+  KafkaQueue queue(rd_kafka_queue_new(client));
+  const auto how = options(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, limit);
+  rd_kafka_DescribeConfigs(client, asked.data(), asked.size(), how.get(), queue.get());
+  auto event = answer_of(queue.get(), limit);
+  if (!event) return event.error();
+  std::size_t count = 0;
+  const auto** resources =
+      rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event->get()), &count);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::size_t entry_count = 0;
+    const auto** entries = rd_kafka_ConfigResource_configs(resources[i], &entry_count);
+    for (auto& topic : topics) {
+      if (topic.name != rd_kafka_ConfigResource_name(resources[i])) continue;
+      for (std::size_t e = 0; e < entry_count; ++e) {
+        const auto* value = rd_kafka_ConfigEntry_value(entries[e]);
+        const std::string_view name = rd_kafka_ConfigEntry_name(entries[e]);
+        if (value && std::ranges::find(wanted, name) != wanted.end()) topic.settings[std::string(name)] = value;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+long long number(const std::string& text) {
+  long long value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
+  const auto setting = [&](const char* name) {
+    const auto at = topic.settings.find(name);
+    return at == topic.settings.end() ? std::string() : at->second;
+  };
+  const auto policy = setting("cleanup.policy");
+  const bool compacts = policy.find("compact") != std::string::npos;
+  const bool deletes = policy.find("delete") != std::string::npos;
+  if (!policy.empty()) {
+    if (kept(topic.stream) == Kept::compacted && (deletes || !compacts))
+      report.problems.push_back(
+          fmt::format("{}: cleanup.policy is '{}', it must be 'compact': records would be lost", topic.name, policy));
+    if (kept(topic.stream) == Kept::by_time && compacts)
+      report.problems.push_back(fmt::format(
+          "{}: cleanup.policy is '{}', it must be 'delete': records of one key would be lost", topic.name, policy));
+    if (kept(topic.stream) == Kept::compacted_and_by_time && !compacts)
+      report.warnings.push_back(
+          fmt::format("{}: cleanup.policy is '{}': purged dead letters are kept until retention", topic.name, policy));
+  }
+  const auto retention = setting("retention.ms");
+  if (kept(topic.stream) == Kept::by_time && !retention.empty() && number(retention) >= 0 &&
+      number(retention) < std::chrono::milliseconds(plan.retention).count())
+    report.warnings.push_back(fmt::format("{}: retention.ms is {}, less than the {} h planned", topic.name, retention,
+                                          plan.retention.count()));
+  const auto in_sync = number(setting("min.insync.replicas"));
+  if (in_sync > topic.replicas)
+    report.problems.push_back(fmt::format("{}: min.insync.replicas is {} with {} replicas: nothing can be written",
+                                          topic.name, in_sync, topic.replicas));
+  if (topic.replicas >= 3 && in_sync < 2)
+    report.warnings.push_back(fmt::format(
+        "{}: min.insync.replicas is {}: one broker's disk alone may hold what was accepted", topic.name, in_sync));
+  if (topic.replicas == 1)
+    report.warnings.push_back(fmt::format(
+        "{}: one replica: what was accepted is lost with that broker's disk, and on a power failure", topic.name));
+  if (setting("unclean.leader.election.enable") == "true")
+    report.problems.push_back(
+        fmt::format("{}: unclean.leader.election.enable is true: accepted records can be lost", topic.name));
+}
+
+}  // namespace
+
+Result<std::vector<TopicState>, std::string> describe_topics(const KafkaConfig& config,
+                                                             std::chrono::milliseconds limit) {
+  auto client = admin(config);
+  if (!client) return client.error();
+  auto cluster = look(client->get(), config, limit);
+  if (!cluster) return cluster.error();
+  if (auto problem = read_settings(client->get(), cluster->topics, limit)) return *problem;
+  return std::move(cluster->topics);
+}
+
+Result<std::vector<std::string>, std::string> create_topics(const KafkaConfig& config, const TopicPlan& plan,
+                                                            std::chrono::milliseconds limit) {
+  auto client = admin(config);
+  if (!client) return client.error();
+  auto cluster = look(client->get(), config, limit);
+  if (!cluster) return cluster.error();
+  const int replicas = std::max(1, std::min(plan.replicas_max, cluster->brokers));
+  std::vector<NewTopic> owned;
+  std::vector<rd_kafka_NewTopic_t*> wanted;
+  for (const auto& topic : cluster->topics) {
+    if (topic.exists) continue;
+    char problem[256];
+    const Partition partitions = topic.stream == Stream::catalog ? 1 : plan.partitions;
+    owned.emplace_back(rd_kafka_NewTopic_new(topic.name.c_str(), partitions, replicas, problem, sizeof problem));
+    if (!owned.back()) return fmt::format("{}: {}", topic.name, problem);
+    for (const auto& [name, value] : settings_of(topic.stream, plan, replicas))
+      rd_kafka_NewTopic_set_config(owned.back().get(), name.c_str(), value.c_str());
+    wanted.push_back(owned.back().get());
+  }
+  std::vector<std::string> made;
+  if (wanted.empty()) return made;
+  KafkaQueue queue(rd_kafka_queue_new(client->get()));
+  const auto how = options(client->get(), RD_KAFKA_ADMIN_OP_CREATETOPICS, limit);
+  char problem[256];
+  rd_kafka_AdminOptions_set_operation_timeout(how.get(), static_cast<int>(limit.count()), problem, sizeof problem);
+  rd_kafka_CreateTopics(client->get(), wanted.data(), wanted.size(), how.get(), queue.get());
+  auto event = answer_of(queue.get(), limit);
+  if (!event) return event.error();
+  std::size_t count = 0;
+  const auto** results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event->get()), &count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string name = rd_kafka_topic_result_name(results[i]);
+    const auto code = rd_kafka_topic_result_error(results[i]);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+      made.push_back(name);
+    else if (code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)  // someone else was quicker
+      return fmt::format("{}: {}", name, rd_kafka_topic_result_error_string(results[i]));
+  }
+  auto counts = partition_counts(client->get(), config, limit);
+  if (!counts) return counts.error();
+  return made;
+}
+
+TopicsReport check_topics(const std::vector<TopicState>& topics, const TopicPlan& plan) {
+  TopicsReport report;
+  const TopicState* feedback = nullptr;
+  for (const auto& topic : topics)
+    if (topic.stream == Stream::feedback && topic.exists) feedback = &topic;
+  for (const auto& topic : topics) {
+    if (!topic.exists) {
+      report.problems.push_back(topic.name + " is missing: run `assay topics create`");
+      continue;
+    }
+    const bool agrees = topic.stream == Stream::requests || topic.stream == Stream::parked;
+    if (agrees && feedback && topic.partitions != feedback->partitions)
+      report.problems.push_back(fmt::format("{} has {} partitions, {} has {}: they must be the same number", topic.name,
+                                            topic.partitions, feedback->name, feedback->partitions));
+    if (topic.stream == Stream::catalog && topic.partitions != 1)
+      report.problems.push_back(fmt::format("{} has {} partitions, it must have one", topic.name, topic.partitions));
+    check_topic(topic, plan, report);
+  }
+  return report;
+}
+
+}  // namespace assay

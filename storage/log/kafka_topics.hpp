@@ -1,0 +1,48 @@
+#pragma once
+// The topics: made, looked at, judged. The table of streams in kafka_topics.cpp is the design's.
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "storage/log/kafka_config.hpp"
+
+namespace assay {
+
+struct TopicPlan {
+  Partition partitions = 12;             // of all but the catalog, which has one; never to be changed later
+  std::chrono::hours retention{7 * 24};  // of feedback, traces, assessments; at least park-max and the dedupe window
+  std::chrono::hours dead_letters{30 * 24};
+  int replicas_max = 3;  // fewer where there are fewer brokers
+};
+
+struct TopicState {
+  Stream stream;
+  std::string name;
+  bool exists = false;
+  Partition partitions = 0;
+  int replicas = 0;                             // of its first partition
+  std::map<std::string, std::string> settings;  // those that matter here: cleanup.policy, retention.ms, …
+};
+
+struct TopicsReport {
+  std::vector<std::string> problems;  // the promises can't be kept so
+  std::vector<std::string> warnings;
+  bool ok() const { return problems.empty(); }
+};
+
+// All block up to `limit`; errors are sentences.
+
+// In the order of all_streams.
+Result<std::vector<TopicState>, std::string> describe_topics(const KafkaConfig& config,
+                                                             std::chrono::milliseconds limit);
+
+// Makes those that are missing, and leaves the others as they are. The names of those made, when every broker that is
+// asked knows them.
+Result<std::vector<std::string>, std::string> create_topics(const KafkaConfig& config, const TopicPlan& plan,
+                                                            std::chrono::milliseconds limit);
+
+// Judges what describe_topics found.
+TopicsReport check_topics(const std::vector<TopicState>& topics, const TopicPlan& plan);
+
+}  // namespace assay

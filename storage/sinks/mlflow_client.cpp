@@ -1,0 +1,108 @@
+#include "storage/sinks/mlflow_client.hpp"
+
+#include "storage/records/json_writer.hpp"
+#include "storage/sinks/mlflow_json.hpp"
+
+namespace assay {
+namespace {
+
+using Kind = MlflowAnswer::Kind;
+
+Kind judge(unsigned status, const mlflow::Failure& failure) {
+  const auto says = [&](std::string_view words) { return failure.message.find(words) != failure.message.npos; };
+  if (status >= 200 && status < 300) return Kind::ok;
+  if (status == 500 && says("constraint violation")) return Kind::exists;
+  // An unknown path is a 404 in HTML: no MLflow, or one behind a proxy that is being set up.
+  if (status == 404) return failure.code.empty() ? Kind::unavailable : Kind::not_found;
+  // It reports its own database's troubles as a bad request.
+  if (status == 400 && says("OperationalError")) return Kind::unavailable;
+  if (status == 401 || status == 403 || status == 408 || status == 409 || status == 429) return Kind::unavailable;
+  if (status >= 400 && status < 500) return Kind::refused;
+  return Kind::unavailable;
+}
+
+bool is_number(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == text.npos; }
+
+}  // namespace
+
+MlflowClient::MlflowClient(MlflowConfig config) : config_(std::move(config)) {
+  while (config_.url.ends_with('/')) config_.url.pop_back();
+}
+
+Task<MlflowAnswer> MlflowClient::ask(std::string method, std::string path, std::string body) {
+  HttpRequest request;
+  request.method = std::move(method);
+  request.url = config_.url + path;
+  if (!body.empty()) request.headers.push_back({"Content-Type", "application/json"});
+  if (!config_.authorization.empty()) request.headers.push_back({"Authorization", config_.authorization});
+  request.body = std::move(body);
+  request.repeatable = true;  // ids make every one of them harmless twice
+  auto response = co_await http_.request(std::move(request), config_.limits);
+  MlflowAnswer answer;
+  if (!response) {
+    answer.message = response.error().message();
+    co_return answer;
+  }
+  const auto failure = response->status < 300 ? mlflow::Failure{} : mlflow::failure_of(response->body);
+  answer.kind = judge(response->status, failure);
+  if (answer.kind != Kind::ok)
+    answer.message = std::to_string(response->status) + " " + failure.code + ": " + failure.message;
+  answer.body = std::move(response->body);
+  co_return answer;
+}
+
+Task<MlflowAnswer> MlflowClient::experiment(std::string name) {
+  MlflowAnswer out;
+  if (is_number(name)) {
+    out.kind = Kind::ok;
+    out.body = std::move(name);
+    co_return out;
+  }
+  if (name.empty()) name = config_.experiment;
+  if (is_number(name) || experiments_.contains(name)) {
+    out.kind = Kind::ok;
+    out.body = is_number(name) ? name : experiments_.at(name);
+    co_return out;
+  }
+  std::string create;
+  JsonWriter(create).begin_object().field("name", name).end_object();
+  // Twice: another one may create it between our look and our attempt.
+  for (int i = 0; i < 2; ++i) {
+    std::string by_name = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + percent_encoded(name);
+    out = co_await ask("GET", std::move(by_name));
+    if (out.kind == Kind::not_found) {
+      auto body = create;
+      out = co_await ask("POST", "/api/2.0/mlflow/experiments/create", std::move(body));
+      if (out.kind == Kind::refused) continue;
+    }
+    break;
+  }
+  if (out.kind != Kind::ok) co_return out;
+  const auto id = mlflow::experiment_id_of(out.body);
+  if (!id) {
+    out.kind = Kind::unavailable;
+    out.message = "the answer names no experiment_id";
+    co_return out;
+  }
+  experiments_[name] = *id;
+  out.body = *id;
+  co_return out;
+}
+
+std::string percent_encoded(std::string_view text) {
+  static constexpr char hex[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x80 && std::isalnum(byte)) || c == '-' || c == '_' || c == '.' || c == '~') {
+      out += c;
+    } else {
+      out += '%';
+      out += hex[byte >> 4];
+      out += hex[byte & 15];
+    }
+  }
+  return out;
+}
+
+}  // namespace assay

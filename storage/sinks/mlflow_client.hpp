@@ -1,0 +1,50 @@
+#pragma once
+// An MLflow server's REST API as the sink uses it: each answer judged for what it means to a record.
+#include <map>
+#include <string>
+
+#include "ops/runtime/http_client.hpp"
+#include "ops/runtime/task.hpp"
+
+namespace assay {
+
+struct MlflowConfig {
+  std::string url;                     // http://127.0.0.1:5000, without a slash at the end
+  std::string authorization = {};      // the header's value, from the environment; never logged
+  std::string experiment = "Default";  // of traces that name none
+  HttpLimits limits = {.first_byte = std::chrono::seconds(20), .whole = std::chrono::seconds(30)};
+};
+
+struct MlflowAnswer {
+  enum class Kind {
+    ok,
+    not_found,    // the trace or the assessment is not there
+    exists,       // a constraint violation: maybe it is there already
+    refused,      // final: it will never take it; `message` says why
+    unavailable,  // down, slow, overloaded or not letting us in: try again later
+  } kind = Kind::unavailable;
+  std::string message;
+  std::string body;
+};
+
+// One io_context.
+class MlflowClient {
+ public:
+  explicit MlflowClient(MlflowConfig config);
+
+  // `path` from the root, beginning with a slash.
+  Task<MlflowAnswer> ask(std::string method, std::string path, std::string body = {});
+  // A decimal number is an id, as it is; anything else is a name (empty: the configured one), looked up and, where it
+  // does not exist, created. Remembered. The id is the answer's body.
+  Task<MlflowAnswer> experiment(std::string id_or_name);
+
+ private:
+  MlflowConfig config_;
+  std::map<std::string, std::string> experiments_;
+  HttpClient http_;
+};
+
+// For a path or a query.
+std::string percent_encoded(std::string_view text);
+
+}  // namespace assay

@@ -1,0 +1,206 @@
+#include "storage/sinks/mlflow_json.hpp"
+
+#include <simdjson.h>
+
+#include "storage/records/json_reader.hpp"
+#include "storage/records/json_writer.hpp"
+#include "storage/store/feedback_tag.hpp"
+#include "storage/store/raw_json.hpp"
+
+namespace assay::mlflow {
+namespace {
+
+// Calls visit(name, raw text of the value) for every field of an object.
+template <class Visit>
+void each_raw(std::string_view json, Visit visit) {
+  JsonReader reader;
+  auto object = reader.parse(json);
+  if (!object) return;
+  for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value value) {
+    const std::string owned(name);
+    if (const auto raw = raw_json(value)) visit(owned, *raw);
+    return true;
+  });
+}
+
+std::string text_of(std::string_view raw) {
+  simdjson::dom::parser parser;
+  std::string_view text;
+  if (parser.parse(raw.data(), raw.size()).get_string().get(text)) return {};
+  return std::string(text);
+}
+
+std::string text_at(simdjson::dom::element root, std::string_view pointer) {
+  std::string_view text;
+  if (root.at_pointer(pointer).get_string().get(text)) return {};
+  return std::string(text);
+}
+
+}  // namespace
+
+Result<TraceFacts, Malformed> facts_of(const TraceRecord& trace) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element info;
+  if (parser.parse(trace.info).get(info) || !info.is_object()) return Malformed{"trace_info is not valid JSON"};
+  if (!trace.spans.empty() && !is_json(trace.spans)) return Malformed{"spans is not valid JSON"};
+  TraceFacts facts;
+  facts.located = info.at_pointer("/trace_location").error() == simdjson::SUCCESS;
+  facts.experiment = text_at(info, "/trace_location/mlflow_experiment/experiment_id");
+  const auto state = text_at(info, "/state");
+  facts.final = state == "OK" || state == "ERROR";
+  return facts;
+}
+
+std::string start_trace(const TraceRecord& trace, std::string_view experiment_id, std::string_view tag) {
+  std::string out, long_id, metadata, tags;
+  JsonWriter json(out);
+  json.begin_object().key("trace").begin_object().key("trace_info").begin_object();
+  each_raw(trace.info, [&](const std::string& name, std::string_view raw) {
+    if (name == "assessments" || raw == "null" || name == "trace_location") return;
+    if (name == "trace_metadata") {
+      metadata = raw;
+    } else if (name == "tags") {
+      tags = raw;
+    } else if (name == "client_request_id" && text_of(raw).size() > client_request_id_max) {
+      long_id = text_of(raw);
+    } else {
+      json.raw_field(name, raw);
+    }
+  });
+  json.key("trace_location").begin_object().field("type", "MLFLOW_EXPERIMENT");
+  json.key("mlflow_experiment").begin_object().field("experiment_id", experiment_id).end_object().end_object();
+  json.key("trace_metadata").begin_object();
+  bool has_version = false;
+  each_raw(metadata, [&](const std::string& key, std::string_view raw) {
+    has_version |= key == "mlflow.trace_schema.version";
+    if (raw != "null") json.raw_field(key, raw);
+  });
+  if (!has_version) json.field("mlflow.trace_schema.version", "3");  // how a reader knows where its spans are
+  if (!long_id.empty()) json.field(long_request_id, long_id);
+  json.end_object().key("tags").begin_object();
+  each_raw(tags, [&](const std::string& key, std::string_view raw) {
+    if (raw != "null" && key != feedback_tag_name) json.raw_field(key, raw);
+  });
+  if (!tag.empty()) json.field(feedback_tag_name, tag);
+  json.end_object().end_object().end_object().end_object();
+  return out;
+}
+
+std::string tag_body(std::string_view key, std::string_view value) {
+  std::string out;
+  JsonWriter(out).begin_object().field("key", key).field("value", value).end_object();
+  return out;
+}
+
+std::vector<std::string> tag_bodies(const TraceRecord& trace) {
+  std::vector<std::string> out;
+  each_raw(trace.info, [&](const std::string& name, std::string_view raw) {
+    if (name != "tags") return;
+    each_raw(raw, [&](const std::string& key, std::string_view value) {
+      if (value != "null") out.push_back(tag_body(key, text_of(value)));
+    });
+  });
+  return out;
+}
+
+std::string spans_artifact(const TraceRecord& trace) { return "{\"spans\":" + trace.spans + "}"; }
+
+std::string create_assessment(const AssessmentRecord& record) { return "{\"assessment\":" + record.json + "}"; }
+
+std::optional<std::string> update_assessment(const AssessmentRecord& record) {
+  std::string out, mask;
+  JsonWriter json(out);
+  json.begin_object().key("assessment").begin_object();
+  each_raw(record.json, [&](const std::string& name, std::string_view raw) {
+    const bool masked = name == "feedback" || name == "expectation" || name == "rationale" || name == "metadata" ||
+                        name == "assessment_name";
+    if (!masked && name != "assessment_id" && name != "trace_id") return;
+    json.raw_field(name, raw);
+    if (masked) mask += (mask.empty() ? "" : ",") + (name == "assessment_name" ? "assessmentName" : name);
+  });
+  json.end_object().field("update_mask", mask).end_object();
+  if (mask.empty()) return {};
+  return out;
+}
+
+std::string delete_assessment(const AssessmentRecord& record) {
+  std::string out;
+  JsonWriter(out)
+      .begin_object()
+      .field("trace_id", record.trace_id)
+      .field("assessment_id", record.assessment_id)
+      .end_object();
+  return out;
+}
+
+std::string delete_trace(std::string_view experiment_id, std::string_view trace_id) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("experiment_id", experiment_id).key("request_ids").begin_array().value(trace_id);
+  json.end_array().end_object();
+  return out;
+}
+
+std::optional<SeenTrace> seen_trace(std::string_view body) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root, info;
+  if (parser.parse(body.data(), body.size()).get(root) || root.at_pointer("/trace/trace_info").get(info)) return {};
+  SeenTrace out;
+  out.experiment_id = text_at(info, "/trace_location/mlflow_experiment/experiment_id");
+  std::string_view tag;
+  simdjson::dom::object tags;
+  if (!info["tags"].get(tags) && !tags[feedback_tag_name].get(tag)) out.tag = tag;
+  std::vector<TaggedValue> values;
+  simdjson::dom::array assessments;
+  if (!info["assessments"].get(assessments)) {
+    for (const auto assessment : assessments) {
+      simdjson::dom::element value;
+      bool valid = true;
+      if (assessment["feedback"].get(value) || (!assessment["valid"].get(valid) && !valid)) continue;
+      const auto time = [&](std::string_view field) {
+        return parse_time(text_at(assessment, field)).value_or(Instant());
+      };
+      values.push_back({.name = text_at(assessment, "/assessment_name"),
+                        .last = {time("/last_update_time"), time("/create_time")},
+                        .id = text_at(assessment, "/assessment_id"),
+                        .value = feedback_value(simdjson::minify(assessment))});
+    }
+  }
+  out.wanted_tag = feedback_tag(std::move(values));
+  return out;
+}
+
+std::optional<std::string> experiment_id_of(std::string_view body) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  if (parser.parse(body.data(), body.size()).get(root)) return {};
+  auto id = text_at(root, "/experiment/experiment_id");
+  if (id.empty()) id = text_at(root, "/experiment_id");
+  if (id.empty()) return {};
+  return id;
+}
+
+Failure failure_of(std::string_view body) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  if (parser.parse(body.data(), body.size()).get(root)) return {"", std::string(body.substr(0, 200))};
+  return {text_at(root, "/error_code"), text_at(root, "/message").substr(0, 500)};
+}
+
+FeedbackRecord feedback_of(const AssessmentRecord& record) {
+  FeedbackRecord out{.op = record.op, .accepted_at = record.accepted_at};
+  if (record.client_request_id.empty())
+    out.target = {Target::Kind::trace_id, record.trace_id};
+  else
+    out.target = {Target::Kind::client_request_id, record.client_request_id};
+  auto& item = out.items.emplace_back(FeedbackItem{record.record_id, record.assessment_id, {}});
+  JsonWriter json(item.json);
+  json.begin_object();
+  each_raw(record.json, [&](const std::string& name, std::string_view raw) {
+    if (name != "trace_id") json.raw_field(name, raw);
+  });
+  json.end_object();
+  return out;
+}
+
+}  // namespace assay::mlflow

@@ -1,0 +1,61 @@
+#pragma once
+// What is said to an MLflow server and heard from it, as text in and text out. It takes protobuf's JSON with snake_case
+// names; see each function for the request it is the body of.
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "storage/records/assessment_record.hpp"
+#include "storage/records/trace_record.hpp"
+
+namespace assay::mlflow {
+
+inline constexpr std::size_t client_request_id_max = 50;  // of its column; a longer one refuses the whole trace
+inline constexpr std::string_view long_request_id = "assay.client_request_id";  // the metadata that then keeps it
+
+// What of a trace record decides how it is said.
+struct TraceFacts {
+  bool located = false;    // it has a trace_location: it can be started; otherwise only its tags are said
+  std::string experiment;  // the experiment_id it has, maybe empty or a name
+  bool final = false;      // OK or ERROR
+};
+Result<TraceFacts, Malformed> facts_of(const TraceRecord& trace);
+
+// POST /api/3.0/mlflow/traces. In the experiment given; without assessments; `tag` is the value of assay.feedback,
+// where not empty.
+std::string start_trace(const TraceRecord& trace, std::string_view experiment_id, std::string_view tag);
+// The tags of a trace record, each as the body of PATCH /api/2.0/mlflow/traces/{id}/tags; those that are null are left
+// out.
+std::vector<std::string> tag_bodies(const TraceRecord& trace);
+std::string tag_body(std::string_view key, std::string_view value);
+// PUT of the artifact traces.json.
+std::string spans_artifact(const TraceRecord& trace);
+
+// POST …/traces/{id}/assessments
+std::string create_assessment(const AssessmentRecord& record);
+// PATCH …/assessments/{id}: with the mask of what the change names; none: it names nothing.
+std::optional<std::string> update_assessment(const AssessmentRecord& record);
+// DELETE …/assessments/{id}
+std::string delete_assessment(const AssessmentRecord& record);
+// POST /api/2.0/mlflow/traces/delete-traces
+std::string delete_trace(std::string_view experiment_id, std::string_view trace_id);
+
+// From the answer of GET /api/3.0/mlflow/traces/{id}: the value that the tag assay.feedback should have, and has.
+struct SeenTrace {
+  std::string experiment_id;
+  std::string wanted_tag, tag;
+};
+std::optional<SeenTrace> seen_trace(std::string_view body);
+// From the answer of experiments/get-by-name and experiments/create.
+std::optional<std::string> experiment_id_of(std::string_view body);
+
+// MLflow's error JSON.
+struct Failure {
+  std::string code, message;
+};
+Failure failure_of(std::string_view body);
+
+// The change or create as a feedback record of one item, for a dead letter that can be replayed.
+FeedbackRecord feedback_of(const AssessmentRecord& record);
+
+}  // namespace assay::mlflow

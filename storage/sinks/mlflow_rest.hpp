@@ -1,0 +1,124 @@
+#pragma once
+// A real MLflow server as a sink, by REST. Assessments keep their own ids, so that saying one twice is harmless: where
+// MLflow answers 500 "constraint violation", a GET of that id decides.
+//
+// Work is kept in lanes, one a trace: first what is known of the trace, then its assessments in their order. Lanes run
+// side by side, up to requests_max. An assessment whose trace MLflow does not know waits in its lane, and a change for
+// its create, until that comes; it is tried again by time too, because a trace may reach MLflow past us, and after
+// wait_max it is a dead letter. The position is that of the oldest record that is not finished: what waits is read
+// again after a restart.
+//
+// MLflow away or overloaded: apply() fails, everything stays, the log holds the backlog.
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <unordered_map>
+#include <variant>
+
+#include "ops/runtime/clock.hpp"
+#include "ops/runtime/metrics.hpp"
+#include "storage/records/assessment_record.hpp"
+#include "storage/records/dead_letter_record.hpp"
+#include "storage/records/trace_record.hpp"
+#include "storage/sinks/assessment_sink.hpp"
+#include "storage/sinks/mlflow_client.hpp"
+#include "storage/sinks/positions.hpp"
+
+namespace assay {
+
+struct MlflowSinkConfig {
+  MlflowConfig mlflow;
+  std::size_t requests_max = 16;     // in flight
+  std::size_t records_max = 20'000;  // kept: what waits, and one batch over it
+  std::chrono::milliseconds wait_max = std::chrono::hours(24);
+  std::chrono::milliseconds retry_first{1'000}, retry_most{60'000};  // of what waits
+  bool tag_traces = true;                                            // keep the tag assay.feedback
+};
+
+class MlflowSink final : public AssessmentSink {
+ public:
+  // Appends a dead letter, durably; on an error the record stays and is tried again.
+  using Bury = std::function<Result<void>(DeadLetter)>;
+  MlflowSink(MlflowSinkConfig config, PositionStore& positions, Bury bury, const Clock& clock, Metrics& metrics);
+  ~MlflowSink() override;
+
+  std::string_view name() const override { return "mlflow"; }
+  std::vector<Stream> follows() const override { return {Stream::traces, Stream::assessments}; }
+  Result<Offset> position(StreamPartition of) override;
+  Result<void> apply(std::span<const LogRecord> records) override;
+  Offset applied(StreamPartition of) const override;
+  bool takes(Stream stream) const override { return stream == Stream::traces || kept_ < config_.records_max; }
+  void stop() override;
+  SinkLedger ledger() const override;
+  // Assessments that wait for their trace, and changes for their create. Thread-safe.
+  std::int64_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Job {
+    StreamPartition of;
+    Offset offset;
+    std::variant<TraceRecord, AssessmentRecord> record;
+    std::optional<Instant> waits_since = {};
+    std::string waits_why = {};
+  };
+  struct Lane {
+    std::deque<Job> traces, assessments;
+    int tries = 0;                         // since it began to wait
+    std::optional<Instant> retry_at = {};  // it waits
+    bool queued = false;
+    bool untagged = false;  // assessments were committed since the tag was set
+  };
+  struct Place {
+    Offset read_to = 0, saved = 0;
+    std::set<Offset> unfinished;
+    Offset position() const { return unfinished.empty() ? read_to : *unfinished.begin(); }
+  };
+  enum class Done { applied, duplicate, dead, waits, again };
+
+  Result<void> take(const LogRecord& record);
+  void make_ready(const std::string& trace_id, Lane& lane);
+  Result<void> run_ready();
+  Task<void> work();
+  Task<void> run(const std::string& trace_id, Lane& lane);
+  Task<bool> run_traces(const std::string& trace_id, Lane& lane);
+  Task<Done> say(const TraceRecord& trace, std::string& why);
+  Task<Done> start(const TraceRecord& trace, std::string& why);
+  Task<Done> erase(const std::string& trace_id, std::string& why);
+  Task<Done> say(const AssessmentRecord& record, std::string& why);
+  Task<Done> create(const AssessmentRecord& record, std::string& why);
+  Task<void> tag(const std::string& trace_id, Lane& lane);
+  Done judge(const MlflowAnswer& answer, std::string& why);
+  bool finish(const Job& job, Done done, const std::string& why);
+  bool expired(Job& job, const std::string& why);
+  Result<void> save();
+  void settle(const std::string& trace_id);
+
+  const MlflowSinkConfig config_;
+  PositionStore& positions_;
+  const Bury bury_;
+  const Clock& clock_;
+
+  std::unordered_map<std::string, Lane> lanes_;
+  std::deque<std::string> ready_;
+  std::size_t kept_ = 0;  // jobs in lanes
+  error_code failure_;    // of this apply()
+  std::size_t running_ = 0;
+  mutable std::mutex mutex_;  // places_ and ledger_, which others ask for
+  std::map<StreamPartition, Place> places_;
+  SinkLedger ledger_;
+  std::atomic<std::int64_t> waiting_{0};
+  std::atomic<bool> stopped_{false};
+
+  Gauge& waiting_gauge_;
+  Gauge& kept_gauge_;
+  Counter& refused_total_;
+
+  IoContext context_{1};
+  std::vector<std::unique_ptr<asio::cancellation_signal>> cancels_;
+  MlflowClient client_;  // before the context that its connections are on
+};
+
+}  // namespace assay

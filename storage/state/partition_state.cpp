@@ -1,0 +1,113 @@
+#include "storage/state/partition_state.hpp"
+
+#include "storage/state/state_keys.hpp"
+
+namespace assay {
+namespace {
+
+constexpr std::size_t wipe_keys_max = 10'000;  // of one write
+
+std::string number(std::int64_t n) { return big_endian(static_cast<std::uint64_t>(n)); }
+
+Result<void> wipe_family(KeyValue& state, Family family, const std::string& prefix) {
+  for (;;) {
+    Changes changes;
+    std::size_t count = 0;
+    const auto scanned = state.scan(family, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view) {
+      changes.erase(family, std::string(key));
+      return ++count < wipe_keys_max;
+    });
+    if (!scanned) return scanned;
+    if (changes.empty()) return {};
+    if (const auto written = state.write(changes); !written) return written;
+  }
+}
+
+}  // namespace
+
+Result<Meta> load_meta(const KeyValue& state, Partition partition) {
+  std::vector<std::string> keys;
+  for (const auto name :
+       {state::requests_position, state::feedback_position, state::parked_position, state::accepted_max, state::ledger})
+    keys.push_back(state::meta_key(partition, name));
+  const auto values = state.multi_get(Family::meta, keys);
+  if (!values) return values.error();
+  for (std::size_t i = 0; i < 4; ++i)
+    if ((*values)[i] && (*values)[i]->size() != 8) return Error::corrupt;
+  const auto get = [&](std::size_t i) {
+    return (*values)[i] ? static_cast<std::int64_t>(read_big_endian64(*(*values)[i])) : 0;
+  };
+  Meta meta{get(0), get(1), get(2), Instant(std::chrono::milliseconds(get(3))), {}};
+  if ((*values)[4]) {
+    const auto ledger = decode_ledger(*(*values)[4]);
+    if (!ledger) return Error::corrupt;
+    meta.ledger = *ledger;
+  }
+  return meta;
+}
+
+void save_meta(Changes& changes, Partition partition, const Meta& meta, const Meta& before) {
+  const auto put = [&](std::string_view name, std::string value) {
+    changes.put(Family::meta, state::meta_key(partition, name), std::move(value));
+  };
+  if (meta.requests != before.requests) put(state::requests_position, number(meta.requests));
+  if (meta.feedback != before.feedback) put(state::feedback_position, number(meta.feedback));
+  if (meta.parked != before.parked) put(state::parked_position, number(meta.parked));
+  if (meta.accepted_max != before.accepted_max)
+    put(state::accepted_max, number(meta.accepted_max.time_since_epoch().count()));
+  if (meta.ledger != before.ledger) put(state::ledger, encode(meta.ledger));
+}
+
+Result<std::vector<std::optional<std::string>>> find_traces(const KeyValue& state, Partition partition,
+                                                            std::span<const std::string> ids) {
+  std::vector<std::string> keys;
+  keys.reserve(ids.size());
+  for (const auto& id : ids) keys.push_back(state::index_key(partition, id));
+  return state.multi_get(Family::index, keys);
+}
+
+void put_trace(Changes& changes, Partition partition, std::string_view id, std::string_view trace_id) {
+  changes.put(Family::index, state::index_key(partition, id), std::string(trace_id));
+}
+
+void erase_trace(Changes& changes, Partition partition, std::string_view id) {
+  changes.erase(Family::index, state::index_key(partition, id));
+}
+
+Result<std::vector<std::optional<Seen>>> find_seen(const KeyValue& state, Partition partition,
+                                                   std::span<const std::string> record_ids) {
+  std::vector<std::string> keys;
+  keys.reserve(record_ids.size());
+  for (const auto& id : record_ids) keys.push_back(seen_key(partition, id));
+  const auto values = state.multi_get(Family::seen, keys);
+  if (!values) return values.error();
+  std::vector<std::optional<Seen>> out(values->size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (!(*values)[i]) continue;
+    out[i] = decode_seen(*(*values)[i]);
+    if (!out[i]) return Error::corrupt;
+  }
+  return out;
+}
+
+Result<void> wipe(KeyValue& state, Partition partition) {
+  Changes marker;
+  marker.put(Family::meta, state::meta_key(partition, state::wiping), "1");
+  if (const auto written = state.write(marker); !written) return written;
+  return finish_wipe(state, partition);
+}
+
+Result<void> finish_wipe(KeyValue& state, Partition partition) {
+  const auto marker = state.get(Family::meta, state::meta_key(partition, state::wiping));
+  if (!marker) return marker.error();
+  if (!*marker) return {};
+  for (const auto family : {Family::index, Family::seen, Family::parked})
+    if (const auto wiped = wipe_family(state, family, state::prefix(partition)); !wiped) return wiped;
+  Changes rest;  // the marker goes with the positions
+  for (const auto name : {state::requests_position, state::feedback_position, state::parked_position,
+                          state::accepted_max, state::ledger, state::wiping})
+    rest.erase(Family::meta, state::meta_key(partition, name));
+  return state.write(rest);
+}
+
+}  // namespace assay

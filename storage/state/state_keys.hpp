@@ -1,0 +1,55 @@
+#pragma once
+// The keys of a worker's state, but for the seen ids (seen.hpp). All begin with the partition (4 bytes, big-endian), so
+// that one database may hold several. DO NOT CHANGE.
+//
+//   index    id                                                     -> trace_id
+//   parked   'r' record_id                                          -> the record's value (records/parked_record.hpp)
+//   parked   't' length of id (2), id that it waits for, order (8), record_id  -> ""
+//   parked   'e' expires_at in ms (8), record_id                    -> ""
+//   meta     a name of those below                                  -> a number (8), or the ledger's
+#include <string>
+#include <string_view>
+
+#include "ops/runtime/clock.hpp"
+#include "storage/records/record.hpp"
+#include "storage/state/key_value.hpp"
+
+namespace assay::state {
+
+inline std::string prefix(Partition partition) { return big_endian(static_cast<std::uint32_t>(partition)); }
+
+inline std::string index_key(Partition partition, std::string_view id) { return prefix(partition).append(id); }
+
+inline std::string parked_key(Partition partition, std::string_view record_id) {
+  return prefix(partition).append("r").append(record_id);
+}
+
+// The length before the id, because an id may hold any byte and be another one's beginning.
+inline std::string waiting_prefix(Partition partition, std::string_view id) {
+  auto key = prefix(partition).append("t");
+  key += static_cast<char>(id.size() >> 8);
+  key += static_cast<char>(id.size());
+  return key.append(id);
+}
+inline std::string waiting_key(Partition partition, std::string_view id, std::int64_t order,
+                               std::string_view record_id) {
+  return waiting_prefix(partition, id).append(big_endian(static_cast<std::uint64_t>(order))).append(record_id);
+}
+
+inline std::string expiry_prefix(Partition partition, Instant at) {
+  const auto ms = std::max<std::int64_t>(0, at.time_since_epoch().count());
+  return prefix(partition).append("e").append(big_endian(static_cast<std::uint64_t>(ms)));
+}
+inline std::string expiry_key(Partition partition, Instant at, std::string_view record_id) {
+  return expiry_prefix(partition, at).append(record_id);
+}
+
+inline std::string meta_key(Partition partition, std::string_view name) { return prefix(partition).append(name); }
+inline constexpr std::string_view requests_position = "position/requests";
+inline constexpr std::string_view feedback_position = "position/feedback";
+inline constexpr std::string_view parked_position = "position/parked";
+inline constexpr std::string_view accepted_max = "seen/accepted_max";
+inline constexpr std::string_view ledger = "ledger";
+inline constexpr std::string_view wiping = "wiping";  // there while a wipe is under way
+
+}  // namespace assay::state

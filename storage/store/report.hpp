@@ -1,0 +1,34 @@
+#pragma once
+// The guide's figures: the traces of an experiment in a time window, and what was said of them.
+#include <map>
+#include <string>
+
+#include "storage/store/store.hpp"
+
+namespace assay {
+
+struct Report {
+  std::string experiment;
+  Instant from, to;
+  std::int64_t total_traces = 0;
+  std::int64_t traces_with_feedback = 0;    // that have any valid feedback
+  std::int64_t positive = 0, negative = 0;  // of the feedbacks named user_feedback, by Python's idea of truth
+  struct Dimension {
+    double sum = 0;
+    std::int64_t count = 0;
+  };
+  std::map<std::string, Dimension> ratings;  // numbers named user_<dimension>, user_feedback left out
+
+  // In percent; 0 where there is nothing to divide by. The positive rate is by traces with feedback, as the guide has
+  // it.
+  double feedback_rate() const;
+  double positive_rate() const;
+};
+
+// `experiment`: its id, as traces name it. from <= request_time < to.
+Result<Report> make_report(const Store& store, const std::string& experiment, Instant from, Instant to);
+
+std::string to_text(const Report& report);
+std::string to_json(const Report& report);
+
+}  // namespace assay

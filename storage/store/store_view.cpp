@@ -1,0 +1,129 @@
+#include "storage/store/store_view.hpp"
+
+#include "storage/records/dead_letter_record.hpp"
+#include "storage/records/json_writer.hpp"
+#include "storage/state/parked_state.hpp"
+#include "storage/state/partition_state.hpp"
+
+namespace assay {
+
+std::string_view name_of(Receipt::State state) {
+  switch (state) {
+    case Receipt::State::accepted:
+      return "accepted";
+    case Receipt::State::parked:
+      return "parked";
+    case Receipt::State::committed:
+      return "committed";
+    case Receipt::State::dead:
+      return "dead";
+  }
+  return "unknown";
+}
+
+std::string to_json(const Receipt& receipt) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("assessment_id", receipt.assessment_id).field("state", name_of(receipt.state));
+  if (!receipt.trace_id.empty()) json.field("trace_id", receipt.trace_id);
+  if (!receipt.client_request_id.empty()) json.field("client_request_id", receipt.client_request_id);
+  if (receipt.accepted_at) json.field("accepted_at", format_time(*receipt.accepted_at));
+  json.key("sinks").begin_object();
+  for (const auto& [name, state] : receipt.sinks) json.field(name, state);
+  json.end_object();
+  if (!receipt.reason.empty()) json.field("reason", receipt.reason);
+  json.end_object();
+  return out;
+}
+
+Result<std::optional<std::string>> StoreView::trace_of(std::string_view id) {
+  const std::string key(id);
+  const auto traces = find_traces(kv_, partition_of(id, log_.partitions(Stream::requests)), {&key, 1});
+  if (!traces) return traces.error();
+  return traces->front();
+}
+
+Task<Result<void>> StoreView::reached(Follower who, std::vector<Stream> streams,
+                                      std::chrono::steady_clock::time_point deadline) {
+  for (const auto stream : streams)
+    for (Partition p = 0; p < log_.partitions(stream); ++p) {
+      const StreamPartition where{stream, p};
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      const auto end = end_(where);
+      const auto done = co_await progress_.wait(who, where, end, std::max(left, std::chrono::milliseconds(0)));
+      if (!done) co_return done;
+    }
+  co_return Result<void>();
+}
+
+// First the resolver passes what was acknowledged; what it has written by then is what the store must have read.
+Task<Result<void>> StoreView::applied(std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  std::vector<Stream> resolved{Stream::requests, Stream::feedback};
+  const auto decided = co_await reached(Follower::resolver, std::move(resolved), deadline);
+  if (!decided) co_return decided;
+  std::vector<Stream> written{Stream::traces, Stream::assessments, Stream::deadletters};
+  co_return co_await reached(Follower::store, std::move(written), deadline);
+}
+
+// A dead letter that was replayed is in the store or parked again: these come first. The store comes last, and once
+// more: what is released or committed while we look has moved on towards it.
+Result<std::optional<Receipt>> StoreView::receipt(std::string_view assessment_id) {
+  for (const auto look : {&StoreView::committed, &StoreView::parked, &StoreView::dead, &StoreView::committed})
+    if (auto found = (this->*look)(assessment_id); !found || *found) return found;
+  return std::optional<Receipt>();
+}
+
+Result<std::optional<Receipt>> StoreView::committed(std::string_view assessment_id) const {
+  const auto found = store_.find(assessment_id);
+  if (!found) return found.error();
+  if (!*found || (*found)->row.deleted() || !(*found)->row.base()) return std::optional<Receipt>();
+  const auto located = store_.locate(assessment_id);
+  if (!located) return located.error();
+  const auto& base = *(*found)->row.base();
+  Receipt receipt{.assessment_id = std::string(assessment_id), .state = Receipt::State::committed};
+  receipt.trace_id = *located ? (*located)->trace_id : std::string();
+  receipt.client_request_id = base.client_request_id;
+  receipt.accepted_at = Instant(std::chrono::milliseconds(base.stamp.accepted_at));
+  receipt.sinks["store"] = "committed";
+  for (const auto& other : sinks_)
+    receipt.sinks[other.name] =
+        other.sink->applied({Stream::assessments, base.partition}) > base.offset ? "committed" : "pending";
+  return std::optional(std::move(receipt));
+}
+
+Result<std::optional<Receipt>> StoreView::parked(std::string_view assessment_id) const {
+  const std::string id(assessment_id);
+  for (Partition p = 0; p < log_.partitions(Stream::feedback); ++p) {
+    const auto found = find_parked(kv_, p, {&id, 1});
+    if (!found) return found.error();
+    if (!found->front()) continue;
+    const auto& parked = *found->front();
+    Receipt receipt{.assessment_id = id, .state = Receipt::State::parked};
+    (parked.target.kind == Target::Kind::trace_id ? receipt.trace_id : receipt.client_request_id) = parked.target.id;
+    receipt.accepted_at = parked.accepted_at;
+    return std::optional(std::move(receipt));
+  }
+  return std::optional<Receipt>();
+}
+
+Result<std::optional<Receipt>> StoreView::dead(std::string_view assessment_id) const {
+  const auto value = kv_.get(Family::dead, assessment_id);
+  if (!value) return value.error();
+  if (!*value) return std::optional<Receipt>();
+  const auto dead = parse_dead_letter(**value);
+  if (!dead) return make_error_code(Error::corrupt);
+  Receipt receipt{.assessment_id = std::string(assessment_id),
+                  .state = Receipt::State::dead,
+                  .reason = dead->reason + ": " + dead->detail};
+  if (dead->record) {
+    const auto& target = dead->record->target;
+    (target.kind == Target::Kind::trace_id ? receipt.trace_id : receipt.client_request_id) = target.id;
+    receipt.accepted_at = dead->record->accepted_at;
+  }
+  receipt.sinks[dead->step == "resolve" ? "store" : dead->step] = "dead";
+  return std::optional(std::move(receipt));
+}
+
+}  // namespace assay

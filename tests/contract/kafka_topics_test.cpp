@@ -1,0 +1,108 @@
+// Topics made and judged.
+#include "storage/log/kafka_topics.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/contract/kafka_cluster.hpp"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::vector<TopicState> good() {
+  std::vector<TopicState> topics;
+  for (const auto stream : all_streams) {
+    TopicState topic{.stream = stream,
+                     .name = "assay." + std::string(name_of(stream)),
+                     .exists = true,
+                     .partitions = stream == Stream::catalog ? 1 : 6,
+                     .replicas = 3};
+    const bool compacted = stream == Stream::requests || stream == Stream::parked || stream == Stream::catalog;
+    topic.settings = {{"cleanup.policy", compacted ? "compact" : "delete"},
+                      {"retention.ms", "604800000"},
+                      {"min.insync.replicas", "2"}};
+    if (stream == Stream::deadletters) topic.settings["cleanup.policy"] = "compact,delete";
+    topics.push_back(topic);
+  }
+  return topics;
+}
+
+TopicState& of(std::vector<TopicState>& topics, Stream stream) {
+  for (auto& topic : topics)
+    if (topic.stream == stream) return topic;
+  throw std::logic_error("no such stream");
+}
+
+void expect_problem(const std::vector<TopicState>& topics, const std::string& words) {
+  const auto report = check_topics(topics, {});
+  ASSERT_EQ(report.problems.size(), 1u);
+  EXPECT_NE(report.problems[0].find(words), std::string::npos) << report.problems[0];
+}
+
+TEST(KafkaTopicsCheck, FindsNothingWrongWithGoodTopics) {
+  const auto report = check_topics(good(), {});
+  EXPECT_TRUE(report.ok());
+  EXPECT_TRUE(report.warnings.empty());
+}
+
+TEST(KafkaTopicsCheck, NamesWhatIsMissingMismatchedOrLosesRecords) {
+  auto topics = good();
+  of(topics, Stream::traces).exists = false;
+  expect_problem(topics, "assay.traces is missing");
+  topics = good();
+  of(topics, Stream::parked).partitions = 5;
+  expect_problem(topics, "assay.parked has 5 partitions, assay.feedback has 6");
+  topics = good();
+  of(topics, Stream::requests).settings["cleanup.policy"] = "compact,delete";
+  expect_problem(topics, "must be 'compact'");
+  topics = good();
+  of(topics, Stream::feedback).settings["cleanup.policy"] = "compact";
+  expect_problem(topics, "must be 'delete'");
+  topics = good();
+  of(topics, Stream::feedback).settings["unclean.leader.election.enable"] = "true";
+  expect_problem(topics, "unclean.leader.election");
+  topics = good();
+  of(topics, Stream::feedback).replicas = 1;
+  expect_problem(topics, "nothing can be written");
+  topics = good();
+  of(topics, Stream::catalog).partitions = 2;
+  expect_problem(topics, "must have one");
+}
+
+TEST(KafkaTopicsCheck, WarnsWhereADiskIsAllThereIs) {
+  auto topics = good();
+  auto& feedback = of(topics, Stream::feedback);
+  feedback.replicas = 1;
+  feedback.settings["min.insync.replicas"] = "1";
+  of(topics, Stream::traces).settings["retention.ms"] = "1000";
+  const auto report = check_topics(topics, {});
+  EXPECT_TRUE(report.ok());
+  EXPECT_EQ(report.warnings.size(), 2u);
+}
+
+TEST(KafkaTopicsCreate, MakesWhatIsMissingOnceAndPassesItsOwnCheck) {
+  SKIP_WITHOUT_KAFKA();
+  const KafkaConfig config{.brokers = *kafka_for_tests(), .topic_prefix = random_id("test-") + "."};
+  const TopicPlan plan{.partitions = 3};
+  auto before = describe_topics(config, 20s);
+  ASSERT_TRUE(before) << before.error();
+  EXPECT_EQ(check_topics(*before, plan).problems.size(), std::size(all_streams)) << "looking makes no topic";
+  auto made = create_topics(config, plan, 20s);
+  ASSERT_TRUE(made) << made.error();
+  EXPECT_EQ(made->size(), std::size(all_streams));
+  auto again = create_topics(config, plan, 20s);
+  ASSERT_TRUE(again) << again.error();
+  EXPECT_TRUE(again->empty());
+  auto topics = describe_topics(config, 20s);
+  ASSERT_TRUE(topics) << topics.error();
+  const auto report = check_topics(*topics, plan);
+  EXPECT_TRUE(report.ok()) << report.problems.front();
+  EXPECT_EQ(of(*topics, Stream::feedback).partitions, 3);
+  EXPECT_EQ(of(*topics, Stream::catalog).partitions, 1);
+  EXPECT_EQ(of(*topics, Stream::parked).settings["cleanup.policy"], "compact");
+  EXPECT_EQ(of(*topics, Stream::feedback).settings["retention.ms"], "604800000");
+}
+
+}  // namespace
+}  // namespace assay

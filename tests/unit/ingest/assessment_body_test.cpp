@@ -1,0 +1,100 @@
+#include "ingest/feedback/assessment_body.hpp"
+
+#include <gtest/gtest.h>
+
+namespace assay {
+namespace {
+
+std::string problem(std::string_view json, Place place = Place::request) {
+  const auto body = parse_assessment_body(json, false, place);
+  if (body) return "accepted: " + body->members;
+  return std::to_string(body.error().status) + " " + body.error().field + ": " + body.error().reason;
+}
+std::string members(std::string_view json) {
+  const auto body = parse_assessment_body(json, false);
+  return body ? body->members : problem(json);
+}
+
+TEST(AssessmentBody, TakesTheGuidesForm) {
+  EXPECT_EQ(members(R"({"is_correct":true})"), R"("feedback":{"value":true})");
+  EXPECT_EQ(members(R"({"is_correct":false,"comment":"no \"good\""})"),
+            R"("feedback":{"value":false},"rationale":"no \"good\"")");
+  EXPECT_EQ(members(R"({"is_correct":true,"comment":null})"), R"("feedback":{"value":true})");
+  EXPECT_EQ(parse_assessment_body(R"({"is_correct":true})", false)->name, "user_feedback");
+}
+
+TEST(AssessmentBody, TakesTheGeneralFormWithEveryKindOfValue) {
+  EXPECT_EQ(members(R"({"name":"n","value":0.5})"), R"("feedback":{"value":0.5})");
+  EXPECT_EQ(members(R"({"name":"n","value":3})"), R"("feedback":{"value":3})");
+  EXPECT_EQ(members(R"({"name":"n","value":"great"})"), R"("feedback":{"value":"great"})");
+  EXPECT_EQ(members(R"({"name":"n","value":{"a":[1,true,null]}})"), R"("feedback":{"value":{"a":[1,true,null]}})");
+  const auto full = parse_assessment_body(
+      R"({"name":"n","value":1,"rationale":"r","metadata":{"k":"v"},"span_id":"s1","source":{"type":"LLM_JUDGE","id":"gpt"}})",
+      false);
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->members, R"("feedback":{"value":1},"rationale":"r","metadata":{"k":"v"},"span_id":"s1")");
+  EXPECT_EQ(full->source_type, "LLM_JUDGE");
+  EXPECT_EQ(full->source_id, "gpt");
+}
+
+TEST(AssessmentBody, RefusesWrongTypesAndNamesTheField) {
+  EXPECT_EQ(problem(R"({"is_correct":"yes"})"), "422 is_correct: it is not a boolean");
+  EXPECT_EQ(problem(R"({"is_correct":1})"), "422 is_correct: it is not a boolean");
+  EXPECT_EQ(problem(R"({"is_correct":null})"), "422 is_correct: it is not a boolean");
+  EXPECT_EQ(problem(R"({"is_correct":true,"comment":5})"), "422 comment: it is not a string or null");
+  EXPECT_EQ(problem(R"({"name":5,"value":1})"), "422 name: it is not a string");
+  EXPECT_EQ(problem(R"({"name":"","value":1})"), "422 name: it is empty or has control characters");
+  EXPECT_EQ(problem(R"({"name":"n"})"), "422 value: it is missing");
+  EXPECT_EQ(problem(R"({"name":"n","value":null})"), "422 value: it is null");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"metadata":{"k":1}})"), "422 metadata: a value in it is not a string");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"source":{"type":"ALIEN"}})"),
+            "422 source.type: it is not HUMAN, LLM_JUDGE or CODE");
+  EXPECT_EQ(problem(R"({})"), "422 is_correct: it is missing (or name and value)");
+  EXPECT_EQ(problem(R"([])"), "422 body: it is not an object");
+}
+
+TEST(AssessmentBody, RefusesWhatItDoesNotKnow) {
+  EXPECT_EQ(problem(R"({"is_correct":true,"score":1})"), "422 score: there is no such field");
+  EXPECT_EQ(problem(R"({"is_correct":true,"is_correct":false})"), "422 is_correct: it is given twice");
+  EXPECT_EQ(problem(R"({"is_correct":true,"value":1})"), "422 value: there is no such field");
+}
+
+TEST(AssessmentBody, RefusesWhatIsNoJson) {
+  EXPECT_EQ(problem("").substr(0, 10), "400 body: ");
+  EXPECT_EQ(problem("{").substr(0, 10), "400 body: ");
+  EXPECT_EQ(problem("{\"is_correct\":true} x").substr(0, 10), "400 body: ");
+  EXPECT_EQ(problem("{\"is_correct\":true,\"comment\":\"\xff\"}"), "400 body: it is not UTF-8");
+  EXPECT_EQ(problem(R"({"name":"n","value":1e999})").substr(0, 10), "400 body: ");
+  EXPECT_EQ(problem(R"({"name":"n","value":123456789012345678901234567890})").substr(0, 10), "400 body: ");
+  EXPECT_EQ(problem(R"({"name":"n","value":NaN})").substr(0, 10), "400 body: ");
+  EXPECT_EQ(problem(R"({"name":"n","value":)" + std::string(5000, '[') + std::string(5000, ']') + "}").substr(0, 10),
+            "400 body: ");
+}
+
+TEST(AssessmentBody, BoundsEveryLength) {
+  EXPECT_EQ(problem(R"({"name":")" + std::string(251, 'x') + R"(","value":1})"),
+            "422 name: it is longer than 250 bytes");
+  EXPECT_EQ(problem(R"({"is_correct":true,"comment":")" + std::string(20'000, 'x') + R"("})"),
+            "422 comment: it is longer than 16384 bytes");
+}
+
+TEST(AssessmentBody, AnItemOfABatchHasItsTargetAndItsKey) {
+  const auto item = parse_assessment_body(
+      R"({"is_correct":true,"trace_id":"tr-1","idempotency_key":"k","user_id":"u"})", false, Place::batch);
+  ASSERT_TRUE(item);
+  EXPECT_EQ(item->target, (Target{Target::Kind::trace_id, "tr-1"}));
+  EXPECT_EQ(item->idempotency_key, "k");
+  EXPECT_EQ(problem(R"({"is_correct":true})", Place::batch), "422 client_request_id: it is missing (or trace_id)");
+  EXPECT_EQ(problem(R"({"is_correct":true,"trace_id":""})", Place::batch), "400 trace_id: it is empty");
+  EXPECT_EQ(problem(R"({"is_correct":true,"trace_id":"tr-1"})"), "422 trace_id: there is no such field");
+}
+
+TEST(ChangesBody, NeedsSomethingToChange) {
+  EXPECT_EQ(parse_changes_body(R"({"value":2,"rationale":null,"metadata":{"a":"b"}})", false)->members,
+            R"("feedback":{"value":2},"rationale":null,"metadata":{"a":"b"})");
+  EXPECT_FALSE(parse_changes_body("{}", false));
+  EXPECT_FALSE(parse_changes_body(R"({"name":"other"})", false));
+}
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,171 @@
+// The OpenAI backend against a server on loopback.
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "ingest/chat/openai_backend.hpp"
+#include "tests/support/run_task.hpp"
+#include "tests/support/scripted_server.hpp"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+using test::run_task;
+using test::ScriptedServer;
+using Conversation = ScriptedServer::Conversation;
+
+std::string chunk_of(const std::string& content) {
+  return R"(data: {"choices":[{"index":0,"delta":{"content":")" + content +
+         R"("},"finish_reason":null}]})"
+         "\n\n";
+}
+const std::string last_chunk = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const std::string done = "data: [DONE]\n\n";
+
+struct OpenAiBackendTest : testing::Test {
+  IoContext context{1};
+  HttpClient client;
+  OpenAiConfig config{.model = "m-1", .api_key = "sk-secret"};
+
+  // The answer's tokens joined with |, and the failure behind a !.
+  std::string ask(const ScriptedServer& server, std::string message = "hi") {
+    config.url = server.url("/v1/");
+    OpenAiBackend backend(config, client);
+    std::vector<ChatMessage> messages{{"user", std::move(message)}};
+    auto answer = run_task(context, backend.start(messages));
+    if (!answer) return "!" + answer.error().reason;
+    std::string out;
+    for (;;) {
+      auto token = run_task(context, (*answer)->next());
+      if (!token) return out + "!" + token.error().reason;
+      if (!*token) return out;
+      out += **token + "|";
+    }
+  }
+};
+
+TEST_F(OpenAiBackendTest, AsksForAStreamAndGivesItsTokens) {
+  std::string request;
+  ScriptedServer server([&](Conversation& c) {
+    request = c.read_request().value_or("");
+    c.begin_chunked();
+    c.chunk("data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n");
+    c.chunk(chunk_of("Hel") + chunk_of("lo"));
+    c.chunk(last_chunk + done);
+    c.end_chunked();
+    c.wait_closed();
+  });
+  EXPECT_EQ(ask(server, "say \"hi\""), "Hel|lo|");
+  EXPECT_TRUE(request.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"));
+  EXPECT_NE(request.find("Authorization: Bearer sk-secret\r\n"), std::string::npos);
+  const auto body = boost::json::parse(request.substr(request.find("\r\n\r\n") + 4)).as_object();
+  EXPECT_EQ(body.at("model").as_string(), "m-1");
+  EXPECT_TRUE(body.at("stream").as_bool());
+  EXPECT_EQ(body.at("messages").as_array()[0].at("content").as_string(), "say \"hi\"");
+  EXPECT_EQ(client.connections(), 1u);  // kept for the next chat
+}
+
+TEST_F(OpenAiBackendTest, ReadsEventsCutAnywhereWithCommentsAndCarriageReturns) {
+  const std::string whole = ": ping\r\n\r\ndata: {\"choices\":\r\ndata: [{\"delta\":{\"content\":\"a\"}}]}\r\n\r\n" +
+                            chunk_of("b") + last_chunk + done;
+  ScriptedServer server([&](Conversation& c) {
+    c.read_request();
+    c.begin_chunked();
+    for (const char byte : whole) c.chunk(std::string(1, byte));
+    c.end_chunked();
+  });
+  EXPECT_EQ(ask(server), "a|b|");
+}
+
+TEST_F(OpenAiBackendTest, DoneIsNotHeldUpByAServerThatLeavesTheConnectionOpen) {
+  ScriptedServer server([&](Conversation& c) {
+    c.read_request();
+    c.begin_chunked();
+    c.chunk(chunk_of("a") + done);
+    c.wait_closed();
+  });
+  const auto from = std::chrono::steady_clock::now();
+  EXPECT_EQ(ask(server), "a|");
+  EXPECT_LT(std::chrono::steady_clock::now() - from, 5s);
+  EXPECT_EQ(client.connections(), 0u);
+}
+
+TEST_F(OpenAiBackendTest, AStreamThatEndsEarlyIsAFailureAndOneWithoutDoneIsNot) {
+  std::string bytes;
+  ScriptedServer server([&](Conversation& c) {
+    while (c.read_request()) {
+      c.begin_chunked();
+      c.chunk(bytes);
+      c.end_chunked();
+    }
+  });
+  bytes = chunk_of("a");
+  EXPECT_EQ(ask(server), "a|!the model's answer ended before it was complete");
+  bytes = chunk_of("a") + last_chunk;
+  EXPECT_EQ(ask(server), "a|");
+  bytes = chunk_of("a") + "data: {\"error\":{\"message\":\"overloaded\"}}\n\n";
+  EXPECT_EQ(ask(server), "a|!the model failed: overloaded");
+  bytes = "data: nonsense\n\n";
+  EXPECT_EQ(ask(server), "!the model's answer is not in OpenAI's format");
+}
+
+TEST_F(OpenAiBackendTest, AConnectionThatBreaksIsAFailure) {
+  ScriptedServer server([&](Conversation& c) {
+    c.read_request();
+    c.begin_chunked();
+    c.chunk(chunk_of("a"));
+  });
+  EXPECT_TRUE(ask(server).starts_with("a|!the model can't be reached: "));
+}
+
+TEST_F(OpenAiBackendTest, AnErrorStatusIsAFailureWithItsMessage) {
+  std::string status;
+  ScriptedServer server([&](Conversation& c) {
+    while (c.read_request()) c.answer(R"({"error":{"message":"it says sk-secret"}})", status);
+  });
+  status = "404 Not Found";
+  EXPECT_EQ(ask(server), "!the model answered 404: it says sk-secret");
+  status = "401 Unauthorized";
+  EXPECT_EQ(ask(server), "!the model refused our credentials");
+}
+
+TEST_F(OpenAiBackendTest, AServerThatDoesNotStreamIsOneToken) {
+  ScriptedServer server([&](Conversation& c) {
+    c.read_request();
+    c.answer(R"({"choices":[{"message":{"role":"assistant","content":"all of it"},"finish_reason":"stop"}]})", "200 OK",
+             "Content-Type: application/json\r\n");
+  });
+  EXPECT_EQ(ask(server), "all of it|");
+}
+
+TEST_F(OpenAiBackendTest, AModelThatStallsIsATimeOut) {
+  config.limits.between_reads = 50ms;
+  ScriptedServer server([&](Conversation& c) {
+    c.read_request();
+    c.begin_chunked();
+    c.chunk(chunk_of("a"));
+    c.wait_closed();
+  });
+  EXPECT_EQ(ask(server), "a|!the model did not answer in time");
+}
+
+TEST_F(OpenAiBackendTest, AnEventWithoutEndIsCutAtItsBound) {
+  ScriptedServer server([&](Conversation& c) {
+    c.read_request();
+    c.begin_chunked();
+    c.chunk("data: ");
+    while (c.chunk(std::string(64 << 10, 'x'))) {
+    }
+  });
+  EXPECT_EQ(ask(server), "!the model sent an event that is too large");
+}
+
+TEST(OpenAiConfig, IsJudgedInASentence) {
+  EXPECT_EQ(problem_with({.url = "http://localhost:8000/v1"}), "");
+  for (const auto* url : {"", "localhost:8000", "ftp://x/", "http://u:p@x/v1", "http://x/v1?key=1"})
+    EXPECT_NE(problem_with({.url = url}), "") << url;
+}
+
+}  // namespace
+}  // namespace assay

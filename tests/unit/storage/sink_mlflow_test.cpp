@@ -1,0 +1,223 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "storage/sinks/mlflow_json.hpp"
+#include "storage/sinks/mlflow_rest.hpp"
+#include "storage/state/memory_key_value.hpp"
+#include "tests/unit/storage/fake_mlflow.hpp"
+#include "tests/unit/storage/store_records.hpp"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace testing_records;
+
+class HandMovedClock final : public Clock {
+ public:
+  Instant now() const override { return at; }
+  Instant at = t0;
+};
+
+class MlflowSinkTest : public testing::Test {
+ protected:
+  MlflowSinkTest() { open(); }
+  // As a process that was killed and has started again.
+  void open() {
+    sink_.reset();
+    MlflowSinkConfig config{.mlflow = {.url = mlflow_.url(), .experiment = "exp"}, .wait_max = 1h};
+    config.mlflow.limits.first_byte = 300ms;
+    sink_ = std::make_unique<MlflowSink>(
+        config, positions_,
+        [this](DeadLetter dead) {
+          dead_.push_back(std::move(dead));
+          return Result<void>();
+        },
+        clock_, metrics_);
+    for (const auto stream : sink_->follows()) ASSERT_TRUE(sink_->position({stream, 0}));
+  }
+  const LogRecord& add(Record record) { return log_.add(std::move(record)); }
+  Result<void> apply(std::vector<LogRecord> records) { return sink_->apply(records); }
+  Offset saved() { return *positions_.load({Stream::assessments, 0}); }
+  static Record ok_trace(const std::string& id, const std::string& more = "") {
+    return trace(id, at(0), located("", at(0)) + R"(,"state":"OK")" + more, R"([{"span_id":"s1"}])");
+  }
+
+  test::FakeMlflow mlflow_;
+  MemoryKeyValue kv_;
+  KeyValuePositions positions_{kv_, "mlflow"};
+  HandMovedClock clock_;
+  Metrics metrics_;
+  std::vector<DeadLetter> dead_;
+  std::unique_ptr<MlflowSink> sink_;
+  Log log_;
+};
+
+TEST_F(MlflowSinkTest, CommitsATraceItsSpansItsFeedbackAndTheTag) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "user_feedback", "true"))}));
+  const auto traces = mlflow_.traces();
+  ASSERT_TRUE(traces.contains("tr-1"));
+  EXPECT_EQ(traces.at("tr-1").at("trace_location").at("mlflow_experiment").at("experiment_id"), "1");
+  EXPECT_EQ(traces.at("tr-1").at("tags").at("assay.feedback"), "user_feedback=true");
+  EXPECT_EQ(mlflow_.artifacts().begin()->first,
+            "/api/2.0/mlflow-artifacts/artifacts/1/traces/tr-1/artifacts/traces.json");
+  EXPECT_EQ(mlflow_.artifacts().begin()->second, R"({"spans":[{"span_id":"s1"}]})");
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("feedback").at("value"), true);
+  EXPECT_EQ(saved(), 1);
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 1, .applied = 1}));
+}
+
+TEST_F(MlflowSinkTest, ALongClientRequestIdGoesIntoTheMetadata) {
+  const std::string id(60, 'x');
+  ASSERT_TRUE(apply({add(ok_trace("tr-1", R"(,"client_request_id":")" + id + "\""))}));
+  const auto info = mlflow_.traces().at("tr-1");
+  EXPECT_FALSE(info.contains("client_request_id"));
+  EXPECT_EQ(info.at("trace_metadata").at("assay.client_request_id"), boost::json::string(id));
+}
+
+TEST_F(MlflowSinkTest, SayingEverythingAgainAfterAKillMakesNothingTwice) {
+  const std::vector records{add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true")),
+                            add(update("a-1", "u-1", "tr-1", at(2), R"("feedback":{"value":false})"))};
+  ASSERT_TRUE(apply(records));
+  kv_.clear();
+  open();
+  ASSERT_TRUE(apply(records));
+  EXPECT_EQ(mlflow_.assessments().size(), 1u);
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("feedback").at("value"), false);
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 3 - 1, .applied = 1, .duplicate = 1}));
+  EXPECT_TRUE(dead_.empty());
+}
+
+TEST_F(MlflowSinkTest, ACommitWhoseAnswerWasLostIsNotMadeTwice) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1"))}));
+  int lost = 1;
+  mlflow_.fault([&](const auto& r, bool after) {
+    return after && r.method == "POST" && r.path.ends_with("/assessments") && lost-- > 0 ? 500 : 0;
+  });
+  const std::vector records{add(feedback("a-1", "tr-1", at(1), "n", "true"))};
+  EXPECT_FALSE(apply(records));
+  EXPECT_EQ(saved(), 0);
+  EXPECT_EQ(sink_->ledger().unaccounted(), 1);  // in flight
+  ASSERT_TRUE(apply(records));
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 1, .duplicate = 1}));
+  EXPECT_EQ(mlflow_.assessments().size(), 1u);
+  EXPECT_EQ(saved(), 1);
+}
+
+TEST_F(MlflowSinkTest, EarlyFeedbackWaitsForItsTraceAndHoldsThePosition) {
+  ASSERT_TRUE(apply({add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  EXPECT_EQ(sink_->waiting(), 1);
+  EXPECT_EQ(saved(), 0);
+  ASSERT_TRUE(apply({add(ok_trace("tr-2")), add(feedback("a-2", "tr-2", at(1), "n", "true"))}));
+  EXPECT_EQ(saved(), 0);
+  EXPECT_TRUE(mlflow_.assessments().contains("a-2"));
+  ASSERT_TRUE(apply({add(ok_trace("tr-1"))}));
+  EXPECT_TRUE(mlflow_.assessments().contains("a-1"));
+  EXPECT_EQ(sink_->waiting(), 0);
+  EXPECT_EQ(saved(), 2);
+}
+
+TEST_F(MlflowSinkTest, WhatWaitsIsTriedAgainByTimeAndInTheEndIsADeadLetterThatCanBeReplayed) {
+  ASSERT_TRUE(apply({add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  const auto asked = mlflow_.said().size();
+  ASSERT_TRUE(apply({}));
+  EXPECT_EQ(mlflow_.said().size(), asked);
+  clock_.at += 2s;
+  ASSERT_TRUE(apply({}));
+  EXPECT_GT(mlflow_.said().size(), asked);
+  clock_.at += 1h;
+  ASSERT_TRUE(apply({}));
+  ASSERT_EQ(dead_.size(), 1u);
+  EXPECT_EQ(dead_[0].reason, "refused");
+  EXPECT_EQ(dead_[0].detail, "MLflow answered 404 RESOURCE_DOES_NOT_EXIST: Trace not found.");
+  EXPECT_EQ(dead_[0].record->target.id, "req-tr-1");
+  EXPECT_EQ(dead_[0].record->items[0].json.find("trace_id"), std::string::npos);
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 1, .dead = 1}));
+  EXPECT_EQ(saved(), 1);
+}
+
+TEST_F(MlflowSinkTest, AnUpdateWaitsForItsCreateAndHoldsNobodyElseBack) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(update("a-1", "u-1", "tr-1", at(1), R"("rationale":"changed")")),
+                     add(feedback("a-2", "tr-1", at(2), "n", "true"))}));
+  EXPECT_EQ(mlflow_.assessments().size(), 1u);
+  ASSERT_TRUE(apply({add(feedback("a-1", "tr-1", at(3), "n", "true", R"(,"rationale":"first")"))}));
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("rationale"), "changed");
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 3, .applied = 3}));
+}
+
+TEST_F(MlflowSinkTest, WhatWasDeletedDoesNotComeBack) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(erase("a-1", "d-1", "tr-1", at(1))),
+                     add(feedback("a-1", "tr-1", at(2), "n", "true")), add(ok_trace("tr-2")),
+                     add(feedback("a-2", "tr-2", at(2), "n", "true"))}));
+  ASSERT_TRUE(apply({add(erase_trace("tr-2", at(3)))}));
+  open();
+  ASSERT_TRUE(apply({add(feedback("a-3", "tr-2", at(4), "n", "true")), add(ok_trace("tr-2")),
+                     add(feedback("a-1", "tr-1", at(5), "n", "true"))}));
+  EXPECT_TRUE(mlflow_.assessments().empty());
+  EXPECT_FALSE(mlflow_.traces().contains("tr-2"));
+}
+
+TEST_F(MlflowSinkTest, ARefusalIsADeadLetterInMlflowsWordsAndTheNextOnesGoOn) {
+  mlflow_.fault([](const auto& r, bool after) { return !after && r.body.find("\"a-1\"") != r.body.npos ? 400 : 0; });
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true")),
+                     add(feedback("a-2", "tr-1", at(2), "n", "true")),
+                     add({.stream = Stream::assessments, .key = "k", .value = "poison"})}));
+  ASSERT_EQ(dead_.size(), 2u);
+  EXPECT_TRUE(mlflow_.assessments().contains("a-2"));
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 3, .applied = 1, .dead = 2}));
+}
+
+TEST_F(MlflowSinkTest, WhileMlflowIsSlowOrDownThePositionStaysAndAfterwardsAllIsThereOnce) {
+  std::vector<LogRecord> records;
+  for (int i = 0; i < 40; ++i) {
+    const auto n = std::to_string(i);
+    records.push_back(add(ok_trace("tr-" + n)));
+    records.push_back(add(feedback("a-" + n, "tr-" + n, at(1), "n", "true")));
+  }
+  std::atomic<int> asked{0};
+  mlflow_.fault([&](const auto&, bool after) {
+    const int n = ++asked;
+    if (after) return n % 5 == 0 ? 503 : 0;
+    if (n % 17 == 0) return 1;
+    if (n % 19 == 0) std::this_thread::sleep_for(400ms);  // longer than the sink waits
+    return 0;
+  });
+  int failed = 0;
+  while (!apply(records)) ASSERT_LT(++failed, 500);
+  EXPECT_GT(failed, 0);
+  mlflow_.fault({});
+  ASSERT_TRUE(apply({}));
+  EXPECT_EQ(mlflow_.assessments().size(), 40u);
+  EXPECT_EQ(saved(), 40);
+  EXPECT_EQ(sink_->ledger().unaccounted(), 0);
+  EXPECT_TRUE(dead_.empty());
+}
+
+TEST_F(MlflowSinkTest, StoppingEndsARequestThatWaits) {
+  std::atomic<bool> release{false};
+  mlflow_.fault([&](const auto&, bool) {
+    std::thread([this] { sink_->stop(); }).join();
+    release.wait(false);
+    return 1;
+  });
+  EXPECT_EQ(apply({add(feedback("a-1", "tr-1", at(1), "n", "true"))}).error(), Error::stopped);
+  EXPECT_EQ(saved(), 0);
+  release = true;
+  release.notify_all();
+}
+
+TEST(MlflowJson, TheTagIsMadeOfTheLastValidValueOfEachName) {
+  const auto seen = mlflow::seen_trace(
+      R"({"trace":{"trace_info":{"tags":{"assay.feedback":"old"},"assessments":[)"
+      R"({"assessment_name":"n","assessment_id":"a-1","feedback":{"value":1.0},"last_update_time":"2026-11-23T15:57:31.5Z"},)"
+      R"({"assessment_name":"n","assessment_id":"a-2","feedback":{"value":2.0},"last_update_time":"2026-11-23T15:57:31Z"},)"
+      R"({"assessment_name":"m","assessment_id":"a-3","feedback":{"value":"x"},"valid":false},)"
+      R"({"assessment_name":"e","assessment_id":"a-4","expectation":{"value":"x"}}]}}})");
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->tag, "old");
+  EXPECT_EQ(seen->wanted_tag, "n=1.0");
+}
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,20 @@
+#pragma once
+// The dead letters that the resolver writes.
+#include "storage/records/dead_letter_record.hpp"
+#include "storage/records/parked_record.hpp"
+
+namespace assay {
+
+// Its trace never came. Keyed by its record_id.
+DeadLetter expired(const ParkedRecord& parked, Partition partition, Instant now);
+
+// Its record_id stands for another body already. The letter's key is the record_id with "@<partition>/<place>" behind
+// it, unlike all others: the record that the id belongs to may die as well, or a third body come, and on a compacted
+// stream each must stay.
+DeadLetter conflict(const FeedbackRecord& record, const FeedbackItem& item, StreamPartition from, std::int64_t order,
+                    Instant now);
+
+// The bytes are no record. Keyed by where they stand.
+DeadLetter unreadable(std::string_view raw, std::string reason, StreamPartition from, Offset offset, Instant now);
+
+}  // namespace assay

@@ -1,0 +1,301 @@
+#include "workers/partition_loop.hpp"
+
+#include <unordered_set>
+
+#include "ops/runtime/log.hpp"
+#include "storage/state/parked_state.hpp"
+#include "workers/restore.hpp"
+
+namespace assay {
+
+PartitionLoop::PartitionLoop(PartitionLoopConfig config, EventSources& sources, KeyValue& state, OpenPartition open,
+                             const Clock& clock, Metrics& metrics, Progress* progress)
+    : config_(config),
+      sources_(sources),
+      state_(state),
+      open_(std::move(open)),
+      clock_(clock),
+      metrics_(metrics, config.partition),
+      progress_(progress) {}
+
+void PartitionLoop::close() {
+  committer_.reset();
+  joined_ = false;
+  joined_upto_.clear();
+  pending_.clear();
+  requests_.clear();
+  undecided_.clear();
+  expired_some_ = false;
+  caught_up_ = false;
+}
+
+Result<void> PartitionLoop::open() {
+  close();
+  auto opened = open_();
+  if (!opened) return opened.error();
+  if (opened->committed) {
+    if (auto restored = restore(sources_, state_, config_.partition, *opened->committed, config_.policy); !restored)
+      return restored;
+  } else if (auto finished = finish_wipe(state_, config_.partition); !finished) {
+    return finished;
+  }
+  auto meta = load_meta(state_, config_.partition);
+  if (!meta) return meta.error();
+  const auto parked = count_parked(state_, config_.partition);
+  if (!parked) return parked.error();
+  const auto expiry = next_expiry(state_, config_.partition);
+  if (!expiry) return expiry.error();
+  meta_ = *meta;
+  parked_ = *parked;
+  next_expiry_ = *expiry;
+
+  if (source_) {
+    if (auto sought = source_->seek(requests(), meta_.requests); !sought) return sought;
+    if (auto sought = source_->seek(feedback(), meta_.feedback); !sought) return sought;
+  } else {
+    auto source = sources_.open({{requests(), meta_.requests}, {feedback(), meta_.feedback}});
+    if (!source) return source.error();
+    std::scoped_lock lock(source_mutex_);
+    source_ = std::move(*source);
+  }
+  committer_ = std::move(opened->committer);
+  metrics_.opened_total.Increment();
+  metrics_.now(meta_.ledger, parked_);
+  if (progress_) {
+    progress_->advance(Follower::resolver, requests(), meta_.requests);
+    progress_->advance(Follower::resolver, feedback(), meta_.feedback);
+  }
+  return {};
+}
+
+void PartitionLoop::wake() {
+  std::scoped_lock lock(source_mutex_);
+  if (source_) source_->wake();
+}
+
+// The next ids that something waits for and that the index knows already.
+Result<void> PartitionLoop::join() {
+  const auto ids = awaited_ids(state_, config_.partition, joined_upto_, config_.joined_max);
+  if (!ids) return ids.error();
+  const auto traces = find_traces(state_, config_.partition, *ids);
+  if (!traces) return traces.error();
+  for (std::size_t i = 0; i < ids->size(); ++i)
+    if ((*traces)[i]) pending_.push_back((*ids)[i]);
+  if (ids->size() < config_.joined_max)
+    joined_ = true;
+  else
+    joined_upto_ = ids->back();
+  return {};
+}
+
+void PartitionLoop::take(std::span<const LogRecord> records) {
+  for (const auto& record : records) {
+    if (record.stream == Stream::requests) {
+      if (record.key.empty() || (!record.tombstone && record.value.empty())) {
+        spdlog::warn("event=request_unreadable partition={} offset={}", record.partition, record.offset);
+        continue;
+      }
+      requests_.push_back(
+          {std::string(record.key), record.tombstone ? std::nullopt : std::optional<std::string>(record.value)});
+    } else if (record.stream == Stream::feedback) {
+      auto parsed = record.tombstone ? Result<FeedbackRecord, Malformed>(Malformed{"it has no value"})
+                                     : parse_feedback_record(record.value);
+      std::string raw = parsed ? std::string() : std::string(record.value);
+      undecided_.push_back({record.offset, std::move(parsed), std::move(raw)});
+    }
+  }
+}
+
+Result<void> PartitionLoop::gather(std::chrono::milliseconds wait) {
+  const auto told = source_->read_from(requests(), config_.records_max);
+  if (!told) return told.error();
+  take(*told);
+  if (!undecided_.empty()) return {};
+  const auto said = source_->read_from(feedback(), config_.records_max);
+  if (!said) return said.error();
+  take(*said);
+  if (!requests_.empty() || !undecided_.empty() || wait.count() <= 0) return {};
+  if (next_expiry_) wait = std::clamp(*next_expiry_ - clock_.now(), std::chrono::milliseconds(1), wait);
+  const auto any = source_->read(config_.records_max, wait);
+  if (!any) return any.error();
+  take(*any);
+  return {};
+}
+
+// Applies the requests records that were read, and notes what they may release.
+Result<void> PartitionLoop::tell(Resolution& step) {
+  if (!requests_.empty()) {
+    std::vector<std::string> ids;
+    ids.reserve(requests_.size());
+    for (const auto& request : requests_) ids.push_back(request.id);
+    const auto traces = find_traces(state_, config_.partition, ids);
+    if (!traces) return traces.error();
+    for (std::size_t i = 0; i < ids.size(); ++i) step.facts().learn_trace(ids[i], (*traces)[i]);
+    std::unordered_set<std::string_view> once;
+    for (const auto& request : requests_) {
+      step.request(request);
+      if (request.trace_id && parked_ > 0 && once.insert(request.id).second) pending_.push_back(request.id);
+    }
+    requests_.clear();
+  }
+  step.requests_read(source_->position(requests()));
+  return {};
+}
+
+Result<void> PartitionLoop::release(Resolution& step) {
+  if (pending_.empty()) return {};
+  // Those that this step has not told itself: found by the join, or left by the step before.
+  const std::vector<std::string> ids(pending_.begin(), pending_.end());
+  const auto traces = find_traces(state_, config_.partition, ids);
+  if (!traces) return traces.error();
+  for (std::size_t i = 0; i < ids.size(); ++i) step.facts().learn_trace(ids[i], (*traces)[i]);
+  // What waits is read in chunks, so that a value is only fetched when there is room for it.
+  constexpr std::size_t chunk = 256;
+  while (!pending_.empty() && !step.full()) {
+    const auto& id = pending_.front();
+    const auto trace = step.trace_of(id);
+    if (!trace) {  // untold again
+      pending_.pop_front();
+      continue;
+    }
+    const auto waiting = waiting_for(state_, config_.partition, id, config_.policy.outputs_max);
+    if (!waiting) return waiting.error();
+    std::size_t done = 0;
+    while (done < waiting->size() && !step.full()) {
+      const auto some = std::span(*waiting).subspan(done, std::min(chunk, waiting->size() - done));
+      const auto parked = find_parked(state_, config_.partition, some);
+      if (!parked) return parked.error();
+      for (const auto& record : *parked) {
+        if (step.full()) break;
+        if (!record) return Error::corrupt;
+        step.release(*record, *trace);
+        ++done;
+      }
+    }
+    if (done < waiting->size() || done >= config_.policy.outputs_max) break;  // the next step goes on with this id
+    pending_.pop_front();
+  }
+  return {};
+}
+
+Result<void> PartitionLoop::decide(Resolution& step) {
+  Needs needs;
+  for (const auto& incoming : undecided_)
+    if (incoming.record) add_needs(*incoming.record, needs);
+  const auto traces = find_traces(state_, config_.partition, needs.traces);
+  if (!traces) return traces.error();
+  for (std::size_t i = 0; i < needs.traces.size(); ++i)
+    step.facts().learn_trace(std::move(needs.traces[i]), std::move((*traces)[i]));
+  const auto seen = find_seen(state_, config_.partition, needs.seen);
+  if (!seen) return seen.error();
+  for (std::size_t i = 0; i < needs.seen.size(); ++i) step.facts().learn_seen(std::move(needs.seen[i]), (*seen)[i]);
+  if (parked_ > 0) {
+    auto parked = find_parked(state_, config_.partition, needs.parked);
+    if (!parked) return parked.error();
+    for (std::size_t i = 0; i < needs.parked.size(); ++i)
+      step.facts().learn_parked(std::move(needs.parked[i]), std::move((*parked)[i]));
+  }
+  while (!undecided_.empty() && !step.full()) {
+    step.feedback(undecided_.front());
+    undecided_.pop_front();
+  }
+  return {};
+}
+
+// Only when the requests stream has been read to its end: a trace in the backlog comes in time.
+Result<void> PartitionLoop::expire(Resolution& step) {
+  const auto now = clock_.now();
+  if (!next_expiry_ || *next_expiry_ > now || step.full()) return {};
+  const auto end = source_->end(requests());
+  if (!end) return end.error();
+  if (source_->position(requests()) < *end) return {};
+  const auto ids = expired_at(state_, config_.partition, now, config_.policy.outputs_max);
+  if (!ids) return ids.error();
+  constexpr std::size_t chunk = 256;
+  for (std::size_t from = 0; from < ids->size() && !step.full(); from += chunk) {
+    const auto parked =
+        find_parked(state_, config_.partition, std::span(*ids).subspan(from, std::min(chunk, ids->size() - from)));
+    if (!parked) return parked.error();
+    for (const auto& record : *parked) {
+      if (step.full()) break;
+      if (!record) return Error::corrupt;
+      step.expire(*record);
+    }
+  }
+  expired_some_ = true;
+  return {};
+}
+
+Result<void> PartitionLoop::commit(Resolution& resolution, std::chrono::steady_clock::time_point began) {
+  const auto counts = resolution.counts();
+  const auto meta = resolution.meta();
+  const auto first_expiry = resolution.first_expiry();
+  auto step = resolution.finish();
+  if (const auto outcome = committer_->commit(step); outcome != StepOutcome::committed) {
+    metrics_.steps_failed_total.Increment();
+    spdlog::warn("event=step_failed partition={} outcome={} position={}", config_.partition,
+                 outcome == StepOutcome::aborted ? "aborted" : "unknown", meta.feedback);
+    return Error::log_unavailable;
+  }
+  meta_ = meta;
+  parked_ += counts.parked - counts.released - counts.expired;
+  if (first_expiry && (!next_expiry_ || *first_expiry < *next_expiry_)) next_expiry_ = first_expiry;
+  if (expired_some_) {
+    const auto next = next_expiry(state_, config_.partition);
+    if (!next) return next.error();
+    next_expiry_ = *next;
+    expired_some_ = false;
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+  metrics_.committed(counts, meta_.ledger, parked_, took.count());
+  if (progress_) {
+    progress_->advance(Follower::resolver, requests(), meta_.requests);
+    progress_->advance(Follower::resolver, feedback(), meta_.feedback);
+  }
+  return {};
+}
+
+bool PartitionLoop::at_the_ends() {
+  if (!joined_ || !pending_.empty() || !undecided_.empty()) return false;
+  for (const auto& where : {requests(), feedback()})
+    if (const auto end = source_->end(where); !end || source_->position(where) < *end) return false;
+  return true;
+}
+
+Result<PartitionLoop::Ran> PartitionLoop::run_once(std::chrono::milliseconds wait) {
+  if (!committer_)
+    if (auto opened = open(); !opened) {
+      close();
+      return opened.error();
+    }
+  const auto work = [&]() -> Result<Ran> {
+    if (pending_.empty() && !joined_)
+      if (auto joined = join(); !joined) return joined.error();
+    const bool reads = pending_.empty() && joined_;
+    if (reads)
+      if (auto gathered = gather(wait); !gathered) return gathered.error();
+    const auto began = std::chrono::steady_clock::now();
+    Resolution step(config_.partition, meta_, config_.policy, clock_.now());
+    if (reads)
+      if (auto told = tell(step); !told) return told.error();
+    if (auto released = release(step); !released) return released.error();
+    if (pending_.empty() && joined_) {
+      if (!undecided_.empty())
+        if (auto decided = decide(step); !decided) return decided.error();
+      if (auto expired = expire(step); !expired) return expired.error();
+    }
+    if (!step.empty()) {
+      if (auto committed = commit(step, began); !committed) return committed.error();
+      if (!caught_up_) caught_up_ = at_the_ends();
+      return Ran::worked;
+    }
+    expired_some_ = false;
+    caught_up_ = joined_ && pending_.empty() && undecided_.empty();
+    return caught_up_ ? Ran::idle : Ran::worked;
+  };
+  auto ran = work();
+  if (!ran) close();
+  return ran;
+}
+
+}  // namespace assay

@@ -1,0 +1,100 @@
+#pragma once
+// The resolver of one partition: read a batch, fetch what its decisions need, decide (resolver.hpp), commit one step.
+//
+// Order inside a step: requests, releases, feedback, expiry. Between two steps no parked record waits for an id that
+// the index knows, but for those in pending_: until these are released nothing is read, so that what comes later finds
+// them gone. A partition is opened by joining all the parked with the index, which finds what a predecessor left.
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "storage/log/event_source.hpp"
+#include "storage/log/progress.hpp"
+#include "storage/log/step.hpp"
+#include "workers/resolver.hpp"
+#include "workers/resolver_metrics.hpp"
+
+namespace assay {
+
+struct OpenedPartition {
+  std::unique_ptr<StepCommitter> committer;
+  // Where the log keeps the feedback position and the state is a cache (Kafka): the position, read after every
+  // predecessor was fenced. None: the state is part of the log, and its own position counts (embedded).
+  std::optional<Offset> committed;
+};
+
+// Fences whoever had the partition before. Called again after each failed step. Error::stopped: the partition belongs
+// to someone else now.
+using OpenPartition = std::function<Result<OpenedPartition>()>;
+
+struct PartitionLoopConfig {
+  Partition partition = 0;
+  ResolvePolicy policy;
+  std::size_t records_max = 4096;  // of one read
+  std::size_t joined_max = 1000;   // ids of the parked looked up at a time when the partition is opened
+};
+
+// One thread at a time, but for wake(). Blocks.
+class PartitionLoop {
+ public:
+  // All that is given by reference outlives the loop. `progress` may be null; it is told as Follower::resolver.
+  PartitionLoop(PartitionLoopConfig config, EventSources& sources, KeyValue& state, OpenPartition open,
+                const Clock& clock, Metrics& metrics, Progress* progress);
+
+  // Fences, restores, seeks. run_once() does it where it is needed.
+  Result<void> open();
+
+  enum class Ran { worked, idle };
+  // At most one step. Waits up to `wait` for records when there is nothing to do. After an error (a step that was
+  // aborted or whose outcome is unknown: Error::log_unavailable) the next call opens the partition again.
+  Result<Ran> run_once(std::chrono::milliseconds wait);
+
+  // Ends a run_once() that waits, or the next one's wait. Thread-safe.
+  void wake();
+
+  bool is_open() const { return committer_ != nullptr; }
+  // Has been at the ends of both streams since it was opened: for /readyz. Thread-safe.
+  bool caught_up() const { return caught_up_; }
+  const Meta& meta() const { return meta_; }
+  std::int64_t parked() const { return parked_; }
+
+ private:
+  StreamPartition requests() const { return {Stream::requests, config_.partition}; }
+  StreamPartition feedback() const { return {Stream::feedback, config_.partition}; }
+  void close();
+  bool at_the_ends();
+  Result<void> join();
+  Result<void> gather(std::chrono::milliseconds wait);
+  void take(std::span<const LogRecord> records);
+  Result<void> tell(Resolution& step);
+  Result<void> release(Resolution& step);
+  Result<void> decide(Resolution& step);
+  Result<void> expire(Resolution& step);
+  Result<void> commit(Resolution& step, std::chrono::steady_clock::time_point began);
+
+  const PartitionLoopConfig config_;
+  EventSources& sources_;
+  KeyValue& state_;
+  const OpenPartition open_;
+  const Clock& clock_;
+  ResolverMetrics metrics_;
+  Progress* const progress_;
+
+  std::unique_ptr<StepCommitter> committer_;  // null: not open
+  std::mutex source_mutex_;                   // of the pointer, for wake()
+  std::unique_ptr<EventSource> source_;
+  Meta meta_;
+  std::int64_t parked_ = 0;  // entries of the state
+  std::optional<Instant> next_expiry_;
+  bool joined_ = false;
+  std::string joined_upto_;
+  std::deque<std::string> pending_;  // ids that were told, with parked records that may still wait for them
+  std::vector<IncomingRequest> requests_;
+  std::deque<IncomingFeedback> undecided_;
+  bool expired_some_ = false;
+  std::atomic<bool> caught_up_{false};
+};
+
+}  // namespace assay

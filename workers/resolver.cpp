@@ -1,0 +1,203 @@
+#include "workers/resolver.hpp"
+
+#include "storage/records/assessment_record.hpp"
+#include "storage/state/parked_state.hpp"
+#include "workers/dead_letters.hpp"
+
+namespace assay {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+}  // namespace
+
+void add_needs(const FeedbackRecord& record, Needs& needs) {
+  needs.traces.push_back(record.target.id);
+  for (const auto& item : record.items) {
+    needs.seen.push_back(item.record_id);
+    needs.parked.push_back(item.record_id);
+    if (record.op != Op::create) needs.parked.push_back(item.assessment_id);  // its create may be parked
+  }
+}
+
+Resolution::Resolution(Partition partition, const Meta& before, const ResolvePolicy& policy, Instant now)
+    : partition_(partition), before_(before), policy_(policy), now_(now), meta_(before) {
+  step_.partition = partition;
+}
+
+void Resolution::request(const IncomingRequest& request) {
+  auto& known = facts_.traces_[request.id];
+  if (request.trace_id) {
+    if (known && *known != *request.trace_id) ++counts_.retold;
+    if (known != request.trace_id) put_trace(step_.state, partition_, request.id, *request.trace_id);
+  } else {
+    erase_trace(step_.state, partition_, request.id);
+  }
+  known = request.trace_id;
+}
+
+std::optional<std::string> Resolution::trace_of(const std::string& id) const {
+  const auto at = facts_.traces_.find(id);
+  return at == facts_.traces_.end() ? std::nullopt : at->second;
+}
+
+const ParkedRecord* Resolution::parked(const std::string& record_id) const {
+  const auto at = facts_.parked_.find(record_id);
+  return at == facts_.parked_.end() || !at->second ? nullptr : &*at->second;
+}
+
+const Seen* Resolution::seen(const std::string& record_id) const {
+  const auto at = facts_.seen_.find(record_id);
+  return at == facts_.seen_.end() || !at->second ? nullptr : &*at->second;
+}
+
+void Resolution::emit(Record record) {
+  bytes_ += record.key.size() + (record.value ? record.value->size() : 0) + 64;
+  step_.outputs.push_back(std::move(record));
+}
+
+// Ends the waiting: state, changelog, ledger.
+void Resolution::end_parked(const ParkedRecord& parked) {
+  unpark(step_.state, partition_, parked);
+  emit(parked_tombstone(parked.item.record_id, partition_));
+  --meta_.ledger.parked;
+  facts_.parked_.insert_or_assign(parked.item.record_id, std::nullopt);
+}
+
+void Resolution::release(const ParkedRecord& waiting, std::string_view trace_id) {
+  facts_.learn_parked(waiting.item.record_id, waiting);
+  if (!parked(waiting.item.record_id)) return;
+  emit(forward(waiting.item, waiting.op, waiting.target, waiting.accepted_at, trace_id));
+  end_parked(waiting);
+  ++meta_.ledger.forwarded;
+  ++counts_.forwarded;
+  ++counts_.released;
+}
+
+void Resolution::expire(const ParkedRecord& waiting) {
+  facts_.learn_parked(waiting.item.record_id, waiting);
+  if (!parked(waiting.item.record_id)) return;
+  emit(to_record(expired(waiting, partition_, now_)));
+  end_parked(waiting);
+  ++meta_.ledger.dead;
+  ++counts_.dead;
+  ++counts_.expired;
+}
+
+void Resolution::malformed(Offset offset, std::string_view raw, std::string reason) {
+  emit(to_record(unreadable(raw, std::move(reason), {Stream::feedback, partition_}, offset, now_)));
+  ++meta_.ledger.logged;
+  ++meta_.ledger.dead;
+  ++counts_.dead;
+}
+
+// Whether one of the record's ids stands for another body already. What is still parked counts whatever its age: its
+// record_id is its key.
+bool Resolution::conflicts(const FeedbackRecord& record, Offset offset) const {
+  for (const auto& item : record.items) {
+    const auto* before = seen(item.record_id);
+    if (before && before->body_hash != record.body_hash &&
+        is_repeat(*before, offset, meta_.accepted_max, policy_.dedupe_window))
+      return true;
+    const auto* waiting = parked(item.record_id);
+    if (waiting && waiting->body_hash != record.body_hash) return true;
+  }
+  return false;
+}
+
+Resolution::Verdict Resolution::decide(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) const {
+  if (parked(item.record_id)) return Duplicate{};
+  if (const auto* before = seen(item.record_id);
+      before && is_repeat(*before, offset, meta_.accepted_max, policy_.dedupe_window))
+    return Duplicate{};
+  if (record.op != Op::create) {
+    const auto* create = parked(item.assessment_id);
+    if (create && create->op == Op::create)
+      return Park{create->waits_for() == record.target.id ? std::string() : create->waits_for()};
+  }
+  if (auto trace = trace_of(record.target.id)) return Forward{std::move(*trace)};
+  return Park{};
+}
+
+void Resolution::note_seen(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) {
+  auto& entry = facts_.seen_[item.record_id];
+  if (!takes_entry(entry, offset, meta_.accepted_max, policy_.dedupe_window)) return;
+  entry = Seen{offset, record.body_hash, record.accepted_at};
+  step_.state.put(Family::seen, seen_key(partition_, item.record_id), encode_seen(*entry));
+}
+
+void Resolution::park(const FeedbackRecord& record, const FeedbackItem& item, std::int64_t order, std::string behind) {
+  ParkedRecord waiting{.op = record.op,
+                       .target = record.target,
+                       .behind = std::move(behind),
+                       .accepted_at = record.accepted_at,
+                       .expires_at = now_ + policy_.park_max,
+                       .order = order,
+                       .body_hash = record.body_hash,
+                       .idempotent = record.idempotent,
+                       .attempt = record.attempt,
+                       .item = item};
+  assay::park(step_.state, partition_, waiting);
+  emit(to_record(waiting, partition_));
+  if (!first_expiry_ || waiting.expires_at < *first_expiry_) first_expiry_ = waiting.expires_at;
+  facts_.parked_.insert_or_assign(item.record_id, std::move(waiting));
+}
+
+void Resolution::feedback(const IncomingFeedback& incoming) {
+  const auto offset = incoming.offset;
+  meta_.feedback = offset + 1;
+  ++counts_.feedback;
+  if (!incoming.record) return malformed(offset, incoming.raw, incoming.record.error().reason);
+  const auto& record = *incoming.record;
+  if (record.op != Op::create && record.items.size() != 1)
+    return malformed(offset, *to_record(record).value, "a change has more than one item");
+
+  meta_.accepted_max = std::max(meta_.accepted_max, record.accepted_at);
+  // All or none: a record of which one item is in conflict was another request under a used key.
+  const bool in_conflict = conflicts(record, offset);
+  std::unordered_set<std::string_view> here;  // an id twice in one record is a repeat, too
+  std::int64_t place = 0;
+  for (const auto& item : record.items) {
+    const auto order = offset * items_per_record_max + place++;
+    const bool again = record.items.size() > 1 && !here.insert(item.record_id).second;
+    const Verdict verdict = in_conflict ? Conflict{} : again ? Duplicate{} : decide(record, item, offset);
+    note_seen(record, item, offset);
+    ++meta_.ledger.logged;
+    std::visit(Overloaded{[&](const Forward& to) {
+                            emit(forward(item, record.op, record.target, record.accepted_at, to.trace_id));
+                            ++meta_.ledger.forwarded;
+                            ++counts_.forwarded;
+                          },
+                          [&](const Park& where) {
+                            park(record, item, order, where.behind);
+                            ++meta_.ledger.parked;
+                            ++counts_.parked;
+                          },
+                          [&](const Duplicate&) {
+                            ++meta_.ledger.duplicate;
+                            ++counts_.duplicate;
+                          },
+                          [&](const Conflict&) {
+                            emit(to_record(conflict(record, item, {Stream::feedback, partition_}, order, now_)));
+                            ++meta_.ledger.dead;
+                            ++counts_.dead;
+                            ++counts_.conflicts;
+                          }},
+               verdict);
+  }
+}
+
+bool Resolution::empty() const { return step_.outputs.empty() && step_.state.empty() && meta_ == before_; }
+
+Step Resolution::finish() {
+  save_meta(step_.state, partition_, meta_, before_);
+  step_.feedback_position = meta_.feedback;
+  return std::move(step_);
+}
+
+}  // namespace assay

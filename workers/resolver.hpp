@@ -1,0 +1,143 @@
+#pragma once
+// What becomes of a batch of records: a plain function of the records, of what the state knew before them, and of the
+// time. No input or output; the loop (partition_loop.hpp) fetches and commits.
+//
+// A Resolution is one atomic step under construction. What it decides is seen by what comes later in it. Order of
+// calls: request() for all requests records, then release(), feedback(), expire(). What a call looks up must have been
+// learnt before it: see Facts.
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <variant>
+#include <vector>
+
+#include "storage/log/step.hpp"
+#include "storage/records/feedback_record.hpp"
+#include "storage/records/parked_record.hpp"
+#include "storage/state/partition_state.hpp"
+
+namespace assay {
+
+struct ResolvePolicy {
+  std::chrono::milliseconds park_max = std::chrono::hours(24);  // from the moment it is parked
+  std::chrono::milliseconds dedupe_window = std::chrono::hours(24);
+  std::size_t outputs_max = 10'000;  // of one step, about: a record's items stay together
+  std::size_t bytes_max = 4u << 20;  // of one step's outputs, the same
+};
+
+// A record of the requests stream; none: a tombstone.
+struct IncomingRequest {
+  std::string id;
+  std::optional<std::string> trace_id;
+};
+
+struct IncomingFeedback {
+  Offset offset = 0;
+  Result<FeedbackRecord, Malformed> record;
+  std::string raw;  // the bytes, where they can't be read
+};
+
+// What the state knew before the step. An id that is not there counts as unknown; one that was learnt or decided
+// already keeps what it has, so that learning later, in the same step, undoes no decision.
+class Facts {
+ public:
+  template <class T>
+  using Known = std::unordered_map<std::string, std::optional<T>>;
+
+  void learn_trace(std::string id, std::optional<std::string> trace) { traces_.try_emplace(std::move(id), trace); }
+  void learn_seen(std::string record_id, std::optional<Seen> seen) { seen_.try_emplace(std::move(record_id), seen); }
+  void learn_parked(std::string record_id, std::optional<ParkedRecord> parked) {
+    parked_.try_emplace(std::move(record_id), std::move(parked));
+  }
+
+ private:
+  friend class Resolution;
+  Known<std::string> traces_;
+  Known<Seen> seen_;
+  Known<ParkedRecord> parked_;
+};
+
+// The ids that feedback() will look up.
+struct Needs {
+  std::vector<std::string> traces, seen, parked;
+};
+void add_needs(const FeedbackRecord& record, Needs& needs);
+
+// What a step did, for the metrics. `forwarded` counts the released too.
+struct ResolveCounts {
+  std::int64_t feedback = 0, forwarded = 0, duplicate = 0, parked = 0, released = 0, expired = 0, dead = 0,
+               conflicts = 0, retold = 0;  // retold: an id that named another trace before
+};
+
+class Resolution {
+ public:
+  // `before`: the state's meta. `now`: the time of all decisions.
+  Resolution(Partition partition, const Meta& before, const ResolvePolicy& policy, Instant now);
+
+  Facts& facts() { return facts_; }
+
+  // The id names this trace from now on. The caller releases what waits for it.
+  void request(const IncomingRequest& request);
+  // The requests stream has been read up to here.
+  void requests_read(Offset position) { meta_.requests = position; }
+
+  // The trace that the id names now, as far as learnt.
+  std::optional<std::string> trace_of(const std::string& id) const;
+
+  // Its id was told. Nothing where this step has ended it already.
+  void release(const ParkedRecord& parked, std::string_view trace_id);
+
+  // Decides a record of the feedback stream, the next one.
+  void feedback(const IncomingFeedback& incoming);
+
+  // Its time is up: a dead letter. Changes behind an expired create stay parked until their own time is up.
+  void expire(const ParkedRecord& parked);
+
+  // Enough for one step: commit, and go on in the next one.
+  bool full() const { return step_.outputs.size() >= policy_.outputs_max || bytes_ >= policy_.bytes_max; }
+  bool empty() const;
+
+  const ResolveCounts& counts() const { return counts_; }
+  const Meta& meta() const { return meta_; }                             // after the step
+  std::optional<Instant> first_expiry() const { return first_expiry_; }  // of what this step parked
+
+  // The step. Call once, last.
+  Step finish();
+
+ private:
+  struct Forward {
+    std::string trace_id;
+  };
+  struct Park {
+    std::string behind;
+  };
+  struct Duplicate {};
+  struct Conflict {};
+  using Verdict = std::variant<Forward, Park, Duplicate, Conflict>;
+
+  bool conflicts(const FeedbackRecord& record, Offset offset) const;
+  Verdict decide(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) const;
+  void note_seen(const FeedbackRecord& record, const FeedbackItem& item, Offset offset);
+  void park(const FeedbackRecord& record, const FeedbackItem& item, std::int64_t order, std::string behind);
+  void end_parked(const ParkedRecord& parked);
+  void malformed(Offset offset, std::string_view raw, std::string reason);
+  void emit(Record record);
+  const ParkedRecord* parked(const std::string& record_id) const;
+  const Seen* seen(const std::string& record_id) const;
+
+  const Partition partition_;
+  const Meta before_;
+  const ResolvePolicy policy_;
+  const Instant now_;
+  Meta meta_;
+  Facts facts_;
+  Step step_;
+  std::size_t bytes_ = 0;
+  ResolveCounts counts_;
+  std::optional<Instant> first_expiry_;
+};
+
+}  // namespace assay

@@ -1,0 +1,45 @@
+#include "workers/resolver_thread.hpp"
+
+#include "ops/runtime/log.hpp"
+
+namespace assay {
+namespace {
+
+constexpr std::chrono::milliseconds wait_max{200};  // for records; wake() ends it
+
+}  // namespace
+
+ResolverThread::ResolverThread(PartitionLoopConfig config, EventSources& sources, KeyValue& state, OpenPartition open,
+                               const Clock& clock, Metrics& metrics, Progress* progress)
+    : partition_(config.partition),
+      loop_(config, sources, state, std::move(open), clock, metrics, progress),
+      last_pass_(std::chrono::steady_clock::now()),
+      thread_([this](std::stop_token stop) { run(stop); }) {}
+
+ResolverThread::~ResolverThread() { stop(); }
+
+void ResolverThread::stop() {
+  thread_.request_stop();
+  loop_.wake();
+}
+
+void ResolverThread::run(std::stop_token stop) {
+  Backoff backoff;
+  while (!stop.stop_requested()) {
+    last_pass_ = std::chrono::steady_clock::now();
+    const auto ran = loop_.run_once(wait_max);
+    if (ran) {
+      backoff.reset();
+      continue;
+    }
+    if (ran.error() == Error::stopped) break;
+    const auto pause = backoff.next();
+    spdlog::warn("event=resolver_failed partition={} error=\"{}\" retry_ms={}", partition_, ran.error().message(),
+                 pause.count());
+    std::unique_lock lock(mutex_);
+    pause_.wait_for(lock, stop, pause, [] { return false; });
+  }
+  ended_ = true;
+}
+
+}  // namespace assay
