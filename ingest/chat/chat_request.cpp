@@ -8,9 +8,9 @@ namespace assay {
 namespace {
 
 struct Problem {
-  Rejection rejection{.status = 400, .field = "", .reason = "the body is not valid JSON"};
+  Rejection rejection{400, "", "the body is not valid JSON"};
   bool operator()(std::string field, std::string reason) {
-    rejection = {422, std::move(field), std::move(reason)};
+    rejection = Rejection(422, std::move(field), std::move(reason));
     return false;
   }
 };

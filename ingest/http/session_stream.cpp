@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <boost/beast/http/status.hpp>
 #include <charconv>
 
 #include "ingest/http/http_date.hpp"

@@ -94,14 +94,14 @@ Result<std::unique_ptr<ControlServer>, std::string> ControlServer::open(
   return std::unique_ptr<ControlServer>(new ControlServer(std::move(impl)));
 }
 
-Result<std::string, std::string> ask_owner(const std::string& data_directory, const std::string& line) {
+OwnerAnswer ask_owner(const std::string& data_directory, const std::string& line) {
   asio::io_context io;
   Local::socket socket(io);
   error_code ec;
   const auto path = socket_path(data_directory);
-  if (path.size() >= 108) return "the path of the control socket is too long: " + path;
+  if (path.size() >= 108) return {false, "the path of the control socket is too long: " + path};
   socket.connect(Local::endpoint(path), ec);
-  if (ec) return "no process answers at " + path;
+  if (ec) return {false, "no process answers at " + path};
   asio::write(socket, asio::buffer(line + "\n"), ec);
   std::string answer;
   std::size_t n = 0;
@@ -113,8 +113,8 @@ Result<std::string, std::string> ask_owner(const std::string& data_directory, co
                            done = true;
                          });
   io.run_for(15s);
-  if (!done || ec || n == 0) return "the process at " + path + " gave no answer";
-  return answer.substr(0, n - 1);
+  if (!done || ec || n == 0) return {false, "the process at " + path + " gave no answer"};
+  return {true, answer.substr(0, n - 1)};
 }
 
 }  // namespace assay::cli

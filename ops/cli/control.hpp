@@ -28,7 +28,11 @@ class ControlServer {
   std::unique_ptr<Impl> impl_;
 };
 
-// The answer of the process that owns the directory, or a sentence: nobody there, no answer in time.
-Result<std::string, std::string> ask_owner(const std::string& data_directory, const std::string& line);
+// The line that the process which owns the directory answered; `reached` false: a sentence, nobody there or no answer in time.
+struct OwnerAnswer {
+  bool reached;
+  std::string line;
+};
+OwnerAnswer ask_owner(const std::string& data_directory, const std::string& line);
 
 }  // namespace assay::cli

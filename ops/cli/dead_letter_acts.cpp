@@ -29,18 +29,19 @@ Result<void> DeadLetterActs::append(std::vector<Record> records) const {
 
 Result<void> DeadLetterActs::bury(DeadLetter dead) const { return append({to_record(dead)}); }
 
-Result<DeadLetter, std::string> DeadLetterActs::find(std::string_view record_id) const {
+Result<std::unique_ptr<DeadLetter>, std::string> DeadLetterActs::find(std::string_view record_id) const {
   const auto value = store_.get(Family::dead, record_id);
   if (!value) return "the store can't be read: " + value.error().message();
   if (!*value) return "there is no dead letter " + std::string(record_id);
   auto dead = parse_dead_letter(**value);
   if (!dead) return "the dead letter can't be read: " + dead.error().reason;
-  return std::move(*dead);
+  return std::make_unique<DeadLetter>(std::move(*dead));
 }
 
 Result<void, std::string> DeadLetterActs::replay(std::string_view record_id) const {
-  auto dead = find(record_id);
-  if (!dead) return dead.error();
+  const auto found = find(record_id);
+  if (!found) return found.error();
+  auto* const dead = found->get();
   if (!dead->record)
     return "it holds no feedback that could be replayed: its bytes could not be read (" + dead->detail + ")";
   auto& feedback = *dead->record;

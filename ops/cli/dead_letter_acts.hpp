@@ -1,6 +1,7 @@
 #pragma once
 // What is done with dead letters beside showing them: bury (a sink gives a record up), replay, purge. Each is an append
 // to the log, which the store follows.
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -26,7 +27,7 @@ class DeadLetterActs {
 
  private:
   Result<void> append(std::vector<Record> records) const;
-  Result<DeadLetter, std::string> find(std::string_view record_id) const;
+  Result<std::unique_ptr<DeadLetter>, std::string> find(std::string_view record_id) const;
 
   const KeyValue& store_;
   EventLog& log_;

@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "ingest/chat/builtin_responder.hpp"
-#include "ingest/mlflow/mlflow_routes.hpp"
 #include "ops/runtime/log.hpp"
 
 namespace assay::cli {
@@ -96,7 +95,6 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   feedback_.config.view_is_complete = view_is_complete;
   add_feedback_routes(front_.router(), feedback_);
   add_chat_routes(front_.router(), chat_);
-  add_mlflow_routes(front_.router(), log, view, front_.recent_traces(), clock, options.ingest);
 }
 
 DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }

@@ -14,11 +14,7 @@ struct Command {
 };
 constexpr Command commands[] = {
     {"serve", "everything in one process: the front door, the event log, the workers, the store", cli::serve},
-    {"ingest", "the front door alone, in front of Kafka", cli::ingest},
-    {"worker", "resolve and commit, behind Kafka", cli::worker},
-    {"topics", "create | check | describe the topics on Kafka", cli::topics},
     {"deadletters", "list | show | replay what could not be committed", cli::dead_letters},
-    {"verify", "recount every record of the log against the sinks", cli::verify},
     {"report", "the figures of an experiment's feedback in a time window", cli::report},
     {"load", "an open-loop load generator that checks what it sent", cli::load},
 };

@@ -78,8 +78,6 @@ int run(ServeOptions& options) {
   auto log = EmbeddedLog::open(**db, directory->path(), options.log, metrics);
   if (!log) return complain(log.error());
 
-  const auto committer = (*log)->committer();
-  ResolverThread resolver(0, **log, *committer, **db, clock, options.policy, metrics, &progress);
   StoreSink store(**db, clock);
   Committer store_committer(**log, store, metrics, {.progress = &progress});
   StoreView view(**db, **log, progress, [&log](StreamPartition where) { return (*log)->end(where); });
@@ -107,7 +105,8 @@ int run(ServeOptions& options) {
     memory_bytes.Set(static_cast<double>((*db)->memory_bytes()));
   });
 
-  resolver.start();
+  const auto open_partition = [&log]() -> Result<OpenedPartition> { return OpenedPartition{(*log)->committer(), {}}; };
+  ResolverThread resolver({.policy = options.policy}, **log, **db, open_partition, clock, metrics, &progress);
   store_committer.start();
   if (mlflow_committer) mlflow_committer->start();
   if (const auto started = door.start(); !started) return complain(started.error());

@@ -146,9 +146,7 @@ Result<void> MlflowSink::run_ready() {
     ++running_;
     asio::co_spawn(context_, work(), asio::bind_cancellation_slot(cancels_[i]->slot(), [this](std::exception_ptr e) {
                      --running_;
-                     if (!e) return;
-                     failure_ = Error::storage_failed;
-                     spdlog::error("mlflow_sink_threw");
+                     if (e) failure_ = Error::storage_failed;
                    }));
   }
   while (running_ > 0 && context_.run_one() > 0) {
@@ -163,7 +161,12 @@ Task<void> MlflowSink::work() {
     const std::string trace_id = std::move(ready_.front());
     ready_.pop_front();
     auto& lane = lanes_.at(trace_id);  // stays where it is: only settle() erases, when nobody runs it
-    co_await run(trace_id, lane);
+    try {
+      co_await run(trace_id, lane);
+    } catch (const std::exception& e) {  // cancelled, or nothing that anybody foresaw: the lane is tried again
+      failure_ = Error::storage_failed;
+      if (!stopped_) spdlog::error("mlflow_sink_threw what=\"{}\"", e.what());
+    }
     settle(trace_id);
   }
 }

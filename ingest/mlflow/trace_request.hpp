@@ -1,0 +1,34 @@
+#pragma once
+// What MLflow's client sends about traces and assessments, read as its server reads it: field names in snake or camel
+// case, unknown fields ignored, what is known strictly typed. Pure.
+#include <boost/json/object.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ingest/http/error_response.hpp"
+#include "storage/records/feedback_record.hpp"
+
+namespace assay {
+
+// One assessment as it is accepted. Its id comes from the trace and from what was sent, since the client repeats its
+// POSTs without a key: a repeat is the same assessment.
+struct SentAssessment {
+  boost::json::object json;  // MLflow's, with its assessment_id, without a trace_id
+  FeedbackRecord record;
+};
+
+struct TraceRequest {
+  std::string trace_id, client_request_id;  // the latter may be empty
+  boost::json::object info;                 // trace_info without assessments
+  std::vector<SentAssessment> assessments;
+};
+
+// StartTraceV3: {"trace":{"trace_info":{…}}}.
+Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Instant now);
+
+// {"assessment":{…}} for a trace; the path's trace_id counts.
+Result<SentAssessment, Rejection> parse_assessment_request(std::string_view body, std::string_view trace_id,
+                                                           Instant now);
+
+}  // namespace assay

@@ -1,0 +1,438 @@
+// POST /chat and /chat/stream over a log, a model and a client of the test's own. All four write into one list what
+// they saw, so that order can be asserted.
+#include <gtest/gtest.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json.hpp>
+
+#include "ingest/chat/builtin_responder.hpp"
+#include "ingest/chat/chat_route.hpp"
+#include "storage/state/memory_key_value.hpp"
+#include "tests/support/run_task.hpp"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+namespace json = boost::json;
+
+using Seen = std::vector<std::string>;
+
+class FixedClock final : public Clock {
+ public:
+  Instant now() const override { return *parse_time("2026-11-23T15:57:31.547Z"); }
+};
+
+// Durable after another turn of the loop, so that what doesn't wait for it is caught.
+class ListedLog final : public EventLog {
+ public:
+  explicit ListedLog(Seen& seen) : seen_(seen) {}
+  Task<Result<Appended>> append(Record record) override {
+    std::vector<Record> one;
+    one.push_back(std::move(record));
+    auto results = co_await append_all(std::move(one));
+    co_return results.front();
+  }
+  Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) override {
+    co_await asio::post(co_await asio::this_coro::executor, use_task);
+    co_await asio::post(co_await asio::this_coro::executor, use_task);
+    std::vector<Result<Appended>> out;
+    for (auto& record : records) {
+      if (failing) {
+        out.push_back(*failing);
+        continue;
+      }
+      if (record.stream == Stream::traces) {
+        const auto trace = parse_trace_record(*record.value);
+        const auto info = json::parse(trace->info);
+        seen_.push_back("log " + std::string(info.at("state").as_string()));
+        last_info = info.as_object();
+        if (!trace->spans.empty()) last_span = json::parse(trace->spans).as_array()[0].as_object();
+      } else {
+        seen_.push_back("log id");
+        ids[record.key] = *record.value;
+      }
+      out.push_back(Appended{});
+    }
+    co_return out;
+  }
+  std::string_view durability() const override { return "memory"; }
+  Result<void> writable() const override { return {}; }
+  Partition partitions(Stream) const override { return 1; }
+
+  std::optional<Error> failing;
+  std::map<std::string, std::string> ids;
+  json::object last_info, last_span;
+
+ private:
+  Seen& seen_;
+};
+
+// Tokens as scripted; "!reason" fails, "..." never comes.
+class ScriptedModel final : public ChatBackend {
+ public:
+  ScriptedModel(Seen& seen, std::vector<std::string> script) : seen_(seen), script_(std::move(script)) {}
+  Task<Started> start(std::vector<ChatMessage> messages) override {
+    seen_.push_back("ask " + messages.back().content);
+    std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(*this);
+    co_return std::move(answer);
+  }
+
+ private:
+  struct Answer final : ChatAnswer {
+    explicit Answer(ScriptedModel& m) : model(m) {}
+    ~Answer() override {
+      if (!complete) model.seen_.push_back("model aborted");
+    }
+    Task<Next> next() override {
+      if (at == model.script_.size()) {
+        complete = true;
+        co_return std::optional<std::string>();
+      }
+      const auto& token = model.script_[at++];
+      if (token == "...") {
+        asio::steady_timer never(co_await asio::this_coro::executor, 1h);
+        co_await never.async_wait(as_result);
+        co_return ChatFailure{"woken"};
+      }
+      if (token.starts_with('!')) {
+        complete = true;
+        co_return ChatFailure{token.substr(1)};
+      }
+      model.seen_.push_back("pull " + token);
+      co_return std::optional<std::string>(token);
+    }
+    ScriptedModel& model;
+    std::size_t at = 0;
+    bool complete = false;
+  };
+  Seen& seen_;
+  std::vector<std::string> script_;
+};
+
+class ListedStream final : public ResponseStream {
+ public:
+  explicit ListedStream(Seen& seen) : seen_(seen) {}
+  Task<Result<void>> respond(Response r) override {
+    seen_.push_back("respond " + std::to_string(r.status));
+    response = std::move(r);
+    co_return Result<void>();
+  }
+  Task<Result<void>> begin(unsigned status, std::string_view type, Headers given) override {
+    seen_.push_back("begin " + std::to_string(status) + " " + std::string(type));
+    headers.assign(given.begin(), given.end());
+    co_return Result<void>();
+  }
+  Task<Result<void>> write(std::string_view bytes) override {
+    if (writes_left == 0) co_return boost::asio::error::broken_pipe;
+    --writes_left;
+    const auto data = bytes.find("data: ");
+    std::string said = "comment";
+    if (data != bytes.npos) {
+      events.push_back(json::parse(bytes.substr(data + 6)).as_object());
+      said = events.back().at("type").as_string();
+    }
+    seen_.push_back("write " + said);
+    co_return Result<void>();
+  }
+  Task<Result<void>> end() override {
+    seen_.push_back("end");
+    co_return Result<void>();
+  }
+  bool gone() override { return client_gone; }
+
+  Response response;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<json::object> events;
+  int writes_left = 1000;
+  bool client_gone = false;
+
+ private:
+  Seen& seen_;
+};
+
+struct ChatRouteTest : testing::Test {
+  Seen seen;
+  IoContext context{1};
+  ListedLog log{seen};
+  FixedClock clock;
+  Metrics registry;
+  ChatMetrics metrics{registry};
+  MemoryKeyValue disk;
+  ChatJournal journal{disk};
+  ListedStream stream{seen};
+  ChatConfig config;
+  std::vector<HeaderField> headers;
+  std::string body = R"({"message":"hi","tags":{"env":"prod"}})";
+
+  // How many entries are on the disk.
+  std::size_t journalled() {
+    ChatJournal fresh(disk);
+    return *fresh.load();
+  }
+
+  void chat(const std::string& path, ChatBackend& model, asio::cancellation_signal* signal = nullptr) {
+    ChatServices services{config, log, model, journal, metrics, clock};
+    services.on_started = [&](std::string_view trace_id, std::string_view id) {
+      seen.push_back("started");
+      EXPECT_EQ(log.ids.at(std::string(id)), trace_id);
+    };
+    Router router;
+    add_chat_routes(router, services);
+    Request request{.method = http::verb::post, .path = path, .body = body, .headers = headers};
+    const auto found = router.find(http::verb::post, path);
+    ASSERT_TRUE(found.route);
+    const auto& handler = std::get<StreamHandler>(found.route->handler);
+    if (!signal) signal = &no_signal;
+    bool ended = false;
+    auto on_end = [&](std::exception_ptr thrown) {
+      ended = true;
+      EXPECT_FALSE(thrown);
+    };
+    asio::co_spawn(context, handler(request, stream), asio::bind_cancellation_slot(signal->slot(), on_end));
+    context.restart();
+    context.run_for(20s);
+    EXPECT_TRUE(ended);
+    EXPECT_EQ(metrics.open.Value(), 0);
+  }
+  void chat(const std::string& path, std::vector<std::string> script) {
+    ScriptedModel model(seen, std::move(script));
+    chat(path, model);
+  }
+  asio::cancellation_signal no_signal;
+};
+
+TEST_F(ChatRouteTest, AStreamIsDurableBeforeItsIdsLeaveAndBeforeItIsDone) {
+  chat("/chat/stream", {"Hel", "lo"});
+  EXPECT_EQ(seen, (Seen{"log id", "log id", "log IN_PROGRESS", "started", "begin 200 text/event-stream", "ask hi",
+                        "pull Hel", "write token", "pull lo", "write token", "log OK", "write done", "end"}));
+  const auto trace_id = std::string(log.last_info.at("trace_id").as_string());
+  EXPECT_EQ(stream.events.back().at("trace_id").as_string(), trace_id);
+  const auto client_request_id = std::string(stream.events.back().at("client_request_id").as_string());
+  EXPECT_TRUE(client_request_id.starts_with("req-"));
+  EXPECT_EQ(log.ids, (std::map<std::string, std::string>{{trace_id, trace_id}, {client_request_id, trace_id}}));
+  const std::map<std::string, std::string> sent(stream.headers.begin(), stream.headers.end());
+  EXPECT_EQ(sent.at("X-Trace-Id"), trace_id);
+  EXPECT_EQ(sent.at("X-Client-Request-Id"), client_request_id);
+  EXPECT_EQ(sent.at("Cache-Control"), "no-cache");
+  EXPECT_EQ(sent.at("X-Accel-Buffering"), "no");
+  EXPECT_EQ(log.last_span.at("attributes").at("response").as_string(), "\"Hello\"");
+  EXPECT_EQ(log.last_span.at("attributes").at("token_count").as_string(), "2");
+  EXPECT_EQ(journalled(), 0u);
+}
+
+TEST_F(ChatRouteTest, AWholeAnswerIsDurableBeforeItIsGiven) {
+  headers = {{"X-Session-ID", "s"}, {"X-User-ID", "u"}, {"X-Client-Request-Id", "mine"}};
+  chat("/chat", {"Hel", "lo"});
+  EXPECT_EQ(seen, (Seen{"log id", "log id", "log IN_PROGRESS", "started", "ask hi", "pull Hel", "pull lo", "log OK",
+                        "respond 200"}));
+  const auto answer = json::parse(stream.response.body).as_object();
+  EXPECT_EQ(answer.at("response").as_string(), "Hello");
+  EXPECT_EQ(answer.at("client_request_id").as_string(), "mine");
+  EXPECT_EQ(answer.at("trace_id").as_string(), log.ids.at("mine"));
+  EXPECT_EQ(log.last_info.at("trace_metadata").at("mlflow.trace.session").as_string(), "s");
+  EXPECT_EQ(log.last_info.at("trace_metadata").at("mlflow.trace.user").as_string(), "u");
+  EXPECT_EQ(log.last_info.at("tags").at("env").as_string(), "prod");
+}
+
+TEST_F(ChatRouteTest, BadInputIsRefusedBeforeAnythingIsWritten) {
+  body = R"({"message":1})";
+  chat("/chat/stream", {"x"});
+  EXPECT_EQ(seen, (Seen{"respond 422"}));
+  EXPECT_EQ(journalled(), 0u);
+}
+
+TEST_F(ChatRouteTest, AModelsFailureIsAnEventAndAnErrorTrace) {
+  chat("/chat/stream", {"Hel", "!overloaded"});
+  EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"write token", "log ERROR", "write error", "end"}));
+  EXPECT_EQ(stream.events.back().at("error").as_string(), "overloaded");
+  EXPECT_EQ(log.last_span.at("status").at("message").as_string(), "overloaded");
+  EXPECT_EQ(log.last_span.at("attributes").at("response").as_string(), "\"Hel\"");
+  EXPECT_EQ(journalled(), 0u);
+}
+
+TEST_F(ChatRouteTest, AModelsFailureIsABadGatewayForAWholeAnswer) {
+  chat("/chat", {"!overloaded"});
+  EXPECT_EQ(Seen(seen.end() - 2, seen.end()), (Seen{"log ERROR", "respond 502"}));
+  EXPECT_EQ(stream.response.content_type, problem_type);
+  EXPECT_NE(stream.response.body.find("overloaded"), std::string::npos);
+}
+
+TEST_F(ChatRouteTest, AClientThatWentAwayAbortsTheModelAndEndsTheTraceInError) {
+  stream.writes_left = 1;
+  chat("/chat/stream", {"one", "two", "three"});
+  EXPECT_EQ(seen.end()[-2], "model aborted");
+  EXPECT_EQ(seen.end()[-1], "log ERROR");
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), "pull three"), 0);
+  EXPECT_EQ(log.last_span.at("status").at("message").as_string(), "client went away");
+  EXPECT_EQ(journalled(), 0u);
+}
+
+TEST_F(ChatRouteTest, AClientThatWentAwayWhileTheModelIsSilentIsNoticed) {
+  for (const auto* path : {"/chat", "/chat/stream"}) {
+    seen.clear();
+    config.gone_poll = 5ms;
+    stream.client_gone = false;
+    asio::steady_timer leaves(context, 20ms);
+    leaves.async_wait([&](auto) { stream.client_gone = true; });
+    chat(path, {"..."});
+    EXPECT_EQ(Seen(seen.end() - 2, seen.end()), (Seen{"model aborted", "log ERROR"})) << path;
+  }
+}
+
+TEST_F(ChatRouteTest, ASilentModelIsCoveredByHeartbeatsAndCutAtChatMax) {
+  config.heartbeat_every = 10ms;
+  config.gone_poll = 5ms;
+  config.chat_max = 60ms;
+  chat("/chat/stream", {"..."});
+  EXPECT_GE(std::count(seen.begin(), seen.end(), "write comment"), 2);
+  EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"model aborted", "log ERROR", "write error", "end"}));
+  config.heartbeat_every = 10s;
+  chat("/chat", {"..."});
+  EXPECT_EQ(seen.back(), "respond 504");
+}
+
+TEST_F(ChatRouteTest, AnAnswerOverItsBoundIsCut) {
+  config.response_bytes_max = 10;
+  chat("/chat/stream", {"12345678", "9", "0123"});
+  EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"model aborted", "log ERROR", "write error", "end"}));
+  EXPECT_EQ(stream.events.back().at("error").as_string(), "the answer is longer than 10 bytes");
+}
+
+TEST_F(ChatRouteTest, ALogThatRefusesIsA503AndNoIdLeaves) {
+  log.failing = Error::log_full;
+  chat("/chat/stream", {"x"});
+  EXPECT_EQ(seen, (Seen{"respond 503"}));
+  EXPECT_EQ(journalled(), 0u);
+}
+
+TEST_F(ChatRouteTest, ABeginningThatMayBeInTheLogIsClosedOnceTheLogIsBack) {
+  log.failing = Error::log_unavailable;
+  chat("/chat", {"x"});
+  EXPECT_EQ(seen, (Seen{"respond 503"}));
+  EXPECT_EQ(journalled(), 1u);
+  log.failing.reset();
+  chat("/chat", {"x"});
+  EXPECT_EQ(Seen(seen.end() - 3, seen.end()), (Seen{"log OK", "respond 200", "log ERROR"}));
+  EXPECT_EQ(log.last_span.at("status").at("message").as_string(), "it could not be recorded when it began");
+  EXPECT_EQ(journalled(), 0u);
+}
+
+TEST_F(ChatRouteTest, DoneIsNotSaidWhenTheEndIsNotDurableAndTheJournalKeepsIt) {
+  struct FailsLater final : ChatBackend {
+    explicit FailsLater(ListedLog& l) : log(l) {}
+    struct Answer final : ChatAnswer {
+      explicit Answer(ListedLog& l) : log(l) {}
+      Task<Next> next() override {
+        if (log.failing) co_return std::optional<std::string>();
+        log.failing = Error::timed_out;
+        co_return std::optional<std::string>("answer");
+      }
+      ListedLog& log;
+    };
+    Task<Started> start(std::vector<ChatMessage>) override {
+      std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(log);
+      co_return std::move(answer);
+    }
+    ListedLog& log;
+  } model(log);
+  chat("/chat/stream", model);
+  EXPECT_EQ(Seen(seen.end() - 2, seen.end()), (Seen{"write error", "end"}));
+  EXPECT_EQ(journalled(), 1u);
+  log.failing.reset();
+  // As after a restart: what had been answered is recorded as it was.
+  ChatJournal next_life(disk);
+  EXPECT_EQ(*next_life.load(), 1u);
+  EXPECT_EQ(*test::run_task(context, next_life.close_left_over(log, clock.now(), 10)), 0u);
+  EXPECT_EQ(seen.back(), "log OK");
+  EXPECT_EQ(log.last_span.at("attributes").at("response").as_string(), "\"answer\"");
+  EXPECT_EQ(journalled(), 0u);
+}
+
+TEST_F(ChatRouteTest, AChatThatADrainCutsIsRecordedAsAnError) {
+  asio::cancellation_signal signal;
+  asio::steady_timer insists(context, 20ms);
+  insists.async_wait([&](auto) { signal.emit(asio::cancellation_type::terminal); });
+  ScriptedModel model(seen, {"one", "..."});
+  chat("/chat/stream", model, &signal);
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), "log ERROR"), 1);
+  EXPECT_EQ(log.last_span.at("status").at("message").as_string(), "the front door is shutting down");
+  EXPECT_EQ(journalled(), 0u);
+}
+
+TEST_F(ChatRouteTest, TheBuiltInResponderSaysWhatItWasToldWordByWord) {
+  BuiltinResponder model(1ms);
+  body = R"({"message":"a long question"})";
+  chat("/chat/stream", model);
+  std::string said;
+  for (const auto& event : stream.events)
+    if (event.at("type") == "token") said += event.at("content").as_string();
+  EXPECT_TRUE(said.starts_with("You said: a long question\n\n"));
+  EXPECT_GT(stream.events.size(), 10u);
+  EXPECT_EQ(seen.back(), "end");
+}
+
+struct ChatJournalTest : ChatRouteTest {
+  ChatTrace chat_named(const std::string& id) {
+    return {.trace_id = "tr-" + std::string(32 - id.size(), '0') + id,
+            .span_id = "dbbb259166b0f99a",
+            .client_request_id = "req-" + id,
+            .experiment_id = "0",
+            .name = "chat",
+            .message = "hi",
+            .started_at = clock.now() - 5s};
+  }
+};
+
+TEST_F(ChatJournalTest, ClosesWhatARestartFoundOpenWithAReason) {
+  ASSERT_TRUE(journal.open(chat_named("1")));
+  ASSERT_TRUE(journal.open(chat_named("2")));
+  ChatJournal next_life(disk);
+  EXPECT_EQ(*next_life.load(), 2u);
+  EXPECT_EQ(*test::run_task(context, next_life.close_left_over(log, clock.now(), 1)), 1u);
+  EXPECT_EQ(*test::run_task(context, next_life.close_left_over(log, clock.now(), 5)), 0u);
+  EXPECT_EQ(seen, (Seen{"log ERROR", "log ERROR"}));
+  EXPECT_EQ(log.last_span.at("status").at("message").as_string(), "the front door was restarted while it answered");
+  EXPECT_EQ(log.last_info.at("execution_duration").as_string(), "5s");
+  EXPECT_TRUE(log.ids.empty());
+  EXPECT_EQ(journalled(), 0u);
+}
+
+TEST_F(ChatJournalTest, KeepsWhatTheLogDoesNotTake) {
+  ASSERT_TRUE(journal.open(chat_named("1")));
+  ChatJournal next_life(disk);
+  ASSERT_TRUE(next_life.load());
+  log.failing = Error::log_unavailable;
+  EXPECT_FALSE(test::run_task(context, next_life.close_left_over(log, clock.now(), 5)));
+  EXPECT_EQ(next_life.left_over(), 1u);
+  log.failing.reset();
+  EXPECT_EQ(*test::run_task(context, next_life.close_left_over(log, clock.now(), 5)), 0u);
+  EXPECT_EQ(seen, (Seen{"log ERROR"}));
+}
+
+TEST_F(ChatJournalTest, IsBounded) {
+  ChatJournal small(disk, 2);
+  EXPECT_TRUE(small.open(chat_named("1")));
+  EXPECT_TRUE(small.open(chat_named("2")));
+  const auto third = small.open(chat_named("3"));
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error(), Error::over_capacity);
+  small.close(chat_named("1").trace_id);
+  EXPECT_TRUE(small.open(chat_named("3")));
+}
+
+TEST_F(ChatJournalTest, WhatItCannotReadIsDroppedAndSaid) {
+  Changes changes;
+  changes.put(Family::journal, "chat/tr-x", "garbage");
+  ASSERT_TRUE(disk.write(changes));
+  ASSERT_TRUE(journal.load());
+  EXPECT_EQ(*test::run_task(context, journal.close_left_over(log, clock.now(), 5)), 0u);
+  EXPECT_EQ(journalled(), 0u);
+  EXPECT_TRUE(seen.empty());
+}
+
+}  // namespace
+}  // namespace assay
