@@ -331,14 +331,14 @@ def test_the_report_has_the_guides_figures(serve):
         wait_state(serve.http, assessment_id, "committed")
     wait_until("the details", lambda: len(assessments(serve.http, traces[0])) == 4)
 
-    as_json = run_assay("report", "--target", serve.url, "--hours", "1", "--output", "json")
+    as_json = run_assay("report", "--data", str(serve.data), "--hours", "1", "--output", "json")
     assert as_json.returncode == 0, as_json.stderr
     figures = json.loads(as_json.stdout)
     assert figures["total_traces"] == 4
     assert figures["traces_with_feedback"] == 3
     assert figures["feedback_rate"] == pytest.approx(75)
     assert figures["positive_rate"] == pytest.approx(100 * 2 / 3)
-    as_text = run_assay("report", "--target", serve.url, "--hours", "1")
+    as_text = run_assay("report", "--data", str(serve.data), "--hours", "1")
     assert as_text.returncode == 0 and "accuracy" in as_text.stdout
 
 

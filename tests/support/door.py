@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import httpx
 
@@ -25,7 +26,7 @@ def trace_body(trace_id: str, client_request_id: str | None = None, experiment_i
                 "trace_id": trace_id,
                 **({"client_request_id": client_request_id} if client_request_id is not None else {}),
                 "trace_location": {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}},
-                "request_time": "2026-11-23T15:57:21.321Z",
+                "request_time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 "execution_duration": "0.048s",
                 "state": "OK",
                 "trace_metadata": {"mlflow.trace_schema.version": "3", "mlflow.source.name": "app.py"},

@@ -1,0 +1,348 @@
+"""The whole way for real: one `ingest`, two `worker`s, a Kafka broker and an MLflow server, read back with MLflow's own SDK."""
+
+import json
+import os
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from confluent_kafka import Producer
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Assessment, Trace  # noqa: E402
+
+from support.assay import Assay, run_assay  # noqa: E402
+from support.door import accepted, chat, new_request_id, new_trace_id, post_trace  # noqa: E402
+from support.kafka import Record, read_topic  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
+
+PARTITIONS = 4
+WITHIN = 60.0  # a worker that was killed has to be told of its partitions again, on a machine that does other things, too
+THUMB = {"is_correct": True, "comment": "spot on"}
+
+
+@dataclass
+class Deployment:
+    ingest: Assay
+    workers: list[Assay]
+    kafka: str
+    prefix: str
+    mlflow: MlflowClient
+    experiment_id: str
+
+    @property
+    def http(self) -> httpx.Client:
+        return self.ingest.http
+
+    def give(self, body: dict = THUMB, key: str | None = None, **target: str) -> str:
+        """A feedback that was accepted; its assessment_id."""
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = self.http.post("/feedback", params={**target, "user_id": "ana"}, json=body, headers=headers)
+        assert answer.status_code == 202 and answer.headers["Assay-Durability"] == "kafka", answer.text
+        return accepted(answer)
+
+    def trace(self, trace_id: str, client_request_id: str | None = None) -> None:
+        post_trace(self.http, trace_id, client_request_id, experiment_id=self.experiment_id)
+
+    def records(self, stream: str) -> list[Record]:
+        return read_topic(self.kafka, f"{self.prefix}{stream}")
+
+    def forwarded(self) -> list[dict]:
+        """What a read_committed reader of the integration point sees."""
+        return [json.loads(r.value) for r in self.records("assessments")]
+
+    def shown(self) -> dict[str, list[Assessment]]:
+        """Every trace of this test's experiment in MLflow with its assessments, by trace_id, read with the SDK."""
+        found, token = {}, None
+        while True:
+            page = self.mlflow.search_traces(locations=[self.experiment_id], include_spans=False, max_results=200, page_token=token)
+            found |= {trace.info.trace_id: list(trace.info.assessments) for trace in page}
+            token = page.token
+            if not token:
+                return found
+
+    def wait_shown(self, trace_id: str, *assessment_ids: str) -> list[Assessment]:
+        """Waits until exactly these stand on the trace in MLflow."""
+        expected = sorted(assessment_ids)
+
+        def settled():
+            found = self.shown().get(trace_id, [])
+            if sorted(a.assessment_id for a in found) == expected:
+                return [True, *found]
+            raise AssertionError(found)
+
+        return wait_until(f"{expected} on {trace_id} in MLflow", settled, WITHIN, every=0.2)[1:]
+
+    def wait_flowed(self) -> None:
+        """A feedback sent now has come out at the end, on every partition: what was before it is decided."""
+        for partition in range(PARTITIONS):
+            request_id, trace_id = self.request_id_in(partition), new_trace_id()
+            marker = self.give(client_request_id=request_id)
+            self.trace(trace_id, request_id)
+            self.wait_shown(trace_id, marker)
+
+    def request_id_in(self, partition: int) -> str:
+        while True:
+            request_id = new_request_id()
+            if (_murmur2(request_id.encode()) & 0x7FFFFFFF) % PARTITIONS == partition:
+                return request_id
+
+    def restart(self, worker: int, down: float = 0.0) -> None:
+        self.workers[worker].restart_after_kill9(down)
+
+
+def _murmur2(data: bytes) -> int:
+    """Kafka's own, as a Java producer places its keys."""
+    m, mask = 0x5BD1E995, 0xFFFFFFFF
+    h = 0x9747B28C ^ len(data)
+    whole = len(data) // 4 * 4
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * m & mask
+        h = (h * m & mask) ^ ((k ^ k >> 24) * m & mask)
+    for i, byte in reversed(list(enumerate(data[whole:]))):
+        h ^= byte << 8 * i
+    if len(data) > whole:
+        h = h * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return h ^ h >> 15
+
+
+def deploy(assay, kafka: str, prefix: str, mlflow_url: str, *worker_flags: str) -> Deployment:
+    made = run_assay("topics", "create", "--kafka", kafka, "--topic-prefix", prefix, "--partitions", str(PARTITIONS))
+    assert made.returncode == 0, made.stderr
+    mlflow = MlflowClient(mlflow_url)
+    experiment_id = mlflow.create_experiment(f"assay-{uuid.uuid4().hex[:8]}")
+    on = ("--kafka", kafka, "--topic-prefix", prefix)
+    ingest = assay("ingest", *on, "--experiment", experiment_id, start=False).spawn()
+    flags = (*on, "--mlflow-url", mlflow_url, *worker_flags)
+    workers = [assay("worker", *flags, "--instance-id", f"w{i}", start=False).spawn() for i in (1, 2)]
+    for process in (ingest, *workers):
+        process.wait_ready()
+    return Deployment(ingest, workers, kafka, prefix, mlflow, experiment_id)
+
+
+@pytest.fixture(scope="session")
+def plain_mlflow_env() -> None:
+    """MLflow's client retries for minutes: a test wants to hear of it."""
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
+
+
+@pytest.fixture
+def on(assay, kafka, topic_prefix, mlflow_url, plain_mlflow_env) -> Iterator[Deployment]:
+    yield deploy(assay, kafka, topic_prefix, mlflow_url)
+
+
+def creates_by_id(records: list[dict]) -> Counter:
+    return Counter(r["assessment"]["assessment_id"] for r in records if r["op"] == "create")
+
+
+def test_early_feedback_through_a_killed_worker_is_committed_once_and_seen(on):
+    """The promise of all promises, for one feedback, as its user and its reader see it."""
+    request_id = new_request_id()
+    assessment_id = on.give(client_request_id=request_id)
+    on.restart(0)
+    trace_id = chat(on.http, "Is water wet?", client_request_id=request_id)["trace_id"]
+    on.restart(1)
+    [shown] = on.wait_shown(trace_id, assessment_id)
+    assert (shown.name, shown.value, shown.rationale) == ("user_feedback", True, "spot on")
+    assert (shown.source.source_type, shown.source.source_id) == ("HUMAN", "ana")
+
+    trace: Trace = on.mlflow.get_trace(trace_id)
+    assert [a.assessment_id for a in trace.info.assessments] == [assessment_id]
+    assert trace.info.client_request_id == request_id and trace.info.state == "OK"
+    [root] = trace.data.spans
+    assert "Is water wet?" in json.dumps(root.inputs) and root.outputs
+    assert root.attributes["response"] and int(root.attributes["token_count"]) > 0
+    wait_until("the tag", lambda: "user_feedback" in on.mlflow.get_trace(trace_id).info.tags.get("assay.feedback", ""))
+
+    [record] = [r for r in on.records("assessments") if r.header("assessment_id") == assessment_id]
+    said = json.loads(record.value)
+    assert record.key.decode() == trace_id and said["op"] == "create" and said["client_request_id"] == request_id
+    assert said["assessment"]["trace_id"] == trace_id and said["v"] == 1
+
+
+@pytest.mark.timeout(240)
+def test_a_load_of_early_feedback_while_both_workers_are_killed_in_turn_is_committed_exactly_once(on):
+    """By either id, with repeats of keyed clicks, over all partitions; each worker dies with -9 while the traces arrive."""
+    count = 80
+    ids = [(new_trace_id(), new_request_id()) for _ in range(count)]
+    given: dict[str, str] = {}  # assessment_id -> trace_id
+
+    def give(number: int, http: httpx.Client) -> str:
+        by = "trace_id" if number % 2 else "client_request_id"
+        headers = {"Idempotency-Key": f"key-{number}"} if number % 3 == 0 else {}
+        return accepted(http.post("/feedback", params={by: ids[number][by == "client_request_id"]}, json=THUMB, headers=headers))
+
+    for number, (trace_id, _) in enumerate(ids):
+        assessment_id = give(number, on.http)
+        assert number % 3 or give(number, on.http) == assessment_id
+        given[assessment_id] = trace_id
+
+    arrived = threading.Semaphore(0)
+
+    def arrive() -> None:
+        with httpx.Client(base_url=on.ingest.url, timeout=30, trust_env=False) as http:
+            for number, (trace_id, request_id) in enumerate(ids):
+                post_trace(http, trace_id, request_id, experiment_id=on.experiment_id)
+                arrived.release()
+                if number % 6 == 0:  # a repeat of a click whose trace is known by now
+                    assert give(number, http) in given
+
+    with ThreadPoolExecutor(1) as pool:
+        arriving = pool.submit(arrive)
+        for worker, after in ((0, 20), (1, 20), (0, 20)):
+            for _ in range(after):
+                assert arrived.acquire(timeout=60)
+            on.restart(worker)
+        arriving.result(120)
+
+    expected = {}
+    for assessment_id, trace_id in given.items():
+        expected.setdefault(trace_id, []).append(assessment_id)
+
+    def all_there():
+        shown = {t: sorted(a.assessment_id for a in found) for t, found in on.shown().items()}
+        missing = [t for t, a in expected.items() if shown.get(t) != sorted(a)]
+        assert not missing, f"{len(missing)} of {len(expected)} traces not as they should be, the first: {missing[0]}: {shown.get(missing[0])}"
+        return True
+
+    wait_until("every feedback in MLflow", all_there, within=120, every=0.5)
+    on.wait_flowed()
+    assert all_there()
+    counts = creates_by_id(on.forwarded())
+    assert {a: counts[a] for a in given} == dict.fromkeys(given, 1), "each once for a read_committed reader"
+    assert on.records("deadletters") == []
+    for worker in on.workers:
+        wait_until("counters settled", lambda w=worker: w.metric("assay_unaccounted") == 0, WITHIN)
+
+
+def test_feedback_by_trace_id_before_its_trace_waits_for_it(on):
+    trace_id = new_trace_id()
+    assessment_id = on.give(trace_id=trace_id)
+    on.wait_flowed()
+    assert creates_by_id(on.forwarded())[assessment_id] == 0, "parked, not forwarded"
+    on.restart(0)
+    on.restart(1)
+    on.trace(trace_id)
+    on.wait_shown(trace_id, assessment_id)
+    assert creates_by_id(on.forwarded())[assessment_id] == 1
+
+
+def test_a_repeat_with_its_key_is_one_feedback_and_another_body_is_a_dead_letter(on):
+    trace_id, request_id = new_trace_id(), new_request_id()
+    on.trace(trace_id, request_id)
+    first = on.give(key="click-1", client_request_id=request_id)
+    on.restart(0)
+    assert on.give(key="click-1", client_request_id=request_id) == first
+    assert on.give({"is_correct": False}, key="click-1", client_request_id=request_id) == first  # this door can't know
+    on.restart(1)
+    [shown] = on.wait_shown(trace_id, first)
+    assert shown.value is True
+    dead = wait_until("the conflict is a dead letter", lambda: [json.loads(r.value) for r in on.records("deadletters") if r.value], WITHIN)
+    assert [d["reason"] for d in dead] == ["idempotency_conflict"]
+    on.wait_flowed()
+    assert creates_by_id(on.forwarded())[first] == 1
+    on.wait_shown(trace_id, first)
+
+
+def test_an_update_and_a_delete_sent_before_their_creates_were_resolved_take_effect(on):
+    trace_id, request_id = new_trace_id(), new_request_id()
+    target = {"client_request_id": request_id}
+    changed, taken_back, kept = (on.give(**target) for _ in range(3))
+    assert on.http.patch(f"/feedback/{changed}", params=target, json={"value": False, "rationale": "wrong after all"}).status_code == 202
+    assert on.http.delete(f"/feedback/{taken_back}", params=target).status_code == 202
+    on.restart(0)
+    on.trace(trace_id, request_id)
+    on.restart(1)
+
+    def settled():
+        found = {a.assessment_id: a for a in on.shown().get(trace_id, [])}
+        assert set(found) == {changed, kept} and found[changed].value is False, found
+        return found
+
+    found = wait_until("the update and the delete", settled, WITHIN, every=0.2)
+    assert found[changed].rationale == "wrong after all" and found[kept].value is True
+    on.wait_flowed()
+    settled()
+
+
+def test_an_update_and_a_delete_of_what_is_committed_take_effect(on):
+    trace_id = new_trace_id()
+    on.trace(trace_id)
+    changed, taken_back = on.give(trace_id=trace_id), on.give(trace_id=trace_id)
+    on.wait_shown(trace_id, changed, taken_back)
+    assert on.http.patch(f"/feedback/{changed}", params={"trace_id": trace_id}, json={"value": "so so"}).status_code == 202
+    on.restart(0)
+    assert on.http.delete(f"/feedback/{taken_back}", params={"trace_id": trace_id}).status_code == 202
+    on.restart(1)
+    on.wait_shown(trace_id, changed)
+    wait_until("the new value", lambda: on.shown()[trace_id][0].value == "so so", WITHIN)
+
+
+def test_a_door_on_kafka_says_what_it_cannot_know(on):
+    assert on.http.get("/feedback/a-" + "0" * 32).status_code == 501
+    unaddressed = on.http.patch("/feedback/a-" + "0" * 32, json={"value": 1})
+    assert unaddressed.status_code == 400 and "client_request_id" in unaddressed.text
+
+
+def test_a_client_request_id_that_mlflow_has_no_room_for_still_finds_its_trace(on):
+    request_id, trace_id = "order/" + "x" * 100, new_trace_id()
+    assessment_id = on.give(client_request_id=request_id)
+    on.trace(trace_id, request_id)
+    on.wait_shown(trace_id, assessment_id)
+
+
+@pytest.mark.parametrize("stream", ["feedback", "requests", "traces", "assessments", "parked"])
+def test_a_poison_record_stops_nothing_behind_it(on, stream):
+    on.wait_flowed()
+    producer = Producer({"bootstrap.servers": on.kafka})
+    poisons = [b"", b"\xff\xfe not JSON", b'{"v":1}', b'{"v":999,"op":"create"}', b"[" * 10_000, b'{"v":1,"op":"create","items":[{}]}']
+    topic = f"{on.prefix}{stream}"
+    partitions = range(PARTITIONS) if stream in ("feedback", "requests", "parked") else [0]
+    for partition in partitions:
+        for poison in poisons:
+            producer.produce(topic, poison, key=b"poison", partition=partition)
+    assert producer.flush(30) == 0
+    on.wait_flowed()
+    on.restart(0)
+    on.restart(1)
+    on.wait_flowed()
+    if stream == "feedback":
+        dead = [json.loads(r.value) for r in on.records("deadletters") if r.value]
+        assert Counter(d["partition"] for d in dead) == {p: len(poisons) for p in partitions}
+        assert {d["reason"] for d in dead} == {"malformed"} and all(d["detail"] and d["step"] == "resolve" for d in dead)
+
+
+@pytest.mark.timeout(240)
+def test_while_mlflow_is_down_feedback_is_accepted_and_it_is_committed_when_mlflow_is_back(assay, kafka, topic_prefix, mlflow_server, plain_mlflow_env):
+    on = deploy(assay, kafka, topic_prefix, mlflow_server.url)
+    mlflow_server.kill9()
+    given = {}
+    for _ in range(10):
+        trace_id, request_id = new_trace_id(), new_request_id()
+        on.trace(trace_id, request_id)
+        given[trace_id] = on.give(client_request_id=request_id)
+    wait_until("forwarded", lambda: len(creates_by_id(on.forwarded())) == 10, WITHIN)
+    assert on.http.get("/readyz").status_code == 200, "a front door does not ask how MLflow feels"
+    on.restart(0)
+    mlflow_server.start()
+    for trace_id, assessment_id in given.items():
+        on.wait_shown(trace_id, assessment_id)
+
+
+def test_topics_are_made_once_checked_and_a_mismatch_is_refused(kafka, topic_prefix):
+    on = ("--kafka", kafka, "--topic-prefix", topic_prefix)
+    missing = run_assay("topics", "check", *on)
+    assert missing.returncode == 1 and f"{topic_prefix}feedback" in missing.stdout + missing.stderr
+    for _ in range(2):
+        assert run_assay("topics", "create", *on, "--partitions", "3").returncode == 0
+    assert run_assay("topics", "check", *on).returncode == 0
+    other = run_assay("topics", "create", *on, "--partitions", "5")
+    assert other.returncode == 1 and "3" in other.stderr + other.stdout
