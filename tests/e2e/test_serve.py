@@ -65,7 +65,7 @@ def test_a_chat_is_a_trace_with_question_answer_session_user_and_tags(serve):
     assert info["trace_metadata"]["mlflow.trace.session"] == "session-1"
     assert info["trace_metadata"]["mlflow.trace.user"] == "ana"
     assert "Is fire hot?" in info["request_preview"]
-    assert answer["response"][:40] in info["response_preview"]
+    assert json.dumps(answer["response"])[1:-1][:40] in info["response_preview"]
 
 
 def test_a_streamed_chat_sends_its_tokens_and_then_done_with_its_ids(serve):
@@ -83,7 +83,7 @@ def test_a_streamed_chat_sends_its_tokens_and_then_done_with_its_ids(serve):
     assert done["client_request_id"] == answer.headers["X-Client-Request-Id"]
     info = trace_info(serve.http, done["trace_id"])
     assert info["state"] == "OK"
-    assert "".join(d["content"] for d in data[:-1])[:40] in info["response_preview"]
+    assert json.dumps("".join(d["content"] for d in data[:-1]))[1:-1][:40] in info["response_preview"]
 
 
 # ── feedback ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

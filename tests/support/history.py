@@ -4,6 +4,7 @@ A client writes down what it asks before it asks, and the answer when it has one
 or may not have been accepted: the judge allows both, once. What has an answer must be there exactly so.
 """
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ def _judge_trace(trace: Trace, read_trace, read_receipt) -> list[str]:
         states = ("OK",) if trace.response is not None else ("OK", "ERROR")
         if info.get("state") not in states:
             wrong.append(f"{who}: the chat's trace is {info.get('state')}, not {' or '.join(states)}")
-        if trace.response is not None and trace.response[:40] not in info.get("response_preview", ""):
+        if trace.response is not None and json.dumps(trace.response)[1:-1][:40] not in info.get("response_preview", ""):
             wrong.append(f"{who}: the chat answered {trace.response!r}, its trace says {info.get('response_preview')!r}")
     if info.get("client_request_id", trace.client_request_id) != trace.client_request_id:
         wrong.append(f"{who}: it is named {info['client_request_id']}, not {trace.client_request_id}")
