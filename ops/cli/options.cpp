@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 
@@ -56,6 +57,17 @@ void name_environment(CLI::App& app) {
   }
 }
 
+// CLI11 lets the file win over the environment: what the environment says is given as a flag, where no flag says it.
+void prepend_environment(const CLI::App& app, std::vector<std::string>& args) {
+  for (const auto* option : app.get_options()) {
+    if (option->get_envname().empty()) continue;
+    const auto flag = "--" + option->get_lnames().front();
+    const auto given = [&flag](const std::string& arg) { return arg == flag || arg.starts_with(flag + "="); };
+    const auto* value = std::getenv(option->get_envname().c_str());
+    if (value && *value && std::none_of(args.begin(), args.end(), given)) args.insert(args.begin(), flag + "=" + value);
+  }
+}
+
 }  // namespace
 
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help) {
@@ -74,6 +86,7 @@ Parsed parse(CLI::App& app, std::vector<std::string> args) {
   app.allow_config_extras(CLI::config_extras_mode::error);
   name_environment(app);
   check_flag->envname("");
+  prepend_environment(app, args);
   std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
   try {
     app.parse(std::move(args));
