@@ -13,7 +13,7 @@ import pytest
 
 from support.assay import Assay, run_assay
 from support.door import events, trace_body
-from support.history import Change, Feedback, History, Trace, judge
+from support.history import Change, Feedback, History, Trace, allowed_values, judge
 from support.waiting import wait_until
 
 CLIENTS = 6
@@ -284,7 +284,7 @@ def campaign(serve: Assay, kills: int) -> None:
 
 def _settle(history: History, read_receipt) -> None:
     """Waits until the last feedback with a trace of each client is committed: what came before it is decided, too."""
-    last = [f for t in history.traces if t.trace_id for f in t.feedback if f.assessment_id][-50:]
+    last = [f for t in history.traces if t.trace_id for f in t.feedback if f.assessment_id and None not in allowed_values(f)][-50:]
 
     def committed(given: Feedback) -> None:
         wait_until(f"{given.assessment_id} committed", lambda: (r := read_receipt(given.assessment_id)) and r["state"] == "committed")
