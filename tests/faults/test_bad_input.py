@@ -184,6 +184,7 @@ TARGETS = [
     ("a NUL in an id", "/feedback?client_request_id=a%00b", 400, "client_request_id"),
     ("a newline in an id", "/feedback?client_request_id=a%0d%0ab", 400, "client_request_id"),
     ("broken UTF-8 in an id", "/feedback?client_request_id=%ff%fe", 400, "UTF-8"),
+    ("raw bytes in an id", "/feedback?client_request_id=\xff\xfe", 400, ""),
     ("half a percent", "/feedback?client_request_id=%4", 400, "query"),
     ("a percent that is none", "/feedback?client_request_id=%zz", 400, "query"),
     ("a request line of 20 kB", "/feedback?client_request_id=" + "x" * 20_000, 414, ""),
@@ -294,9 +295,9 @@ def test_a_bad_header_of_a_chat_is_refused_by_name(serve, header, word):
     "headers",
     [
         [f"X-Flood-{i}: {i}" for i in range(500)],
-        ["X-Long: " + "x" * 20_000],
+        ["X-Long: " + "x" * 30_000],
         [f"X-Flood: {'x' * 100}"] * 5000,
-        ["X" * 20_000 + ": 1"],
+        ["X" * 30_000 + ": 1"],
     ],
     ids=["many", "long", "many and long", "a long name"],
 )
@@ -349,7 +350,6 @@ MALFORMED = [
     ("HTTP/2 by prior knowledge", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0" * 64),
     ("TLS on a plain port", bytes.fromhex("16030100a5010000a10303") + b"\0" * 160),
     ("a space in the target", b"POST /feedback?trace_id=a b HTTP/1.1\r\nHost: x\r\nContent-Length: 19\r\n\r\n" + GOOD),
-    ("raw bytes in the target", b"POST /feedback?trace_id=\xff\xfe HTTP/1.1\r\nHost: x\r\nContent-Length: 19\r\n\r\n" + GOOD),
     ("bare line feeds", SMUGGLED.replace(b"\r\n", b"\n")),
     ("noise", bytes(range(256)) * 8 + b"\r\n\r\n"),
 ]
@@ -435,7 +435,7 @@ def test_random_mutations_of_good_requests_are_never_a_5xx(tmp_path):
         request("POST", "/api/3.0/mlflow/traces", json.dumps(info).encode()),
         request("GET", f"/api/3.0/mlflow/traces/{TRACE}"),
     ]
-    with Assay("serve", "--header-timeout", "1s", "--body-timeout", "1s", home=tmp_path).start() as serve:
+    with Assay("serve", "--header-timeout", "1s", "--body-timeout", "1s", "--idle-timeout", "1s", home=tmp_path).start() as serve:
         waiting: list[tuple[bytes, RawConnection]] = []
         for _ in range(600):
             data = _mutated(chance, chance.choice(good))
@@ -444,7 +444,10 @@ def test_random_mutations_of_good_requests_are_never_a_5xx(tmp_path):
             waiting.append((data, connection))
         for data, connection in waiting:
             with connection:
-                answer = connection.answer()
+                try:
+                    answer = connection.answer()
+                except TimeoutError:
+                    raise AssertionError(f"seed {seed}: neither an answer nor an end for {data!r}") from None
             assert answer.status < 500 or answer.status in (501, 505), f"seed {seed}: {answer.status} {answer.body!r} for {data!r}"
         assert serve.running, serve.tail()
         assert serve.metric("assay_ingest_handler_failures_total") == 0

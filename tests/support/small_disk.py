@@ -33,6 +33,7 @@ class SmallDisk:
             ["unshare", "-m", "sh", "-c", mount, "sh", str(self.path)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
         )
         assert self._holder.stdout.readline() == "mounted\n"
+        (self.outside / "ballast").touch()  # now: there may be no room for it later
         return self
 
     def __exit__(self, *_) -> None:
@@ -65,5 +66,5 @@ class SmallDisk:
                     break
 
     def clear(self) -> None:
-        (self.outside / "ballast").unlink()
+        os.truncate(self.outside / "ballast", 0)
         wait_until("room on the disk", lambda: self.free > 0)
