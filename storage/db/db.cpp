@@ -4,9 +4,13 @@
 #include <rocksdb/compaction_filter.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_buffer_manager.h>
+
+#include <cstdarg>
+#include <cstdio>
 
 #include "ops/runtime/log.hpp"
 
@@ -50,6 +54,20 @@ rocksdb::ColumnFamilyOptions options_of(Family family, const DbMemory& memory) {
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
 }
+
+// RocksDB's own file of messages aborts the process on a full disk where RocksDB was built with assertions, as Debian's
+// is. What matters of it goes to our log.
+class DatabaseLog final : public rocksdb::Logger {
+ public:
+  DatabaseLog() : Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+  using Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    char text[512];
+    std::vsnprintf(text, sizeof text, format, arguments);
+    spdlog::warn("event=database_says text=\"{}\"", text);
+  }
+  void LogHeader(const char*, va_list) override {}
+};
 
 error_code error_of(const rocksdb::Status& status) {
   if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kNoSpace) return Error::log_full;
@@ -98,8 +116,7 @@ Result<std::unique_ptr<Db>, std::string> Db::open(DbConfig config) {
   options.write_buffer_manager = impl->config.memory.write_buffers;
   options.max_background_jobs = impl->config.background_jobs;
   options.max_open_files = 512;
-  options.keep_log_file_num = 4;
-  options.max_log_file_size = 4u << 20;
+  options.info_log = std::make_shared<DatabaseLog>();
   options.enable_pipelined_write = true;
   options.bytes_per_sync = 1u << 20;
   options.stats_dump_period_sec = 0;
