@@ -146,7 +146,8 @@ TEST_F(KafkaStep, OfAProcessKilledInTheMiddleDoesNotHoldUpItsSuccessor) {
     // A new image: librdkafka can't be used in a fork of a process that has used it.
     dup2(ready[1], STDOUT_FILENO);
     setenv("ASSAY_TEST_OPEN_TRANSACTION", config.topic_prefix.c_str(), 1);
-    execl(self.c_str(), "kafka_step_test", "--gtest_filter=OpenTransaction.*", "--gtest_also_run_disabled_tests", nullptr);
+    execl(self.c_str(), "kafka_step_test", "--gtest_filter=OpenTransaction.*", "--gtest_also_run_disabled_tests",
+          nullptr);
     _exit(1);
   }
   close(ready[1]);
