@@ -129,13 +129,13 @@ Result<OpenedPartition> Assignment::open_partition(Owned& owned) {
   if (fenced_at != Steady::time_point::min() && Steady::now() - fenced_at < config_.kafka.session_timeout)
     return Error::log_unavailable;
   if (!group_->joined()) return Error::log_unavailable;
-  const auto before = group_->committed(owned.partition, config_.committed_wait);
-  if (!before) return before.error();
+  // Fenced first: a predecessor that was killed in a transaction holds its offsets back until that is aborted.
   auto committer = KafkaStepCommitter::open(
-      config_.kafka, owned.partition, *owned.db, [this] { return group_->metadata(); }, *before);
+      config_.kafka, owned.partition, *owned.db, [this] { return group_->metadata(); }, 0);
   if (!committer) return committer.error();
-  const auto committed = group_->committed(owned.partition, config_.committed_wait);  // now that nobody else writes it
+  const auto committed = group_->committed(owned.partition, config_.committed_wait);
   if (!committed) return committed.error();
+  (*committer)->start_at(*committed);
   return OpenedPartition{std::make_unique<WatchedCommitter>(std::move(*committer), owned.fenced_at), *committed};
 }
 

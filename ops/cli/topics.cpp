@@ -60,9 +60,10 @@ int topics(std::vector<std::string> args) {
     describe(*found);
     return ok;
   }
-  // Of topics that were there before, their own count of partitions is the plan's.
-  for (const auto& topic : *found)
-    if (topic.stream == Stream::feedback && topic.exists) plan.partitions = topic.partitions;
+  // Where no count is asked for, that of the topics that are there is the plan's.
+  if (app.count("--partitions") == 0)
+    for (const auto& topic : *found)
+      if (topic.stream == Stream::feedback && topic.exists) plan.partitions = topic.partitions;
   return judge(*found, plan);
 }
 

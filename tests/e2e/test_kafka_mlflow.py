@@ -15,11 +15,12 @@ from confluent_kafka import Producer
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from mlflow import MlflowClient  # noqa: E402
+from mlflow import MlflowClient, set_tracking_uri  # noqa: E402
 from mlflow.entities import Assessment, Trace  # noqa: E402
 
 from support.assay import Assay, run_assay  # noqa: E402
-from support.door import accepted, chat, new_request_id, new_trace_id, post_trace  # noqa: E402
+from support.door import accepted, chat, events, new_request_id, new_trace_id, post_trace  # noqa: E402
+from support.fake_model import FakeModel  # noqa: E402
 from support.kafka import Record, read_topic  # noqa: E402
 from support.waiting import wait_until  # noqa: E402
 
@@ -114,15 +115,15 @@ def _murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
-def deploy(assay, kafka: str, prefix: str, mlflow_url: str, *worker_flags: str) -> Deployment:
+def deploy(assay, kafka: str, prefix: str, mlflow_url: str, ingest_flags: tuple[str, ...] = ()) -> Deployment:
     made = run_assay("topics", "create", "--kafka", kafka, "--topic-prefix", prefix, "--partitions", str(PARTITIONS))
     assert made.returncode == 0, made.stderr
+    set_tracking_uri(mlflow_url)  # spans are downloaded from there, whatever the client was made with
     mlflow = MlflowClient(mlflow_url)
     experiment_id = mlflow.create_experiment(f"assay-{uuid.uuid4().hex[:8]}")
     on = ("--kafka", kafka, "--topic-prefix", prefix)
-    ingest = assay("ingest", *on, "--experiment", experiment_id, start=False).spawn()
-    flags = (*on, "--mlflow-url", mlflow_url, *worker_flags)
-    workers = [assay("worker", *flags, "--instance-id", f"w{i}", start=False).spawn() for i in (1, 2)]
+    ingest = assay("ingest", *on, "--experiment", experiment_id, *ingest_flags, start=False).spawn()
+    workers = [assay("worker", *on, "--mlflow-url", mlflow_url, "--instance-id", f"w{i}", start=False).spawn() for i in (1, 2)]
     for process in (ingest, *workers):
         process.wait_ready()
     return Deployment(ingest, workers, kafka, prefix, mlflow, experiment_id)
@@ -299,25 +300,89 @@ def test_a_client_request_id_that_mlflow_has_no_room_for_still_finds_its_trace(o
     on.wait_shown(trace_id, assessment_id)
 
 
-@pytest.mark.parametrize("stream", ["feedback", "requests", "traces", "assessments", "parked"])
-def test_a_poison_record_stops_nothing_behind_it(on, stream):
+def test_a_front_door_killed_under_load_keeps_every_202_exactly_once(on):
+    traces = [new_trace_id() for _ in range(8)]
+    for trace_id in traces:
+        on.trace(trace_id)
+    answered: dict[str, str] = {}  # assessment_id -> its name
+    stop = threading.Event()
+
+    def click(number: int) -> None:
+        count = 0
+        while not stop.is_set():
+            count += 1
+            name, key = f"c-{number}-{count}", {"Idempotency-Key": f"k-{number}-{count}"} if count % 2 else {}
+            while not stop.is_set():
+                try:
+                    with httpx.Client(base_url=on.ingest.url, timeout=20, trust_env=False) as http:
+                        body = {"name": name, "value": count}
+                        answer = http.post("/feedback", params={"trace_id": traces[count % 8]}, json=body, headers=key)
+                except httpx.HTTPError:
+                    if key:
+                        continue  # asked again, until there is an answer
+                    break
+                if answer.status_code == 202:
+                    answered[answer.json()["assessment_id"]] = name
+                    break
+
+    clicks = [threading.Thread(target=click, args=(number,)) for number in range(4)]
+    for thread in clicks:
+        thread.start()
+    try:
+        for _ in range(3):
+            before = len(answered)
+            wait_until("clicks", lambda b=before: len(answered) > b + 40)
+            on.ingest.restart_after_kill9()
+    finally:
+        stop.set()
+        for thread in clicks:
+            thread.join(60)
+    on.wait_flowed()
+    forwarded = [r["assessment"] for r in on.forwarded() if r["op"] == "create"]
+    by_id, by_name = (Counter(a[field] for a in forwarded) for field in ("assessment_id", "assessment_name"))
+    assert {a: by_id[a] for a in answered} == dict.fromkeys(answered, 1), "every 202 once"
+    markers = by_name.pop("user_feedback")
+    assert markers == PARTITIONS and set(by_name.values()) == {1}, "nothing twice, answered or not"
+
+
+def test_a_chat_cut_by_the_death_of_its_front_door_is_closed_as_an_error_when_it_is_back(assay, kafka, topic_prefix, mlflow_url, plain_mlflow_env):
+    never = threading.Event()
+
+    def tokens():
+        yield "Water"
+        never.wait(60)
+
+    with FakeModel(tokens) as model:
+        on = deploy(assay, kafka, topic_prefix, mlflow_url, ingest_flags=("--model-url", model.url))
+        with on.http.stream("POST", "/chat/stream", json={"message": "Is water wet?"}) as answer:
+            trace_id = answer.headers["X-Trace-Id"]
+            assert next(events(answer.iter_lines()))[1]["content"] == "Water"
+            with httpx.Client(base_url=on.ingest.url, timeout=30, trust_env=False) as http:
+                assessment_id = accepted(http.post("/feedback", params={"trace_id": trace_id}, json=THUMB))
+            on.ingest.kill9()
+        never.set()
+    on.ingest.start()
+    on.wait_shown(trace_id, assessment_id)
+    wait_until("it is closed", lambda: on.mlflow.search_traces(locations=[on.experiment_id], include_spans=False)[0].info.state == "ERROR", WITHIN)
+
+
+def test_poison_records_on_every_topic_stop_nothing_behind_them(on):
     on.wait_flowed()
     producer = Producer({"bootstrap.servers": on.kafka})
     poisons = [b"", b"\xff\xfe not JSON", b'{"v":1}', b'{"v":999,"op":"create"}', b"[" * 10_000, b'{"v":1,"op":"create","items":[{}]}']
-    topic = f"{on.prefix}{stream}"
-    partitions = range(PARTITIONS) if stream in ("feedback", "requests", "parked") else [0]
-    for partition in partitions:
-        for poison in poisons:
-            producer.produce(topic, poison, key=b"poison", partition=partition)
+    for stream in ("feedback", "requests", "traces", "assessments", "parked"):
+        for partition in range(PARTITIONS):
+            for poison in poisons:
+                producer.produce(f"{on.prefix}{stream}", poison, key=b"poison", partition=partition)
     assert producer.flush(30) == 0
     on.wait_flowed()
     on.restart(0)
     on.restart(1)
     on.wait_flowed()
-    if stream == "feedback":
-        dead = [json.loads(r.value) for r in on.records("deadletters") if r.value]
-        assert Counter(d["partition"] for d in dead) == {p: len(poisons) for p in partitions}
-        assert {d["reason"] for d in dead} == {"malformed"} and all(d["detail"] and d["step"] == "resolve" for d in dead)
+    dead = [json.loads(r.value) for r in on.records("deadletters") if r.value]
+    resolved = [d for d in dead if d["step"] == "resolve"]
+    assert Counter(d["partition"] for d in resolved) == dict.fromkeys(range(PARTITIONS), len(poisons))
+    assert {d["reason"] for d in dead} == {"malformed"} and all(d["detail"] for d in dead)
 
 
 @pytest.mark.timeout(240)
