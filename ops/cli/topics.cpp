@@ -60,10 +60,14 @@ int topics(std::vector<std::string> args) {
     describe(*found);
     return ok;
   }
-  // Where no count is asked for, that of the topics that are there is the plan's.
-  if (app.count("--partitions") == 0)
-    for (const auto& topic : *found)
-      if (topic.stream == Stream::feedback && topic.exists) plan.partitions = topic.partitions;
+  // Of topics that were there before, their own count of partitions is the plan's, unless another one is asked for.
+  for (const auto& topic : *found) {
+    if (topic.stream != Stream::feedback || !topic.exists) continue;
+    if (app.count("--partitions") > 0 && topic.partitions != plan.partitions)
+      return complain(topic.name + " has " + std::to_string(topic.partitions) + " partitions, not " +
+                      std::to_string(plan.partitions) + ": it can't be changed");
+    plan.partitions = topic.partitions;
+  }
   return judge(*found, plan);
 }
 

@@ -11,6 +11,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <filesystem>
 
 #include "ops/runtime/log.hpp"
 
@@ -64,6 +65,8 @@ class DatabaseLog final : public rocksdb::Logger {
   void Logv(const char* format, va_list arguments) override {
     char text[512];
     std::vsnprintf(text, sizeof text, format, arguments);
+    for (auto* at = text; *at; ++at)
+      if (*at == '\n' || *at == '"') *at = ' ';
     spdlog::warn("event=database_says text=\"{}\"", text);
   }
   void LogHeader(const char*, va_list) override {}
@@ -138,6 +141,8 @@ Result<std::unique_ptr<Db>, std::string> Db::open(DbConfig config) {
   rocksdb::DB* db = nullptr;
   rocksdb::Status status;
   if (impl->config.reader_scratch.empty()) {
+    std::error_code ignored;  // where it can't be made, the database says why it can't be opened
+    std::filesystem::create_directories(impl->config.directory, ignored);
     status = rocksdb::DB::Open(options, impl->config.directory, families, &handles, &db);
   } else {
     options.create_if_missing = options.create_missing_column_families = false;
