@@ -23,8 +23,8 @@ class KafkaStepCommitter final : public StepCommitter {
   static Result<std::unique_ptr<KafkaStepCommitter>> open(const KafkaConfig& config, Partition partition,
                                                           KeyValue& state, Metadata metadata, Offset position);
 
-  // Before the first commit(), where the position could not be known at open(): while a predecessor's transaction is open
-  // the group does not tell it.
+  // Before the first commit(), where the position could not be known at open(): while a predecessor's transaction is
+  // open the group does not tell it.
   void start_at(Offset position) { position_ = position; }
 
   // `unknown` where the transaction's end was asked for and its answer did not come, also when someone else has fenced
