@@ -195,16 +195,17 @@ TEST_F(MlflowSinkTest, WhileMlflowIsSlowOrDownThePositionStaysAndAfterwardsAllIs
 }
 
 TEST_F(MlflowSinkTest, StoppingEndsARequestThatWaits) {
-  std::atomic<bool> release{false};
-  mlflow_.fault([&](const auto&, bool) {
+  // Shared with the server's thread, which may look at it after this function has returned.
+  const auto release = std::make_shared<std::atomic<bool>>(false);
+  mlflow_.fault([this, release](const auto&, bool) {
     std::thread([this] { sink_->stop(); }).join();
-    release.wait(false);
+    release->wait(false);
     return 1;
   });
   EXPECT_EQ(apply({add(feedback("a-1", "tr-1", at(1), "n", "true"))}).error(), Error::stopped);
   EXPECT_EQ(saved(), 0);
-  release = true;
-  release.notify_all();
+  *release = true;
+  release->notify_all();
 }
 
 TEST(MlflowJson, TheTagIsMadeOfTheLastValidValueOfEachName) {
