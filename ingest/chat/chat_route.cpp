@@ -128,7 +128,8 @@ StreamHandler handler(ChatServices& services) {
 }  // namespace
 
 void add_chat_routes(Router& router, ChatServices& services) {
-  const RouteOptions options{.admission = Admission::Kind::chat,
+  const RouteOptions options{.scope = Scope::chat,
+                             .admission = Admission::Kind::chat,
                              .body_bytes_max = services.config.message_bytes_max,
                              .time_max = services.config.chat_max + std::chrono::seconds{30}};
   router.add_stream(http::verb::post, "/chat", handler<&answer_whole>(services), options);
