@@ -1,5 +1,7 @@
 #include "ingest/front_door.hpp"
 
+#include <algorithm>
+
 #include "ops/runtime/log.hpp"
 
 namespace assay {
@@ -10,7 +12,10 @@ FrontDoor::FrontDoor(IngestConfig config, EventLog& log, View* view, Metrics& me
       clock_(clock),
       admission_(config_.admission),
       recent_(config_.recent_ids_max) {
-  health_.live = [this] { return server_->silent_for() < config_.loop_silence_max; };
+  health_.live = [this] {
+    if (server_->silent_for() >= config_.loop_silence_max) return false;
+    return std::all_of(live_checks_.begin(), live_checks_.end(), [](const auto& check) { return check(); });
+  };
   health_.draining = [this] { return server_->draining(); };
   health_.checks.push_back({"log", [&log] { return log.writable(); }});
   add_health_routes(router_, health_, metrics_);

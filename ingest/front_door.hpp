@@ -2,8 +2,10 @@
 // The front door of one process: the HTTP server, its budget and its routes, put together.
 //
 // Everything given to the constructor outlives it. Routes are added between construction and start().
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ingest/health.hpp"
 #include "ingest/http/server.hpp"
@@ -25,6 +27,11 @@ class FrontDoor {
   // Beside the log's own, for /readyz.
   void add_check(ReadyCheck check) { health_.checks.push_back(std::move(check)); }
 
+  // What /livez says: the loops of this door, and whatever else was added, make progress. Any thread, after start().
+  bool live() const { return health_.live(); }
+  // Beside the door's own loops, for /livez. Any thread; must not block. Before start().
+  void add_live_check(std::function<bool()> check) { live_checks_.push_back(std::move(check)); }
+
   // Listens and serves on threads of its own. On an error, in words, nothing runs.
   Result<void, std::string> start();
   // The one that is listened on; after start().
@@ -45,6 +52,7 @@ class FrontDoor {
   Admission admission_;
   RecentTraces recent_;
   Router router_;
+  std::vector<std::function<bool()>> live_checks_;
   Health health_;
   std::unique_ptr<Server> server_;  // last: its sessions use the rest
 };

@@ -179,6 +179,8 @@ Result<void> PartitionLoop::release(Resolution& step) {
 }
 
 Result<void> PartitionLoop::decide(Resolution& step) {
+  if (const auto& oldest = undecided_.front().record)
+    metrics_.behind_seconds.Set(std::chrono::duration<double>(clock_.now() - oldest->accepted_at).count());
   Needs needs;
   for (const auto& incoming : undecided_)
     if (incoming.record) add_needs(*incoming.record, needs);
@@ -255,6 +257,17 @@ Result<void> PartitionLoop::commit(Resolution& resolution, std::chrono::steady_c
   return {};
 }
 
+// What has been read and is not decided yet counts as lag, too; where the log does not say its end, the last figure stands.
+void PartitionLoop::count_lag() {
+  Offset lag = static_cast<Offset>(undecided_.size());
+  for (const auto& where : {requests(), feedback()}) {
+    const auto end = source_->end(where);
+    if (!end) return;
+    lag += std::max<Offset>(0, *end - source_->position(where));
+  }
+  metrics_.lag.Set(static_cast<double>(lag));
+}
+
 bool PartitionLoop::at_the_ends() {
   if (!joined_ || !pending_.empty() || !undecided_.empty()) return false;
   for (const auto& where : {requests(), feedback()})
@@ -287,11 +300,14 @@ Result<PartitionLoop::Ran> PartitionLoop::run_once(std::chrono::milliseconds wai
     if (!step.empty()) {
       if (auto committed = commit(step, began); !committed) return committed.error();
       if (!caught_up_) caught_up_ = at_the_ends();
+      count_lag();
       return Ran::worked;
     }
     expired_some_ = false;
     if (!reads) return Ran::worked;  // nothing was left to release; what is to be read has not been looked at
     caught_up_ = true;
+    count_lag();
+    metrics_.behind_seconds.Set(0);
     return Ran::idle;
   };
   auto ran = work();

@@ -65,6 +65,7 @@ class PartitionLoop {
   StreamPartition feedback() const { return {Stream::feedback, config_.partition}; }
   void close();
   bool at_the_ends();
+  void count_lag();
   Result<void> join();
   Result<void> gather(std::chrono::milliseconds wait);
   void take(std::span<const LogRecord> records);

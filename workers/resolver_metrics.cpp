@@ -19,6 +19,11 @@ ResolverMetrics::ResolverMetrics(Metrics& metrics, Partition partition)
                                 "Feedback logged and decided, but neither forwarded nor a repeat, "
                                 "parked or dead",
                                 {{"partition", std::to_string(partition)}})),
+      lag(metrics.gauge("assay_resolver_lag_records", "Records of requests and feedback in the log, not yet decided",
+                        {{"partition", std::to_string(partition)}})),
+      behind_seconds(metrics.gauge("assay_resolver_behind_seconds",
+                                   "Age of the oldest feedback that is read and not decided; 0 when there is none",
+                                   {{"partition", std::to_string(partition)}})),
       step_seconds(metrics.latency("assay_resolver_step_seconds", "One step: fetch, decide, commit")) {}
 
 void ResolverMetrics::committed(const ResolveCounts& counts, const Ledger& ledger, std::int64_t parked,

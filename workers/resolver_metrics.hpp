@@ -25,6 +25,8 @@ struct ResolverMetrics {
   Counter& opened_total;
   Gauge& parked_now;
   Gauge& unaccounted;
+  Gauge& lag;
+  Gauge& behind_seconds;
   Histogram& step_seconds;
 };
 

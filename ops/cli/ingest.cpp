@@ -3,6 +3,8 @@
 #include "ops/cli/home_thread.hpp"
 #include "ops/cli/kafka_options.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/process_metrics.hpp"
+#include "ops/runtime/service_manager.hpp"
 #include "ops/runtime/signals.hpp"
 #include "storage/db/data_directory.hpp"
 #include "storage/db/db.hpp"
@@ -16,6 +18,7 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka) {
   if (!directory) return complain(directory.error());
   const SystemClock clock;
   Metrics metrics;
+  add_process_metrics(metrics);
   // Its own disk keeps only the journal of open chats.
   auto db = Db::open({.directory = directory->database(), .memory = DbMemory::with(8u << 20, 8u << 20)});
   if (!db) return complain(db.error());
@@ -26,7 +29,9 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka) {
   if (const auto started = door.start(); !started) return complain(started.error());
   spdlog::info("event=ingesting address={} port={} kafka=\"{}\" topic_prefix={} version=" ASSAY_VERSION,
                options.ingest.http.address, door.front().port(), kafka.config.brokers, kafka.config.topic_prefix);
+  ServiceManager manager([&] { return door.front().live(); });
   wait_for_stop([&] {
+    manager.stopping();
     door.drain();
     home.close(**log, std::chrono::seconds(10));
   });

@@ -6,6 +6,8 @@
 #include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/front_door_options.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/process_metrics.hpp"
+#include "ops/runtime/service_manager.hpp"
 #include "ops/runtime/signals.hpp"
 #include "storage/db/data_directory.hpp"
 #include "storage/db/db.hpp"
@@ -63,6 +65,7 @@ int run(ServeOptions& options) {
   if (!directory) return complain(directory.error());
   const SystemClock clock;
   Metrics metrics;
+  add_process_metrics(metrics);
   Progress progress;
 
   // What the resolver has seen last decides which seen ids may go: see state/seen.hpp.
@@ -107,6 +110,8 @@ int run(ServeOptions& options) {
 
   const auto open_partition = [&log]() -> Result<OpenedPartition> { return OpenedPartition{(*log)->committer(), {}}; };
   ResolverThread resolver({.policy = options.policy}, **log, **db, open_partition, clock, metrics, &progress);
+  // A step or a scan may take long on a slow disk; one that takes a minute is stuck.
+  door.front().add_live_check([&resolver] { return std::chrono::steady_clock::now() - resolver.last_pass() < 60s; });
   store_committer.start();
   if (mlflow_committer) mlflow_committer->start();
   if (const auto started = door.start(); !started) return complain(started.error());
@@ -123,7 +128,9 @@ int run(ServeOptions& options) {
                    [&](StreamPartition where) { return passed_by_all(progress, store, mlflow.get(), where); });
     }
   });
+  ServiceManager manager([&] { return door.front().live(); });
   wait_for_stop([&] {
+    manager.stopping();
     door.drain();  // what was accepted is in the log; who follows it goes on there at the next start
     upkeep.request_stop();
     control->reset();

@@ -5,6 +5,8 @@
 #include "ops/cli/home_thread.hpp"
 #include "ops/cli/kafka_options.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/process_metrics.hpp"
+#include "ops/runtime/service_manager.hpp"
 #include "ops/runtime/signals.hpp"
 #include "storage/db/data_directory.hpp"
 #include "storage/log/kafka_source.hpp"
@@ -53,6 +55,7 @@ int run(WorkerOptions& options) {
   if (!directory) return complain(directory.error());
   const SystemClock clock;
   Metrics metrics;
+  add_process_metrics(metrics);
   const auto memory = DbMemory::with(options.cache_bytes, options.write_buffer_bytes);
   auto sources = KafkaSources::open(kafka.config, kafka.wait);
   if (!sources) return complain(sources.error());
@@ -90,7 +93,9 @@ int run(WorkerOptions& options) {
   if (const auto started = admin.start(); !started) return complain(started.error());
   spdlog::info("event=working admin_port={} kafka=\"{}\" topic_prefix={} instance_id={} version=" ASSAY_VERSION,
                admin.port(), kafka.config.brokers, kafka.config.topic_prefix, kafka.config.instance_id);
+  ServiceManager manager([&] { return admin.live(); });
   wait_for_stop([&] {
+    manager.stopping();
     admin.begin_drain();
     assignment->reset();
     mlflow.reset();

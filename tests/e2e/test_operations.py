@@ -1,0 +1,228 @@
+"""What operators get with the program: units, alerts, a dashboard, manifests and a package. Each is judged by a tool of its own ecosystem."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import compose_spec
+import pytest
+import yaml
+from support.paths import ASSAY_BIN, ROOT
+
+OPS = ROOT / "ops"
+
+
+def run(*command: str | Path, **how) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=600, **how)
+    assert done.returncode == 0, f"{command[0]} exited {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("unit", ["assay.service", "assay-ingest.service", "assay-worker@1.service"])
+def test_systemd_finds_nothing_wrong_with_a_unit(unit: str, tmp_path: Path):
+    # verify wants the program to be where the unit says, and an instance of a template by its name.
+    source = re.sub(r"@\d+", "@", unit)
+    text = (OPS / "systemd" / source).read_text().replace("/usr/bin/assay", str(ASSAY_BIN)).replace("file:///usr/share/doc/assay/README.md", "man:systemd(1)")
+    (tmp_path / source).write_text(text)
+    said = run("systemd-analyze", "verify", tmp_path / unit, env=os.environ | {"SYSTEMD_LOG_LEVEL": "warning"})
+    assert said.strip() == ""
+
+
+@pytest.mark.parametrize("unit", ["assay.service", "assay-ingest.service", "assay-worker@.service"])
+def test_a_unit_is_sandboxed(unit: str, tmp_path: Path):
+    said = run("systemd-analyze", "security", "--offline=true", "--threshold=20", OPS / "systemd" / unit)
+    assert "Overall exposure level" in said  # 2.0 of 10 at the most, or the exit code says no
+
+
+def test_a_process_tells_systemd_that_it_is_ready_alive_and_stopping(assay, tmp_path: Path):
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(tmp_path / "notify"))
+    told.settimeout(20)
+    server = assay("serve", start=False, env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"})
+    server.spawn()
+    heard = []
+    while heard.count("WATCHDOG=1") < 3:
+        heard.append(told.recv(4096).decode().strip())
+    assert heard[0] == "READY=1"
+    assert server.http.get("/readyz").status_code == 200
+    server.terminate()
+    while heard[-1] != "STOPPING=1":
+        heard.append(told.recv(4096).decode().strip())
+
+
+def test_alerts_are_well_formed_and_fire_when_they_should():
+    run("promtool", "check", "rules", OPS / "prometheus" / "assay.rules.yml")
+    run("promtool", "test", "rules", "assay.rules.test.yml", cwd=OPS / "prometheus")
+    rules = yaml.safe_load((OPS / "prometheus" / "assay.rules.yml").read_text())["groups"][0]["rules"]
+    tested = {case["alertname"] for test in yaml.safe_load((OPS / "prometheus" / "assay.rules.test.yml").read_text())["tests"] for case in test["alert_rule_test"] if case["exp_alerts"]}
+    assert {rule["alert"] for rule in rules if "alert" in rule} == tested, "every alert has a test in which it fires"
+
+
+def headings() -> set[str]:
+    """The anchors of ops/runbook.md, as a reader's browser makes them."""
+    return {re.sub(r"[^\w -]", "", line.lstrip("# ").strip().lower()).replace(" ", "-") for line in (OPS / "runbook.md").read_text().splitlines() if line.startswith("#")}
+
+
+def test_every_alert_names_a_chapter_of_the_runbook():
+    rules = yaml.safe_load((OPS / "prometheus" / "assay.rules.yml").read_text())["groups"][0]["rules"]
+    assert {rule["labels"]["runbook"] for rule in rules if "alert" in rule} - headings() == set()
+
+
+@pytest.mark.parametrize("config", ["prometheus/prometheus.yml", "compose/prometheus.yml"])
+def test_prometheus_takes_the_example(config: str, tmp_path: Path):
+    # The rules stand beside the file where it is used.
+    shutil.copy(OPS / "prometheus" / "assay.rules.yml", tmp_path)
+    shutil.copy(OPS / config, tmp_path / "prometheus.yml")
+    run("promtool", "check", "config", tmp_path / "prometheus.yml")
+
+
+def test_metrics_are_what_promtool_calls_clean(assay):
+    server = assay("serve")
+    server.http.post("/feedback", params={"client_request_id": "req-1"}, json={"is_correct": True}).raise_for_status()
+    text = server.http.get("/metrics").text
+    run("promtool", "check", "metrics", input=text)
+    assert "process_resident_memory_bytes " in text and 'assay_build_info{version="' in text
+
+
+def test_dashboard_asks_only_for_metrics_that_are_there(assay):
+    board = json.loads((OPS / "grafana" / "assay.json").read_text())
+    panels = [panel for panel in board["panels"] if panel["type"] != "row"]
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    for panel in panels:
+        assert panel["targets"] and all(target["expr"] for target in panel["targets"]), panel["title"]
+        assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
+    # An expression that Prometheus can't parse shows as an empty panel: let promtool read each of them as a rule.
+    exprs = [target["expr"].replace("$job", "assay.*").replace("$__rate_interval", "1m") for panel in panels for target in panel["targets"]]
+    rules = {"groups": [{"name": "dashboard", "rules": [{"record": f"panel:{n}", "expr": expr} for n, expr in enumerate(exprs)]}]}
+    run("promtool", "check", "rules", "/dev/stdin", input=yaml.safe_dump(rules))
+
+
+KUBERNETES = ["namespace.yaml", "config.yaml", "topics.yaml", "ingest.yaml", "worker.yaml"]
+
+
+def test_kubernetes_manifests_fit_the_schemas(tmp_path: Path):
+    import sys
+
+    tool = Path(sys.executable).parent / "kubernetes-validate"
+    for version in ("1.29.0", "1.37.0"):
+        said = run(tool, "--strict", "-k", version, *(OPS / "kubernetes" / name for name in KUBERNETES))
+        assert "WARN" not in said and "ERROR" not in said
+    # The tool does refuse what is wrong.
+    wrong = (OPS / "kubernetes" / "worker.yaml").read_text().replace("serviceName:", "serviceNme:", 1)
+    (tmp_path / "wrong.yaml").write_text(wrong)
+    assert subprocess.run([tool, "--strict", tmp_path / "wrong.yaml"], capture_output=True).returncode != 0
+
+
+def manifests() -> list[dict]:
+    return [document for path in sorted((OPS / "kubernetes").glob("*.yaml")) for document in yaml.safe_load_all(path.read_text())]
+
+
+def test_kubernetes_manifests_agree_with_each_other_and_with_the_program():
+    of_kind = {}
+    for document in manifests():
+        of_kind.setdefault(document["kind"], []).append(document)
+    files = {path.name for path in (OPS / "kubernetes").glob("*.yaml")} - {"kustomization.yaml"}
+    assert set(of_kind["Kustomization"][0]["resources"]) == files
+    sets = {s["metadata"]["name"]: s for s in of_kind["StatefulSet"]}
+    assert set(sets) == {"assay-ingest", "assay-worker"}
+    for name, stateful in sets.items():
+        labels = stateful["spec"]["template"]["metadata"]["labels"]
+        assert stateful["spec"]["selector"]["matchLabels"] == labels
+        assert any(pdb["spec"]["selector"]["matchLabels"] == labels for pdb in of_kind["PodDisruptionBudget"]), name
+        assert stateful["spec"]["volumeClaimTemplates"], f"{name} keeps its data"
+        container = stateful["spec"]["template"]["spec"]["containers"][0]
+        args = [arg.replace("$(POD_NAME)", "assay-0") for arg in container["args"]]
+        # The program takes these arguments and these variables.
+        variables = next(c["data"] for c in of_kind["ConfigMap"])
+        run(ASSAY_BIN, *args, "--check", env={"PATH": os.environ["PATH"]} | variables)
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert any(arg.endswith(f":{ports['http']}") for arg in args)
+    # KEDA: its schema is in no registry that we reach, so what it means here is checked by hand.
+    scaled = of_kind["ScaledObject"][0]
+    assert scaled["apiVersion"] == "keda.sh/v1alpha1"
+    assert scaled["spec"]["scaleTargetRef"]["name"] in sets
+    partitions = next(job for job in of_kind["Job"])["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert scaled["spec"]["maxReplicaCount"] == int(partitions[partitions.index("--partitions") + 1])
+    trigger = scaled["spec"]["triggers"][0]
+    assert trigger["type"] == "kafka" and {"bootstrapServers", "consumerGroup", "topic", "lagThreshold"} <= set(trigger["metadata"])
+    assert all(isinstance(value, str) for value in trigger["metadata"].values()), "KEDA takes metadata as strings"
+    down = scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+    assert down["stabilizationWindowSeconds"] >= 600, "scales down slowly"
+
+
+def test_compose_file_fits_the_specification_and_the_program():
+    options = compose_spec.PyOptions()
+    options.apply_merge = True
+    text = (OPS / "compose" / "compose.yaml").read_text()
+    options.from_yaml(text).validate()
+    wrong = yaml.safe_load(text)
+    wrong["services"]["kafka"]["imagee"] = "x"
+    with pytest.raises(ValueError, match="imagee"):
+        options.from_yaml(yaml.safe_dump(wrong)).validate()
+
+    services = yaml.safe_load(text)["services"]
+    volumes = yaml.safe_load(text)["volumes"]
+    for name, service in services.items():
+        for other in service.get("depends_on", {}):
+            assert other in services
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert source in volumes or (OPS / "compose" / source).resolve().is_file(), f"{name}: {volume}"
+        if service["image"] == "assay" and name != "topics":
+            run(ASSAY_BIN, *service["command"], "--check", env={"PATH": os.environ["PATH"]})
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(run(OPS / "package" / "build", tmp_path_factory.mktemp("package")).strip().splitlines()[-1])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a root of its own needs root")
+def test_the_package_installs_into_a_clean_debian_and_runs_there(package: Path, tmp_path: Path):
+    assert re.fullmatch(r"assay_[\w.]+_\w+\.deb", package.name)
+    root = tmp_path / "root"
+    hooks = "/usr/share/mmdebstrap/hooks/file-mirror-automount"
+    run("mmdebstrap", "--quiet", "--mode=root", "--variant=essential", f"--hook-dir={hooks}", f"--include={package}", "bookworm", root)
+    try:
+        assert run("chroot", root, "assay", "--version").startswith("assay ")
+        for unit in ("serve", "ingest", "worker"):
+            run("chroot", root, "assay", unit, "--config", f"/etc/assay/{unit}.toml", "--check")
+        said = run("chroot", root, "dpkg", "--verify", "assay")
+        assert said.strip() == "", "what was installed is what was packed"
+        listed = run("chroot", root, "dpkg", "-L", "assay")
+        for path in ("/usr/bin/assay", "/lib/systemd/system/assay.service", "/usr/share/doc/assay/runbook.md", "/usr/share/doc/assay/copyright"):
+            assert path in listed.splitlines()
+        # It serves, as an ordinary user, from nothing but what the package brought.
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        sock.close()
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                ["chroot", "--userspec=nobody:nogroup", root, "assay", "serve", "--listen", f"127.0.0.1:{port}", "--data", "/tmp/data"], stdout=log, stderr=log
+            )
+        try:
+            deadline = time.monotonic() + 60
+            import httpx
+
+            while True:
+                try:
+                    if httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+                    time.sleep(0.05)
+            said = httpx.post(f"http://127.0.0.1:{port}/feedback?client_request_id=req-1", json={"is_correct": True}, trust_env=False)
+            assert said.status_code == 202 and said.headers["Assay-Durability"] == "disk"
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
+        run("chroot", root, "dpkg", "--purge", "assay")
+        assert not (root / "usr/bin/assay").exists() and not (root / "etc/assay").exists()
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
