@@ -9,7 +9,8 @@ interface Report {
   positive_rate: number;
   positive_count: number;
   negative_count: number;
-  averages: Record<string, { average: number; count: number }>;
+  ratings: Record<string, number>; // averages, 0 to 1
+  rating_counts: Record<string, number>;
 }
 
 const WINDOWS = [
@@ -69,7 +70,7 @@ const percent = (value: number): string => `${value.toFixed(value === 0 || value
 
 function Figures({ report }: { report: Report }) {
   const judged = report.positive_count + report.negative_count;
-  const dimensions = Object.entries(report.averages);
+  const dimensions = Object.entries(report.ratings);
   return (
     <>
       <dl className="tiles">
@@ -92,8 +93,8 @@ function Figures({ report }: { report: Report }) {
         <p className="note">No ratings yet in this time.</p>
       ) : (
         <ul className="bars">
-          {dimensions.map(([name, { average, count }]) => (
-            <Bar key={name} name={name} value={average} of={1} text={`${(average * 5).toFixed(2)} of 5 · ${count.toLocaleString()}`} kind="plain" />
+          {dimensions.map(([name, average]) => (
+            <Bar key={name} name={name} value={average} of={1} text={`${(average * 5).toFixed(2)} of 5 · ${(report.rating_counts[name] ?? 0).toLocaleString()}`} kind="plain" />
           ))}
         </ul>
       )}
