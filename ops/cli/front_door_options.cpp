@@ -7,6 +7,7 @@
 
 #include "ingest/chat/builtin_responder.hpp"
 #include "ingest/mlflow/mlflow_routes.hpp"
+#include "ingest/web/page.hpp"
 #include "ops/runtime/log.hpp"
 
 namespace assay::cli {
@@ -92,10 +93,13 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
             clock,
             [this](std::string_view trace_id, std::string_view request_id) {
               front_.recent_traces().add(trace_id, request_id);
-            }} {
+            }},
+      quality_(view, clock, options.chat.experiment_id) {
   feedback_.config.view_is_complete = view_is_complete;
   add_feedback_routes(front_.router(), feedback_);
   add_chat_routes(front_.router(), chat_);
+  quality_.add_to(front_.router());
+  add_page_routes(front_.router(), page_files(), true);
   add_mlflow_routes(front_.router(), log, view, front_.recent_traces(), clock, options.ingest);
 }
 

@@ -11,6 +11,7 @@
 #include "ingest/chat/openai_backend.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ingest/front_door.hpp"
+#include "ingest/web/quality_route.hpp"
 #include "ops/cli/options.hpp"
 #include "ops/runtime/http_client.hpp"
 
@@ -63,6 +64,7 @@ class DoorWithRoutes {
   ChatJournal journal_;
   ChatMetrics chat_metrics_;
   ChatServices chat_;
+  QualityRoute quality_;
   std::jthread closer_;  // of chats that were left over
 };
 

@@ -84,6 +84,8 @@ std::string to_json(const Report& report) {
   json.field("feedback_rate", report.feedback_rate()).field("positive_rate", report.positive_rate());
   json.field("positive_count", report.positive).field("negative_count", report.negative).key("ratings").begin_object();
   for (const auto& [name, rating] : report.ratings) json.field(name, rating.sum / static_cast<double>(rating.count));
+  json.end_object().key("rating_counts").begin_object();
+  for (const auto& [name, rating] : report.ratings) json.field(name, rating.count);
   json.end_object().end_object();
   return out;
 }

@@ -1,5 +1,6 @@
 #include "storage/store/store_view.hpp"
 
+#include "storage/store/report.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/state/parked_state.hpp"
@@ -124,6 +125,12 @@ Result<std::optional<Receipt>> StoreView::dead(std::string_view assessment_id) c
   }
   receipt.sinks[dead->step == "resolve" ? "store" : dead->step] = "dead";
   return std::optional(std::move(receipt));
+}
+
+Result<std::string> StoreView::report(const std::string& experiment, Instant from, Instant to) {
+  const auto made = make_report(store_, experiment, from, to);
+  if (!made) return made.error();
+  return to_json(*made);
 }
 
 }  // namespace assay

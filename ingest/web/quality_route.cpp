@@ -1,0 +1,84 @@
+#include "ingest/web/quality_route.hpp"
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <charconv>
+#include <cmath>
+
+#include "ingest/feedback/query.hpp"
+
+namespace assay {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr double hours_max = 24 * 366;
+constexpr std::size_t known_max = 64;
+
+std::optional<double> read_hours(std::string_view text) {
+  double hours = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), hours);
+  if (ec != std::errc() || end != text.data() + text.size()) return {};
+  if (!std::isfinite(hours) || hours <= 0 || hours > hours_max) return {};
+  return hours;
+}
+
+}  // namespace
+
+void QualityRoute::add_to(Router& router) {
+  router.add(
+      http::verb::get, "/assay/quality", [this](Request& request) { return get(request); },
+      {.body_bytes_max = 0, .time_max = 60s});
+}
+
+std::optional<Result<std::string>> QualityRoute::known(const Asked& asked) {
+  std::scoped_lock lock(mutex_);
+  const auto found = known_.find(asked);
+  if (found == known_.end() || found->second.fresh_until < std::chrono::steady_clock::now()) return {};
+  return found->second.json;
+}
+
+// On the pool's one thread.
+Result<std::string> QualityRoute::figures(const Asked& asked) {
+  if (auto made = known(asked)) return *made;  // by the one who was before us
+  const auto began = std::chrono::steady_clock::now();
+  const auto to = clock_.now() + 1ms;  // a trace of this very millisecond belongs to the window
+  const auto from = to - std::chrono::milliseconds(static_cast<std::int64_t>(asked.hours * 3'600'000));
+  auto json = view_->report(asked.experiment, from, to);
+  const auto ended = std::chrono::steady_clock::now();
+  const auto fresh = std::max<std::chrono::steady_clock::duration>(1s, 10 * (ended - began));
+  std::scoped_lock lock(mutex_);
+  if (known_.size() >= known_max) known_.clear();
+  known_.insert_or_assign(asked, Known{json, ended + fresh});
+  return json;
+}
+
+Task<Response> QualityRoute::get(Request& request) {
+  if (!view_) co_return error_response(request.path, 501, "this front door keeps no store to count in: see --view");
+  const auto query = Query::parse(request.query);
+  if (!query) co_return error_response(request.path, query.error());
+  const auto hours = read_hours(query->get("hours").value_or("24"));
+  if (!hours) co_return error_response(request.path, 400, "it is not a number of hours from above 0 to 8784", "hours");
+  const Asked asked{std::string(query->get("experiment").value_or(experiment_)), *hours};
+  auto json = known(asked);
+  if (!json) {
+    auto count = [this, &asked, &json](auto handler) {
+      auto executor = asio::get_associated_executor(handler);
+      auto work = asio::make_work_guard(executor);
+      auto run = [this, &asked, &json, executor, work = std::move(work), handler = std::move(handler)]() mutable {
+        json = figures(asked);
+        asio::post(executor, std::move(handler));
+      };
+      asio::post(pool_, std::move(run));
+    };
+    co_await asio::async_initiate<const asio::use_awaitable_t<Executor>&, void()>(std::move(count), use_task);
+  }
+  if (!*json) co_return error_response(request.path, json->error());
+  Response response{.body = **json};
+  response.headers.emplace_back("Cache-Control", "no-store");
+  co_return response;
+}
+
+}  // namespace assay

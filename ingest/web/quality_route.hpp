@@ -1,0 +1,47 @@
+#pragma once
+// GET /assay/quality?hours=24&experiment=0: the guide's figures as JSON (storage/store/report.hpp), for the page's
+// Quality tab. Needs a view; without one 501 in words.
+//
+// Counting reads every trace of the window: it runs on a thread of its own, one at a time, and its answer serves all who
+// ask the same within a second (or ten times what it took, if that is longer).
+#include <boost/asio/thread_pool.hpp>
+#include <map>
+#include <mutex>
+
+#include "ingest/http/router.hpp"
+#include "storage/store/view.hpp"
+
+namespace assay {
+
+class QualityRoute {
+ public:
+  // All outlive this; `view` may be null. `experiment`: of requests that name none.
+  QualityRoute(View* view, const Clock& clock, std::string experiment)
+      : view_(view), clock_(clock), experiment_(std::move(experiment)) {}
+  ~QualityRoute() { pool_.join(); }
+
+  void add_to(Router& router);
+
+ private:
+  struct Asked {
+    std::string experiment;
+    double hours;
+    auto operator<=>(const Asked&) const = default;
+  };
+  struct Known {
+    Result<std::string> json;
+    std::chrono::steady_clock::time_point fresh_until;
+  };
+  Task<Response> get(Request& request);
+  Result<std::string> figures(const Asked& asked);
+  std::optional<Result<std::string>> known(const Asked& asked);
+
+  View* const view_;
+  const Clock& clock_;
+  const std::string experiment_;
+  std::mutex mutex_;
+  std::map<Asked, Known> known_;  // a few: cleared when there are many
+  asio::thread_pool pool_{1};
+};
+
+}  // namespace assay

@@ -1,0 +1,66 @@
+import { useEffect, useRef } from "react";
+import { useStore } from "../shared/store";
+import { FeedbackPanel } from "../feedback/feedback_panel";
+import { Composer } from "./composer";
+import { type Turn, ask, conversation, startAnew, stop } from "./conversation";
+
+const isOpen = (turn: Turn): boolean => turn.state === "streaming" || turn.state === "reconnecting";
+
+export function ChatView() {
+  const turns = useStore(conversation);
+  const end = useRef<HTMLDivElement>(null);
+  const last = turns.at(-1);
+  const open = last !== undefined && isOpen(last);
+
+  // Follows the answer as it grows, unless the reader has scrolled up.
+  useEffect(() => {
+    const page = document.scrollingElement;
+    if (page && page.scrollHeight - page.scrollTop - page.clientHeight < 160) end.current?.scrollIntoView({ block: "end" });
+  }, [last?.answer, last?.state, turns.length]);
+
+  return (
+    <>
+      <section className="turns" aria-label="Conversation">
+        {turns.length === 0 && <Welcome />}
+        {turns.map((turn) => <TurnView key={turn.id} turn={turn} />)}
+        <div ref={end} />
+      </section>
+      <div className="dock">
+        <Composer busy={open} onAsk={ask} onStop={() => last && stop(last)} />
+        {turns.length > 0 && (
+          <button type="button" className="quiet" onClick={startAnew}>New conversation</button>
+        )}
+      </div>
+    </>
+  );
+}
+
+function Welcome() {
+  return (
+    <div className="welcome">
+      <h2>Ask something, then say whether the answer was any good.</h2>
+      <p>Each answer has its own thumbs. What you say is kept even when the server is away, and reaches the answer's trace exactly once.</p>
+    </div>
+  );
+}
+
+function TurnView({ turn }: { turn: Turn }) {
+  return (
+    <article className="turn" aria-busy={isOpen(turn)}>
+      <p className="question"><span className="visually-hidden">You asked: </span>{turn.question}</p>
+      <div className="answer" aria-live="polite" aria-atomic="false">
+        <span className="visually-hidden">Answer: </span>
+        {turn.answer}
+        {turn.state === "streaming" && <span className="caret" aria-hidden="true" />}
+      </div>
+      {turn.state === "reconnecting" && <p className="note" role="status">The connection broke. Picking the answer up again…</p>}
+      {turn.state === "stopped" && <p className="note">Stopped.</p>}
+      {turn.state === "failed" && (
+        <p className="note bad" role="alert">
+          {turn.reason} <button type="button" className="link" onClick={() => ask(turn.question)}>Ask again</button>
+        </p>
+      )}
+      {turn.traceId && !isOpen(turn) && <FeedbackPanel turn={turn} />}
+    </article>
+  );
+}

@@ -1,0 +1,50 @@
+import { type FormEvent, type KeyboardEvent, useRef, useState } from "react";
+
+const QUESTION_MAX = 8000;
+
+interface Props {
+  busy: boolean;
+  onAsk: (message: string) => void;
+  onStop: () => void;
+}
+
+export function Composer({ busy, onAsk, onStop }: Props) {
+  const [message, setMessage] = useState("");
+  const input = useRef<HTMLTextAreaElement>(null);
+  const ready = !busy && message.trim() !== "";
+
+  const send = (event?: FormEvent): void => {
+    event?.preventDefault();
+    if (!ready) return;
+    onAsk(message.trim());
+    setMessage("");
+    input.current?.focus();
+  };
+  // Enter sends, Shift+Enter makes a line; not while an input method is composing.
+  const onKey = (event: KeyboardEvent): void => {
+    if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) send(event as unknown as FormEvent);
+    if (event.key === "Escape" && busy) onStop();
+  };
+
+  return (
+    <form className="composer" onSubmit={send}>
+      <label className="visually-hidden" htmlFor="question">Your question</label>
+      <textarea
+        id="question"
+        ref={input}
+        rows={2}
+        maxLength={QUESTION_MAX}
+        value={message}
+        placeholder="Ask a question…"
+        autoFocus
+        onChange={(event) => setMessage(event.target.value)}
+        onKeyDown={onKey}
+      />
+      {busy ? (
+        <button type="button" className="primary" onClick={onStop}>Stop</button>
+      ) : (
+        <button type="submit" className="primary" disabled={!ready}>Send</button>
+      )}
+    </form>
+  );
+}

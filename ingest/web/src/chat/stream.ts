@@ -1,0 +1,134 @@
+// One streamed answer: asked for, read, picked up again where the connection broke.
+import { sessionId, userId } from "../shared/ids";
+import { problemOf } from "../shared/problem";
+import { readEvents } from "./sse";
+
+export type ChatEvent =
+  | { type: "started"; traceId: string; clientRequestId: string }
+  | { type: "token"; content: string; eventId: string | null }
+  | { type: "done"; traceId: string; clientRequestId: string; capability: string | null }
+  | { type: "reconnecting" }
+  | { type: "failed"; reason: string };
+
+export interface Question {
+  message: string;
+  clientRequestId: string;
+}
+
+// Where a stream that broke, or that a reload interrupted, goes on.
+export interface Resumption {
+  traceId: string;
+  clientRequestId: string;
+  lastEventId: string | null;
+}
+
+const RETRIES = 6;
+
+const identity = (): Record<string, string> => ({ "X-Session-ID": sessionId(), "X-User-ID": userId() });
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
+
+// Throws only when `signal` was aborted. Ends after `done` or `failed`.
+export async function* askStreaming(question: Question, signal: AbortSignal): AsyncGenerator<ChatEvent> {
+  let response: Response;
+  try {
+    response = await fetch("/chat/stream", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-Client-Request-Id": question.clientRequestId, ...identity() },
+      body: JSON.stringify({ message: question.message }),
+      signal,
+    });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    yield { type: "failed", reason: "The server can't be reached. Your question was not asked." };
+    return;
+  }
+  if (!response.ok || !response.body) {
+    yield { type: "failed", reason: await problemOf(response, "The question was not taken") };
+    return;
+  }
+  const traceId = response.headers.get("X-Trace-Id") ?? "";
+  const at: Resumption = { traceId, clientRequestId: question.clientRequestId, lastEventId: null };
+  if (traceId) yield { type: "started", traceId, clientRequestId: question.clientRequestId };
+  yield* follow(response.body, at, signal);
+}
+
+// The rest of a stream that this browser began.
+export async function* resumeStreaming(at: Resumption, signal: AbortSignal): AsyncGenerator<ChatEvent> {
+  yield* follow(null, at, signal);
+}
+
+export function stopStreaming(traceId: string): Promise<Response> {
+  return fetch(`/chat/stream/${encodeURIComponent(traceId)}`, { method: "DELETE", headers: identity(), keepalive: true });
+}
+
+async function* follow(first: ReadableStream<Uint8Array> | null, at: Resumption, signal: AbortSignal): AsyncGenerator<ChatEvent> {
+  let body = first;
+  let lastEventId = at.lastEventId;
+  let retryMs = 500;
+  for (let failures = 0; ; ) {
+    if (body) {
+      try {
+        for await (const event of readEvents(body)) {
+          if (event.id !== null) lastEventId = event.id;
+          if (event.retryMs !== null) retryMs = event.retryMs;
+          const said = parse(event.data, lastEventId);
+          if (!said) continue;
+          failures = 0;
+          yield said;
+          if (said.type === "done" || said.type === "failed") return;
+        }
+      } catch (error) {
+        if (signal.aborted) throw error;
+      }
+    }
+    // The connection broke before the end.
+    if (!at.traceId) {
+      yield { type: "failed", reason: "The connection broke before the answer had begun." };
+      return;
+    }
+    if (failures++ >= RETRIES) {
+      yield { type: "failed", reason: "The connection broke, and the rest of the answer could not be fetched." };
+      return;
+    }
+    yield { type: "reconnecting" };
+    await pause(Math.min(retryMs * 2 ** (failures - 1), 8000), signal);
+    body = null;
+    try {
+      const response = await fetch(`/chat/stream/${encodeURIComponent(at.traceId)}`, {
+        headers: { ...identity(), ...(lastEventId === null ? {} : { "Last-Event-ID": lastEventId }) },
+        signal,
+      });
+      if (response.ok && response.body && response.status !== 204) {
+        body = response.body;
+      } else if (response.status < 500 && response.status !== 429) {
+        // Not held any longer, or never here: asking again would say the same.
+        yield { type: "failed", reason: "The answer was cut off, and the server no longer holds its rest." };
+        return;
+      }
+    } catch (error) {
+      if (signal.aborted) throw error;
+    }
+  }
+}
+
+function parse(data: string, eventId: string | null): ChatEvent | null {
+  try {
+    const said = JSON.parse(data) as Record<string, unknown>;
+    const text = (name: string): string => (typeof said[name] === "string" ? (said[name] as string) : "");
+    if (said.type === "token") return { type: "token", content: text("content"), eventId };
+    if (said.type === "done")
+      return { type: "done", traceId: text("trace_id"), clientRequestId: text("client_request_id"), capability: text("feedback_token") || null };
+    if (said.type === "error") return { type: "failed", reason: text("error") || "The answer failed." };
+  } catch {
+    // Not for us.
+  }
+  return null;
+}

@@ -1,0 +1,101 @@
+import { Collapsible, RadioGroup, ToggleGroup } from "radix-ui";
+import { useId, useState } from "react";
+import type { Turn } from "../chat/conversation";
+import { useStore } from "../shared/store";
+import { CATEGORIES, DIMENSIONS, type Dimension, type Opinion, giveCategories, giveComment, giveRating, giveThumb, opinionOf, opinions, takeBack } from "./opinions";
+import { letters } from "./outbox";
+
+export function FeedbackPanel({ turn }: { turn: Turn }) {
+  const opinion = opinionOf(useStore(opinions), turn);
+  const waiting = useStore(letters).some((letter) => letter.turnId === turn.id);
+  return (
+    <div className="feedback">
+      <div className="thumbs" role="group" aria-label="Was this answer any good?">
+        <button type="button" className="thumb" aria-pressed={opinion.thumb === "up"} aria-label="Good answer" onClick={() => giveThumb(turn, "up")}>
+          <Thumb />
+        </button>
+        <button type="button" className="thumb down" aria-pressed={opinion.thumb === "down"} aria-label="Bad answer" onClick={() => giveThumb(turn, "down")}>
+          <Thumb />
+        </button>
+        {opinion.thumb && (
+          <>
+            <span className="thanks" role="status">{waiting ? "Kept, being sent…" : opinion.thumb === "up" ? "Thank you!" : "Thank you. What was wrong?"}</span>
+            <button type="button" className="link" onClick={() => takeBack(turn)}>Undo</button>
+          </>
+        )}
+      </div>
+      {opinion.thumb === "down" && <WhatWasWrong turn={turn} opinion={opinion} />}
+      <Details turn={turn} opinion={opinion} />
+    </div>
+  );
+}
+
+function WhatWasWrong({ turn, opinion }: { turn: Turn; opinion: Opinion }) {
+  const [text, setText] = useState(opinion.comment);
+  const id = useId();
+  return (
+    <div className="why">
+      <ToggleGroup.Root type="multiple" className="chips" aria-label="What kind of problem?" value={opinion.categories} onValueChange={(value) => giveCategories(turn, value)}>
+        {CATEGORIES.map((category) => (
+          <ToggleGroup.Item key={category} className="chip" value={category}>{category}</ToggleGroup.Item>
+        ))}
+      </ToggleGroup.Root>
+      <form
+        className="comment"
+        onSubmit={(event) => {
+          event.preventDefault();
+          giveComment(turn, text.trim());
+        }}
+      >
+        <label htmlFor={id}>Comment</label>
+        <textarea id={id} rows={2} maxLength={4000} value={text} onChange={(event) => setText(event.target.value)} />
+        <button type="submit" disabled={text.trim() === opinion.comment}>{text.trim() === opinion.comment && text ? "Saved" : "Save comment"}</button>
+      </form>
+    </div>
+  );
+}
+
+function Details({ turn, opinion }: { turn: Turn; opinion: Opinion }) {
+  const given = DIMENSIONS.filter((dimension) => opinion.ratings[dimension] !== undefined).length;
+  return (
+    <Collapsible.Root className="details">
+      <Collapsible.Trigger className="link">Rate in detail{given > 0 && ` (${given} of ${DIMENSIONS.length})`}</Collapsible.Trigger>
+      <Collapsible.Content>
+        <div className="ratings">
+          {DIMENSIONS.map((dimension) => (
+            <Rating key={dimension} turn={turn} dimension={dimension} value={opinion.ratings[dimension]} />
+          ))}
+          <p className="note" role="status">{opinion.ratingsSent ? "Rated. A change is sent at once." : "Sent when all three are rated."}</p>
+        </div>
+      </Collapsible.Content>
+    </Collapsible.Root>
+  );
+}
+
+function Rating({ turn, dimension, value }: { turn: Turn; dimension: Dimension; value: number | undefined }) {
+  const label = useId();
+  return (
+    <div className="rating">
+      <span id={label}>{dimension}</span>
+      <RadioGroup.Root
+        className="scale"
+        aria-labelledby={label}
+        orientation="horizontal"
+        value={value === undefined ? null : String(value)}
+        onValueChange={(score) => giveRating(turn, dimension, Number(score))}
+      >
+        {[1, 2, 3, 4, 5].map((score) => (
+          <RadioGroup.Item key={score} className="score" value={String(score)} aria-label={`${score} of 5`}>{score}</RadioGroup.Item>
+        ))}
+      </RadioGroup.Root>
+    </div>
+  );
+}
+
+function Thumb() {
+  return (
+    <svg viewBox="0 0 24 24" width="18" height="18" aria-hidden="true" fill="none" stroke="currentColor" strokeWidth="1.8" strokeLinejoin="round" strokeLinecap="round">
+      <path d="M7 10v11H4.5A1.5 1.5 0 0 1 3 19.5v-8A1.5 1.5 0 0 1 4.5 10H7Zm0 0 4-7.2c1.6 0 2.6 1.2 2.4 2.7L12.9 9H18a2.5 2.5 0 0 1 2.45 3l-1.3 6.6A3 3 0 0 1 16.2 21H7" />
+    </svg>
+  );
+}

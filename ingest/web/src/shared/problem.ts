@@ -1,0 +1,14 @@
+// What a refusal means, in words for the person at the page: from the status, and from the door's own problem+json.
+export async function problemOf(response: Response, fallback: string): Promise<string> {
+  if (response.status === 503) return "The server is full or short of something right now. Please try again in a moment.";
+  if (response.status === 429) return "That was a lot in a short time. Please wait a moment.";
+  if (response.status === 401 || response.status === 403) return "The server wants to know who you are before it takes this.";
+  try {
+    const problem = (await response.json()) as { detail?: unknown; title?: unknown };
+    const words = typeof problem.detail === "string" ? problem.detail : problem.title;
+    if (typeof words === "string" && words) return `${fallback}: ${words}`;
+  } catch {
+    // No JSON: the status has to do.
+  }
+  return `${fallback} (HTTP ${response.status}).`;
+}
