@@ -3,33 +3,38 @@
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
-namespace {
 
-template <class Fill>
-std::string event(std::uint64_t id, std::string_view type, Fill fill) {
-  std::string out = "id: " + std::to_string(id) + "\ndata: ";
-  JsonWriter json(out);
-  json.begin_object().field("type", type);
-  fill(json);
-  json.end_object();
-  out += "\n\n";
+std::string token_json(std::string_view content) {
+  std::string out;
+  out.reserve(content.size() + 32);
+  JsonWriter(out).begin_object().field("type", "token").field("content", content).end_object();
   return out;
 }
 
-}  // namespace
-
-std::string token_event(std::uint64_t id, std::string_view content) {
-  return event(id, "token", [&](JsonWriter& json) { json.field("content", content); });
+std::string done_json(std::string_view trace_id, std::string_view client_request_id, bool stopped) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("type", "done").field("trace_id", trace_id).field("client_request_id", client_request_id);
+  if (stopped) json.field("stopped", true);
+  json.end_object();
+  return out;
 }
 
-std::string done_event(std::uint64_t id, std::string_view trace_id, std::string_view client_request_id) {
-  return event(id, "done", [&](JsonWriter& json) {
-    json.field("trace_id", trace_id).field("client_request_id", client_request_id);
-  });
+std::string error_json(std::string_view error) {
+  std::string out;
+  JsonWriter(out).begin_object().field("type", "error").field("error", error).end_object();
+  return out;
 }
 
-std::string error_event(std::uint64_t id, std::string_view error) {
-  return event(id, "error", [&](JsonWriter& json) { json.field("error", error); });
+std::string sse_event(std::uint64_t id, std::string_view json) {
+  std::string out;
+  out.reserve(json.size() + 40);
+  out.append("id: ").append(std::to_string(id)).append("\ndata: ").append(json).append("\n\n");
+  return out;
+}
+
+std::string sse_prelude(std::uint64_t id, std::chrono::milliseconds retry) {
+  return ": the answer follows\nretry: " + std::to_string(retry.count()) + "\nid: " + std::to_string(id) + "\n\n";
 }
 
 }  // namespace assay

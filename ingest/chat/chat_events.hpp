@@ -1,16 +1,28 @@
 #pragma once
-// The server-sent events of a chat, as the guide's front ends read them: an id and one data line each.
+// The events of a chat, as the guide's front ends read them. Server-sent, each has an id and one data line; on a
+// WebSocket the JSON is a message.
 //
-//   {"type":"token","content"}   {"type":"done","trace_id","client_request_id"}   {"type":"error","error"}
+//   {"type":"token","content"}
+//   {"type":"done","trace_id","client_request_id"}   with "stopped":true where it was stopped
+//   {"type":"error","error"}
+//
+// An id is how many bytes (UTF-8) of the answer its reader has then; that of the last event is one more.
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace assay {
 
-std::string token_event(std::uint64_t id, std::string_view content);
-std::string done_event(std::uint64_t id, std::string_view trace_id, std::string_view client_request_id);
-std::string error_event(std::uint64_t id, std::string_view error);
+// The JSON of one event.
+std::string token_json(std::string_view content);
+std::string done_json(std::string_view trace_id, std::string_view client_request_id, bool stopped);
+std::string error_json(std::string_view error);
+
+// As a server-sent event.
+std::string sse_event(std::uint64_t id, std::string_view json);
+// The first bytes of a stream: something at once for proxies, when to reconnect, and an id to come back with.
+std::string sse_prelude(std::uint64_t id, std::chrono::milliseconds retry);
 // A comment: keeps proxies from closing a stream whose model thinks.
 inline constexpr std::string_view heartbeat_event = ": still here\n\n";
 

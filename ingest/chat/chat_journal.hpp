@@ -18,7 +18,7 @@ namespace assay {
 // Thread-safe. A key in Family::journal is "chat/" and the trace_id.
 class ChatJournal {
  public:
-  explicit ChatJournal(KeyValue& disk, std::size_t entries_max = 10'000) : disk_(disk), entries_max_(entries_max) {}
+  explicit ChatJournal(KeyValue& disk, std::size_t entries_max = 50'000) : disk_(disk), entries_max_(entries_max) {}
 
   // Error::over_capacity when entries_max are there: too many chats at once, or a log that has been away for long.
   Result<void> open(const ChatTrace& chat);

@@ -79,6 +79,16 @@ Result<ChatRequest, Rejection> parse_chat_body(std::string_view body) {
 Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
   auto out = parse_chat_body(request.body);
   if (!out) return out;
+  auto ids = parse_chat_headers(request);
+  if (!ids) return ids;
+  out->session = std::move(ids->session);
+  out->user = std::move(ids->user);
+  out->client_request_id = std::move(ids->client_request_id);
+  return out;
+}
+
+Result<ChatRequest, Rejection> parse_chat_headers(const Request& request) {
+  Result<ChatRequest, Rejection> out = ChatRequest();
   const struct {
     std::string_view name;
     std::string& value;

@@ -12,6 +12,9 @@ struct ChatRequest {
   std::string message;
   std::map<std::string, std::string> tags = {};
   std::string session = {}, user = {}, client_request_id = {};  // empty: the header wasn't sent
+  std::string openai_request = {};  // where not empty, what the model is asked instead of `message`: OpenAI's own body
+  bool openai_stream = false;       // whether it asks for a stream
+  std::string inputs = {};          // where not empty, what the trace shows as its inputs (JSON) instead of `message`
 };
 
 inline constexpr std::size_t id_bytes_max = 250;
@@ -22,6 +25,7 @@ inline constexpr std::size_t tag_value_bytes_max = 5000;
 // {"message":TEXT,"tags":{KEY:TEXT…}?} and X-Session-ID, X-User-ID, X-Client-Request-Id. Fields that we don't know are
 // left alone, as the guide's server does. Tags that begin with "mlflow." or "assay." are not the client's to set.
 Result<ChatRequest, Rejection> parse_chat_request(const Request& request);
+Result<ChatRequest, Rejection> parse_chat_headers(const Request& request);  // the ids alone
 Result<ChatRequest, Rejection> parse_chat_body(std::string_view body);
 
 }  // namespace assay

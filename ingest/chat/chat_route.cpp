@@ -2,138 +2,125 @@
 
 #include <boost/asio/this_coro.hpp>
 
-#include "ingest/chat/chat_events.hpp"
+#include "ingest/chat/chat_stream.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
 namespace {
 
-constexpr std::string_view client_left = "client went away";
-// Chats whose end the log did not take before are tried again after one that it took.
-constexpr std::size_t closed_along = 2;
-
-using Headers = std::vector<std::pair<std::string_view, std::string>>;
-
-void add_ids(Headers& headers, const ChatTurn& turn) {
-  headers.emplace_back("X-Trace-Id", turn.trace_id());
-  headers.emplace_back("X-Client-Request-Id", turn.client_request_id());
-}
-
-Response answer_of(const ChatTurn& turn, std::string_view durability) {
+Response answer_of(const LiveChat& chat, std::string_view text, std::string_view durability) {
   Response response;
   JsonWriter json(response.body);
-  json.begin_object().field("response", turn.response()).field("trace_id", turn.trace_id());
-  json.field("client_request_id", turn.client_request_id()).end_object();
-  add_ids(response.headers, turn);
+  json.begin_object().field("response", text).field("trace_id", chat.trace_id());
+  json.field("client_request_id", chat.client_request_id()).end_object();
+  add_ids(response.headers, chat);
   response.headers.emplace_back("Assay-Durability", durability);
   return response;
 }
 
-// The turn, or the refusal that was sent instead of it.
-Task<std::optional<ChatTurn>> begin_turn(ChatServices& services, Request& request, ResponseStream& stream,
-                                         std::string name) {
+// None: it was refused.
+Task<std::shared_ptr<LiveChat>> ask(ChatServices& services, Request& request, std::string name, LiveChat::Kind kind,
+                                    ResponseStream& stream) {
   auto parsed = parse_chat_request(request);
   if (!parsed) {
     services.metrics.refused.Increment();
     auto refusal = error_response(request.path, parsed.error());
     co_await stream.respond(std::move(refusal));
-    co_return std::nullopt;
+    co_return nullptr;
   }
-  auto turn = co_await ChatTurn::start(services, std::move(*parsed), std::move(name));
-  if (!turn) {
-    services.metrics.refused.Increment();
-    auto refusal = error_response(request.path, turn.error());
-    co_await stream.respond(std::move(refusal));
-    co_return std::nullopt;
-  }
-  co_return std::optional<ChatTurn>(std::move(*turn));
+  co_return co_await begin_chat(services, std::move(*parsed), std::move(name), kind, request.path, stream);
 }
 
 // POST /chat. A stream handler only to notice when nobody waits any more.
 Task<void> answer_whole(ChatServices& services, Request& request, ResponseStream& stream) {
-  auto turn = co_await begin_turn(services, request, stream, "chat");
-  if (!turn) co_return;
-  for (;;) {
-    auto event = co_await turn->next(services.config.gone_poll);
-    if (std::holds_alternative<ChatTurn::Answered>(event)) {
-      auto response = answer_of(*turn, services.log.durability());
-      co_await stream.respond(std::move(response));
-      co_return;
-    }
-    if (auto* failed = std::get_if<ChatTurn::Failed>(&event)) {
-      auto response = error_response(request.path, failed->status, failed->reason);
-      add_ids(response.headers, *turn);
-      co_await stream.respond(std::move(response));
-      co_return;
-    }
-    if (stream.gone()) {
-      co_await turn->abandon(std::string(client_left));
-      co_return;
-    }
+  auto chat = co_await ask(services, request, "chat", LiveChat::Kind::whole, stream);
+  if (!chat) co_return;
+  ChatReader reader(chat, 0, co_await asio::this_coro::executor);
+  chat->launch();
+  const auto part = co_await await_whole(services, *chat, reader, stream);
+  if (!part) co_return;
+  auto response = answer_of(*chat, part->text, services.log.durability());
+  if (part->end == LiveChat::End::failed) {
+    const auto failure = chat->failure();
+    response = error_response(request.path, failure.status, failure.reason);
+    add_ids(response.headers, *chat);
+    if (!failure.retry_after.empty()) set_retry_after(response, failure.retry_after);
   }
+  co_await stream.respond(std::move(response));
 }
 
-// POST /chat/stream. The next token is asked for when the last one has been written.
+// POST /chat/stream.
 Task<void> answer_streaming(ChatServices& services, Request& request, ResponseStream& stream) {
-  auto turn = co_await begin_turn(services, request, stream, "chat_stream");
-  if (!turn) co_return;
-  Headers headers{{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
-  add_ids(headers, *turn);
-  headers.emplace_back("Assay-Durability", services.log.durability());
-  auto written = co_await stream.begin(200, "text/event-stream", headers);
-  std::uint64_t id = 0;
-  std::chrono::milliseconds silent{0};
-  while (written && !stream.gone()) {
-    const auto patience = std::min(services.config.gone_poll, services.config.heartbeat_every);
-    auto event = co_await turn->next(patience);
-    if (std::holds_alternative<ChatTurn::Waiting>(event)) {
-      silent += patience;
-      if (silent < services.config.heartbeat_every) continue;
-      silent = {};
-      written = co_await stream.write(heartbeat_event);
-      continue;
-    }
-    silent = {};
-    std::string bytes;
-    if (auto* token = std::get_if<ChatTurn::Token>(&event)) {
-      bytes = token_event(++id, token->content);
-      written = co_await stream.write(bytes);
-      continue;
-    }
-    if (auto* failed = std::get_if<ChatTurn::Failed>(&event)) {
-      bytes = error_event(++id, failed->reason);
-    } else {
-      bytes = done_event(++id, turn->trace_id(), turn->client_request_id());
-    }
-    written = co_await stream.write(bytes);
-    if (written) co_await stream.end();
-    co_return;
-  }
-  co_await turn->abandon(std::string(client_left));
-}
-
-// A chat that is cancelled must still be recorded: its awaits don't throw. The session's own rule comes back after it.
-template <auto Answer>
-StreamHandler handler(ChatServices& services) {
-  return [&services](Request& request, ResponseStream& stream) -> Task<void> {
-    const bool throws = co_await asio::this_coro::throw_if_cancelled();
-    co_await asio::this_coro::throw_if_cancelled(false);
-    co_await Answer(services, request, stream);
-    if (services.journal.left_over() > 0)
-      co_await services.journal.close_left_over(services.log, services.clock.now(), closed_along);
-    co_await asio::this_coro::throw_if_cancelled(throws);
-  };
+  auto chat = co_await ask(services, request, "chat_stream", LiveChat::Kind::resumable, stream);
+  if (!chat) co_return;
+  services.live.add(chat);
+  co_await stream_chat(services, chat, 0, true, stream);
 }
 
 }  // namespace
+
+void set_retry_after(Response& response, const std::string& value) {
+  std::erase_if(response.headers, [](const auto& header) { return header.first == "Retry-After"; });
+  response.headers.emplace_back("Retry-After", value);
+}
+
+void add_ids(ChatHeaders& headers, const LiveChat& chat) {
+  headers.emplace_back("X-Trace-Id", chat.trace_id());
+  headers.emplace_back("X-Client-Request-Id", chat.client_request_id());
+}
+
+Task<std::shared_ptr<LiveChat>> begin_chat(ChatServices& services, ChatRequest asked, std::string name,
+                                           LiveChat::Kind kind, std::string_view path, ResponseStream& stream) {
+  auto turn = co_await ChatTurn::start(services, std::move(asked), std::move(name));
+  if (!turn) {
+    services.metrics.refused.Increment();
+    auto refusal = error_response(path, turn.error());
+    co_await stream.respond(std::move(refusal));
+    co_return nullptr;
+  }
+  auto executor = co_await asio::this_coro::executor;
+  co_return std::make_shared<LiveChat>(services, std::move(*turn), kind, executor);
+}
+
+Task<std::optional<ChatReader::Part>> await_whole(ChatServices& services, LiveChat& chat, ChatReader& reader,
+                                                  ResponseStream& stream) {
+  for (;;) {
+    const auto look_up = std::chrono::steady_clock::now() + services.config.gone_poll;
+    auto part = co_await reader.next(Waiter::Time::max(), look_up);
+    if (part.end != LiveChat::End::none) co_return std::move(part);
+    if (co_await is_cancelled()) {
+      chat.abort(shutting_down());
+      co_return std::nullopt;
+    }
+    if (stream.gone()) {
+      chat.abort({std::string(client_left)});
+      co_return std::nullopt;
+    }
+  }
+}
+
+StreamHandler chat_handler(std::function<Task<void>(Request&, ResponseStream&)> answer) {
+  return [answer = std::move(answer)](Request& request, ResponseStream& stream) -> Task<void> {
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await answer(request, stream);
+    co_await asio::this_coro::throw_if_cancelled(throws);
+  };
+}
 
 void add_chat_routes(Router& router, ChatServices& services) {
   const RouteOptions options{.scope = Scope::chat,
                              .admission = Admission::Kind::chat,
                              .body_bytes_max = services.config.message_bytes_max,
                              .time_max = services.config.chat_max + std::chrono::seconds{30}};
-  router.add_stream(http::verb::post, "/chat", handler<&answer_whole>(services), options);
-  router.add_stream(http::verb::post, "/chat/stream", handler<&answer_streaming>(services), options);
+  const auto with = [&services](auto answer) {
+    return chat_handler(
+        [&services, answer](Request& request, ResponseStream& stream) { return answer(services, request, stream); });
+  };
+  router.add_stream(http::verb::post, "/chat", with(&answer_whole), options);
+  router.add_stream(http::verb::post, "/chat/stream", with(&answer_streaming), options);
+  router.add_stream(http::verb::get, "/chat/stream/{trace_id}", with(&resume_stream), options);
+  router.add_stream(http::verb::delete_, "/chat/stream/{trace_id}", with(&stop_stream), options);
 }
 
 }  // namespace assay

@@ -52,11 +52,32 @@ std::string duration_text(std::chrono::milliseconds d) {
 
 std::int64_t nanoseconds(Instant at) { return std::chrono::nanoseconds(at.time_since_epoch()).count(); }
 
+std::string inputs_of(const ChatTrace& chat) {
+  return chat.inputs.empty() ? object_of("message", chat.message) : chat.inputs;
+}
+
+std::string outputs_of(const ChatOutcome& outcome) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("response", outcome.response);
+  if (!outcome.tool_calls.empty()) {
+    json.key("tool_calls").begin_array();
+    for (const auto& call : outcome.tool_calls) {
+      json.begin_object().field("id", call.id).field("type", "function").key("function").begin_object();
+      json.field("name", call.name).field("arguments", call.arguments).end_object().end_object();
+    }
+    json.end_array();
+  }
+  if (outcome.truncated) json.field("truncated", true);
+  json.end_object();
+  return out;
+}
+
 std::string info_of(const ChatTrace& chat, const ChatOutcome* outcome) {
-  const auto inputs = object_of("message", chat.message);
+  const auto inputs = inputs_of(chat);
   const std::string request_preview(utf8_prefix(inputs, preview_bytes_max));
   std::string response_preview;
-  if (outcome) response_preview = utf8_prefix(object_of("response", outcome->response), preview_bytes_max);
+  if (outcome) response_preview = utf8_prefix(outputs_of(*outcome), preview_bytes_max);
 
   std::string out;
   JsonWriter json(out);
@@ -104,8 +125,8 @@ std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
   json.key("attributes").begin_object();
   json.field("mlflow.traceRequestId", string_of(chat.trace_id));
   json.field("mlflow.spanType", string_of("CHAT_MODEL"));
-  json.field("mlflow.spanInputs", object_of("message", chat.message));
-  json.field("mlflow.spanOutputs", object_of("response", outcome.response));
+  json.field("mlflow.spanInputs", inputs_of(chat));
+  json.field("mlflow.spanOutputs", outputs_of(outcome));
   json.field("response", string_of(outcome.response));
   json.field("token_count", std::to_string(outcome.tokens));
   if (outcome.first_token_at) json.field("first_token_time", string_of(format_time(*outcome.first_token_at)));
@@ -113,6 +134,7 @@ std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
   json.field("client_request_id", string_of(chat.client_request_id));
   if (!chat.session.empty()) json.field("session_id", string_of(chat.session));
   if (!chat.user.empty()) json.field("user_id", string_of(chat.user));
+  if (outcome.stopped) json.field("stopped", "true");
   if (!outcome.error.empty()) json.field("error", string_of(outcome.error));
   json.end_object();
   json.key("links").begin_array().end_array();
@@ -139,6 +161,7 @@ std::string to_json(const ChatTrace& chat) {
   json.begin_object().field("v", 1).field("trace_id", chat.trace_id).field("span_id", chat.span_id);
   json.field("client_request_id", chat.client_request_id).field("experiment_id", chat.experiment_id);
   json.field("name", chat.name).field("started_at", format_time(chat.started_at)).field("message", chat.message);
+  if (!chat.inputs.empty()) json.field("inputs", chat.inputs);
   json.field("session", chat.session).field("user", chat.user).key("tags").begin_object();
   for (const auto& [key, value] : chat.tags) json.field(key, value);
   json.end_object().end_object();
@@ -174,6 +197,7 @@ Result<ChatTrace, Malformed> parse_chat_trace(std::string_view text) {
                  {"experiment_id", out.experiment_id},
                  {"name", out.name},
                  {"message", out.message},
+                 {"inputs", out.inputs},
                  {"session", out.session},
                  {"user", out.user}};
     for (const auto& field : texts) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "ingest/chat/chat_backend.hpp"
 #include "storage/records/trace_record.hpp"
 
 namespace assay {
@@ -15,17 +16,21 @@ struct ChatTrace {
   std::string experiment_id;
   std::string name;  // of trace and root span: "chat", "chat_stream"
   std::string message;
+  std::string inputs = {};    // JSON; where it is empty, {"message":…}
   std::string session, user;  // may be empty
   std::map<std::string, std::string> tags;
   Instant started_at;
 };
 
 struct ChatOutcome {
-  std::string response;  // what was answered, also when it broke off
+  std::string response;                   // what was answered, also when it broke off
+  std::vector<ToolCall> tool_calls = {};  // that the model asked for
+  bool truncated = false;                 // there was more of both
   std::size_t tokens = 0;
   std::optional<Instant> first_token_at = {}, last_token_at = {};
   Instant ended_at;
   std::string error = {};  // in words; empty: the state is OK
+  bool stopped = false;    // whoever asked wanted no more of it: OK, with an attribute `stopped`
 };
 
 // MLflow's columns take 1,000 characters of a preview.

@@ -1,9 +1,6 @@
 #include "ingest/chat/chat_turn.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <algorithm>
 #include <boost/asio/this_coro.hpp>
 
 #include "ops/runtime/ids.hpp"
@@ -13,9 +10,7 @@
 namespace assay {
 namespace {
 
-using Fetched = ChatAnswer::Next;
-using Timer =
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
+constexpr std::size_t tool_calls_max = 128;
 
 double seconds(std::chrono::milliseconds d) { return std::chrono::duration<double>(d).count(); }
 
@@ -29,43 +24,8 @@ void leave_over_as_failed(ChatServices& services, const ChatTrace& chat, std::st
 
 }  // namespace
 
-// The model's side: a task of its own that fetches one token, so that whoever waits for it can look up now and then
-// without aborting it. Both run on the session's thread. Held by the task too: it may outlive its turn for a moment.
-struct ChatTurn::Pull {
-  explicit Pull(Executor e) : executor(e), ready(e) {}
-
-  Executor executor;
-  Timer ready;  // cancelled when there is an answer
-  asio::cancellation_signal abort;
-  std::unique_ptr<ChatAnswer> answer;
-  std::optional<Fetched> token;
-  bool running = false;
-
-  static Task<Fetched> fetch(std::shared_ptr<Pull> self, ChatBackend& backend, std::vector<ChatMessage> messages) {
-    if (!self->answer) {
-      auto started = co_await backend.start(std::move(messages));
-      if (!started) co_return started.error();
-      self->answer = std::move(*started);
-    }
-    co_return co_await self->answer->next();
-  }
-  static void begin(const std::shared_ptr<Pull>& self, ChatBackend& backend, std::vector<ChatMessage> messages) {
-    self->running = true;
-    auto done = [self](std::exception_ptr thrown, Fetched token) {
-      self->running = false;
-      if (thrown) token = ChatFailure{"the answer was aborted"};
-      self->token = std::move(token);
-      self->ready.cancel();
-    };
-    asio::co_spawn(self->executor, fetch(self, backend, std::move(messages)),
-                   asio::bind_cancellation_slot(self->abort.slot(), done));
-  }
-};
-
-ChatTurn::ChatTurn(ChatServices& services, ChatTrace chat)
-    : services_(&services),
-      chat_(std::move(chat)),
-      deadline_(std::chrono::steady_clock::now() + services.config.chat_max) {
+ChatTurn::ChatTurn(ChatServices& services, ChatTrace chat, ChatQuestion question)
+    : services_(&services), chat_(std::move(chat)), question_(std::move(question)) {
   services.metrics.open.Increment();
 }
 
@@ -73,14 +33,15 @@ ChatTurn::ChatTurn(ChatTurn&& other) noexcept
     : services_(std::exchange(other.services_, nullptr)),
       chat_(std::move(other.chat_)),
       outcome_(std::move(other.outcome_)),
-      deadline_(other.deadline_),
-      pull_(std::move(other.pull_)),
+      question_(std::move(other.question_)),
+      answer_(std::move(other.answer_)),
+      ending_(std::move(other.ending_)),
+      recorded_bytes_(other.recorded_bytes_),
       ended_(other.ended_) {}
 
 ChatTurn::~ChatTurn() {
   if (!services_) return;
   services_->metrics.open.Decrement();
-  if (pull_ && pull_->running) pull_->abort.emit(asio::cancellation_type::terminal);
   if (!ended_) leave_over_as_failed(*services_, chat_, "the front door failed while it answered");
 }
 
@@ -91,10 +52,13 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
                  .experiment_id = services.config.experiment_id,
                  .name = std::move(name),
                  .message = std::move(request.message),
+                 .inputs = std::move(request.inputs),
                  .session = std::move(request.session),
                  .user = std::move(request.user),
                  .tags = std::move(request.tags),
                  .started_at = services.clock.now()};
+  ChatQuestion question{.openai_request = std::move(request.openai_request), .stream = request.openai_stream};
+  question.messages.push_back({"user", chat.message});
   if (chat.client_request_id.empty()) chat.client_request_id = random_id(request_prefix);
 
   auto records = request_records(chat.trace_id, chat.client_request_id, chat.started_at);
@@ -115,88 +79,104 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
     co_return result.error();
   }
   if (services.on_started) services.on_started(chat.trace_id, chat.client_request_id);
-  co_return ChatTurn(services, std::move(chat));
+  co_return ChatTurn(services, std::move(chat), std::move(question));
 }
 
-Task<ChatTurn::Event> ChatTurn::next(std::chrono::milliseconds patience) {
-  if (!pull_) {
-    auto executor = co_await asio::this_coro::executor;
-    pull_ = std::make_shared<Pull>(executor);
-  }
-  auto& pull = *pull_;
-  if (!pull.running && !pull.token) {
-    std::vector<ChatMessage> messages;
-    if (!pull.answer) messages.push_back({"user", chat_.message});
-    Pull::begin(pull_, services_->backend, std::move(messages));
-  }
-  const auto until = std::min(std::chrono::steady_clock::now() + patience, deadline_);
-  if (!pull.token) {
-    pull.ready.expires_at(until);
-    co_await pull.ready.async_wait(as_result);
-  }
-  const auto cancelled = co_await asio::this_coro::cancellation_state;
-  if (cancelled.cancelled() != asio::cancellation_type::none) {
-    ChatFailure stopping{"the front door is shutting down", 503};
-    co_return co_await fail(std::move(stopping));
-  }
-  if (!pull.token) {
-    if (std::chrono::steady_clock::now() < deadline_) co_return Waiting();
-    const auto limit = std::chrono::duration_cast<std::chrono::seconds>(services_->config.chat_max).count();
-    ChatFailure late{"the answer took longer than " + std::to_string(limit) + " seconds", 504};
-    co_return co_await fail(std::move(late));
-  }
+void ChatTurn::abort(ChatFailure reason) {
+  if (!ending_) ending_ = std::move(reason);
+}
 
-  auto token = std::move(*pull.token);
-  pull.token.reset();
-  if (!token) co_return co_await fail(std::move(token.error()));
-  if (!*token) {
+void ChatTurn::stop() {
+  if (!ending_) ending_ = Stopped();
+}
+
+Task<ChatAnswer::Next> ChatTurn::pull() {
+  if (!answer_) {
+    auto started = co_await services_->backend.start(std::move(question_));
+    if (!started) co_return std::move(started.error());
+    answer_ = std::move(*started);
+    if (ending_) co_return ChatFailure{"the answer was aborted"};
+  }
+  co_return co_await answer_->next();
+}
+
+Task<ChatTurn::Event> ChatTurn::next() {
+  ChatAnswer::Next pulled = std::optional<ChatPiece>();
+  if (!ending_) {
+    pulling_ = true;
+    pulled = co_await pull();
+    pulling_ = false;
+    if (ending_) co_await asio::this_coro::reset_cancellation_state();  // recording the end is not cancelled
+  }
+  if (ending_ && std::holds_alternative<Stopped>(*ending_)) {
+    outcome_.stopped = true;
+    const bool recorded = co_await record_end({});
+    if (!recorded) co_return Failed{"the answer could not be recorded", 503};
+    services_->metrics.stopped.Increment();
+    co_return Stopped();
+  }
+  if (ending_) co_return co_await fail(std::move(std::get<Failed>(*ending_)));
+  if (!pulled) co_return co_await fail(std::move(pulled.error()));
+  if (!*pulled) {
     const bool recorded = co_await record_end({});
     if (!recorded) co_return Failed{"the answer could not be recorded", 503};
     services_->metrics.answered.Increment();
     co_return Answered();
   }
-  outcome_.last_token_at = services_->clock.now();
-  if (!outcome_.first_token_at) {
-    outcome_.first_token_at = outcome_.last_token_at;
-    services_->metrics.first_token.Observe(seconds(*outcome_.first_token_at - chat_.started_at));
+  auto piece = std::move(**pulled);
+  if (!piece.content.empty()) {
+    outcome_.last_token_at = services_->clock.now();
+    if (!outcome_.first_token_at) {
+      outcome_.first_token_at = outcome_.last_token_at;
+      services_->metrics.first_token.Observe(seconds(*outcome_.first_token_at - chat_.started_at));
+    }
+    if (recorded_bytes_ + piece.content.size() > services_->config.response_bytes_max && piece.raw.empty()) {
+      const auto limit = std::to_string(services_->config.response_bytes_max);
+      ChatFailure large{"the answer is longer than " + limit + " bytes"};
+      co_return co_await fail(std::move(large));
+    }
+    ++outcome_.tokens;
+    services_->metrics.tokens.Increment();
+    record(piece.content, outcome_.response);
   }
-  if (outcome_.response.size() + (*token)->size() > services_->config.response_bytes_max) {
-    const auto limit = std::to_string(services_->config.response_bytes_max);
-    ChatFailure large{"the answer is longer than " + limit + " bytes"};
-    co_return co_await fail(std::move(large));
-  }
-  ++outcome_.tokens;
-  services_->metrics.tokens.Increment();
-  outcome_.response += **token;
-  co_return Token{std::move(**token)};
+  for (const auto& call : piece.tool_calls) record(call);
+  co_return std::move(piece);
 }
 
-Task<void> ChatTurn::abandon(std::string reason) {
-  co_await record_end(std::move(reason));
-  services_->metrics.abandoned.Increment();
+// The trace keeps so much of an answer; what is passed on may be longer.
+void ChatTurn::record(std::string_view text, std::string& to) {
+  if (outcome_.truncated || recorded_bytes_ + text.size() > services_->config.response_bytes_max) {
+    outcome_.truncated = true;
+    return;
+  }
+  recorded_bytes_ += text.size();
+  to += text;
+}
+
+void ChatTurn::record(const ToolCall& part) {
+  auto& calls = outcome_.tool_calls;
+  auto at = std::find_if(calls.begin(), calls.end(), [&](const ToolCall& c) { return c.index == part.index; });
+  if (at == calls.end()) {
+    if (calls.size() == tool_calls_max) {
+      outcome_.truncated = true;
+      return;
+    }
+    at = calls.insert(calls.end(), ToolCall{.index = part.index});
+  }
+  record(part.id, at->id);
+  record(part.name, at->name);
+  record(part.arguments, at->arguments);
 }
 
 Task<ChatTurn::Event> ChatTurn::fail(ChatFailure failure) {
   co_await record_end(failure.reason);
-  services_->metrics.failed.Increment();
-  co_return Failed{std::move(failure.reason), failure.status};
-}
-
-// Cancelling closes the model's connection (or its timer) at once: the wait is for the handler to run.
-Task<void> ChatTurn::stop_pulling() {
-  if (!pull_) co_return;
-  auto pull = pull_;
-  if (pull->running) {
-    pull->abort.emit(asio::cancellation_type::terminal);
-    pull->ready.expires_at(Timer::time_point::max());
-    while (pull->running) co_await pull->ready.async_wait(as_result);
-  }
-  pull->answer.reset();
+  (failure.reason == client_left ? services_->metrics.abandoned : services_->metrics.failed).Increment();
+  co_return std::move(failure);
 }
 
 // False when the log did not take it: then it is left over in the journal, and goes out later.
 Task<bool> ChatTurn::record_end(std::string error) {
-  co_await stop_pulling();
+  answer_.reset();
   ended_ = true;
   outcome_.error = std::move(error);
   outcome_.ended_at = std::max(services_->clock.now(), chat_.started_at);

@@ -1,79 +1,23 @@
 #include "ingest/chat/openai_backend.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <charconv>
+
+#include "ingest/chat/openai_answer.hpp"
 #include "ingest/chat/openai_chunk.hpp"
-#include "ingest/chat/sse_parser.hpp"
+#include "ops/runtime/cancelled.hpp"
 
 namespace assay {
 namespace {
 
 constexpr std::size_t error_body_bytes_max = 64u << 10;
-constexpr std::size_t whole_answer_bytes_max = 4u << 20;
-// How long to wait, after the last event, for the end of the HTTP body that lets the connection be kept.
-constexpr std::chrono::milliseconds end_patience{20};
+constexpr std::size_t whole_answer_bytes_max = 16u << 20;
+constexpr std::size_t models_bytes_max = 4u << 20;
 
-ChatFailure unreachable(error_code ec) {
-  if (ec == Error::timed_out) return {"the model did not answer in time", 504};
-  if (ec == Error::over_capacity) return {"too many answers, or too much of one, at once", 503};
-  return {"the model can't be reached: " + ec.message()};
-}
-
-class Streamed final : public ChatAnswer {
- public:
-  explicit Streamed(HttpStream stream) : stream_(std::move(stream)) {}
-
-  Task<Next> next() override {
-    for (;;) {
-      while (auto event = parser_.next()) {
-        if (*event == "[DONE]") {
-          co_await stream_.finish(end_patience);
-          co_return std::optional<std::string>();
-        }
-        auto chunk = parse_openai_chunk(*event);
-        if (!chunk) co_return chunk.error();
-        finished_ |= chunk->finished;
-        if (!chunk->content.empty()) co_return std::optional<std::string>(std::move(chunk->content));
-      }
-      auto bytes = co_await stream_.read_some();
-      if (!bytes) co_return unreachable(bytes.error());
-      if (bytes->empty()) {
-        // Some servers leave [DONE] out; an answer that is cut has no finish_reason either.
-        if (finished_) co_return std::optional<std::string>();
-        co_return ChatFailure{"the model's answer ended before it was complete"};
-      }
-      if (!parser_.feed(*bytes)) co_return ChatFailure{"the model sent an event that is too large"};
-    }
-  }
-
- private:
-  HttpStream stream_;
-  SseParser parser_;
-  bool finished_ = false;
-};
-
-// What a server that doesn't stream has answered: one token.
-class Whole final : public ChatAnswer {
- public:
-  explicit Whole(std::string text) : text_(std::move(text)) {}
-  Task<Next> next() override {
-    std::optional<std::string> token;
-    if (!text_.empty()) token = std::exchange(text_, {});
-    co_return token;
-  }
-
- private:
-  std::string text_;
-};
-
-// At most `bytes_max` of what is left of the body.
-Task<Result<std::string>> read_body(HttpStream& stream, std::size_t bytes_max) {
-  std::string body;
-  for (;;) {
-    auto bytes = co_await stream.read_some();
-    if (!bytes) co_return bytes.error();
-    if (bytes->empty()) co_return body;
-    body += *bytes;
-    if (body.size() > bytes_max) co_return Error::over_capacity;
-  }
+bool path_safe(std::string_view id) {
+  if (id.empty() || id.size() > 250 || id.find("..") != id.npos) return false;
+  return id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:@/") == id.npos;
 }
 
 }  // namespace
@@ -89,31 +33,107 @@ OpenAiBackend::OpenAiBackend(OpenAiConfig config, HttpClient& client) : config_(
   while (config_.url.ends_with('/')) config_.url.pop_back();
 }
 
-Task<ChatBackend::Started> OpenAiBackend::start(std::vector<ChatMessage> messages) {
-  HttpRequest request{.method = "POST", .url = config_.url + "/chat/completions"};
-  request.headers = {{"Content-Type", "application/json"}, {"Accept", "text/event-stream"}};
+HttpRequest OpenAiBackend::request(std::string method, const std::string& path) const {
+  HttpRequest request{.method = std::move(method), .url = config_.url + path};
   if (!config_.api_key.empty()) request.headers.push_back({"Authorization", "Bearer " + config_.api_key});
-  request.body = openai_request(config_.model, messages);
-  auto stream = co_await client_.open(std::move(request), config_.limits);
-  if (!stream) co_return unreachable(stream.error());
+  return request;
+}
 
-  if (stream->head().status != 200) {
+Task<ChatBackend::Started> OpenAiBackend::start(ChatQuestion question) {
+  const bool raw = !question.openai_request.empty();
+  const bool stream = !raw || question.stream;
+  const auto body = raw ? std::move(question.openai_request) : openai_request(config_.model, question.messages);
+  for (unsigned attempt = 0;; ++attempt) {
+    auto tried = co_await try_once(body, raw, stream);
+    if (tried.started || !tried.again || attempt == config_.retries) co_return std::move(tried.started);
+    const auto pause = pause_before(attempt, tried.started.error());
+    if (!pause) co_return std::move(tried.started);
+    asio::steady_timer timer(co_await asio::this_coro::executor, *pause);
+    co_await timer.async_wait(as_result);
+    if (co_await is_cancelled()) co_return std::move(tried.started);
+  }
+}
+
+std::optional<std::chrono::milliseconds> OpenAiBackend::pause_before(unsigned attempt,
+                                                                     const ChatFailure& failure) const {
+  auto pause = config_.retry_pause * (1u << std::min(attempt, 10u));
+  if (failure.retry_after.empty()) return pause;
+  const auto& text = failure.retry_after;
+  unsigned seconds = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  // A date, or too long a time: whoever asked can wait for it as well as we can.
+  if (ec != std::errc() || end != text.data() + text.size()) return {};
+  pause = std::max<std::chrono::milliseconds>(pause, std::chrono::seconds(seconds));
+  if (pause > config_.retry_after_max) return {};
+  return pause;
+}
+
+// What an answer other than 200 says.
+Task<std::optional<ChatFailure>> OpenAiBackend::refusal(HttpStream& stream) {
+  const auto status = stream.head().status;
+  if (status == 200) co_return std::nullopt;
+  const std::string retry_after(stream.head().header("Retry-After"));
+  auto body = co_await read_body(stream, error_body_bytes_max);
+  const std::string_view text = body ? std::string_view(*body) : std::string_view();
+  auto failure = openai_failure(status, text);
+  if (retry_after.size() <= 64) failure.retry_after = retry_after;
+  co_return std::optional<ChatFailure>(std::move(failure));
+}
+
+Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bool raw, bool stream_wanted) {
+  auto asked = request("POST", "/chat/completions");
+  asked.headers.push_back({"Content-Type", "application/json"});
+  asked.headers.push_back({"Accept", stream_wanted ? "text/event-stream" : "application/json"});
+  asked.body = body;
+  const auto failed = [](ChatFailure failure, bool again) { return Attempt{Started(std::move(failure)), again}; };
+  auto stream = co_await client_.open(std::move(asked), config_.limits);
+  if (!stream) {
+    const bool again = stream.error() != Error::timed_out && stream.error() != Error::over_capacity;
+    co_return failed(unreachable(stream.error()), again);
+  }
+  auto refused = co_await refusal(*stream);
+  if (refused) {
     const auto status = stream->head().status;
-    auto body = co_await read_body(*stream, error_body_bytes_max);
-    const std::string_view text = body ? std::string_view(*body) : std::string_view();
-    co_return openai_failure(status, text);
+    co_return failed(std::move(*refused), status == 429 || status == 502 || status == 503);
   }
   std::unique_ptr<ChatAnswer> answer;
   if (stream->head().header("Content-Type").starts_with("application/json")) {
-    auto body = co_await read_body(*stream, whole_answer_bytes_max);
-    if (!body) co_return unreachable(body.error());
-    auto chunk = parse_openai_chunk(*body);
-    if (!chunk) co_return chunk.error();
-    answer = std::make_unique<Whole>(std::move(chunk->content));
+    if (raw && stream_wanted) co_return failed({"the model does not stream"}, false);
+    auto whole = co_await read_body(*stream, whole_answer_bytes_max);
+    if (!whole) co_return failed(unreachable(whole.error()), false);
+    auto chunk = parse_openai_chunk(*whole);
+    if (!chunk) co_return failed(std::move(chunk.error()), false);
+    ChatPiece piece{.content = std::move(chunk->content)};
+    if (raw) {
+      piece.tool_calls = std::move(chunk->tool_calls);
+      piece.raw = std::move(*whole);
+    }
+    answer = std::make_unique<WholeAnswer>(std::move(piece));
   } else {
-    answer = std::make_unique<Streamed>(std::move(*stream));
+    if (raw && !stream_wanted) co_return failed({"the model streams where it was not asked to"}, false);
+    auto streamed = std::make_unique<StreamedAnswer>(std::move(*stream), raw);
+    auto first = co_await streamed->await_first();
+    if (!first) {
+      const bool again = first.error().status == 502;
+      co_return failed(std::move(first.error()), again);
+    }
+    answer = std::move(streamed);
   }
-  co_return std::move(answer);
+  Attempt done{Started(std::move(answer)), false};
+  co_return std::move(done);
+}
+
+Task<Result<ChatBackend::Models, ChatFailure>> OpenAiBackend::models(std::string id) {
+  if (!id.empty() && !path_safe(id)) co_return ChatFailure{.reason = "there is no such model", .status = 404};
+  auto asked = request("GET", id.empty() ? "/models" : "/models/" + id);
+  auto stream = co_await client_.open(std::move(asked), config_.limits);
+  if (!stream) co_return unreachable(stream.error());
+  auto refused = co_await refusal(*stream);
+  if (refused) co_return std::move(*refused);
+  auto body = co_await read_body(*stream, models_bytes_max);
+  if (!body) co_return unreachable(body.error());
+  Models models{.body = std::move(*body)};
+  co_return std::move(models);
 }
 
 }  // namespace assay

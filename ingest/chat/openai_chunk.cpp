@@ -35,63 +35,124 @@ std::string error_text(std::string_view json) {
   return std::string(utf8_prefix(text, quoted_bytes_max));
 }
 
-bool has_error(std::string_view json) {
-  JsonReader reader;
-  auto object = reader.parse(json);
-  if (!object) return false;
-  simdjson::ondemand::value v;
-  return !object->find_field_unordered("error").get(v) && !v.is_null();
+// "content" is text, or null beside tool_calls; some models send parts: {"type":"text","text"}.
+bool read_content(simdjson::ondemand::value v, std::string& out) {
+  json_type type;
+  if (v.type().get(type)) return false;
+  std::string_view text;
+  if (type == json_type::null) return v.is_null();
+  if (type == json_type::string) {
+    if (v.get_string().get(text)) return false;
+    out += text;
+    return true;
+  }
+  simdjson::ondemand::array parts;
+  if (type != json_type::array || v.get_array().get(parts)) return false;
+  for (auto part : parts) {
+    simdjson::ondemand::object fields;
+    if (part.get_object().get(fields)) return false;
+    if (!fields["text"].get_string().get(text)) out += text;
+  }
+  return true;
+}
+
+bool read_tool_calls(simdjson::ondemand::value v, std::vector<ToolCall>& out) {
+  json_type type;
+  if (v.type().get(type)) return false;
+  if (type == json_type::null) return v.is_null();
+  simdjson::ondemand::array calls;
+  if (v.get_array().get(calls)) return false;
+  for (auto item : calls) {
+    simdjson::ondemand::object fields;
+    if (item.get_object().get(fields)) return false;
+    auto& call = out.emplace_back(ToolCall{.index = static_cast<std::int64_t>(out.size())});
+    const bool ok = for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value field) {
+      std::string_view text;
+      if (name == "index") return !field.get_int64().get(call.index);
+      if (name == "id" && !field.get_string().get(text)) call.id = text;
+      if (name != "function") return true;
+      simdjson::ondemand::object function;
+      if (field.get_object().get(function)) return true;
+      return for_each_field(function, [&](std::string_view part, simdjson::ondemand::value value) {
+        if (part == "name" && !value.get_string().get(text)) call.name = text;
+        if (part == "arguments" && !value.get_string().get(text)) call.arguments = text;
+        return true;
+      });
+    });
+    if (!ok) return false;
+  }
+  return true;
+}
+
+bool read_choice(simdjson::ondemand::object fields, OpenAiChunk& chunk) {
+  return for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value v) {
+    if (name == "finish_reason") {
+      chunk.finished = !v.is_null();
+    } else if (name == "delta" || name == "message") {
+      if (v.is_null()) return true;
+      simdjson::ondemand::object delta;
+      if (v.get_object().get(delta)) return false;
+      return for_each_field(delta, [&](std::string_view part, simdjson::ondemand::value value) {
+        if (part == "content") return read_content(value, chunk.content);
+        if (part == "tool_calls") return read_tool_calls(value, chunk.tool_calls);
+        return true;
+      });
+    }
+    return true;
+  });
 }
 
 }  // namespace
 
 Result<OpenAiChunk, ChatFailure> parse_openai_chunk(std::string_view json) {
-  if (has_error(json)) {
-    const auto text = error_text(json);
-    return ChatFailure{"the model failed" + (text.empty() ? "" : ": " + text)};
-  }
-  const ChatFailure malformed{"the model's answer is not in OpenAI's format"};
-  JsonReader reader;
+  static thread_local JsonReader reader;  // one a token: its buffers are kept
   auto object = reader.parse(json);
-  if (!object) return malformed;
-  simdjson::ondemand::array choices;
-  const auto missing = object->find_field_unordered("choices").get_array().get(choices);
   OpenAiChunk chunk;
-  if (missing == simdjson::NO_SUCH_FIELD) return chunk;  // usage, a keep-alive
-  if (missing) return malformed;
-  for (auto choice : choices) {
-    simdjson::ondemand::object fields;
-    if (choice.get_object().get(fields)) return malformed;
-    const bool ok = for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value v) {
-      if (name == "finish_reason") {
-        chunk.finished = !v.is_null();
-      } else if (name == "delta" || name == "message") {
-        if (v.is_null()) return true;
-        simdjson::ondemand::object delta;
-        if (v.get_object().get(delta)) return false;
-        simdjson::ondemand::value content;
-        const auto absent = delta.find_field_unordered("content").get(content);
-        if (absent == simdjson::NO_SUCH_FIELD) return true;
-        if (absent) return false;
-        if (content.is_null()) return true;
-        std::string_view text;
-        if (content.get_string().get(text)) return false;
-        chunk.content = text;
-      }
-      return true;
-    });
-    if (!ok) return malformed;
-    break;  // one answer was asked for
+  bool failed = false;
+  const bool ok = object && for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value v) {
+                    if (name == "error" && !v.is_null()) failed = true;
+                    if (failed) return false;
+                    if (name != "choices") return true;  // usage, a keep-alive, the rest
+                    simdjson::ondemand::array choices;
+                    if (v.get_array().get(choices)) return false;
+                    bool first = true;
+                    for (auto choice : choices) {
+                      simdjson::ondemand::object fields;
+                      if (choice.get_object().get(fields)) return false;
+                      if (std::exchange(first, false) && !read_choice(fields, chunk)) return false;
+                    }
+                    return true;
+                  });
+  if (failed) {
+    const auto text = error_text(json);
+    return ChatFailure{.reason = "the model failed" + (text.empty() ? "" : ": " + text),
+                       .openai_status = 502,
+                       .openai_body = std::string(json)};
   }
+  if (!ok) return ChatFailure{"the model's answer is not in OpenAI's format"};
   return chunk;
 }
+
+namespace {
+
+bool is_openai_error(std::string_view body) {
+  JsonReader reader;
+  auto object = reader.parse(body);
+  simdjson::ondemand::object error;
+  return object && !object->find_field_unordered("error").get_object().get(error);
+}
+
+}  // namespace
 
 ChatFailure openai_failure(unsigned status, std::string_view body) {
   if (status == 401 || status == 403) return {"the model refused our credentials"};
   const auto text = error_text(body);
   std::string reason = "the model answered " + std::to_string(status);
   if (!text.empty()) reason += ": " + text;
-  return {std::move(reason), status == 429 || status == 503 ? 503u : 502u};
+  ChatFailure failure{std::move(reason), status == 429 || status == 503 ? 503u : 502u};
+  failure.openai_status = status;
+  if (is_openai_error(body)) failure.openai_body = body;
+  return failure;
 }
 
 std::string openai_request(std::string_view model, const std::vector<ChatMessage>& messages) {

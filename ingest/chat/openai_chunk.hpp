@@ -9,10 +9,11 @@
 namespace assay {
 
 struct OpenAiChunk {
-  std::string content;    // of the first choice; may be empty
-  bool finished = false;  // it has a finish_reason
+  std::string content = {};               // of the first choice; may be empty
+  std::vector<ToolCall> tool_calls = {};  // the same
+  bool finished = false;                  // it has a finish_reason
 };
-// A failure: what the error object says, or that this isn't the protocol.
+// A failure: what the error object says (and the object, for an OpenAI client), or that this isn't the protocol.
 Result<OpenAiChunk, ChatFailure> parse_openai_chunk(std::string_view json);
 
 // The failure that an answer other than 200 is. What the model says is quoted (bounded), except where it is about our

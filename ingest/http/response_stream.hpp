@@ -5,12 +5,15 @@
 // Use: either respond() once, or begin(), write()…, end(). One call at a time, from the session's own thread. After an
 // error the client is gone, or too slow: stop. A handler that returns without end() cuts the connection, so that the
 // client does not take a part for the whole.
+#include <chrono>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "ingest/http/response.hpp"
+#include "ingest/http/taken_connection.hpp"
 #include "ops/runtime/result.hpp"
 #include "ops/runtime/task.hpp"
 
@@ -34,8 +37,16 @@ class ResponseStream {
   // until it returns.
   virtual Task<Result<void>> write(std::string_view bytes) = 0;
 
+  // From now on a write fails where the client takes nothing for `limit`, and the kernel holds little that is unsent:
+  // who reads slowly is noticed. After begin().
+  virtual void expect_reader(std::chrono::milliseconds limit) = 0;
+
   // Ends the stream so that the client knows it is complete.
   virtual Task<Result<void>> end() = 0;
+
+  // Takes the connection out of HTTP's hands (an upgrade), once, instead of respond() and begin(). The session ends
+  // when the handler does. Null where there is no connection of that kind.
+  virtual std::unique_ptr<TakenConnection> take_over() = 0;
 
   // Whether the client has closed its side, or the front door wants streams to end: to be asked while there is nothing
   // to write. Does not wait.

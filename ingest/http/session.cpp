@@ -72,6 +72,7 @@ Task<bool> Session::serve_one() {
                   .keep_alive = head_.keep_alive};
   co_await handle(route, request);
   body_.clear();
+  if (answer_ == Answer::handed_over) shared_.metrics.answered(&route, status_, seconds_since(began_));
   if (answer_ != Answer::complete) co_return false;
   shared_.metrics.answered(&route, status_, seconds_since(began_));
   start_ += head_size_ + body_used_;
@@ -80,6 +81,7 @@ Task<bool> Session::serve_one() {
 
 Task<void> Session::handle(const Route& route, Request& request) {
   answer_ = Answer::none;
+  write_limit_ = {};
   const auto limit = route.options.time_max.count() > 0 ? route.options.time_max : shared_.config.request_timeout;
   enter(Phase::handling, limit);
   bool failed = false;

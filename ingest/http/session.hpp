@@ -4,9 +4,7 @@
 //
 // Lives on its thread's io_context and is owned by the thread's list; whatever it waits for has a limit, kept by the
 // thread's sweep (no timer per operation).
-#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,7 +18,6 @@
 
 namespace assay {
 
-using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 // What the sessions of a server share. Outlives them all; thread-safe.
@@ -52,12 +49,14 @@ class Session final : public ResponseStream {
   Task<Result<void>> respond(Response response) override;
   Task<Result<void>> begin(unsigned status, std::string_view content_type, Headers headers) override;
   Task<Result<void>> write(std::string_view bytes) override;
+  void expect_reader(std::chrono::milliseconds limit) override;
   Task<Result<void>> end() override;
+  std::unique_ptr<TakenConnection> take_over() override;
   bool gone() override;
 
  private:
   enum class Phase { idle, head, body, handling, streaming, writing, lingering };
-  enum class Answer { none, streaming, complete };
+  enum class Answer { none, streaming, complete, handed_over };
 
   Task<bool> serve_one();
   Task<bool> read_head();
@@ -105,8 +104,9 @@ class Session final : public ResponseStream {
   std::string out_;
   Answer answer_ = Answer::none;
   unsigned status_ = 0;
-  bool cut_body_ = false;  // HEAD
-  bool chunked_ = false;   // the stream's framing
+  std::chrono::milliseconds write_limit_{0};  // of a stream that said so; zero: the config's
+  bool cut_body_ = false;                     // HEAD
+  bool chunked_ = false;                      // the stream's framing
   bool close_after_ = false;
   SteadyTime began_;
 };

@@ -1,4 +1,5 @@
 // How a session writes: complete answers, and streams.
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -64,7 +65,7 @@ Task<Result<void>> Session::write_all(std::string_view bytes) {
   if (ec) n = 0;
   bytes.remove_prefix(n);
   while (!bytes.empty()) {
-    enter(Phase::writing, shared_.config.write_timeout);
+    enter(Phase::writing, write_limit_.count() > 0 ? write_limit_ : shared_.config.write_timeout);
     const auto [failed, written] = co_await socket_.async_write_some(asio::buffer(bytes), as_result);
     if (failed && expired_) co_return Error::timed_out;
     if (failed) co_return failed;
@@ -114,6 +115,12 @@ Task<Result<void>> Session::write(std::string_view bytes) {
   co_return written;
 }
 
+void Session::expect_reader(std::chrono::milliseconds limit) {
+  write_limit_ = limit;
+  const int unsent_max = 16 << 10;
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof unsent_max);
+}
+
 Task<Result<void>> Session::end() {
   if (answer_ != Answer::streaming) co_return Error::stopped;
   if (chunked_ && !cut_body_) {
@@ -123,6 +130,16 @@ Task<Result<void>> Session::end() {
   }
   answer_ = Answer::complete;
   co_return Result<void>();
+}
+
+std::unique_ptr<TakenConnection> Session::take_over() {
+  if (gave_up_ || answer_ != Answer::none) return nullptr;
+  answer_ = Answer::handed_over;
+  status_ = 101;
+  close_after_ = true;
+  enter(Phase::streaming, std::chrono::milliseconds::max());
+  auto draining = [this] { return shared_.draining.load(); };
+  return std::make_unique<TakenConnection>(TakenConnection{std::move(socket_), std::string(buffered()), draining});
 }
 
 bool Session::gone() {

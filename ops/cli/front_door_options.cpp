@@ -8,6 +8,7 @@
 #include "ingest/chat/builtin_responder.hpp"
 #include "ingest/mlflow/mlflow_routes.hpp"
 #include "ingest/web/page.hpp"
+#include "ingest/openai/openai_routes.hpp"
 #include "ops/runtime/log.hpp"
 
 namespace assay::cli {
@@ -54,7 +55,21 @@ void FrontDoorOptions::add_to(CLI::App& app) {
                  "An OpenAI-compatible server, http://HOST:PORT/v1; without one a built-in responder answers");
   app.add_option("--model", model.model, "The model's name there")->capture_default_str();
   app.add_option("--model-ca-file", model_ca_file, "Certificates (PEM) to trust beside the system's");
+  add_duration(app, "--model-connect-max", model.limits.connect, "For a connection to the model");
+  add_duration(app, "--model-first-byte-max", model.limits.first_byte, "For the model to begin its answer");
+  add_duration(app, "--model-silence-max", model.limits.between_reads, "For the model to go on with its answer");
+  app.add_option("--model-retries", model.retries, "How often a model that failed before it began is asked again")
+      ->check(CLI::Range(0, 10))
+      ->capture_default_str();
+  add_bytes(app, "--model-request-max", chat.openai_request_bytes_max, "Bytes of one request for OpenAI's door");
+  add_duration(app, "--ws-idle-max", socket.idle_max, "For a WebSocket's client to give a sign of life");
   add_duration(app, "--chat-max", chat.chat_max, "From a question to its last token");
+  add_duration(app, "--builtin-pause", builtin_pause, "Between two words of the built-in responder");
+  add_duration(app, "--heartbeat", chat.heartbeat_every, "A stream that has nothing to say sends a comment this often");
+  add_duration(app, "--token-interval", chat.token_interval, "Tokens that come faster are gathered into one event");
+  add_duration(app, "--stall-max", chat.stall_max, "For the reader of a stream to take something, before it is cut");
+  add_duration(app, "--resume-max", chat.resume_max,
+               "How long a stream is held for its reader to come back, before the model is aborted");
 }
 
 std::optional<std::string> FrontDoorOptions::settle() {
@@ -76,14 +91,15 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
       clock_(clock),
       front_(options.ingest, log, view, metrics, clock),
       feedback_{options.feedback, log, view, front_.recent_traces(), clock, FeedbackMetrics(metrics)},
-      http_(HttpClientConfig{.ca_file = options.model_ca_file}),
+      http_(HttpClientConfig{.ca_file = options.model_ca_file, .connections_max = 20'000}),
       journal_(disk),
       chat_metrics_(metrics),
+      live_(options.chat, chat_metrics_),
       chat_{options.chat,
             log,
             *[&] {
               if (options.model.url.empty())
-                backend_ = std::make_unique<BuiltinResponder>();
+                backend_ = std::make_unique<BuiltinResponder>(options.builtin_pause);
               else
                 backend_ = std::make_unique<OpenAiBackend>(options.model, http_);
               return backend_.get();
@@ -91,6 +107,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
             journal_,
             chat_metrics_,
             clock,
+            live_,
             [this](std::string_view trace_id, std::string_view request_id) {
               front_.recent_traces().add(trace_id, request_id);
             }},
@@ -100,6 +117,8 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   add_chat_routes(front_.router(), chat_);
   quality_.add_to(front_.router());
   add_page_routes(front_.router(), page_files(), true);
+  add_chat_socket(front_.router(), chat_, options.socket);
+  add_openai_routes(front_.router(), chat_);
   add_mlflow_routes(front_.router(), log, view, front_.recent_traces(), clock, options.ingest);
 }
 
@@ -131,6 +150,7 @@ Result<void, std::string> DoorWithRoutes::start() {
 }
 
 void DoorWithRoutes::drain() {
+  live_.begin_drain();
   front_.drain();
   closer_.request_stop();
   if (closer_.joinable()) closer_.join();

@@ -7,11 +7,12 @@
 #include "ingest/chat/chat_backend.hpp"
 #include "ingest/chat/chat_journal.hpp"
 #include "ingest/chat/chat_route.hpp"
-#include "ingest/chat/chat_turn.hpp"
+#include "ingest/chat/live/live_chats.hpp"
 #include "ingest/chat/openai_backend.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ingest/front_door.hpp"
 #include "ingest/web/quality_route.hpp"
+#include "ingest/ws/chat_socket.hpp"
 #include "ops/cli/options.hpp"
 #include "ops/runtime/http_client.hpp"
 
@@ -24,7 +25,9 @@ struct FrontDoorOptions {
   ChatConfig chat;
   FeedbackConfig feedback;
   OpenAiConfig model;
+  ChatSocketConfig socket;
   std::string model_ca_file;
+  std::chrono::milliseconds builtin_pause{10};
   std::string unknown_trace = "park";
 
   void add_to(CLI::App& app);
@@ -63,6 +66,7 @@ class DoorWithRoutes {
   std::unique_ptr<ChatBackend> backend_;
   ChatJournal journal_;
   ChatMetrics chat_metrics_;
+  LiveChats live_;
   ChatServices chat_;
   QualityRoute quality_;
   std::jthread closer_;  // of chats that were left over

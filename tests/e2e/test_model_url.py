@@ -157,7 +157,7 @@ def test_a_reader_that_leaves_aborts_the_model(assay):
             yield "water " * 50
 
     with FakeModel(tokens) as model:
-        serve = assay("serve", "--model-url", model.url)
+        serve = assay("serve", "--model-url", model.url, "--resume-max", "1s")
         with serve.http.stream("POST", "/chat/stream", json=ASK) as answer:
             trace_id = answer.headers["X-Trace-Id"]
             next(events(answer.iter_lines()))

@@ -167,7 +167,7 @@ def test_a_slow_reader_of_a_stream_slows_nobody_and_takes_no_memory(assay):
 
     with FakeModel() as model:
         model.tokens = flood
-        serve = assay("serve", "--model-url", model.url, "--write-timeout", "60s", "--chat-max", "120s")
+        serve = assay("serve", "--model-url", model.url, "--stall-max", "60s", "--chat-max", "120s")
         trace_id = new_trace_id()
         post_trace(serve.http, trace_id)
         slow = [RawConnection(serve.port, receive_buffer=4096) for _ in range(4)]
@@ -203,10 +203,10 @@ def _wait_standing(count: list[int]) -> None:
     wait_until("the model is held back", standing, within=60)
 
 
-def test_a_reader_that_takes_nothing_is_cut_by_the_write_limit(assay):
+def test_a_reader_that_takes_nothing_is_cut(assay):
     with FakeModel() as model:
         model.tokens = lambda: ("x" * 1000 for _ in range(100_000))
-        serve = assay("serve", "--model-url", model.url, "--write-timeout", "1s", "--chat-max", "120s")
+        serve = assay("serve", "--model-url", model.url, "--stall-max", "1s", "--resume-max", "0s", "--chat-max", "120s")
         with RawConnection(serve.port, receive_buffer=4096) as connection:
             connection.send(request("POST", "/chat/stream", b'{"message":"much"}'))
             wait_until("the model works", lambda: model.requests)

@@ -18,14 +18,22 @@ def words(text: str = "Water is wet.") -> Iterable[str]:
 class FakeModel:
     """Answers POST /v1/chat/completions; `tokens` makes each answer's tokens and may wait for the test in between.
 
-    status, body: what it answers instead, where status is not 200. raw: the events of a stream, written as they are.
-    requests: the bodies that came. gone: set when a client left before its answer was complete.
+    status, body: what it answers instead, where status is not 200; statuses: of the next answers, before that. more: headers of these.
+    whole: the JSON of an answer that is not streamed, instead of one made of the tokens. models: the JSON of GET /v1/models. raw: the events of a stream, written as they are, whatever
+    was asked for; streamed: the same where a stream was asked for.
+    requests: the bodies that came. connections: how many came. gone: set when a client left before its answer was complete.
     """
 
     def __init__(self, tokens: Callable[[], Iterable[str]] = words, *, certificate: "Certificate | None" = None):
         self.tokens = tokens
         self.status, self.body = 200, b'{"error":{"message":"no"}}'
+        self.statuses: list[int] = []
+        self.connections = 0
+        self.more: dict[str, str] = {}
+        self.whole: bytes | None = None
+        self.models = b'{"object":"list","data":[{"id":"tiny-1","object":"model","created":1,"owned_by":"me"}]}'
         self.raw: Callable[[], Iterable[bytes]] | None = None
+        self.streamed: Callable[[], Iterable[bytes]] | None = None
         self.requests: list[dict] = []
         self.headers: list[dict[str, str]] = []
         self.gone = threading.Event()
@@ -51,17 +59,26 @@ class FakeModel:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def setup(self) -> None:
+                super().setup()
+                fake.connections += 1
+
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 fake.requests.append(request)
                 fake.headers.append({name.lower(): value for name, value in self.headers.items()})
+                status = fake.statuses.pop(0) if fake.statuses else fake.status
                 try:
-                    if fake.status != 200:
-                        self._whole(fake.status, fake.body)
+                    if status == 0:  # closes early
+                        self.close_connection = True
+                    elif status != 200:
+                        self._whole(status, fake.body, fake.more)
+                    elif fake.whole is not None and not request.get("stream"):
+                        self._whole(200, fake.whole)
                     elif fake.raw is not None:
                         self._stream(fake.raw())
                     elif request.get("stream"):
-                        self._stream(self._chunks())
+                        self._stream(fake.streamed() if fake.streamed else self._chunks())
                     else:
                         content = "".join(fake.tokens())
                         choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
@@ -69,6 +86,10 @@ class FakeModel:
                 except OSError:
                     fake.gone.set()
                     self.close_connection = True
+
+            def do_GET(self) -> None:
+                fake.headers.append({name.lower(): value for name, value in self.headers.items()})
+                self._whole(200 if self.path.startswith("/v1/models") else 404, fake.models)
 
             def _chunks(self) -> Iterable[bytes]:
                 def chunk(delta: dict, finish: str | None = None) -> bytes:
@@ -81,9 +102,11 @@ class FakeModel:
                 yield chunk({}, "stop")
                 yield b"data: [DONE]\n\n"
 
-            def _whole(self, status: int, body: bytes) -> None:
+            def _whole(self, status: int, body: bytes, more: dict[str, str] | None = None) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
+                for name, value in (more or {}).items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

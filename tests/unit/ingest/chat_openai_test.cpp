@@ -32,15 +32,15 @@ struct OpenAiBackendTest : testing::Test {
   std::string ask(const ScriptedServer& server, std::string message = "hi") {
     config.url = server.url("/v1/");
     OpenAiBackend backend(config, client);
-    std::vector<ChatMessage> messages{{"user", std::move(message)}};
-    auto answer = run_task(context, backend.start(messages));
+    ChatQuestion question{.messages = {{"user", std::move(message)}}};
+    auto answer = run_task(context, backend.start(std::move(question)));
     if (!answer) return "!" + answer.error().reason;
     std::string out;
     for (;;) {
       auto token = run_task(context, (*answer)->next());
       if (!token) return out + "!" + token.error().reason;
       if (!*token) return out;
-      out += **token + "|";
+      out += (*token)->content + "|";
     }
   }
 };

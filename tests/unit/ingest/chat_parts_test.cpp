@@ -252,10 +252,14 @@ TEST(ChatTrace, ReadsBackAsTheJournalKeptIt) {
 }
 
 TEST(ChatEvents, AreWhatTheGuidesFrontEndsRead) {
-  EXPECT_EQ(token_event(1, "a \"b\"\n"), "id: 1\ndata: {\"type\":\"token\",\"content\":\"a \\\"b\\\"\\n\"}\n\n");
-  EXPECT_EQ(done_event(2, "tr-1", "req-1"),
-            "id: 2\ndata: {\"type\":\"done\",\"trace_id\":\"tr-1\",\"client_request_id\":\"req-1\"}\n\n");
-  EXPECT_EQ(error_event(3, "no"), "id: 3\ndata: {\"type\":\"error\",\"error\":\"no\"}\n\n");
+  EXPECT_EQ(token_json("a \"b\"\n"), R"({"type":"token","content":"a \"b\"\n"})");
+  EXPECT_EQ(done_json("tr-1", "req-1", false), R"({"type":"done","trace_id":"tr-1","client_request_id":"req-1"})");
+  EXPECT_EQ(done_json("tr-1", "req-1", true),
+            R"({"type":"done","trace_id":"tr-1","client_request_id":"req-1","stopped":true})");
+  EXPECT_EQ(error_json("no"), R"({"type":"error","error":"no"})");
+  EXPECT_EQ(sse_event(7, "{}"), "id: 7\ndata: {}\n\n");
+  EXPECT_EQ(events_of(sse_prelude(7, std::chrono::seconds{2}), 3).size(), 0u) << "no event for the guide's readers";
+  EXPECT_NE(sse_prelude(7, std::chrono::seconds{2}).find("retry: 2000\nid: 7\n\n"), std::string::npos);
   EXPECT_EQ(events_of(heartbeat_event, 3).size(), 0u);
 }
 

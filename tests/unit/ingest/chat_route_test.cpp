@@ -1,214 +1,18 @@
-// POST /chat and /chat/stream over a log, a model and a client of the test's own. All four write into one list what
-// they saw, so that order can be asserted.
-#include <gtest/gtest.h>
-
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/json.hpp>
-
+// POST /chat and /chat/stream, and the journal behind them.
 #include "ingest/chat/builtin_responder.hpp"
-#include "ingest/chat/chat_route.hpp"
-#include "storage/state/memory_key_value.hpp"
 #include "tests/support/run_task.hpp"
+#include "tests/unit/ingest/chat_fixture.hpp"
 
 namespace assay {
 namespace {
 
-using namespace std::chrono_literals;
-namespace json = boost::json;
-
-using Seen = std::vector<std::string>;
-
-class FixedClock final : public Clock {
- public:
-  Instant now() const override { return *parse_time("2026-11-23T15:57:31.547Z"); }
-};
-
-// Durable after another turn of the loop, so that what doesn't wait for it is caught.
-class ListedLog final : public EventLog {
- public:
-  explicit ListedLog(Seen& seen) : seen_(seen) {}
-  Task<Result<Appended>> append(Record record) override {
-    std::vector<Record> one;
-    one.push_back(std::move(record));
-    auto results = co_await append_all(std::move(one));
-    co_return results.front();
-  }
-  Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) override {
-    co_await asio::post(co_await asio::this_coro::executor, use_task);
-    co_await asio::post(co_await asio::this_coro::executor, use_task);
-    std::vector<Result<Appended>> out;
-    for (auto& record : records) {
-      if (failing) {
-        out.push_back(*failing);
-        continue;
-      }
-      if (record.stream == Stream::traces) {
-        const auto trace = parse_trace_record(*record.value);
-        const auto info = json::parse(trace->info);
-        seen_.push_back("log " + std::string(info.at("state").as_string()));
-        last_info = info.as_object();
-        if (!trace->spans.empty()) last_span = json::parse(trace->spans).as_array()[0].as_object();
-      } else {
-        seen_.push_back("log id");
-        ids[record.key] = *record.value;
-      }
-      out.push_back(Appended{});
-    }
-    co_return out;
-  }
-  std::string_view durability() const override { return "memory"; }
-  Result<void> writable() const override { return {}; }
-  Partition partitions(Stream) const override { return 1; }
-
-  std::optional<Error> failing;
-  std::map<std::string, std::string> ids;
-  json::object last_info, last_span;
-
- private:
-  Seen& seen_;
-};
-
-// Tokens as scripted; "!reason" fails, "..." never comes.
-class ScriptedModel final : public ChatBackend {
- public:
-  ScriptedModel(Seen& seen, std::vector<std::string> script) : seen_(seen), script_(std::move(script)) {}
-  Task<Started> start(std::vector<ChatMessage> messages) override {
-    seen_.push_back("ask " + messages.back().content);
-    std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(*this);
-    co_return std::move(answer);
-  }
-
- private:
-  struct Answer final : ChatAnswer {
-    explicit Answer(ScriptedModel& m) : model(m) {}
-    ~Answer() override {
-      if (!complete) model.seen_.push_back("model aborted");
-    }
-    Task<Next> next() override {
-      if (at == model.script_.size()) {
-        complete = true;
-        co_return std::optional<std::string>();
-      }
-      const auto& token = model.script_[at++];
-      if (token == "...") {
-        asio::steady_timer never(co_await asio::this_coro::executor, 1h);
-        co_await never.async_wait(as_result);
-        co_return ChatFailure{"woken"};
-      }
-      if (token.starts_with('!')) {
-        complete = true;
-        co_return ChatFailure{token.substr(1)};
-      }
-      model.seen_.push_back("pull " + token);
-      co_return std::optional<std::string>(token);
-    }
-    ScriptedModel& model;
-    std::size_t at = 0;
-    bool complete = false;
-  };
-  Seen& seen_;
-  std::vector<std::string> script_;
-};
-
-class ListedStream final : public ResponseStream {
- public:
-  explicit ListedStream(Seen& seen) : seen_(seen) {}
-  Task<Result<void>> respond(Response r) override {
-    seen_.push_back("respond " + std::to_string(r.status));
-    response = std::move(r);
-    co_return Result<void>();
-  }
-  Task<Result<void>> begin(unsigned status, std::string_view type, Headers given) override {
-    seen_.push_back("begin " + std::to_string(status) + " " + std::string(type));
-    headers.assign(given.begin(), given.end());
-    co_return Result<void>();
-  }
-  Task<Result<void>> write(std::string_view bytes) override {
-    if (writes_left == 0) co_return boost::asio::error::broken_pipe;
-    --writes_left;
-    const auto data = bytes.find("data: ");
-    std::string said = "comment";
-    if (data != bytes.npos) {
-      events.push_back(json::parse(bytes.substr(data + 6)).as_object());
-      said = events.back().at("type").as_string();
-    }
-    seen_.push_back("write " + said);
-    co_return Result<void>();
-  }
-  Task<Result<void>> end() override {
-    seen_.push_back("end");
-    co_return Result<void>();
-  }
-  bool gone() override { return client_gone; }
-
-  Response response;
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::vector<json::object> events;
-  int writes_left = 1000;
-  bool client_gone = false;
-
- private:
-  Seen& seen_;
-};
-
-struct ChatRouteTest : testing::Test {
-  Seen seen;
-  IoContext context{1};
-  ListedLog log{seen};
-  FixedClock clock;
-  Metrics registry;
-  ChatMetrics metrics{registry};
-  MemoryKeyValue disk;
-  ChatJournal journal{disk};
-  ListedStream stream{seen};
-  ChatConfig config;
-  std::vector<HeaderField> headers;
-  std::string body = R"({"message":"hi","tags":{"env":"prod"}})";
-
-  // How many entries are on the disk.
-  std::size_t journalled() {
-    ChatJournal fresh(disk);
-    return *fresh.load();
-  }
-
-  void chat(const std::string& path, ChatBackend& model, asio::cancellation_signal* signal = nullptr) {
-    ChatServices services{config, log, model, journal, metrics, clock};
-    services.on_started = [&](std::string_view trace_id, std::string_view id) {
-      seen.push_back("started");
-      EXPECT_EQ(log.ids.at(std::string(id)), trace_id);
-    };
-    Router router;
-    add_chat_routes(router, services);
-    Request request{.method = http::verb::post, .path = path, .body = body, .headers = headers};
-    const auto found = router.find(http::verb::post, path);
-    ASSERT_TRUE(found.route);
-    const auto& handler = std::get<StreamHandler>(found.route->handler);
-    if (!signal) signal = &no_signal;
-    bool ended = false;
-    auto on_end = [&](std::exception_ptr thrown) {
-      ended = true;
-      EXPECT_FALSE(thrown);
-    };
-    asio::co_spawn(context, handler(request, stream), asio::bind_cancellation_slot(signal->slot(), on_end));
-    context.restart();
-    context.run_for(20s);
-    EXPECT_TRUE(ended);
-    EXPECT_EQ(metrics.open.Value(), 0);
-  }
-  void chat(const std::string& path, std::vector<std::string> script) {
-    ScriptedModel model(seen, std::move(script));
-    chat(path, model);
-  }
-  asio::cancellation_signal no_signal;
-};
+using namespace chat_test;
 
 TEST_F(ChatRouteTest, AStreamIsDurableBeforeItsIdsLeaveAndBeforeItIsDone) {
   chat("/chat/stream", {"Hel", "lo"});
-  EXPECT_EQ(seen, (Seen{"log id", "log id", "log IN_PROGRESS", "started", "begin 200 text/event-stream", "ask hi",
-                        "pull Hel", "write token", "pull lo", "write token", "log OK", "write done", "end"}));
+  EXPECT_EQ(seen,
+            (Seen{"log id", "log id", "log IN_PROGRESS", "started", "begin 200 text/event-stream", "write comment",
+                  "ask hi", "pull Hel", "write token", "pull lo", "write token", "log OK", "write done", "end"}));
   const auto trace_id = std::string(log.last_info.at("trace_id").as_string());
   EXPECT_EQ(stream.events.back().at("trace_id").as_string(), trace_id);
   const auto client_request_id = std::string(stream.events.back().at("client_request_id").as_string());
@@ -262,7 +66,7 @@ TEST_F(ChatRouteTest, AModelsFailureIsABadGatewayForAWholeAnswer) {
 }
 
 TEST_F(ChatRouteTest, AClientThatWentAwayAbortsTheModelAndEndsTheTraceInError) {
-  stream.writes_left = 1;
+  stream.writes_left = 2;
   chat("/chat/stream", {"one", "two", "three"});
   EXPECT_EQ(seen.end()[-2], "model aborted");
   EXPECT_EQ(seen.end()[-1], "log ERROR");
@@ -288,7 +92,7 @@ TEST_F(ChatRouteTest, ASilentModelIsCoveredByHeartbeatsAndCutAtChatMax) {
   config.gone_poll = 5ms;
   config.chat_max = 60ms;
   chat("/chat/stream", {"..."});
-  EXPECT_GE(std::count(seen.begin(), seen.end(), "write comment"), 2);
+  EXPECT_GE(std::count(seen.begin(), seen.end(), "write comment"), 3);
   EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"model aborted", "log ERROR", "write error", "end"}));
   config.heartbeat_every = 10s;
   chat("/chat", {"..."});
@@ -327,13 +131,15 @@ TEST_F(ChatRouteTest, DoneIsNotSaidWhenTheEndIsNotDurableAndTheJournalKeepsIt) {
     struct Answer final : ChatAnswer {
       explicit Answer(ListedLog& l) : log(l) {}
       Task<Next> next() override {
-        if (log.failing) co_return std::optional<std::string>();
+        if (log.failing) co_return std::optional<ChatPiece>();
         log.failing = Error::timed_out;
-        co_return std::optional<std::string>("answer");
+        ChatPiece piece{.content = "answer"};
+        co_return std::optional<ChatPiece>(std::move(piece));
       }
       ListedLog& log;
     };
-    Task<Started> start(std::vector<ChatMessage>) override {
+    Task<Result<Models, ChatFailure>> models(std::string) override { co_return ChatFailure{"none"}; }
+    Task<Started> start(ChatQuestion) override {
       std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(log);
       co_return std::move(answer);
     }

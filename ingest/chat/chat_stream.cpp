@@ -1,0 +1,163 @@
+#include "ingest/chat/chat_stream.hpp"
+
+#include <openssl/crypto.h>
+
+#include <boost/asio/this_coro.hpp>
+#include <charconv>
+
+#include "ingest/chat/chat_events.hpp"
+#include "ingest/chat/chat_route.hpp"
+#include "ingest/feedback/query.hpp"
+#include "storage/records/json_writer.hpp"
+
+namespace assay {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::string_view token_header = "X-Resume-Token";
+// For a chat that was stopped to be recorded: the log's own limits are shorter.
+constexpr std::chrono::seconds stop_patience{60};
+
+bool same_secret(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+struct Asked {
+  std::shared_ptr<LiveChat> chat;
+  std::size_t position = 0;
+  bool had_all = false;  // the reader has seen the last event
+};
+
+// Where a reader wants to go on; none: from the start.
+Result<std::optional<std::size_t>, Rejection> last_event_id(const Request& request) {
+  const auto text = request.header("Last-Event-ID");
+  if (!text || text->empty()) return std::optional<std::size_t>();
+  std::size_t id = 0;
+  const auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), id);
+  if (ec != std::errc() || end != text->data() + text->size() || request.count("Last-Event-ID") > 1)
+    return Rejection{400, "Last-Event-ID", "is not an id of this stream"};
+  return std::optional<std::size_t>(id);
+}
+
+Result<Asked, Rejection> asked_for(ChatServices& services, const Request& request) {
+  const auto query = Query::parse(request.query);
+  if (!query) return query.error();
+  auto token = request.header(token_header);
+  if (!token) token = query->get("resume_token");
+  if (!token || token->empty())
+    return Rejection{403, std::string(token_header), "is missing: the stream's first answer gave it"};
+  Asked asked{.chat = services.live.find(request.params[0])};
+  if (!asked.chat) {
+    if (!services.live.ours(*token))
+      return Rejection{421, "", "this stream belongs to another front door, or to this one before it was restarted"};
+    return Rejection{404, "", "this stream is not held any more"};
+  }
+  if (!same_secret(*token, asked.chat->resume_token()))
+    return Rejection{403, std::string(token_header), "is not this stream's"};
+  const auto id = last_event_id(request);
+  if (!id) return id.error();
+  asked.position = id->value_or(0);
+  asked.had_all = asked.chat->end() != LiveChat::End::none && asked.position == asked.chat->size() + 1;
+  if (!asked.had_all && !asked.chat->is_position(asked.position))
+    return Rejection{400, "Last-Event-ID", "is not an id of this stream"};
+  return asked;
+}
+
+std::string last_event(const LiveChat& chat, std::size_t position, LiveChat::End end) {
+  if (end == LiveChat::End::failed) return sse_event(position + 1, error_json(chat.failure().reason));
+  const bool stopped = end == LiveChat::End::stopped;
+  return sse_event(position + 1, done_json(chat.trace_id(), chat.client_request_id(), stopped));
+}
+
+}  // namespace
+
+Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, std::size_t from, bool launch,
+                       ResponseStream& stream) {
+  const auto& config = services.config;
+  ChatHeaders headers{{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
+  add_ids(headers, *chat);
+  headers.emplace_back(token_header, chat->resume_token());
+  headers.emplace_back("Assay-Durability", services.log.durability());
+  ChatReader reader(chat, from, co_await asio::this_coro::executor);
+  auto written = co_await stream.begin(200, "text/event-stream", headers);
+  std::string bytes = sse_prelude(from, config.retry_hint);
+  if (written) {
+    stream.expect_reader(config.stall_max);
+    written = co_await stream.write(bytes);
+  }
+  if (launch) chat->launch();  // also where its reader has left already: its trace is to be ended
+
+  auto now = steady_clock::now();
+  auto not_before = now, heartbeat_at = now + config.heartbeat_every;
+  while (written) {
+    const auto look_up = std::min(now + config.gone_poll, heartbeat_at);
+    auto part = co_await reader.next(not_before, look_up);
+    if (part.displaced) {
+      bytes = "data: " + error_json("this stream is read by another reader now") + "\n\n";
+      co_await stream.write(bytes);
+      co_await stream.end();
+      co_return;
+    }
+    now = steady_clock::now();
+    bytes.clear();
+    if (!part.text.empty()) bytes = sse_event(part.position, token_json(part.text));
+    if (part.end != LiveChat::End::none) {
+      bytes += last_event(*chat, part.position, part.end);
+      written = co_await stream.write(bytes);
+      if (written) co_await stream.end();
+      co_return;
+    }
+    if (bytes.empty()) {
+      if (co_await is_cancelled()) {
+        chat->abort(shutting_down());
+        co_return;
+      }
+      if (stream.gone()) co_return;
+      if (now < heartbeat_at) continue;
+      bytes = heartbeat_event;
+    }
+    not_before = now + config.token_interval;
+    heartbeat_at = now + config.heartbeat_every;
+    written = co_await stream.write(bytes);
+    if (written) reader.taken();
+  }
+  if (co_await is_cancelled()) chat->abort(shutting_down());
+}
+
+Task<void> resume_stream(ChatServices& services, Request& request, ResponseStream& stream) {
+  auto asked = asked_for(services, request);
+  if (!asked || asked->had_all) {
+    auto answer = asked ? Response{.status = 204, .content_type = {}} : error_response(request.path, asked.error());
+    co_await stream.respond(std::move(answer));
+    co_return;
+  }
+  services.metrics.resumed.Increment();
+  co_await stream_chat(services, std::move(asked->chat), asked->position, false, stream);
+}
+
+Task<void> stop_stream(ChatServices& services, Request& request, ResponseStream& stream) {
+  auto asked = asked_for(services, request);
+  if (!asked) {
+    auto refusal = error_response(request.path, asked.error());
+    co_await stream.respond(std::move(refusal));
+    co_return;
+  }
+  auto& chat = *asked->chat;
+  chat.stop();
+  const auto until = steady_clock::now() + stop_patience;
+  const auto end = co_await chat.ended(until);
+  if (end == LiveChat::End::none) {
+    auto late = error_response(request.path, Error::timed_out);
+    co_await stream.respond(std::move(late));
+    co_return;
+  }
+  Response response;
+  JsonWriter json(response.body);
+  json.begin_object().field("status", end == LiveChat::End::stopped ? "stopped" : "ended");
+  json.field("trace_id", chat.trace_id()).field("client_request_id", chat.client_request_id()).end_object();
+  add_ids(response.headers, chat);
+  co_await stream.respond(std::move(response));
+}
+
+}  // namespace assay

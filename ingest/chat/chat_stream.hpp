@@ -1,0 +1,19 @@
+#pragma once
+// A chat as server-sent events: from its start, behind what a reader has had, and its stop.
+#include "ingest/chat/live/live_chats.hpp"
+#include "ingest/http/request.hpp"
+#include "ingest/http/response_stream.hpp"
+
+namespace assay {
+
+// Writes the chat from position `from` to its end, or until its reader leaves; `launch`: it starts with this reader.
+Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, std::size_t from, bool launch,
+                       ResponseStream& stream);
+// GET and DELETE /chat/stream/{trace_id}.
+Task<void> resume_stream(ChatServices& services, Request& request, ResponseStream& stream);
+Task<void> stop_stream(ChatServices& services, Request& request, ResponseStream& stream);
+
+// A refusal that says when to come back, in the words of whoever is the reason.
+void set_retry_after(Response& response, const std::string& value);
+
+}  // namespace assay

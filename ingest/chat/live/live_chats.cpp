@@ -1,0 +1,71 @@
+#include "ingest/chat/live/live_chats.hpp"
+
+#include "ops/runtime/ids.hpp"
+
+namespace assay {
+namespace {
+
+constexpr std::string_view token_prefix = "rt-";
+constexpr std::size_t chat_overhead_bytes = 1024;  // of an empty one that is held
+
+}  // namespace
+
+LiveChats::LiveChats(const ChatConfig& config, ChatMetrics& metrics)
+    : resume_max_(config.resume_max),
+      held_bytes_max_(config.held_bytes_max),
+      metrics_(metrics),
+      life_(random_span_id()) {}
+
+std::string LiveChats::new_token() const { return random_id(std::string(token_prefix).append(life_)); }
+
+bool LiveChats::ours(std::string_view token) const {
+  return token.starts_with(token_prefix) && token.substr(token_prefix.size()).starts_with(life_);
+}
+
+void LiveChats::add(std::shared_ptr<LiveChat> chat) {
+  bool draining;
+  {
+    const std::lock_guard lock(mutex_);
+    drop_old_locked();
+    draining = draining_;
+    chats_.emplace(chat->trace_id(), chat);
+  }
+  if (draining) chat->hold_no_longer();
+}
+
+std::shared_ptr<LiveChat> LiveChats::find(std::string_view trace_id) {
+  const std::lock_guard lock(mutex_);
+  drop_old_locked();
+  const auto at = chats_.find(std::string(trace_id));
+  return at == chats_.end() ? nullptr : at->second;
+}
+
+void LiveChats::ended(const LiveChat& chat, std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  bytes += chat_overhead_bytes;
+  held_.push_back({chat.trace_id(), std::chrono::steady_clock::now() + resume_max_, bytes});
+  held_bytes_ += bytes;
+  drop_old_locked();
+}
+
+void LiveChats::drop_old_locked() {
+  const auto now = std::chrono::steady_clock::now();
+  while (!held_.empty() && (held_.front().until <= now || held_bytes_ > held_bytes_max_)) {
+    held_bytes_ -= held_.front().bytes;
+    chats_.erase(held_.front().trace_id);
+    held_.pop_front();
+  }
+  metrics_.held_bytes.Set(static_cast<double>(held_bytes_));
+}
+
+void LiveChats::begin_drain() {
+  std::vector<std::shared_ptr<LiveChat>> chats;
+  {
+    const std::lock_guard lock(mutex_);
+    draining_ = true;
+    for (const auto& [id, chat] : chats_) chats.push_back(chat);
+  }
+  for (const auto& chat : chats) chat->hold_no_longer();
+}
+
+}  // namespace assay

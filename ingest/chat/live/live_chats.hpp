@@ -1,0 +1,53 @@
+#pragma once
+// The chats of this door that are read as streams, by trace_id: those under way, and for a while those that have ended,
+// for readers whose connection was lost. What has ended is bounded in time (resume_max) and in bytes.
+//
+// Thread-safe.
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "ingest/chat/live/live_chat.hpp"
+
+namespace assay {
+
+class LiveChats {
+ public:
+  LiveChats(const ChatConfig& config, ChatMetrics& metrics);
+
+  // A secret, "rt-" + 16 hex digits that name this door's life + 32 that are random.
+  std::string new_token() const;
+  // Whether a token was made by this door since it started.
+  bool ours(std::string_view token) const;
+
+  void add(std::shared_ptr<LiveChat> chat);
+  // Null: not here, or no more.
+  std::shared_ptr<LiveChat> find(std::string_view trace_id);
+  // Of a chat that was added: it is held for resume_max from now.
+  void ended(const LiveChat& chat, std::size_t bytes);
+
+  // The door drains: what nobody reads ends now, what somebody leaves ends then.
+  void begin_drain();
+
+ private:
+  struct Held {
+    std::string trace_id;
+    Waiter::Time until;
+    std::size_t bytes;
+  };
+  void drop_old_locked();
+
+  const std::chrono::milliseconds resume_max_;
+  const std::size_t held_bytes_max_;
+  ChatMetrics& metrics_;
+  const std::string life_;
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::shared_ptr<LiveChat>> chats_;
+  std::deque<Held> held_;  // in the order of their end
+  std::size_t held_bytes_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace assay

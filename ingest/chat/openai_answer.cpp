@@ -1,0 +1,88 @@
+#include "ingest/chat/openai_answer.hpp"
+
+#include <algorithm>
+
+#include "ingest/chat/openai_chunk.hpp"
+#include "ops/runtime/error.hpp"
+
+namespace assay {
+namespace {
+
+// How long to wait, after the last event, for the end of the HTTP body that lets the connection be kept.
+constexpr std::chrono::milliseconds end_patience{20};
+
+}  // namespace
+
+ChatFailure unreachable(error_code ec) {
+  if (ec == Error::timed_out) return {"the model did not answer in time", 504};
+  if (ec == Error::over_capacity) return {"too many answers, or too much of one, at once", 503};
+  return {"the model can't be reached: " + ec.message()};
+}
+
+Task<Result<std::string>> read_body(HttpStream& stream, std::size_t bytes_max) {
+  std::string body;
+  for (;;) {
+    auto bytes = co_await stream.read_some();
+    if (!bytes) co_return bytes.error();
+    if (bytes->empty()) co_return body;
+    body += *bytes;
+    if (body.size() > bytes_max) co_return Error::over_capacity;
+  }
+}
+
+Task<Result<std::optional<std::string>, ChatFailure>> StreamedAnswer::event() {
+  if (first_) {
+    auto first = std::exchange(first_, {});
+    co_return std::move(first);
+  }
+  for (;;) {
+    if (auto event = parser_.next()) co_return std::move(event);
+    auto bytes = co_await stream_.read_some();
+    if (!bytes) co_return unreachable(bytes.error());
+    if (bytes->empty()) co_return std::optional<std::string>();
+    if (!parser_.feed(*bytes)) co_return ChatFailure{"the model sent an event that is too large"};
+  }
+}
+
+Task<Result<void, ChatFailure>> StreamedAnswer::await_first() {
+  auto first = co_await event();
+  if (!first) co_return std::move(first.error());
+  if (!*first) co_return ChatFailure{"the model's answer ended before it began"};
+  first_ = std::move(*first);
+  co_return Result<void, ChatFailure>();
+}
+
+Task<ChatAnswer::Next> StreamedAnswer::next() {
+  for (;;) {
+    auto data = co_await event();
+    if (!data) co_return std::move(data.error());
+    if (!*data) {
+      // Some servers leave [DONE] out; an answer that is cut has no finish_reason either.
+      if (finished_) co_return std::optional<ChatPiece>();
+      co_return ChatFailure{"the model's answer ended before it was complete"};
+    }
+    if (**data == "[DONE]") {
+      co_await stream_.finish(end_patience);
+      co_return std::optional<ChatPiece>();
+    }
+    auto chunk = parse_openai_chunk(**data);
+    if (!chunk) co_return std::move(chunk.error());
+    finished_ |= chunk->finished;
+    if (!raw_ && chunk->content.empty()) continue;
+    ChatPiece piece{.content = std::move(chunk->content)};
+    if (raw_) {
+      piece.tool_calls = std::move(chunk->tool_calls);
+      piece.raw = std::move(**data);
+      std::replace(piece.raw.begin(), piece.raw.end(), '\n', ' ');  // between JSON's tokens: strings can't hold one
+    }
+    co_return std::optional<ChatPiece>(std::move(piece));
+  }
+}
+
+Task<ChatAnswer::Next> WholeAnswer::next() {
+  auto piece = std::exchange(piece_, {});
+  if (piece && piece->content.empty() && piece->raw.empty()) piece.reset();
+  co_return std::move(piece);
+}
+
+}  // namespace assay

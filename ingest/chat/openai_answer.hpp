@@ -1,0 +1,45 @@
+#pragma once
+// Answers of an OpenAI-compatible server, read from its HTTP response.
+#include "ingest/chat/chat_backend.hpp"
+#include "ingest/chat/sse_parser.hpp"
+#include "ops/runtime/http_client.hpp"
+
+namespace assay {
+
+// What the HTTP client reports, in words.
+ChatFailure unreachable(error_code ec);
+
+// At most `bytes_max` of what is left of the body.
+Task<Result<std::string>> read_body(HttpStream& stream, std::size_t bytes_max);
+
+class StreamedAnswer final : public ChatAnswer {
+ public:
+  // `raw`: each piece carries its event.
+  StreamedAnswer(HttpStream stream, bool raw) : stream_(std::move(stream)), raw_(raw) {}
+
+  // Waits for the first event, so that a stream that ends before it can be asked for again.
+  Task<Result<void, ChatFailure>> await_first();
+  Task<Next> next() override;
+
+ private:
+  // The data of the next event; none: the end of the stream.
+  Task<Result<std::optional<std::string>, ChatFailure>> event();
+
+  HttpStream stream_;
+  const bool raw_;
+  SseParser parser_;
+  std::optional<std::string> first_;
+  bool finished_ = false;
+};
+
+// All at once: what a server has answered that does not stream, or was not to.
+class WholeAnswer final : public ChatAnswer {
+ public:
+  explicit WholeAnswer(ChatPiece piece) : piece_(std::move(piece)) {}
+  Task<Next> next() override;
+
+ private:
+  std::optional<ChatPiece> piece_;
+};
+
+}  // namespace assay

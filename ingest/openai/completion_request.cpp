@@ -1,0 +1,173 @@
+#include "ingest/openai/completion_request.hpp"
+
+#include "ingest/chat/utf8.hpp"
+#include "storage/records/json_reader.hpp"
+#include "storage/records/json_writer.hpp"
+
+namespace assay {
+namespace {
+
+using J = simdjson::ondemand::json_type;
+
+constexpr std::size_t inputs_bytes_max = 64u << 10;  // of a trace: pictures stay out of the log
+
+bool is_number(std::string_view token) {
+  const auto digits = [&token] {
+    const auto n = std::min(token.find_first_not_of("0123456789"), token.size());
+    token.remove_prefix(n);
+    return n;
+  };
+  const auto skip = [&token](std::string_view any_of) {
+    const bool there = !token.empty() && any_of.find(token.front()) != any_of.npos;
+    if (there) token.remove_prefix(1);
+    return there;
+  };
+  skip("-");
+  const bool zero = token.starts_with('0');
+  const auto whole = digits();
+  if (whole == 0 || (zero && whole > 1)) return false;
+  if (skip(".") && digits() == 0) return false;
+  if (skip("eE")) {
+    skip("+-");
+    if (digits() == 0) return false;
+  }
+  return token.empty();
+}
+
+// Walks a value that the door does not read otherwise: simdjson checks what is looked at. Its own depth is bounded.
+bool is_json(simdjson::ondemand::value v, J type) {
+  std::string_view text;
+  if (type == J::string) return !v.get_string().get(text);
+  if (type == J::null) return v.is_null();
+  if (type == J::boolean) {
+    bool value;
+    return !v.get_bool().get(value);
+  }
+  if (type == J::number) {
+    text = v.raw_json_token();
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\n' || text.back() == '\t' || text.back() == '\r'))
+      text.remove_suffix(1);
+    return is_number(text);
+  }
+  J inner;
+  if (type == J::object) {
+    simdjson::ondemand::object object;
+    if (v.get_object().get(object)) return false;
+    return for_each_field(object, [&](std::string_view, simdjson::ondemand::value field) {
+      return !field.type().get(inner) && is_json(field, inner);
+    });
+  }
+  simdjson::ondemand::array array;
+  if (v.get_array().get(array)) return false;
+  for (auto item : array) {
+    simdjson::ondemand::value element;
+    if (item.get(element) || element.type().get(inner) || !is_json(element, inner)) return false;
+  }
+  return true;
+}
+
+// A message's "content": text, or parts of which some are text.
+bool read_text(simdjson::ondemand::value v, std::string& out) {
+  J type;
+  if (v.type().get(type)) return false;
+  std::string_view text;
+  if (type == J::string) {
+    if (v.get_string().get(text)) return false;
+    out = text;
+  }
+  if (type != J::array) return true;
+  simdjson::ondemand::array parts;
+  if (v.get_array().get(parts)) return false;
+  for (auto part : parts) {
+    simdjson::ondemand::object fields;
+    if (part.get_object().get(fields)) return true;
+    const bool ok = for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value field) {
+      if (name == "text" && !field.get_string().get(text)) out += text;
+      return true;
+    });
+    if (!ok) return false;
+  }
+  return true;
+}
+
+bool read_messages(simdjson::ondemand::array messages, std::string& asked, bool& any) {
+  for (auto message : messages) {
+    simdjson::ondemand::object fields;
+    if (message.get_object().get(fields)) return false;
+    std::string role, text;
+    const bool ok = for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value v) {
+      std::string_view view;
+      if (name == "role" && !v.get_string().get(view)) role = view;
+      if (name == "content") return read_text(v, text);
+      return true;
+    });
+    if (!ok) return false;
+    any = true;
+    if (role == "user") asked = std::move(text);
+  }
+  return true;
+}
+
+std::string inputs_of(std::string_view body) {
+  if (body.size() <= inputs_bytes_max) return std::string(body);
+  std::string out;
+  JsonWriter(out)
+      .begin_object()
+      .field("truncated_request", utf8_prefix(body, inputs_bytes_max))
+      .field("bytes", body.size())
+      .end_object();
+  return out;
+}
+
+}  // namespace
+
+Result<ChatRequest, Rejection> parse_completion_body(std::string_view body) {
+  JsonReader reader;
+  auto object = reader.parse(body);
+  if (!object) return Rejection{400, "", "the body is not a JSON object"};
+  ChatRequest out;
+  Rejection problem{400, "", "the body is not valid JSON"};
+  bool has_messages = false, any = false;
+  const bool ok = for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value v) {
+    J type;
+    if (v.type().get(type)) return false;
+    if (name == "messages") {
+      problem = Rejection{400, "messages", "must be an array of objects"};
+      simdjson::ondemand::array messages;
+      if (type != J::array || v.get_array().get(messages)) return false;
+      has_messages = true;
+      if (!read_messages(messages, out.message, any)) return false;
+      problem = Rejection{400, "", "the body is not valid JSON"};
+    } else if (name == "stream" && type != J::null) {
+      problem = Rejection{400, "stream", "must be true or false"};
+      if (v.get_bool().get(out.openai_stream)) return false;
+      problem = Rejection{400, "", "the body is not valid JSON"};
+    } else if (name == "user" && type == J::string) {
+      std::string_view user;
+      if (v.get_string().get(user)) return false;
+      if (user.size() <= id_bytes_max) out.user = user;
+    } else {
+      return is_json(v, type);  // the trace shows it
+    }
+    return true;
+  });
+  if (!ok) return problem;
+  if (!reader.at_end()) return Rejection{400, "", "the body is not valid JSON"};
+  if (!has_messages || !any) return Rejection{400, "messages", "is missing or empty"};
+  out.openai_request = body;
+  out.inputs = inputs_of(body);
+  return out;
+}
+
+Result<ChatRequest, Rejection> parse_completion_request(const Request& request) {
+  auto out = parse_completion_body(request.body);
+  if (!out) return out;
+  auto ids = parse_chat_headers(request);
+  if (!ids) return ids;
+  out->session = std::move(ids->session);
+  if (!ids->user.empty()) out->user = std::move(ids->user);
+  out->client_request_id = std::move(ids->client_request_id);
+  return out;
+}
+
+}  // namespace assay

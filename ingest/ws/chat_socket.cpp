@@ -1,0 +1,228 @@
+#include "ingest/ws/chat_socket.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/beast/core/string.hpp>
+
+#include "ingest/chat/chat_events.hpp"
+#include "ingest/chat/chat_route.hpp"
+#include "ingest/ws/origin.hpp"
+#include "ingest/ws/web_socket.hpp"
+#include "ops/runtime/log.hpp"
+#include "storage/records/json_writer.hpp"
+
+namespace assay {
+namespace {
+
+using std::chrono::steady_clock;
+
+std::string start_json(const LiveChat& chat) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("type", "start").field("trace_id", chat.trace_id());
+  json.field("client_request_id", chat.client_request_id()).field("resume_token", chat.resume_token()).end_object();
+  return out;
+}
+
+std::string last_json(const LiveChat& chat, LiveChat::End end) {
+  if (end == LiveChat::End::failed) return error_json(chat.failure().reason);
+  return done_json(chat.trace_id(), chat.client_request_id(), end == LiveChat::End::stopped);
+}
+
+// One connection. Its reader is the session's own task; the turn under way is another one, which the reader waits for.
+// They share the writing side: the reader only writes while no turn does.
+class ChatSocket {
+ public:
+  ChatSocket(ChatServices& services, std::unique_ptr<TakenConnection> connection, const ChatSocketConfig& config,
+             ChatRequest defaults, Executor executor)
+      : services_(services),
+        defaults_(std::move(defaults)),
+        socket_(std::move(connection), {.message_bytes_max = services.config.message_bytes_max,
+                                        .idle = config.idle_max,
+                                        .stall = services.config.stall_max}),
+        executor_(executor),
+        turn_ended_(std::make_shared<Waiter>(executor)),
+        look_up_(std::make_shared<Waiter>(executor)) {}
+
+  Task<void> run() {
+    const auto accepted = co_await socket_.accept();
+    if (!accepted) co_return;
+    spawn(watch());
+    for (;;) {
+      auto message = co_await socket_.read();
+      if (!message) break;
+      if (!message->text) {
+        co_await socket_.close(WebSocket::not_text, "messages are JSON, as text");
+        break;
+      }
+      co_await take(message->data);
+    }
+    closed_ = true;
+    look_up_->wake();
+    while (tasks_ > 0) {
+      if (co_await is_cancelled()) insisted_ = true;
+      const auto poll = steady_clock::now() + services_.config.gone_poll;
+      co_await turn_ended_->wait(poll);
+    }
+  }
+
+ private:
+  void spawn(Task<void> task) {
+    ++tasks_;
+    asio::co_spawn(executor_, std::move(task), [this](std::exception_ptr thrown) {
+      if (thrown) spdlog::error("event=chat_socket_failed");
+      if (thrown) socket_.cut();
+      --tasks_;
+      turn_ended_->wake();
+    });
+  }
+
+  Task<void> take(std::string_view text) {
+    auto asked = parse_socket_message(text);
+    if (!asked) {
+      const auto& problem = asked.error();
+      auto words = problem.field.empty() ? problem.reason : problem.field + ": " + problem.reason;
+      co_await say(std::move(words));
+    } else if (asked->stop) {
+      if (chat_) chat_->stop();
+    } else if (turn_) {
+      std::string busy = "an answer is under way: one turn at a time";
+      co_await say(std::move(busy));
+    } else {
+      turn_ = true;
+      auto& chat = asked->chat;
+      if (chat.session.empty()) chat.session = defaults_.session;
+      if (chat.user.empty()) chat.user = defaults_.user;
+      spawn(answer(std::move(chat)));
+    }
+  }
+
+  // An error that belongs to no turn. What the turn under way writes comes first.
+  Task<void> say(std::string error) {
+    const auto json = error_json(error);
+    co_await write(json);
+  }
+
+  // One message at a time: the turn and the reader may both want to.
+  Task<Result<void>> write(std::string_view json) {
+    while (writing_) {
+      auto turn = std::make_shared<Waiter>(executor_);
+      writers_.push_back(turn);
+      co_await turn->wait(Waiter::Time::max());
+    }
+    writing_ = true;
+    auto written = co_await socket_.write(json);
+    writing_ = false;
+    if (!writers_.empty()) {
+      writers_.front()->wake();
+      writers_.pop_front();
+    }
+    co_return written;
+  }
+
+  // Looks now and then whether the door drains: between turns the connection is closed.
+  Task<void> watch() {
+    while (!closed_) {
+      const auto poll = steady_clock::now() + services_.config.gone_poll;
+      co_await look_up_->wait(poll);
+      if (closed_ || !socket_.draining() || turn_) continue;
+      co_await socket_.close(WebSocket::going_away, "the front door is shutting down");
+      co_return;
+    }
+  }
+
+  Task<void> answer(ChatRequest asked) {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    auto turn = co_await ChatTurn::start(services_, std::move(asked), "chat_ws");
+    if (!turn) {
+      services_.metrics.refused.Increment();
+      turn_ = false;
+      auto words = turn.error().message();
+      co_await say(std::move(words));
+      co_return;
+    }
+    chat_ = std::make_shared<LiveChat>(services_, std::move(*turn), LiveChat::Kind::resumable, executor_);
+    services_.live.add(chat_);
+    co_await stream();
+    if (insisted_) chat_->abort(shutting_down());
+    chat_.reset();
+    turn_ = false;
+    look_up_->wake();
+  }
+
+  Task<void> stream() {
+    ChatReader reader(chat_, 0, executor_);
+    chat_->launch();
+    auto json = start_json(*chat_);
+    auto written = co_await write(json);
+    auto not_before = steady_clock::now();
+    while (written && !closed_) {
+      const auto look_up = steady_clock::now() + services_.config.gone_poll;
+      auto part = co_await reader.next(not_before, look_up);
+      if (part.displaced) {
+        json = error_json("this answer is read by another reader now");
+        co_await write(json);
+        co_return;
+      }
+      if (!part.text.empty()) {
+        not_before = steady_clock::now() + services_.config.token_interval;
+        json = token_json(part.text);
+        written = co_await write(json);
+        if (written) reader.taken();
+      }
+      if (part.end == LiveChat::End::none) continue;
+      json = last_json(*chat_, part.end);
+      co_await write(json);
+      co_return;
+    }
+  }
+
+  ChatServices& services_;
+  const ChatRequest defaults_;  // the ids of the handshake's headers
+  WebSocket socket_;
+  Executor executor_;
+  std::shared_ptr<Waiter> turn_ended_, look_up_;
+  std::shared_ptr<LiveChat> chat_;
+  int tasks_ = 0;
+  bool turn_ = false, closed_ = false, insisted_ = false, writing_ = false;
+  std::deque<std::shared_ptr<Waiter>> writers_;
+};
+
+Response refusal(const Request& request, const ChatSocketConfig& config) {
+  const auto upgrade = request.header("Upgrade");
+  if (!upgrade || !boost::beast::iequals(*upgrade, "websocket")) {
+    auto response = error_response(request.path, 426, "this is a WebSocket");
+    response.headers.emplace_back("Upgrade", "websocket");
+    return response;
+  }
+  const auto origin = request.header("Origin").value_or(std::string_view());
+  if (!origin_may_connect(origin, request.header("Host").value_or(std::string_view()), config.origins))
+    return error_response(request.path, 403, "pages of this origin may not connect", "Origin");
+  return {};
+}
+
+Task<void> serve(ChatServices& services, const ChatSocketConfig& config, Request& request, ResponseStream& stream) {
+  auto refused = refusal(request, config);
+  auto defaults = parse_chat_headers(request);
+  if (refused.status == 200 && !defaults) refused = error_response(request.path, defaults.error());
+  if (refused.status != 200) {
+    co_await stream.respond(std::move(refused));
+    co_return;
+  }
+  auto connection = stream.take_over();
+  if (!connection) co_return;
+  ChatSocket socket(services, std::move(connection), config, std::move(*defaults), co_await asio::this_coro::executor);
+  co_await socket.run();
+}
+
+}  // namespace
+
+void add_chat_socket(Router& router, ChatServices& services, ChatSocketConfig config) {
+  auto answer = [&services, config = std::move(config)](Request& request, ResponseStream& stream) {
+    return serve(services, config, request, stream);
+  };
+  router.add_stream(http::verb::get, "/chat/ws", chat_handler(std::move(answer)),
+                    {.admission = Admission::Kind::chat, .body_bytes_max = 0});
+}
+
+}  // namespace assay
