@@ -2,10 +2,9 @@
 
 #include <openssl/evp.h>
 
-#include <cstdio>
-
 #include "ingest/chat/utf8.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/duration_text.hpp"
 #include "storage/records/fields.hpp"
 
 namespace assay {
@@ -37,19 +36,6 @@ std::string base64_of_hex(std::string_view hex) {
   return out;
 }
 
-// "0.048s", "12s"
-std::string duration_text(std::chrono::milliseconds d) {
-  char text[40];
-  if (d.count() < 0) return "0s";
-  if (d.count() % 1000 == 0) {
-    std::snprintf(text, sizeof text, "%llds", static_cast<long long>(d.count() / 1000));
-  } else {
-    std::snprintf(text, sizeof text, "%lld.%03llds", static_cast<long long>(d.count() / 1000),
-                  static_cast<long long>(d.count() % 1000));
-  }
-  return text;
-}
-
 std::int64_t nanoseconds(Instant at) { return std::chrono::nanoseconds(at.time_since_epoch()).count(); }
 
 std::string info_of(const ChatTrace& chat, const ChatOutcome* outcome) {
@@ -64,7 +50,7 @@ std::string info_of(const ChatTrace& chat, const ChatOutcome* outcome) {
   json.key("trace_location").begin_object().field("type", "MLFLOW_EXPERIMENT");
   json.key("mlflow_experiment").begin_object().field("experiment_id", chat.experiment_id).end_object().end_object();
   json.field("request_time", format_time(chat.started_at));
-  if (outcome) json.field("execution_duration", duration_text(outcome->ended_at - chat.started_at));
+  if (outcome) json.field("execution_duration", duration_text((outcome->ended_at - chat.started_at).count()));
   json.field("state", !outcome ? "IN_PROGRESS" : outcome->error.empty() ? "OK" : "ERROR");
   json.field("request_preview", request_preview);
   if (outcome) json.field("response_preview", response_preview);

@@ -75,6 +75,14 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
       clock_(clock),
       front_(options.ingest, log, view, metrics, clock),
       feedback_{options.feedback, log, view, front_.recent_traces(), clock, FeedbackMetrics(metrics)},
+      mlflow_{{.reject_unknown_trace = options.feedback.reject_unknown_trace,
+               .view_wait = options.ingest.view_wait,
+               .trace_bytes_max = options.ingest.trace_bytes_max},
+              log,
+              view,
+              front_.recent_traces(),
+              clock,
+              {}},
       http_(HttpClientConfig{.ca_file = options.model_ca_file}),
       journal_(disk),
       chat_metrics_(metrics),
@@ -96,7 +104,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   feedback_.config.view_is_complete = view_is_complete;
   add_feedback_routes(front_.router(), feedback_);
   add_chat_routes(front_.router(), chat_);
-  add_mlflow_routes(front_.router(), log, view, front_.recent_traces(), clock, options.ingest);
+  add_mlflow_routes(front_.router(), mlflow_);
 }
 
 DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }

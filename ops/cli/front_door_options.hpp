@@ -11,6 +11,7 @@
 #include "ingest/chat/openai_backend.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ingest/front_door.hpp"
+#include "ingest/mlflow/door.hpp"
 #include "ops/cli/options.hpp"
 #include "ops/runtime/http_client.hpp"
 
@@ -58,6 +59,7 @@ class DoorWithRoutes {
   const Clock& clock_;
   FrontDoor front_;
   FeedbackDoor feedback_;
+  MlflowDoor mlflow_;
   HttpClient http_;
   std::unique_ptr<ChatBackend> backend_;
   ChatJournal journal_;
