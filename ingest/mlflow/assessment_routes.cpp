@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "ingest/feedback/assessment_body.hpp"
+#include "ingest/mlflow/pending.hpp"
 #include "ingest/mlflow/trace_request.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
@@ -57,7 +58,11 @@ Task<Response> create(MlflowDoor& door, Request& request) {
     co_return error_response(invalid_parameter("Bad Request. Content-Type must be one of ['application/json']."));
   auto sent = parse_assessment_request(request.body, trace_id, door.clock.now());
   if (!sent) co_return error_response(request.path, sent.error());
-  auto refused = co_await problem_with_trace(door, trace_id);
+  std::optional<Response> refused;
+  if (auto pending = pending::request_of(trace_id); pending && !door.config.reject_unknown_trace)
+    sent->record.target = {Target::Kind::client_request_id, std::move(*pending)};
+  else
+    refused = co_await problem_with_trace(door, trace_id);
   if (refused) co_return std::move(*refused);
   if (!sent->overrides.empty()) {
     refused = co_await problem_with_override(door, request, sent->overrides, trace_id);

@@ -15,7 +15,7 @@
 
 namespace assay {
 
-struct MlflowConfig {
+struct MlflowDoorConfig {
   bool reject_unknown_trace = false;            // --unknown-trace=reject: as MLflow answers
   std::chrono::milliseconds view_wait{2'000};   // for a view to have applied what was acknowledged
   std::chrono::milliseconds spans_wait{3'000};  // for spans that are on their way when a whole trace is asked for
@@ -25,7 +25,7 @@ struct MlflowConfig {
 
 // One a front door; outlives the router.
 struct MlflowDoor {
-  MlflowConfig config;
+  MlflowDoorConfig config;
   EventLog& log;
   View* view;  // null: a Kafka front door without one
   RecentTraces& recent;

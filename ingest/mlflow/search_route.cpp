@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "ingest/mlflow/pending.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/store/filter/trace_search.hpp"
 
@@ -69,6 +70,8 @@ Result<filter::TraceQuery, MlflowError> read_query(const Request& request) {
 Task<Response> search_traces(MlflowDoor& door, Request& request) {
   auto query = read_query(request);
   if (!query) co_return error_response(query.error());
+  const auto pending = door.config.reject_unknown_trace ? std::nullopt : pending::asked_for(*query);
+  const auto experiment = query->experiments.front();
   query->examined_max = door.config.search_examined_max;
   auto not_ready = co_await ready_to_read(door, request);
   if (not_ready) co_return std::move(*not_ready);
@@ -96,6 +99,10 @@ Task<Response> search_traces(MlflowDoor& door, Request& request) {
     if (!any) json.key("traces").begin_array();
     any = true;
     json.raw(**info);
+  }
+  if (!any && pending) {
+    json.key("traces").begin_array().raw(pending::info_json(*pending, experiment, door.clock.now()));
+    any = true;
   }
   if (any) json.end_array();
   if (!search.next_page_token().empty()) json.field("next_page_token", search.next_page_token());

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "ingest/feedback/assessment_body.hpp"
+#include "ingest/mlflow/pending.hpp"
 #include "ingest/mlflow/search_route.hpp"
 #include "ingest/mlflow/span_json.hpp"
 #include "ingest/mlflow/tag_routes.hpp"
@@ -79,9 +80,11 @@ Task<Response> start_trace(MlflowDoor& door, Request& request) {
 Task<Response> get_trace_info(MlflowDoor& door, Request& request) {
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
-  const std::string id(request.params[0]);
+  const auto id = pending::resolved(door, request.params[0]);
   const auto info = door.view->trace_info(id);
   if (!info) co_return read_failed(request, info.error());
+  if (const auto pending = pending::request_of(id); !*info && pending)
+    co_return answer(R"({"trace":{"trace_info":)" + pending::info_json(*pending, "0", door.clock.now()) + "}}");
   if (!*info) co_return error_response(does_not_exist("Trace with ID '" + id + "' not found."));
   co_return answer(R"({"trace":{"trace_info":)" + **info + "}}");
 }
@@ -123,7 +126,7 @@ Task<Response> get_trace(MlflowDoor& door, Request& request) {
   if (refused) co_return std::move(*refused);
   const auto query = Query::parse_repeating(request.query);
   if (!query) co_return error_response(request.path, query.error());
-  const std::string id(query->get("trace_id").value_or(""));
+  const auto id = pending::resolved(door, query->get("trace_id").value_or(""));
   if (id.empty()) co_return error_response(missing("trace_id"));
   const auto partial = filter::lower(query->get("allow_partial").value_or("false"));
   if (partial != "true" && partial != "false")
@@ -157,9 +160,15 @@ Task<Response> batch_get(MlflowDoor& door, Request& request) {
   const Store store(door.view->kv());
   std::string list;
   std::vector<std::string> seen;
-  for (const auto& id : ids) {
+  for (const auto& given : ids) {
+    const auto id = pending::resolved(door, given);
     if (std::find(seen.begin(), seen.end(), id) != seen.end()) continue;
     seen.push_back(id);
+    if (const auto pending = pending::request_of(id); pending && !door.config.reject_unknown_trace) {
+      list +=
+          (list.empty() ? "" : ",") + (R"({"trace_info":)" + pending::info_json(*pending, "0", door.clock.now()) + "}");
+      continue;
+    }
     const auto whole = whole_trace(store, id);
     if (!whole) co_return read_failed(request, whole.error());
     if (!whole->known || !whole->complete) continue;

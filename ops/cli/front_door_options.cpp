@@ -6,12 +6,23 @@
 #include <thread>
 
 #include "ingest/chat/builtin_responder.hpp"
+#include "ingest/mlflow/experiment_routes.hpp"
 #include "ingest/mlflow/mlflow_routes.hpp"
 #include "ops/runtime/log.hpp"
+#include "storage/store/catalog.hpp"
 
 namespace assay::cli {
 
 using namespace std::chrono_literals;
+
+static bool is_id(std::string_view experiment) { return experiment.find_first_not_of("0123456789") == experiment.npos; }
+
+static std::string experiment_id_of(const std::string& given, View* view) {
+  if (is_id(given)) return given;
+  if (view)
+    if (const auto found = Catalog(view->kv()).experiment_named(given); found && *found) return (*found)->experiment_id;
+  return new_experiment_id(given);
+}
 
 std::optional<Address> parse_address(const std::string& text) {
   const auto colon = text.rfind(':');
@@ -72,7 +83,9 @@ std::optional<std::string> FrontDoorOptions::settle() {
 DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, View* view, bool view_is_complete,
                                KeyValue& disk, Metrics& metrics, const Clock& clock)
     : log_(log),
+      view_(view),
       clock_(clock),
+      experiment_(options.chat.experiment_id),
       front_(options.ingest, log, view, metrics, clock),
       feedback_{options.feedback, log, view, front_.recent_traces(), clock, FeedbackMetrics(metrics)},
       mlflow_{{.reject_unknown_trace = options.feedback.reject_unknown_trace,
@@ -86,7 +99,11 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
       http_(HttpClientConfig{.ca_file = options.model_ca_file}),
       journal_(disk),
       chat_metrics_(metrics),
-      chat_{options.chat,
+      chat_{[&] {
+              auto chat = options.chat;
+              chat.experiment_id = experiment_id_of(experiment_, view);
+              return chat;
+            }(),
             log,
             *[&] {
               if (options.model.url.empty())
@@ -109,10 +126,26 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
 
 DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }
 
+void DoorWithRoutes::make_experiment() {
+  if (is_id(experiment_)) return;
+  if (view_)
+    if (const auto known = Catalog(view_->kv()).experiment_named(experiment_); !known || *known) return;
+  IoContext io(1);
+  auto make = [this]() -> Task<void> {
+    auto record = to_record(new_experiment(experiment_, new_experiment_id(experiment_), clock_.now()), clock_.now());
+    const auto appended = co_await log_.append(std::move(record));
+    if (!appended)
+      spdlog::warn("event=experiment_not_made name=\"{}\" problem=\"{}\"", experiment_, appended.error().message());
+  };
+  asio::co_spawn(io, std::move(make), [](std::exception_ptr) {});
+  io.run();
+}
+
 Result<void, std::string> DoorWithRoutes::start() {
   const auto found = journal_.load();
   if (!found) return "the journal of chats can't be read: " + found.error().message();
   if (*found > 0) spdlog::info("event=chats_left_open count={}", *found);
+  make_experiment();
   closer_ = std::jthread([this](std::stop_token stop) {
     // An io_context of its own: the log may be away for long, and the door must not wait for it.
     IoContext io(1);

@@ -54,9 +54,13 @@ class DoorWithRoutes {
 
  private:
   void close_left_over();
+  // The experiment of chats that was given by its name is in the catalog, unless it is there already.
+  void make_experiment();
 
   EventLog& log_;
+  View* view_;
   const Clock& clock_;
+  const std::string experiment_;  // as it was given: an id or a name
   FrontDoor front_;
   FeedbackDoor feedback_;
   MlflowDoor mlflow_;

@@ -34,10 +34,15 @@ class Names:
                 self.by_id[made.removeprefix("tr-")] = f"<hex{count}>"
         return self.by_id[made]
 
+    def of(self, made: Any) -> Any:
+        """The name of an id, of each of a list; what has none is itself."""
+        return [self.of(m) for m in made] if isinstance(made, list) else self.by_id.get(made, made)
+
     def plain(self, text: str) -> str:
         for made in sorted(self.by_id, key=len, reverse=True):
             if made.isdigit():
-                text = re.sub(rf"(?<![\w.]){made}(?![\w.])", self.by_id[made], text)
+                # A number is an experiment's id only where something says so.
+                text = re.sub(rf"(mlflow-artifacts:/|[iI]d[= ]|experiment )'?{made}\b'?", rf"\g<1>{self.by_id[made]}", text)
             else:
                 text = text.replace(made, self.by_id[made])
         return text
@@ -141,37 +146,36 @@ class Program:
         act = self.random.choice(["tag", "tag", "untag", "rename", "delete", "restore", "name"])
         if act == "tag":
             key, value = self.random.choice(["k1", "k2", "a/b", "bad,key"]), self.random.choice(["v", "w", ""])
-            self.call(f"set_experiment_tag {which} {key}={value}", lambda: self.client.set_experiment_tag(which, key, value))
+            self.call(f"set_experiment_tag {self.names.of(which)} {key}={value}", lambda: self.client.set_experiment_tag(which, key, value))
         elif act == "untag":
             key = self.random.choice(["k1", "t0", "none"])
-            self.call(f"delete_experiment_tag {which} {key}", lambda: self.client.delete_experiment_tag(which, key))
+            self.call(f"delete_experiment_tag {self.names.of(which)} {key}", lambda: self.client.delete_experiment_tag(which, key))
         elif act == "rename":
             new = f"/diff/{self.unique}/renamed-{self.count}"
             before = len(self.seen)
-            self.call(f"rename_experiment {which}", lambda: self.client.rename_experiment(which, new))
+            self.call(f"rename_experiment {self.names.of(which)}", lambda: self.client.rename_experiment(which, new))
             if self.seen[before][1] == "ok":
                 self.experiment_names[which] = new
         elif act == "name":
             taken = self.pick(list(self.experiment_names.values()))
             if which in self.experiment_names and taken != self.experiment_names[which]:
-                self.call(f"rename_experiment {which} to a taken name", lambda: self.client.rename_experiment(which, taken))
+                self.call(f"rename_experiment {self.names.of(which)} to a taken name", lambda: self.client.rename_experiment(which, taken))
         elif act == "delete":
             if len(self.deleted_experiments) + 1 < len(self.experiments):
-                self.call(f"delete_experiment {which}", lambda: self.client.delete_experiment(which))
+                self.call(f"delete_experiment {self.names.of(which)}", lambda: self.client.delete_experiment(which))
                 self.deleted_experiments.add(which)
         else:
-            self.call(f"restore_experiment {which}", lambda: self.client.restore_experiment(which))
+            self.call(f"restore_experiment {self.names.of(which)}", lambda: self.client.restore_experiment(which))
             self.deleted_experiments.discard(which)
 
-    @staticmethod
-    def show_experiment(e) -> Any:
-        return None if e is None else [e.experiment_id, e.name, e.lifecycle_stage, e.artifact_location, e.tags, e.creation_time <= e.last_update_time]
+    def show_experiment(self, e) -> Any:
+        return None if e is None else [self.names.of(e.experiment_id), e.name, e.lifecycle_stage, e.artifact_location, e.tags, e.creation_time <= e.last_update_time]
 
     def look_at_experiments(self):
         act = self.random.randrange(3)
         if act == 0:
             which = self.pick(self.experiments, self.random.choice(["987654", "abc"]))
-            self.call(f"get_experiment {which}", lambda: self.client.get_experiment(which), self.show_experiment)
+            self.call(f"get_experiment {self.names.of(which)}", lambda: self.client.get_experiment(which), self.show_experiment)
         elif act == 1:
             name = self.pick(list(self.experiment_names.values()), "/diff/nobody", 0.2)
             self.call(f"get_experiment_by_name {name}", lambda: self.client.get_experiment_by_name(name), self.show_experiment)
@@ -290,7 +294,7 @@ class Program:
         return {
             "id": info.trace_id,
             "request_id": info.client_request_id,
-            "experiment": info.experiment_id,
+            "experiment": self.names.of(info.experiment_id),
             "state": str(info.state),
             "time": [info.request_time, info.execution_duration] if given else "now",
             "previews": [info.request_preview, info.response_preview],
@@ -330,10 +334,10 @@ class Program:
         act = self.random.randrange(4)
         if act == 0:
             ids = self.random.sample(self.traces, 2)
-            self.call(f"delete_traces {where} {ids}", lambda: self.client.delete_traces(where, trace_ids=ids), lambda n: n)
+            self.call(f"delete_traces {self.names.of(where)} {ids}", lambda: self.client.delete_traces(where, trace_ids=ids), lambda n: n)
         elif act == 1:
             until = EPOCH + self.seed * 10_000_000 + self.random.randrange(1000) * 500
-            self.call(f"delete_traces {where} until {until}", lambda: self.client.delete_traces(where, max_timestamp_millis=until, max_traces=1), lambda n: n)
+            self.call(f"delete_traces {self.names.of(where)} until {until}", lambda: self.client.delete_traces(where, max_timestamp_millis=until, max_traces=1), lambda n: n)
         elif act == 2:
             self.call("delete_traces of nothing", lambda: self.client.delete_traces(where, trace_ids=["tr-00000000000000000000000000000000"]), lambda n: n)
         else:
@@ -347,7 +351,7 @@ class Program:
         error = a.feedback.error.to_dictionary() if a.feedback is not None and a.feedback.error else None
         kind = "feedback" if a.feedback is not None else "expectation"
         overrides = self.names.by_id.get(a.overrides, a.overrides) if a.overrides else None
-        return [a.name, kind, repr(value), error, str(a.source.source_type), a.source.source_id, a.rationale, a.metadata, a.span_id is not None, a.valid, bool(overrides)]
+        return [a.name, kind, json.dumps(value, sort_keys=True, ensure_ascii=False), error, str(a.source.source_type), a.source.source_id, a.rationale, a.metadata, a.span_id is not None, a.valid, bool(overrides)]
 
     def source(self):
         kind = self.random.choice(["HUMAN", "CODE", "LLM_JUDGE", "AI_JUDGE"])
@@ -425,9 +429,6 @@ class Program:
     def clause(self) -> str:
         r = self.random
         some = r.choice(self.traces) if self.traces else "tr-x"
-        at = self.times.get(some, EPOCH)
-        if at >= EPOCH + 10**12 or at % 1000 != 0:
-            pass
         text_op = r.choice(["=", "!=", "LIKE", "ILIKE"])
         return r.choice([
             lambda: f"{r.choice(['', 'attributes.', 'trace.', 'attribute.'])}status {r.choice(['=', '!='])} '{r.choice(['OK', 'ERROR', 'IN_PROGRESS'])}'",
@@ -476,7 +477,7 @@ class Program:
         order = self.random.choice([None, None, ["timestamp_ms DESC"], ["timestamp ASC"], ["status", "timestamp_ms"], ["name DESC"], ["tags.color ASC", "timestamp_ms ASC"],
                                     ["metadata.note DESC"], ["tag.`env0`"], ["attributes.timestamp_ms"]])
         most = self.random.choice([100, 100, 3, 1])
-        words = f"search_traces {sorted(where)} {filter_string!r} {order} {most}"
+        words = f"search_traces {sorted(self.names.of(where))} {filter_string!r} {order} {most}"
 
         def act():
             found, token, pages = [], None, 0
@@ -511,7 +512,7 @@ class Program:
         else:
             token = self.random.choice(["!!!", "eyJvZmZzZXQiOiAyfQ==", "bm9wZQ==", "e30="])
         self.call(
-            f"search_traces {where} {filter_string!r} {order} {token}",
+            f"search_traces {self.names.of(where)} {filter_string!r} {order} {token}",
             lambda: self.client.search_traces(locations=where, filter_string=filter_string, order_by=order, page_token=token, max_results=5, include_spans=False),
             lambda page: [t.info.trace_id for t in page],
         )
@@ -558,6 +559,6 @@ class Program:
         elif act == "experiments":
             other = self.pick(self.experiments, "987654", 0.1)
             change = self.random.choice([genai.add_dataset_to_experiments, genai.remove_dataset_from_experiments])
-            self.call(f"{change.__name__} {which.name} {other}", lambda: change(dataset_id=which.dataset_id, experiment_ids=[other]), self.show_dataset)
+            self.call(f"{change.__name__} {which.name} {self.names.of(other)}", lambda: change(dataset_id=which.dataset_id, experiment_ids=[other]), self.show_dataset)
         else:
             self.call(f"delete_dataset {which.name}", lambda: genai.delete_dataset(dataset_id=which.dataset_id))
