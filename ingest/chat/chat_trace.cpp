@@ -73,7 +73,8 @@ std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
   json.begin_array().begin_object();
   json.field("trace_id", base64_of_hex(std::string_view(chat.trace_id).substr(trace_prefix.size())));
   json.field("span_id", base64_of_hex(chat.span_id));
-  json.key("parent_span_id").null();
+  json.key("parent_span_id");
+  chat.parent_span_id.empty() ? json.null() : json.value(base64_of_hex(chat.parent_span_id));
   json.field("name", chat.name);
   json.field("start_time_unix_nano", nanoseconds(chat.started_at));
   json.field("end_time_unix_nano", nanoseconds(std::max(outcome.ended_at, chat.started_at)));
@@ -109,11 +110,16 @@ std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
 }  // namespace
 
 TraceRecord opened_trace(const ChatTrace& chat) {
-  return {.trace_id = chat.trace_id, .accepted_at = chat.started_at, .info = info_of(chat, nullptr)};
+  // Of a trace that it joined, the caller has the last word.
+  return {.from_spans = !chat.parent_span_id.empty(),
+          .trace_id = chat.trace_id,
+          .accepted_at = chat.started_at,
+          .info = info_of(chat, nullptr)};
 }
 
 TraceRecord ended_trace(const ChatTrace& chat, const ChatOutcome& outcome) {
-  return {.trace_id = chat.trace_id,
+  return {.from_spans = !chat.parent_span_id.empty(),
+          .trace_id = chat.trace_id,
           .accepted_at = outcome.ended_at,
           .info = info_of(chat, &outcome),
           .spans = spans_of(chat, outcome)};
@@ -125,6 +131,7 @@ std::string to_json(const ChatTrace& chat) {
   json.begin_object().field("v", 1).field("trace_id", chat.trace_id).field("span_id", chat.span_id);
   json.field("client_request_id", chat.client_request_id).field("experiment_id", chat.experiment_id);
   json.field("name", chat.name).field("started_at", format_time(chat.started_at)).field("message", chat.message);
+  if (!chat.parent_span_id.empty()) json.field("parent_span_id", chat.parent_span_id);
   json.field("session", chat.session).field("user", chat.user).key("tags").begin_object();
   for (const auto& [key, value] : chat.tags) json.field(key, value);
   json.end_object().end_object();
@@ -156,6 +163,7 @@ Result<ChatTrace, Malformed> parse_chat_trace(std::string_view text) {
       std::string& value;
     } texts[] = {{"trace_id", out.trace_id},
                  {"span_id", out.span_id},
+                 {"parent_span_id", out.parent_span_id},
                  {"client_request_id", out.client_request_id},
                  {"experiment_id", out.experiment_id},
                  {"name", out.name},

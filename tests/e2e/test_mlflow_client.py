@@ -139,3 +139,16 @@ def test_recorded_requests_are_answered_as_mlflow_answered_them(assay, capture):
     serve = assay("serve", "--unknown-trace=reject")
     differences = replay(serve.url, json.loads((CAPTURES / capture).read_text()))
     assert not differences, "\n".join(differences[:10])
+
+
+def test_a_chat_joins_the_trace_of_its_caller(assay):
+    http = assay("serve").http
+    trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    chat = http.post("/chat", json={"message": "hello"}, headers={"traceparent": f"00-{trace}-{parent}-01"}).json()
+    assert chat["trace_id"] == f"tr-{trace}"
+    assert start_trace(http, f"tr-{trace}").status_code == 200
+    whole = http.get("/api/3.0/mlflow/traces/get", params={"trace_id": f"tr-{trace}", "allow_partial": "true"}).json()["trace"]
+    assert whole["spans"][0]["parent_span_id"] == "APBnqgupArc="
+    assert whole["trace_info"]["tags"]["mlflow.traceName"] == "x", "what the caller says of its trace counts"
+    alone = http.post("/chat", json={"message": "hello"}, headers={"traceparent": "00-nonsense"}).json()
+    assert alone["trace_id"] != f"tr-{trace}"
