@@ -4,7 +4,7 @@
 
 #include "storage/sinks/store_sink.hpp"
 #include "storage/state/memory_key_value.hpp"
-#include "store_records.hpp"
+#include "tests/unit/storage/store_records.hpp"
 
 namespace assay {
 namespace {
