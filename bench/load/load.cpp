@@ -103,6 +103,20 @@ class Run {
 
   std::string feedback_text(std::uint64_t n) const {
     const auto of = n % config_.traces;
+    if (config_.search) {
+      const auto body = fmt::format(
+          R"({{"locations":[{{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{{"experiment_id":"0"}}}}],"filter":"attributes.client_request_id = '{}'","max_results":1}})",
+          request_id(n * 7919 % config_.traces));
+      return request_text("POST", "/api/3.0/mlflow/traces/search", body);
+    }
+    if (config_.mlflow) {
+      const auto id = trace_id(of);
+      const auto now = format_time(SystemClock().now());
+      const auto body = fmt::format(
+          R"({{"assessment":{{"assessment_name":"user_feedback","trace_id":"{}","source":{{"source_type":"HUMAN","source_id":"u-{}"}},"create_time":"{}","last_update_time":"{}","feedback":{{"value":{}}},"rationale":"answer {} of the load generator","valid":true}}}})",
+          id, n % 1000, now, now, n % 3 != 0, n);
+      return request_text("POST", "/api/3.0/mlflow/traces/" + id + "/assessments", body);
+    }
     const auto target =
         config_.by_trace_id
             ? "/feedback?trace_id=" + trace_id(of) + "&user_id=u-" + std::to_string(n % 1000)

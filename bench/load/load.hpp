@@ -25,6 +25,8 @@ struct LoadConfig {
   double early_share = 0;              // feedbacks whose trace is sent only after them
   double repeat_share = 0;             // feedbacks sent a second time with the same Idempotency-Key
   bool by_trace_id = false;            // else by client_request_id
+  bool mlflow = false;                 // by MLflow's API: POST …/traces/{trace_id}/assessments
+  bool search = false;                 // not feedback, but searches for a client_request_id by MLflow's API
   bool keyed = false;                  // every feedback has an Idempotency-Key
   bool check = false;                  // afterwards: every accepted id must be committed, once
   std::chrono::seconds check_for{60};  // how long the check waits for the last of them

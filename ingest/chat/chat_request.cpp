@@ -76,6 +76,23 @@ Result<ChatRequest, Rejection> parse_chat_body(std::string_view body) {
   return out;
 }
 
+// 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+void read_traceparent(std::string_view header, ChatRequest& into) {
+  const auto hex = [&](std::size_t from, std::size_t size) {
+    const auto part = header.substr(from, size);
+    return part.size() == size && part.find_first_not_of("0123456789abcdef") == part.npos;
+  };
+  const auto zero = [&](std::size_t from, std::size_t size) {
+    return header.substr(from, size).find_first_not_of('0') == header.npos;
+  };
+  if (header.size() < 55 || !hex(0, 2) || header.starts_with("ff") || !hex(3, 32) || !hex(36, 16) || !hex(53, 2))
+    return;
+  if (header[2] != '-' || header[35] != '-' || header[52] != '-' || zero(3, 32) || zero(36, 16)) return;
+  if (header.size() > 55 && (header.starts_with("00") || header[55] != '-')) return;
+  into.trace_id = "tr-" + std::string(header.substr(3, 32));
+  into.parent_span_id = header.substr(36, 16);
+}
+
 Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
   auto out = parse_chat_body(request.body);
   if (!out) return out;
@@ -84,11 +101,15 @@ Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
   out->session = std::move(ids->session);
   out->user = std::move(ids->user);
   out->client_request_id = std::move(ids->client_request_id);
+  out->trace_id = std::move(ids->trace_id);
+  out->parent_span_id = std::move(ids->parent_span_id);
   return out;
 }
 
 Result<ChatRequest, Rejection> parse_chat_headers(const Request& request) {
   Result<ChatRequest, Rejection> out = ChatRequest();
+  if (const auto parent = request.header("traceparent"); parent && request.count("traceparent") == 1)
+    read_traceparent(*parent, *out);
   const struct {
     std::string_view name;
     std::string& value;

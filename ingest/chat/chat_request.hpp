@@ -15,12 +15,18 @@ struct ChatRequest {
   std::string openai_request = {};  // where not empty, what the model is asked instead of `message`: OpenAI's own body
   bool openai_stream = false;       // whether it asks for a stream
   std::string inputs = {};          // where not empty, what the trace shows as its inputs (JSON) instead of `message`
+  std::string trace_id = {},
+              parent_span_id = {};  // of the caller's traceparent, ours and hex; empty: a trace of its own
 };
 
 inline constexpr std::size_t id_bytes_max = 250;
 inline constexpr std::size_t tags_max = 32;
 inline constexpr std::size_t tag_key_bytes_max = 250;
 inline constexpr std::size_t tag_value_bytes_max = 5000;
+
+// W3C's traceparent: the trace that the caller is in, and its span there. One that is malformed is ignored, as its
+// specification asks.
+void read_traceparent(std::string_view header, ChatRequest& into);
 
 // {"message":TEXT,"tags":{KEY:TEXT…}?} and X-Session-ID, X-User-ID, X-Client-Request-Id. Fields that we don't know are
 // left alone, as the guide's server does. Tags that begin with "mlflow." or "assay." are not the client's to set.

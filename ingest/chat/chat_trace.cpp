@@ -2,10 +2,9 @@
 
 #include <openssl/evp.h>
 
-#include <cstdio>
-
 #include "ingest/chat/utf8.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/duration_text.hpp"
 #include "storage/records/fields.hpp"
 
 namespace assay {
@@ -35,19 +34,6 @@ std::string base64_of_hex(std::string_view hex) {
                       reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   out.resize(static_cast<std::size_t>(size));
   return out;
-}
-
-// "0.048s", "12s"
-std::string duration_text(std::chrono::milliseconds d) {
-  char text[40];
-  if (d.count() < 0) return "0s";
-  if (d.count() % 1000 == 0) {
-    std::snprintf(text, sizeof text, "%llds", static_cast<long long>(d.count() / 1000));
-  } else {
-    std::snprintf(text, sizeof text, "%lld.%03llds", static_cast<long long>(d.count() / 1000),
-                  static_cast<long long>(d.count() % 1000));
-  }
-  return text;
 }
 
 std::int64_t nanoseconds(Instant at) { return std::chrono::nanoseconds(at.time_since_epoch()).count(); }
@@ -85,7 +71,7 @@ std::string info_of(const ChatTrace& chat, const ChatOutcome* outcome) {
   json.key("trace_location").begin_object().field("type", "MLFLOW_EXPERIMENT");
   json.key("mlflow_experiment").begin_object().field("experiment_id", chat.experiment_id).end_object().end_object();
   json.field("request_time", format_time(chat.started_at));
-  if (outcome) json.field("execution_duration", duration_text(outcome->ended_at - chat.started_at));
+  if (outcome) json.field("execution_duration", duration_text((outcome->ended_at - chat.started_at).count()));
   json.field("state", !outcome ? "IN_PROGRESS" : outcome->error.empty() ? "OK" : "ERROR");
   json.field("request_preview", request_preview);
   if (outcome) json.field("response_preview", response_preview);
@@ -108,7 +94,8 @@ std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
   json.begin_array().begin_object();
   json.field("trace_id", base64_of_hex(std::string_view(chat.trace_id).substr(trace_prefix.size())));
   json.field("span_id", base64_of_hex(chat.span_id));
-  json.key("parent_span_id").null();
+  json.key("parent_span_id");
+  chat.parent_span_id.empty() ? json.null() : json.value(base64_of_hex(chat.parent_span_id));
   json.field("name", chat.name);
   json.field("start_time_unix_nano", nanoseconds(chat.started_at));
   json.field("end_time_unix_nano", nanoseconds(std::max(outcome.ended_at, chat.started_at)));
@@ -145,11 +132,16 @@ std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
 }  // namespace
 
 TraceRecord opened_trace(const ChatTrace& chat) {
-  return {.trace_id = chat.trace_id, .accepted_at = chat.started_at, .info = info_of(chat, nullptr)};
+  // Of a trace that it joined, the caller has the last word.
+  return {.from_spans = !chat.parent_span_id.empty(),
+          .trace_id = chat.trace_id,
+          .accepted_at = chat.started_at,
+          .info = info_of(chat, nullptr)};
 }
 
 TraceRecord ended_trace(const ChatTrace& chat, const ChatOutcome& outcome) {
-  return {.trace_id = chat.trace_id,
+  return {.from_spans = !chat.parent_span_id.empty(),
+          .trace_id = chat.trace_id,
           .accepted_at = outcome.ended_at,
           .info = info_of(chat, &outcome),
           .spans = spans_of(chat, outcome)};
@@ -162,6 +154,7 @@ std::string to_json(const ChatTrace& chat) {
   json.field("client_request_id", chat.client_request_id).field("experiment_id", chat.experiment_id);
   json.field("name", chat.name).field("started_at", format_time(chat.started_at)).field("message", chat.message);
   if (!chat.inputs.empty()) json.field("inputs", chat.inputs);
+  if (!chat.parent_span_id.empty()) json.field("parent_span_id", chat.parent_span_id);
   json.field("session", chat.session).field("user", chat.user).key("tags").begin_object();
   for (const auto& [key, value] : chat.tags) json.field(key, value);
   json.end_object().end_object();
@@ -193,6 +186,7 @@ Result<ChatTrace, Malformed> parse_chat_trace(std::string_view text) {
       std::string& value;
     } texts[] = {{"trace_id", out.trace_id},
                  {"span_id", out.span_id},
+                 {"parent_span_id", out.parent_span_id},
                  {"client_request_id", out.client_request_id},
                  {"experiment_id", out.experiment_id},
                  {"name", out.name},

@@ -10,8 +10,9 @@
 namespace assay {
 
 struct ChatTrace {
-  std::string trace_id;  // tr- and 32 hex digits: also OpenTelemetry's trace id
-  std::string span_id;   // 16 hex digits: the root span
+  std::string trace_id;             // tr- and 32 hex digits: also OpenTelemetry's trace id
+  std::string span_id;              // 16 hex digits: the chat's span
+  std::string parent_span_id = {};  // of the caller whose trace it joined; empty: the chat's span is the root
   std::string client_request_id;
   std::string experiment_id;
   std::string name;  // of trace and root span: "chat", "chat_stream"

@@ -46,8 +46,9 @@ ChatTurn::~ChatTurn() {
 }
 
 Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest request, std::string name) {
-  ChatTrace chat{.trace_id = random_id(trace_prefix),
+  ChatTrace chat{.trace_id = request.trace_id.empty() ? random_id(trace_prefix) : std::move(request.trace_id),
                  .span_id = random_span_id(),
+                 .parent_span_id = std::move(request.parent_span_id),
                  .client_request_id = std::move(request.client_request_id),
                  .experiment_id = services.config.experiment_id,
                  .name = std::move(name),

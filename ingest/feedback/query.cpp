@@ -7,7 +7,7 @@
 namespace assay {
 
 // By hand: Boost.URL 1.81's parse_query reads past the end of a view that no zero byte follows.
-Result<Query, Rejection> Query::parse(std::string_view raw) {
+Result<Query, Rejection> Query::parse(std::string_view raw, bool repeating) {
   Query out;
   while (!raw.empty()) {
     const auto pair = raw.substr(0, raw.find('&'));
@@ -19,9 +19,19 @@ Result<Query, Rejection> Query::parse(std::string_view raw) {
     if (!key || !value) return Rejection{400, "query", "a percent sign in it has no two hex digits behind it"};
     if (!simdjson::validate_utf8(*key) || !simdjson::validate_utf8(*value))
       return Rejection{400, "query", "it is not UTF-8"};
-    if (out.get(*key)) return Rejection{400, std::move(*key), "it is given twice"};
+    if (!repeating && out.get(*key)) return Rejection{400, std::move(*key), "it is given twice"};
     out.values_.emplace_back(std::move(*key), std::move(*value));
   }
+  return out;
+}
+
+Result<Query, Rejection> Query::parse(std::string_view raw) { return parse(raw, false); }
+Result<Query, Rejection> Query::parse_repeating(std::string_view raw) { return parse(raw, true); }
+
+std::vector<std::string> Query::all(std::string_view key) const {
+  std::vector<std::string> out;
+  for (const auto& [name, value] : values_)
+    if (name == key) out.push_back(value);
   return out;
 }
 

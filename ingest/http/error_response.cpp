@@ -65,7 +65,9 @@ Response error_response(std::string_view path, unsigned status, std::string_view
   JsonWriter json(response.body);
   if (under(path, "/api") || under(path, "/ajax-api")) {
     if (status == 422) response.status = 400;  // MLflow has no other word for what is invalid
-    json.begin_object().field("error_code", mlflow_code(status)).field("message", sentence(detail, field)).end_object();
+    // What is at no path is another thing than what is not known.
+    const std::string_view code = status == 404 && detail == nothing_there ? "ENDPOINT_NOT_FOUND" : mlflow_code(status);
+    json.begin_object().field("error_code", code).field("message", sentence(detail, field)).end_object();
   } else if (under(path, "/v1/chat") || under(path, "/v1/models")) {
     json.begin_object().key("error").begin_object();
     json.field("message", detail).field("type", openai_type(status)).key("param");

@@ -29,6 +29,9 @@ Response error_response(std::string_view path, const Rejection& rejection);
 Response error_response(std::string_view path, error_code ec);
 unsigned status_of(error_code ec);
 
+// The detail of a 404 for a path that no route has.
+inline constexpr std::string_view nothing_there = "there is nothing at this path";
+
 inline constexpr unsigned retry_after_seconds = 1;
 
 }  // namespace assay

@@ -36,7 +36,7 @@ Task<bool> Session::serve_one() {
   cut_body_ = head_.method == http::verb::head;
   const auto found = shared_.router.find(head_.method, head_.path);
   if (!found.route) {
-    auto response = found.allow.empty() ? error_response(head_.path, 404, "there is nothing at this path")
+    auto response = found.allow.empty() ? error_response(head_.path, 404, nothing_there)
                                         : error_response(head_.path, 405, "this path does not take this method");
     if (!found.allow.empty()) response.headers.emplace_back("Allow", found.allow);
     co_return co_await say_no(nullptr, std::move(response));

@@ -85,11 +85,10 @@ Result<json::object, Rejection> parse_message(std::string_view body, std::string
   options.max_depth = BodyLimits::depth;
   error_code ec;
   const auto value = json::parse({body.data(), body.size()}, ec, {}, options);
-  if (ec) return invalid("", "the body is not JSON that can be taken: " + ec.message());
-  if (!value.is_object()) return invalid("", "the body is not an object");
-  const auto* message = value.get_object().if_contains(field);
+  const auto* message = !ec && value.is_object() ? value.get_object().if_contains(field) : nullptr;
   if (!message || !message->is_object())
-    return invalid(field, "Missing value for required parameter '" + std::string(field) + "'");
+    return invalid("", "Missing value for required parameter '" + std::string(field) +
+                           "'. See the API docs for more information about request parameters.");
   return fields_of(message->get_object());
 }
 
@@ -103,8 +102,7 @@ std::optional<Rejection> copy_source(const json::object& from, json::object& to)
   }
   auto& type = source["source_type"].get_string();
   if (type == "AI_JUDGE") type = "LLM_JUDGE";
-  if (type != "HUMAN" && type != "LLM_JUDGE" && type != "CODE" && type != "SOURCE_TYPE_UNSPECIFIED")
-    return invalid("source.source_type", "it is not HUMAN, LLM_JUDGE or CODE");
+  if (type != "HUMAN" && type != "LLM_JUDGE" && type != "CODE") type = "SOURCE_TYPE_UNSPECIFIED";
   to["source"] = std::move(source);
   return {};
 }
@@ -113,15 +111,14 @@ std::optional<Rejection> copy_source(const json::object& from, json::object& to)
 Result<SentAssessment, Rejection> read_assessment(const json::object& from, std::string_view trace_id, Instant now) {
   SentAssessment out;
   auto& to = out.json;
-  to["assessment_id"] = "";  // first, as MLflow writes it
-  const auto name = id_in(from, "assessment_name");
-  if (!name) return name.error();
-  if (name->empty()) return invalid("assessment_name", "it is missing");
-  to["assessment_name"] = *name;
+  to["assessment_id"] = "";    // first, as MLflow writes it
+  to["assessment_name"] = "";  // MLflow takes a name that is empty
+  if (auto problem = copy_text(from, "assessment_name", to, BodyLimits::name_bytes)) return std::move(*problem);
   for (const std::string_view field : {"span_id", "overrides"}) {
     const auto id = id_in(from, field);
     if (!id) return id.error();
     if (!id->empty()) to[field] = *id;
+    if (field == "overrides") out.overrides = *id;
   }
   if (auto problem = copy_source(from, to)) return std::move(*problem);
   for (const std::string_view field : {"create_time", "last_update_time"})
@@ -139,6 +136,8 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
       to[kind] = std::move(kept);
       ++kinds;
     }
+  if (from.contains("issue")) return Rejection{501, "issue", "issues are not kept here"};
+  if (kinds == 0) return invalid("", "Unknown assessment type: None");
   if (kinds != 1) return invalid("feedback", "one of feedback and expectation is needed");
   if (auto problem = copy_text(from, "rationale", to)) return std::move(*problem);
   if (auto problem = copy_map(from, "metadata", to)) return std::move(*problem);
@@ -199,16 +198,23 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
   to["trace_id"] = *trace_id;
   if (!request_id->empty()) to["client_request_id"] = *request_id;
   if (auto problem = copy_location(from, to)) return std::move(*problem);
+  if (const auto* location = to.if_contains("trace_location"))
+    if (const auto* experiment = location->get_object().if_contains("mlflow_experiment"))
+      out.experiment_id = experiment->get_object().at("experiment_id").get_string().c_str();
   if (auto problem = copy_time(from, "request_time", to)) return std::move(*problem);
   if (!to.contains("request_time")) to["request_time"] = format_time(now);
   if (auto problem = copy_text(from, "execution_duration", to, 64)) return std::move(*problem);
   if (auto problem = copy_text(from, "state", to, 64)) return std::move(*problem);
-  if (const auto* state = to.if_contains("state"))
-    if (const auto& s = state->get_string();
-        s != "OK" && s != "ERROR" && s != "IN_PROGRESS" && s != "STATE_UNSPECIFIED")
-      return invalid("state", "it is not OK, ERROR or IN_PROGRESS");
+  if (!to.contains("state")) to["state"] = "STATE_UNSPECIFIED";
+  if (const auto& s = to["state"].get_string();
+      s != "OK" && s != "ERROR" && s != "IN_PROGRESS" && s != "STATE_UNSPECIFIED")
+    return invalid("state", "it is not OK, ERROR or IN_PROGRESS");
   for (const std::string_view map : {"trace_metadata", "tags"})
     if (auto problem = copy_map(from, map, to)) return std::move(*problem);
+  json::object metadata;
+  if (const auto* given = to.if_contains("trace_metadata")) metadata = given->get_object();
+  metadata["mlflow.trace.infoFinalized"] = "true";
+  to["trace_metadata"] = std::move(metadata);
   for (const std::string_view preview : {"request_preview", "response_preview"})
     if (auto problem = copy_text(from, preview, to, 64u << 10)) return std::move(*problem);
   if (const auto* assessments = from.if_contains("assessments")) {

@@ -15,11 +15,13 @@ namespace assay {
 // POSTs without a key: a repeat is the same assessment.
 struct SentAssessment {
   boost::json::object json;  // MLflow's, with its assessment_id, without a trace_id
+  std::string overrides;     // the id of the one that this one takes the place of; may be empty
   FeedbackRecord record;
 };
 
 struct TraceRequest {
   std::string trace_id, client_request_id;  // the latter may be empty
+  std::string experiment_id;                // the same
   boost::json::object info;                 // trace_info without assessments
   std::vector<SentAssessment> assessments;
 };

@@ -6,14 +6,25 @@
 #include <thread>
 
 #include "ingest/chat/builtin_responder.hpp"
+#include "ingest/mlflow/experiment_routes.hpp"
 #include "ingest/mlflow/mlflow_routes.hpp"
 #include "ingest/web/page.hpp"
 #include "ingest/openai/openai_routes.hpp"
 #include "ops/runtime/log.hpp"
+#include "storage/store/catalog.hpp"
 
 namespace assay::cli {
 
 using namespace std::chrono_literals;
+
+static bool is_id(std::string_view experiment) { return experiment.find_first_not_of("0123456789") == experiment.npos; }
+
+static std::string experiment_id_of(const std::string& given, View* view) {
+  if (is_id(given)) return given;
+  if (view)
+    if (const auto found = Catalog(view->kv()).experiment_named(given); found && *found) return (*found)->experiment_id;
+  return new_experiment_id(given);
+}
 
 std::optional<Address> parse_address(const std::string& text) {
   const auto colon = text.rfind(':');
@@ -88,14 +99,28 @@ std::optional<std::string> FrontDoorOptions::settle() {
 DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, View* view, bool view_is_complete,
                                KeyValue& disk, Metrics& metrics, const Clock& clock)
     : log_(log),
+      view_(view),
       clock_(clock),
+      experiment_(options.chat.experiment_id),
       front_(options.ingest, log, view, metrics, clock),
       feedback_{options.feedback, log, view, front_.recent_traces(), clock, FeedbackMetrics(metrics)},
+      mlflow_{{.reject_unknown_trace = options.feedback.reject_unknown_trace,
+               .view_wait = options.ingest.view_wait,
+               .trace_bytes_max = options.ingest.trace_bytes_max},
+              log,
+              view,
+              front_.recent_traces(),
+              clock,
+              {}},
       http_(HttpClientConfig{.ca_file = options.model_ca_file, .connections_max = 20'000}),
       journal_(disk),
       chat_metrics_(metrics),
       live_(options.chat, chat_metrics_),
-      chat_{options.chat,
+      chat_{[&] {
+              auto chat = options.chat;
+              chat.experiment_id = experiment_id_of(experiment_, view);
+              return chat;
+            }(),
             log,
             *[&] {
               if (options.model.url.empty())
@@ -111,7 +136,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
             [this](std::string_view trace_id, std::string_view request_id) {
               front_.recent_traces().add(trace_id, request_id);
             }},
-      quality_(view, clock, options.chat.experiment_id) {
+      quality_(view, clock, experiment_id_of(experiment_, view)) {
   feedback_.config.view_is_complete = view_is_complete;
   add_feedback_routes(front_.router(), feedback_);
   add_chat_routes(front_.router(), chat_);
@@ -119,15 +144,31 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   add_page_routes(front_.router(), page_files(), true);
   add_chat_socket(front_.router(), chat_, options.socket);
   add_openai_routes(front_.router(), chat_);
-  add_mlflow_routes(front_.router(), log, view, front_.recent_traces(), clock, options.ingest);
+  add_mlflow_routes(front_.router(), mlflow_);
 }
 
 DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }
+
+void DoorWithRoutes::make_experiment() {
+  if (is_id(experiment_)) return;
+  if (view_)
+    if (const auto known = Catalog(view_->kv()).experiment_named(experiment_); !known || *known) return;
+  IoContext io(1);
+  auto make = [this]() -> Task<void> {
+    auto record = to_record(new_experiment(experiment_, new_experiment_id(experiment_), clock_.now()), clock_.now());
+    const auto appended = co_await log_.append(std::move(record));
+    if (!appended)
+      spdlog::warn("event=experiment_not_made name=\"{}\" problem=\"{}\"", experiment_, appended.error().message());
+  };
+  asio::co_spawn(io, std::move(make), [](std::exception_ptr) {});
+  io.run();
+}
 
 Result<void, std::string> DoorWithRoutes::start() {
   const auto found = journal_.load();
   if (!found) return "the journal of chats can't be read: " + found.error().message();
   if (*found > 0) spdlog::info("event=chats_left_open count={}", *found);
+  make_experiment();
   closer_ = std::jthread([this](std::stop_token stop) {
     // An io_context of its own: the log may be away for long, and the door must not wait for it.
     IoContext io(1);

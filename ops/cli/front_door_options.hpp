@@ -13,6 +13,7 @@
 #include "ingest/front_door.hpp"
 #include "ingest/web/quality_route.hpp"
 #include "ingest/ws/chat_socket.hpp"
+#include "ingest/mlflow/door.hpp"
 #include "ops/cli/options.hpp"
 #include "ops/runtime/http_client.hpp"
 
@@ -57,11 +58,16 @@ class DoorWithRoutes {
 
  private:
   void close_left_over();
+  // The experiment of chats that was given by its name is in the catalog, unless it is there already.
+  void make_experiment();
 
   EventLog& log_;
+  View* view_;
   const Clock& clock_;
+  const std::string experiment_;  // as it was given: an id or a name
   FrontDoor front_;
   FeedbackDoor feedback_;
+  MlflowDoor mlflow_;
   HttpClient http_;
   std::unique_ptr<ChatBackend> backend_;
   ChatJournal journal_;

@@ -36,6 +36,8 @@ int load(std::vector<std::string> args) {
       ->capture_default_str();
   app.add_flag("--keyed", config.keyed, "Every feedback has an Idempotency-Key");
   app.add_flag("--by-trace-id", config.by_trace_id, "By trace_id instead of client_request_id");
+  app.add_flag("--mlflow", config.mlflow, "By MLflow's API: POST .../traces/{trace_id}/assessments");
+  app.add_flag("--search", config.search, "Searches for client_request_ids by MLflow's API instead of feedback");
   app.add_flag("--verify", config.check, "Afterwards ask for the receipt of every accepted id until it is committed");
   add_duration(app, "--verify-for", config.check_for, "How long the receipts may take");
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();

@@ -4,6 +4,7 @@
 
 #include "ops/cli/local_store.hpp"
 #include "ops/cli/options.hpp"
+#include "storage/store/catalog.hpp"
 
 namespace assay::cli {
 
@@ -12,13 +13,15 @@ int report(std::vector<std::string> args) {
   std::string data = "assay-data", experiment = "0", output = "text";
   double hours = 24;
   app.add_option("--data", data, "The data directory of `assay serve`, which may be running")->capture_default_str();
-  app.add_option("--experiment", experiment, "The experiment, as traces name it")->capture_default_str();
+  app.add_option("--experiment", experiment, "The experiment, by id or name")->capture_default_str();
   app.add_option("--hours", hours, "The last so many hours")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
 
   auto local = LocalStore::open(data);
   if (!local) return complain(local.error());
+  if (const auto named = Catalog((*local)->db()).experiment_named(experiment); named && *named)
+    experiment = (*named)->experiment_id;
   const auto now = SystemClock().now();
   const auto window = std::chrono::milliseconds(static_cast<std::int64_t>(hours * 3'600'000));
   // A trace of this very millisecond belongs to the window.

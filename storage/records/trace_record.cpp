@@ -15,6 +15,7 @@ Record to_record(const TraceRecord& trace) {
   } else {
     json.raw_field("trace_info", trace.info);
     if (!trace.spans.empty()) json.raw_field("spans", trace.spans);
+    if (trace.from_spans) json.field("from", "spans");
   }
   json.end_object();
   return record;
@@ -35,6 +36,9 @@ Result<TraceRecord, Malformed> parse_trace_record(std::string_view value) {
       out.deleted = text == "delete";
     } else if (name == "accepted_at") {
       return read_time(name, v, out.accepted_at, problem);
+    } else if (name == "from") {
+      if (v.get_string().get(text) || text != "spans") return problem(name, "is not spans");
+      out.from_spans = true;
     } else if (name == "trace_id") {
       return read_text(name, v, out.trace_id, problem);
     } else if (name == "trace_info") {

@@ -1,12 +1,14 @@
 #pragma once
 // assay.traces: what is known of a trace. Key: trace_id. A later record of the same trace adds to it: see store/traces.
 //
-//   {"v":1,"op":"upsert","accepted_at":T,"trace_info":{…},"spans":[SPAN…]?}
+//   {"v":1,"op":"upsert","accepted_at":T,"trace_info":{…},"spans":[SPAN…]?,"from":"spans"?}
 //   {"v":1,"op":"delete","accepted_at":T,"trace_id":ID}
 //
 // trace_info is MLflow's JSON of a trace's info (trace_id, client_request_id, trace_location, request_time, state,
 // tags, …, without assessments); SPAN is MLflow's JSON of a span in its traces.json (trace_id and span_id in base64,
-// attributes as JSON strings). DO NOT CHANGE a field's meaning: raise the version.
+// attributes as JSON strings). "from":"spans": nobody has said this of the trace, it was concluded from the spans; such
+// an info may have end_time, the latest end of a span, in place of execution_duration. DO NOT CHANGE a field's meaning:
+// raise the version.
 #include <string>
 #include <string_view>
 
@@ -16,6 +18,7 @@ namespace assay {
 
 struct TraceRecord {
   bool deleted = false;
+  bool from_spans = false;
   std::string trace_id;
   Instant accepted_at;
   std::string info;   // trace_info, one object; empty for a deletion

@@ -3,6 +3,7 @@
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/sinks/poison.hpp"
 #include "storage/store/batch.hpp"
+#include "storage/store/catalog.hpp"
 #include "storage/store/keys.hpp"
 
 namespace assay {
@@ -66,6 +67,7 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
 
   StoreBatch batch(kv_, tombstones_);
   if (const auto loaded = batch.load(assessments, traces); !loaded) return loaded;
+  CatalogBatch catalog(kv_);
   Changes dead;
   std::map<StreamPartition, Offset> reached;
   std::map<Partition, SinkLedger> ledgers;
@@ -77,6 +79,12 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
         dead.erase(Family::dead, std::string(record.key));
       else
         dead.put(Family::dead, std::string(record.key), std::string(record.value));
+      continue;
+    }
+    if (record.stream == Stream::catalog) {
+      const auto outcome = catalog.apply(record.key, record.value, record.tombstone);
+      if (!outcome) return outcome.error();
+      if (!*outcome) bury(poison(record, outcome->error().reason, name(), clock_.now()), dead);
       continue;
     }
     const auto at = static_cast<std::size_t>(item.parsed);
@@ -105,6 +113,7 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
   }
 
   auto changes = batch.finish();
+  changes.append(catalog.finish());
   changes.append(std::move(dead));
   for (const auto& [of, next] : reached) changes.put(Family::meta, position_key(name(), of), std::to_string(next));
   std::unique_lock lock(mutex_);

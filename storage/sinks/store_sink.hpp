@@ -17,7 +17,9 @@ class StoreSink final : public AssessmentSink {
   StoreSink(KeyValue& kv, const Clock& clock) : kv_(kv), clock_(clock) {}
 
   std::string_view name() const override { return "store"; }
-  std::vector<Stream> follows() const override { return {Stream::traces, Stream::assessments, Stream::deadletters}; }
+  std::vector<Stream> follows() const override {
+    return {Stream::traces, Stream::assessments, Stream::deadletters, Stream::catalog};
+  }
   Result<Offset> position(StreamPartition of) override;
   Result<void> apply(std::span<const LogRecord> records) override;
   Offset applied(StreamPartition of) const override;

@@ -40,6 +40,8 @@ std::string_view name_of(Family family) {
       return "held";
     case Family::journal:
       return "journal";
+    case Family::catalog:
+      return "catalog";
   }
   return "unknown";
 }

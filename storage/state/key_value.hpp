@@ -37,13 +37,14 @@ enum class Family : std::uint8_t {
   dead,
   held,
   journal,
+  catalog,
 };
 inline constexpr Family all_families[] = {
     Family::log_feedback,    Family::log_requests, Family::log_traces, Family::log_assessments,
     Family::log_deadletters, Family::log_catalog,  Family::index,      Family::seen,
     Family::parked,          Family::meta,         Family::traces,     Family::assessments,
     Family::assessment_ids,  Family::trace_index,  Family::dead,       Family::held,
-    Family::journal};
+    Family::journal,         Family::catalog};
 inline constexpr std::size_t family_count = std::size(all_families);
 std::string_view name_of(Family family);
 

@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "storage/store/keys.hpp"
+#include "storage/store/trace_index.hpp"
 
 namespace assay {
 namespace {
@@ -11,15 +12,6 @@ std::string index_key_of(const std::string& assessment_id, const std::string& tr
   if (!row.base()) return {};
   const Instant at{std::chrono::milliseconds(row.base()->stamp.accepted_at)};
   return store_keys::index('n', row.name(), at, store_keys::assessment(trace_id, assessment_id));
-}
-
-std::vector<std::string> index_keys_of(const std::string& trace_id, const TraceRow& row) {
-  std::vector<std::string> keys;
-  if (const auto experiment = row.experiment_id(); !experiment.empty())
-    keys.push_back(store_keys::index('e', experiment, row.time(), trace_id));
-  if (const auto request = row.client_request_id(); !request.empty())
-    keys.push_back(store_keys::index('c', request, row.time(), trace_id));
-  return keys;
 }
 
 }  // namespace
@@ -113,7 +105,7 @@ Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
     if (!row) return make_error_code(Error::corrupt);
     trace.was_there = true;
     trace.row = std::move(*row);
-    trace.index_keys = index_keys_of(names[i], trace.row);
+    trace.index_keys = trace_index::keys_of(names[i], trace.row);
   }
   if (span_keys.empty()) return {};
   const auto spans = kv_.multi_get(Family::traces, span_keys);
@@ -226,7 +218,7 @@ void StoreBatch::finish(const std::string& id, Assessment& assessment, Changes& 
 }
 
 void StoreBatch::finish(const std::string& id, Trace& trace, Changes& out) const {
-  auto index_keys = trace.deleted ? std::vector<std::string>() : index_keys_of(id, trace.row);
+  auto index_keys = trace.deleted ? std::vector<std::string>() : trace_index::keys_of(id, trace.row);
   if (index_keys != trace.index_keys) {
     for (auto& key : trace.index_keys) out.erase(Family::trace_index, std::move(key));
     for (auto& key : index_keys) out.put(Family::trace_index, std::move(key), {});

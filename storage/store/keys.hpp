@@ -7,8 +7,7 @@
 //   assessments     trace_id \0 assessment_id  a row (assessment_row.hpp)
 //   held            trace_id \0 assessment_id  a row that has no create yet
 //   assessment_ids  assessment_id              'r' | 'h' | 'd' (row, held, deleted) and the trace_id
-//   trace_index     'e' experiment_id \0 request_time(8) trace_id
-//                   'c' client_request_id \0 request_time(8) trace_id
+//   trace_index     what trace_index.hpp says, then request_time(8) trace_id
 //                   'n' assessment_name \0 accepted_at(8) trace_id \0 assessment_id
 //   dead            record_id                  a dead letter's JSON
 //   meta            "store/…"                  positions, ledgers, "store/tombstones"

@@ -70,6 +70,12 @@ Result<std::optional<TraceRow>> Store::trace(std::string_view trace_id) const {
   return row;
 }
 
+Result<bool> Store::deleted(std::string_view trace_id) const {
+  const auto value = kv_.get(Family::traces, store_keys::trace_tombstone(trace_id));
+  if (!value) return no_answer(value.error());
+  return value->has_value();
+}
+
 Result<std::optional<std::string>> Store::trace_info(std::string_view trace_id) const {
   const auto row = trace(trace_id);
   if (!row) return row.error();

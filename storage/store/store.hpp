@@ -14,6 +14,9 @@
 
 namespace assay {
 
+// Of a question with a yes or a no: why there is no answer. (An error_code says yes or no itself.)
+inline Result<bool> no_answer(error_code ec) { return {boost::system::in_place_error, ec}; }
+
 class Store {
  public:
   // `kv` must outlive it.
@@ -42,6 +45,7 @@ class Store {
   // A JSON list of the spans known, by span_id.
   Result<std::string> spans(std::string_view trace_id) const;
   Result<std::optional<TraceRow>> trace(std::string_view trace_id) const;
+  Result<bool> deleted(std::string_view trace_id) const;
 
   // The traces of an experiment with from <= request_time < to, the oldest first; or the newest first. `visit` returns
   // false to end it.

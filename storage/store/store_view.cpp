@@ -64,7 +64,7 @@ Task<Result<void>> StoreView::applied(std::chrono::milliseconds limit) {
   std::vector<Stream> resolved{Stream::requests, Stream::feedback};
   const auto decided = co_await reached(Follower::resolver, std::move(resolved), deadline);
   if (!decided) co_return decided;
-  std::vector<Stream> written{Stream::traces, Stream::assessments, Stream::deadletters};
+  std::vector<Stream> written{Stream::traces, Stream::assessments, Stream::deadletters, Stream::catalog};
   co_return co_await reached(Follower::store, std::move(written), deadline);
 }
 

@@ -27,6 +27,8 @@ class StoreView final : public View {
   Result<std::optional<std::string>> assessment(std::string_view assessment_id) override {
     return store_.assessment(assessment_id);
   }
+  Result<bool> deleted(std::string_view trace_id) override { return store_.deleted(trace_id); }
+  const KeyValue& kv() const override { return kv_; }
   Result<std::optional<std::string>> trace_info(std::string_view trace_id) override {
     return store_.trace_info(trace_id);
   }

@@ -1,8 +1,11 @@
 #include "storage/store/trace_row.hpp"
 
 #include <array>
+#include <charconv>
+#include <cmath>
 
 #include "ops/runtime/ids.hpp"
+#include "storage/records/duration_text.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/store/bytes.hpp"
@@ -14,15 +17,46 @@ namespace {
 constexpr std::uint8_t format = 1;
 constexpr std::string_view tags = "tags.", metadata = "trace_metadata.";
 
+using Level = TraceRank::Level;
+
+// On disk: DO NOT CHANGE THESE VALUES.
+std::uint8_t code_of(Level level) {
+  switch (level) {
+    case Level::provisional:
+      return 0;
+    case Level::final:
+      return 1;
+    case Level::inferred:
+      return 2;
+    case Level::ended:
+      return 3;
+  }
+  return 0;
+}
+
+Level level_of(std::uint8_t code) {
+  constexpr std::array<Level, 4> levels{Level::provisional, Level::final, Level::inferred, Level::ended};
+  return code < levels.size() ? levels[code] : Level::provisional;
+}
+
+// "1.5s" -> 1500
+std::optional<std::int64_t> milliseconds_of(std::string_view duration) {
+  if (!duration.ends_with('s')) return {};
+  double seconds = 0;
+  const auto [end, ec] = std::from_chars(duration.data(), duration.data() + duration.size() - 1, seconds);
+  if (ec != std::errc() || end != duration.data() + duration.size() - 1) return {};
+  return std::llround(seconds * 1000);
+}
+
 void write(ByteWriter& bytes, const TraceRank& rank) {
-  bytes.u8(rank.final);
+  bytes.u8(code_of(rank.level));
   bytes.u64(static_cast<std::uint64_t>(rank.accepted_at));
   bytes.u64(rank.content);
 }
 
 TraceRank read_rank(ByteReader& bytes) {
   TraceRank rank;
-  rank.final = bytes.u8() != 0;
+  rank.level = level_of(bytes.u8());
   rank.accepted_at = static_cast<std::int64_t>(bytes.u64());
   rank.content = bytes.u64();
   return rank;
@@ -36,9 +70,10 @@ Result<bool, Malformed> TraceRow::apply(const TraceRecord& record) {
   if (parser.parse(record.info).get_object().get(info)) return Malformed{"trace_info is not valid JSON"};
   std::string_view state;
   const bool in_progress = !info["state"].get_string().get(state) && state == "IN_PROGRESS";
-  const TraceRank rank{!in_progress, record.accepted_at.time_since_epoch().count(), content_hash({record.info})};
+  const auto level = record.from_spans ? Level::inferred : in_progress ? Level::provisional : Level::final;
+  const TraceRank rank{level, record.accepted_at.time_since_epoch().count(), content_hash({record.info})};
   // Of tags what was said last counts, by whomever.
-  const TraceRank tag_rank{false, rank.accepted_at, rank.content};
+  const TraceRank tag_rank{Level::provisional, rank.accepted_at, rank.content};
 
   thread_local JsonReader reader;
   auto object = reader.parse(record.info);
@@ -59,11 +94,27 @@ Result<bool, Malformed> TraceRow::apply(const TraceRecord& record) {
       });
     }
     const auto raw = raw_json(value);
-    if (raw) changed |= set(std::move(path), rank, *raw);
+    if (raw)
+      changed |= record.from_spans ? set_inferred(std::move(path), rank, *raw) : set(std::move(path), rank, *raw);
     return raw.has_value();
   });
   if (!ok) return Malformed{"trace_info can't be read"};
   return changed;
+}
+
+// Times as text compare as times do: they are all of one length but for the fraction, which parse_time settles.
+bool TraceRow::set_inferred(std::string path, const TraceRank& rank, std::string_view json) {
+  auto own = rank;
+  if (path == "state" && json != R"("IN_PROGRESS")") own.level = Level::ended;
+  const bool start = path == "request_time", end = path == "end_time";
+  const auto at = fields_.find(path);
+  if ((!start && !end) || at == fields_.end()) return set(std::move(path), own, json);
+  if (at->second.rank.level != Level::inferred) return false;
+  const auto known = parse_time(std::string_view(at->second.json).substr(1, at->second.json.size() - 2));
+  const auto given = parse_time(json.substr(1, json.size() - 2));
+  if (!known || !given || (start ? *given >= *known : *given <= *known)) return false;
+  at->second = {own, std::string(json)};
+  return true;
 }
 
 bool TraceRow::set(std::string path, const TraceRank& rank, std::string_view json) {
@@ -102,6 +153,34 @@ Instant TraceRow::time() const {
   return Instant(std::chrono::milliseconds(location == fields_.end() ? 0 : location->second.rank.accepted_at));
 }
 
+std::optional<std::int64_t> TraceRow::duration_ms() const {
+  if (const auto duration = text_at("execution_duration")) return milliseconds_of(*duration);
+  const auto end = parse_time(text("end_time"));
+  if (!end) return {};
+  return (*end - time()).count();
+}
+
+std::optional<std::string> TraceRow::text_at(const std::string& path) const {
+  const auto at = fields_.find(path);
+  if (at == fields_.end() || at->second.json == "null") return {};
+  thread_local simdjson::dom::parser parser;
+  std::string_view view;
+  if (parser.parse(at->second.json).get_string().get(view)) return {};
+  return std::string(view);
+}
+
+void TraceRow::each(std::string_view prefix,
+                    const std::function<void(std::string_view, const std::string&)>& visit) const {
+  for (auto at = fields_.lower_bound(std::string(prefix)); at != fields_.end() && at->first.starts_with(prefix); ++at)
+    if (const auto value = text_at(at->first)) visit(std::string_view(at->first).substr(prefix.size()), *value);
+}
+
+Instant TraceRow::after() const {
+  std::int64_t last = 0;
+  for (const auto& [path, field] : fields_) last = std::max(last, field.rank.accepted_at);
+  return Instant(std::chrono::milliseconds(last + 1));
+}
+
 std::string TraceRow::info_json(std::string_view trace_id, std::string_view feedback_tag,
                                 std::string_view assessments) const {
   static constexpr std::array<const char*, 5> first = {"client_request_id", "trace_location", "request_time",
@@ -113,6 +192,8 @@ std::string TraceRow::info_json(std::string_view trace_id, std::string_view feed
   for (const auto* name : first)
     if (const auto at = fields_.find(name); at != fields_.end() && present(at->second))
       json.raw_field(name, at->second.json);
+  if (!fields_.contains("execution_duration"))
+    if (const auto duration = duration_ms()) json.field("execution_duration", duration_text(*duration));
   const auto group = [&](std::string_view prefix, std::string_view tag) {
     bool any = false;
     const auto entry = [&](std::string_view key) -> JsonWriter& {
@@ -124,12 +205,20 @@ std::string TraceRow::info_json(std::string_view trace_id, std::string_view feed
       if (present(at->second) && (tag.empty() || at->first != "tags.assay.feedback"))
         entry(std::string_view(at->first).substr(prefix.size())).raw(at->second.json);
     if (!tag.empty()) entry("assay.feedback").value(tag);
+    if (prefix == tags) {
+      // Where MLflow's client finds the spans: here.
+      if (!fields_.contains("tags.mlflow.trace.spansLocation"))
+        entry("mlflow.trace.spansLocation").value("TRACKING_STORE");
+      if (!fields_.contains("tags.mlflow.artifactLocation"))
+        entry("mlflow.artifactLocation")
+            .value("mlflow-artifacts:/" + experiment_id() + "/traces/" + std::string(trace_id) + "/artifacts");
+    }
     if (any) json.end_object();
   };
   group(metadata, "");
   group(tags, feedback_tag);
   for (const auto& [path, field] : fields_)
-    if (present(field) && !path.starts_with(tags) && !path.starts_with(metadata) &&
+    if (present(field) && path != "end_time" && !path.starts_with(tags) && !path.starts_with(metadata) &&
         std::find(first.begin(), first.end(), path) == first.end())
       json.raw_field(path, field.json);
   if (!assessments.empty()) json.raw_field("assessments", assessments);
@@ -137,7 +226,7 @@ std::string TraceRow::info_json(std::string_view trace_id, std::string_view feed
   return out;
 }
 
-// DO NOT CHANGE: format(1) count(4) { path final(1) accepted_at(8) content(8) json }…, strings preceded by their
+// DO NOT CHANGE: format(1) count(4) { path level(1) accepted_at(8) content(8) json }…, strings preceded by their
 // length(4).
 std::string TraceRow::encode() const {
   std::string out;
@@ -167,7 +256,7 @@ std::optional<TraceRow> TraceRow::decode(std::string_view encoded) {
   return row;
 }
 
-// DO NOT CHANGE: format(1) final(1) accepted_at(8) content(8) json.
+// DO NOT CHANGE: format(1) level(1) accepted_at(8) content(8) json.
 std::string SpanRow::encode() const {
   std::string out;
   ByteWriter bytes(out);
@@ -208,7 +297,9 @@ Result<std::map<std::string, SpanRow>, Malformed> spans_of(const TraceRecord& re
     raw = raw.substr(0, raw.find_last_of('}') + 1);
     // A span that has not ended is not final.
     const bool ended = raw.find("\"end_time_unix_nano\":null") == raw.npos;
-    SpanRow row{{ended, record.accepted_at.time_since_epoch().count(), content_hash({raw})}, std::string(raw)};
+    SpanRow row{
+        {ended ? Level::final : Level::provisional, record.accepted_at.time_since_epoch().count(), content_hash({raw})},
+        std::string(raw)};
     auto [at, added] = out.try_emplace(std::move(span_id), row);
     if (!added && at->second.rank < row.rank) at->second = std::move(row);
   }

@@ -1,9 +1,12 @@
 #pragma once
 // What the store keeps of a trace: its info as registers, one for each field and each key of tags and metadata, and its
 // spans. Like an assessment's row, the same whatever the order in which its records came: of two that set the same
-// register the one that ranks higher wins, by (final, accepted_at, content). A record that says IN_PROGRESS is not
+// register the one that ranks higher wins, by (level, accepted_at, content). A record that says IN_PROGRESS is not
 // final, so a placeholder or a late start never takes away what the end of a trace has said; tags go by time alone.
+// What was only concluded from spans gives way to what was said of the trace itself, but for a root span that has
+// ended: it ends a trace that is in progress. Of several such conclusions the earliest start and the latest end count.
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -14,7 +17,8 @@
 namespace assay {
 
 struct TraceRank {
-  bool final = false;
+  enum class Level : std::uint8_t { inferred, provisional, ended, final };
+  Level level = Level::provisional;
   std::int64_t accepted_at = 0;  // milliseconds since the epoch
   std::uint64_t content = 0;     // a hash, to choose between two of the same time
   auto operator<=>(const TraceRank&) const = default;
@@ -31,6 +35,13 @@ class TraceRow {
   std::string client_request_id() const;
   // request_time, or when its first known location was accepted.
   Instant time() const;
+  std::optional<std::int64_t> duration_ms() const;
+  // A string by its path ("state", "tags.k", "trace_metadata.k"); none: not there.
+  std::optional<std::string> text_at(const std::string& path) const;
+  // Calls visit(key, value) for each that is there: of "tags." or "trace_metadata.".
+  void each(std::string_view prefix, const std::function<void(std::string_view, const std::string&)>& visit) const;
+  // When what is set now must have been accepted so that it counts: after everything that is here.
+  Instant after() const;
   // MLflow's trace_info, without assessments; `feedback_tag`, where not empty, is the value of the tag assay.feedback,
   // and `assessments` a JSON list.
   std::string info_json(std::string_view trace_id, std::string_view feedback_tag, std::string_view assessments) const;
@@ -44,6 +55,7 @@ class TraceRow {
     std::string json;  // "null": not there
   };
   bool set(std::string path, const TraceRank& rank, std::string_view json);
+  bool set_inferred(std::string path, const TraceRank& rank, std::string_view json);
   std::string text(const std::string& path) const;
 
   std::map<std::string, Register> fields_;  // by field, or "tags." / "trace_metadata." and the key

@@ -10,6 +10,7 @@
 #include "ops/runtime/clock.hpp"
 #include "ops/runtime/result.hpp"
 #include "ops/runtime/task.hpp"
+#include "storage/state/key_value.hpp"
 
 namespace assay {
 
@@ -44,6 +45,12 @@ class View {
 
   // MLflow's JSON of the assessment, changes folded in; none: unknown or deleted.
   virtual Result<std::optional<std::string>> assessment(std::string_view assessment_id) = 0;
+
+  // Whether a trace was deleted, as far as this view has come.
+  virtual Result<bool> deleted(std::string_view trace_id) = 0;
+
+  // All that this view has applied, for searches and lists. As long as the view.
+  virtual const KeyValue& kv() const = 0;
 
   // MLflow's trace_info JSON with its tags and assessments; none: unknown or deleted.
   virtual Result<std::optional<std::string>> trace_info(std::string_view trace_id) = 0;

@@ -1,0 +1,60 @@
+#include "ingest/mlflow/artifact_routes.hpp"
+
+#include <boost/json/parse.hpp>
+
+#include "ingest/feedback/assessment_body.hpp"
+#include "storage/records/json_writer.hpp"
+#include "storage/records/trace_record.hpp"
+#include "storage/store/filter/python_json.hpp"
+#include "storage/store/store.hpp"
+
+namespace assay {
+namespace {
+
+namespace json = boost::json;
+
+Task<Response> put(MlflowDoor& door, Request& request) {
+  const std::string experiment(request.params[0]), trace_id(request.params[1]);
+  if (const auto problem = problem_with_id("trace_id", trace_id)) co_return error_response(request.path, *problem);
+  json::parse_options options;
+  options.max_depth = 64;
+  boost::system::error_code ec;
+  const auto parsed = json::parse({request.body.data(), request.body.size()}, ec, {}, options);
+  const auto* spans = !ec && parsed.is_object() ? parsed.get_object().if_contains("spans") : nullptr;
+  if (!spans || !spans->is_array())
+    co_return error_response(invalid_parameter("the body is not a trace's data: {\"spans\": [...]}"));
+  for (const auto& span : spans->get_array()) {
+    const auto* id = span.is_object() ? span.get_object().if_contains("span_id") : nullptr;
+    if (!id || !id->is_string() || id->get_string().empty())
+      co_return error_response(invalid_parameter("spans: one of them has no span_id"));
+  }
+  // Nothing but the spans: what is said of the trace comes by StartTraceV3.
+  TraceRecord record{.from_spans = true, .trace_id = trace_id, .accepted_at = door.clock.now()};
+  JsonWriter(record.info).begin_object().field("trace_id", trace_id).end_object();
+  record.spans = python_json(*spans, false, false);
+  auto log_record = to_record(record);
+  const auto appended = co_await door.log.append(std::move(log_record));
+  if (!appended) co_return error_response(request.path, appended.error());
+  co_return durable(door, "");
+}
+
+Task<Response> get(MlflowDoor& door, Request& request) {
+  const std::string trace_id(request.params[1]);
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  const auto spans = Store(door.view->kv()).spans(trace_id);
+  if (!spans) co_return read_failed(request, spans.error());
+  if (*spans == "[]") co_return error_response(does_not_exist("Trace data not found for trace_id=" + trace_id));
+  co_return answer(R"({"spans":)" + *spans + "}");
+}
+
+}  // namespace
+
+void add_artifact_routes(Router& router, MlflowDoor& door) {
+  const std::string path = "2.0/mlflow-artifacts/artifacts/{experiment}/traces/{trace_id}/artifacts/traces.json";
+  add_mlflow(router, http::verb::put, path, [&door](Request& r) { return put(door, r); },
+             {.body_bytes_max = door.config.trace_bytes_max});
+  add_mlflow(router, http::verb::get, path, [&door](Request& r) { return get(door, r); });
+}
+
+}  // namespace assay

@@ -1,0 +1,240 @@
+#include "ingest/mlflow/dataset_routes.hpp"
+
+#include <algorithm>
+#include <boost/json/parse.hpp>
+#include <charconv>
+
+#include "ingest/mlflow/dataset_json.hpp"
+#include "ops/runtime/ids.hpp"
+#include "storage/store/catalog.hpp"
+#include "storage/store/filter/catalog_filter.hpp"
+#include "storage/store/filter/python_json.hpp"
+
+namespace assay {
+namespace {
+
+namespace json = boost::json;
+
+std::int64_t millis(const MlflowDoor& door) { return door.clock.now().time_since_epoch().count(); }
+
+// Tags are JSON in a string: an object of strings, by MLflow's idea of one.
+Result<std::map<std::string, std::string>, MlflowError> tags_in(const json::object& body) {
+  std::map<std::string, std::string> out;
+  const auto text = text_in(body, "tags");
+  if (text.empty()) return out;
+  boost::system::error_code ec;
+  const auto parsed = json::parse(text, ec);
+  if (ec || !parsed.is_object()) return invalid_parameter("tags: it is not an object as JSON");
+  for (const auto& [key, value] : parsed.get_object()) {
+    if (value.is_null()) continue;
+    const auto* string = value.if_string();
+    out[std::string(key.data(), key.size())] =
+        string ? std::string(string->data(), string->size()) : python_json(value, false, false);
+  }
+  return out;
+}
+
+std::string user_in(const std::map<std::string, std::string>& tags) {
+  const auto at = tags.find("mlflow.user");
+  return at == tags.end() ? std::string() : at->second;
+}
+
+Task<std::optional<Response>> write(MlflowDoor& door, const Request& request, std::vector<Record> records) {
+  auto refused = co_await write_all(door, request, std::move(records));
+  if (refused) co_return refused;
+  co_return co_await ready_to_read(door, request);
+}
+
+Task<Response> create(MlflowDoor& door, Request& request) {
+  const auto body = read_body(request);
+  if (!body) co_return error_response(body.error());
+  const auto name = required_text(*body, "name");
+  if (!name) co_return error_response(name.error());
+  if (name->size() > 255) co_return error_response(invalid_parameter("name: it is longer than 255 bytes"));
+  auto tags = tags_in(*body);
+  if (!tags) co_return error_response(tags.error());
+  auto experiments = texts_in(*body, "experiment_ids");
+  if (!experiments) co_return error_response(experiments.error());
+  const auto now = millis(door);
+  Dataset dataset{.dataset_id = random_id("d-"), .name = *name, .digest = dataset_digest(*name, now)};
+  dataset.created_by = dataset.last_updated_by = user_in(*tags);
+  dataset.created_time = dataset.last_update_time = now;
+  dataset.tags = std::move(*tags);
+  dataset.experiment_ids = std::move(*experiments);
+  std::vector<Record> records;
+  records.push_back(to_record(dataset, door.clock.now()));
+  auto refused = co_await write_all(door, request, std::move(records));
+  if (refused) co_return std::move(*refused);
+  co_return durable(door, R"({"dataset":)" + dataset_json(dataset, true) + "}");
+}
+
+Task<Response> get(MlflowDoor& door, Request& request) {
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  const std::string id(request.params[0]);
+  const auto found = Catalog(door.view->kv()).dataset(id);
+  if (!found) co_return read_failed(request, found.error());
+  if (!*found) co_return error_response(does_not_exist("Evaluation dataset with id '" + id + "' not found"));
+  co_return answer(R"({"dataset":)" + dataset_json(**found, false) + "}");
+}
+
+Task<Response> erase(MlflowDoor& door, Request& request) {
+  const auto turn = co_await door.catalog.enter(door.config.view_wait);
+  if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
+  std::vector<Record> records;
+  records.push_back(end_of_dataset(request.params[0], door.clock.now()));
+  auto refused = co_await write_all(door, request, std::move(records));
+  if (refused) co_return std::move(*refused);
+  co_return durable(door, "{}");
+}
+
+filter::CatalogEntry entry_of(const Dataset& d) {
+  const auto text = [](const std::string& value) { return value.empty() ? filter::Value() : filter::Value(value); };
+  return {[&d, text](std::string_view name) -> filter::Value {
+            if (name == "name") return d.name;
+            if (name == "created_time") return d.created_time;
+            if (name == "last_update_time") return d.last_update_time;
+            if (name == "created_by") return text(d.created_by);
+            if (name == "last_updated_by") return text(d.last_updated_by);
+            return d.dataset_id;
+          },
+          &d.tags};
+}
+
+Task<Response> search(MlflowDoor& door, Request& request) {
+  const auto body = read_body(request);
+  if (!body) co_return error_response(body.error());
+  const auto clauses = texts_in(*body, "order_by"), experiments = texts_in(*body, "experiment_ids");
+  if (!clauses) co_return error_response(clauses.error());
+  if (!experiments) co_return error_response(experiments.error());
+  const auto most = integer_in(*body, "max_results").value_or(1000);
+  if (most < 1 || most > 50'000)
+    co_return error_response(invalid_parameter("Invalid value " + std::to_string(most) +
+                                               " for parameter 'max_results' supplied. It must be " +
+                                               (most < 1 ? "a positive integer" : "at most 50000")));
+  const auto matches = filter::CatalogFilter::parse(filter::CatalogKind::dataset, text_in(*body, "filter_string"));
+  if (!matches) co_return error_response(invalid_parameter(matches.error().message));
+  const auto before = filter::CatalogOrder::parse(filter::CatalogKind::dataset, *clauses);
+  if (!before) co_return error_response(invalid_parameter(before.error().message));
+  const auto page = filter::parse_page_token(text_in(*body, "page_token"));
+  if (!page) co_return error_response(invalid_parameter(page.error().message));
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  auto all = Catalog(door.view->kv()).datasets();
+  if (!all) co_return read_failed(request, all.error());
+  std::erase_if(*all, [&](const Dataset& d) {
+    const bool elsewhere =
+        !experiments->empty() && std::find_first_of(d.experiment_ids.begin(), d.experiment_ids.end(),
+                                                    experiments->begin(), experiments->end()) == d.experiment_ids.end();
+    return elsewhere || !(*matches)(entry_of(d));
+  });
+  std::sort(all->begin(), all->end(),
+            [&](const Dataset& a, const Dataset& b) { return (*before)(entry_of(a), entry_of(b)); });
+  const auto from = std::min<std::size_t>(static_cast<std::size_t>(page->offset), all->size());
+  const auto to = std::min<std::size_t>(from + static_cast<std::size_t>(most), all->size());
+  std::string list;
+  for (auto i = from; i < to; ++i) list += (list.empty() ? "" : ",") + dataset_json((*all)[i], false);
+  std::string out = list.empty() ? "{" : R"({"datasets":[)" + list + "]";
+  if (to < all->size())
+    out += std::string(list.empty() ? "" : ",") + R"("next_page_token":")" +
+           filter::to_token({static_cast<std::int64_t>(to), {}}) + "\"";
+  co_return answer(out + "}");
+}
+
+// Reads, changes, writes. `change` answers an error, or nothing.
+using Change = std::function<std::optional<MlflowError>(const json::object& body, Dataset&)>;
+Task<Response> change(MlflowDoor& door, Request& request, const Change& change, MlflowError unknown, bool answers) {
+  const auto body = read_body(request);
+  if (!body) co_return error_response(body.error());
+  const auto turn = co_await door.catalog.enter(door.config.view_wait);
+  if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  auto found = Catalog(door.view->kv()).dataset(request.params[0]);
+  if (!found) co_return read_failed(request, found.error());
+  if (!*found) co_return unknown.code.empty() ? answer("{}") : error_response(unknown);
+  auto& dataset = **found;
+  if (const auto problem = change(*body, dataset)) co_return error_response(*problem);
+  std::vector<Record> records;
+  records.push_back(to_record(dataset, door.clock.now()));
+  refused = co_await write(door, request, std::move(records));
+  if (refused) co_return std::move(*refused);
+  co_return durable(door, answers ? R"({"dataset":)" + dataset_json(dataset, false) + "}" : std::string("{}"));
+}
+
+Task<Response> set_tags(MlflowDoor& door, Request& request) {
+  const Change merge = [](const json::object& body, Dataset& dataset) -> std::optional<MlflowError> {
+    if (text_in(body, "tags").empty()) return missing("tags");
+    auto tags = tags_in(body);
+    if (!tags) return tags.error();
+    for (auto& [key, value] : *tags) dataset.tags[key] = std::move(value);
+    return {};
+  };
+  auto unknown = does_not_exist("Could not find evaluation dataset with ID " + std::string(request.params[0]));
+  co_return co_await change(door, request, merge, std::move(unknown), false);
+}
+
+Task<Response> delete_tag(MlflowDoor& door, Request& request) {
+  const Change erase = [key = std::string(request.params[1])](const json::object&, Dataset& dataset) {
+    dataset.tags.erase(key);
+    return std::optional<MlflowError>();
+  };
+  MlflowError harmless;
+  co_return co_await change(door, request, erase, std::move(harmless), false);
+}
+
+Task<Response> experiment_ids(MlflowDoor& door, Request& request) {
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  const auto found = Catalog(door.view->kv()).dataset(request.params[0]);
+  if (!found) co_return read_failed(request, found.error());
+  json::array ids;
+  if (*found)
+    for (const auto& id : (*found)->experiment_ids) ids.emplace_back(id);
+  if (ids.empty()) co_return answer("{}");
+  co_return answer(R"({"experiment_ids":)" + python_json(ids) + "}");
+}
+
+Task<Response> change_experiments(MlflowDoor& door, Request& request, bool add) {
+  const Change apply = [&door, add](const json::object& body, Dataset& dataset) -> std::optional<MlflowError> {
+    const auto ids = texts_in(body, "experiment_ids");
+    if (!ids) return ids.error();
+    auto& kept = dataset.experiment_ids;
+    bool changed = add;
+    const Catalog catalog(door.view->kv());
+    for (const auto& id : *ids) {
+      if (!add) {
+        changed |= std::erase(kept, id) > 0;
+        continue;
+      }
+      const auto experiment = catalog.experiment(id);
+      if (!experiment || !*experiment) return does_not_exist("No Experiment with id=" + id);
+      if (std::find(kept.begin(), kept.end(), id) == kept.end()) kept.push_back(id);
+    }
+    if (changed) dataset.last_update_time = millis(door);
+    return {};
+  };
+  auto unknown = does_not_exist("Dataset '" + std::string(request.params[0]) + "' not found");
+  co_return co_await change(door, request, apply, std::move(unknown), true);
+}
+
+}  // namespace
+
+void add_dataset_routes(Router& router, MlflowDoor& door) {
+  using http::verb;
+  const std::string base = "3.0/mlflow/datasets/", one = base + "{dataset_id}";
+  add_mlflow(router, verb::post, base + "create", [&door](Request& r) { return create(door, r); });
+  add_mlflow(router, verb::post, base + "search", [&door](Request& r) { return search(door, r); });
+  add_mlflow(router, verb::get, one, [&door](Request& r) { return get(door, r); });
+  add_mlflow(router, verb::delete_, one, [&door](Request& r) { return erase(door, r); });
+  add_mlflow(router, verb::patch, one + "/tags", [&door](Request& r) { return set_tags(door, r); });
+  add_mlflow(router, verb::delete_, one + "/tags/{key}", [&door](Request& r) { return delete_tag(door, r); });
+  add_mlflow(router, verb::get, one + "/experiment-ids", [&door](Request& r) { return experiment_ids(door, r); });
+  add_mlflow(router, verb::post, one + "/add-experiments",
+             [&door](Request& r) { return change_experiments(door, r, true); });
+  add_mlflow(router, verb::post, one + "/remove-experiments",
+             [&door](Request& r) { return change_experiments(door, r, false); });
+  add_dataset_record_routes(router, door);
+}
+
+}  // namespace assay

@@ -1,0 +1,74 @@
+#pragma once
+// What the routes of MLflow's API share: the door's parts, requests read as MLflow's server reads them, its errors.
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ingest/feedback/query.hpp"
+#include "ingest/http/router.hpp"
+#include "ingest/mlflow/turnstile.hpp"
+#include "ingest/recent_traces.hpp"
+#include "storage/log/event_log.hpp"
+#include "storage/store/view.hpp"
+
+namespace assay {
+
+struct MlflowDoorConfig {
+  bool reject_unknown_trace = false;            // --unknown-trace=reject: as MLflow answers
+  std::chrono::milliseconds view_wait{2'000};   // for a view to have applied what was acknowledged
+  std::chrono::milliseconds spans_wait{3'000};  // for spans that are on their way when a whole trace is asked for
+  std::size_t trace_bytes_max = 4u << 20;       // body of StartTraceV3, of a trace's spans, of a dataset's records
+  std::size_t search_examined_max = 100'000;    // traces that one search looks at
+};
+
+// One a front door; outlives the router.
+struct MlflowDoor {
+  MlflowDoorConfig config;
+  EventLog& log;
+  View* view;  // null: a Kafka front door without one
+  RecentTraces& recent;
+  const Clock& clock;
+  Turnstile catalog;  // changes of experiments and datasets read, decide and write one after the other
+};
+
+// An error in MLflow's words: its code decides the status.
+struct MlflowError {
+  MlflowError() = default;
+  MlflowError(std::string code, std::string message) : code(std::move(code)), message(std::move(message)) {}
+  std::string code, message;
+};
+inline MlflowError invalid_parameter(std::string message) { return {"INVALID_PARAMETER_VALUE", std::move(message)}; }
+inline MlflowError does_not_exist(std::string message) { return {"RESOURCE_DOES_NOT_EXIST", std::move(message)}; }
+Response error_response(const MlflowError& error);
+
+// Registers under /api/ and /ajax-api/, with a look at who asks: clients before 3.0 speak another protocol.
+// `path`: "3.0/mlflow/traces".
+void add_mlflow(Router& router, http::verb method, std::string_view path, const Handler& handler,
+                RouteOptions options = {});
+
+// The fields of the body under their snake-case names; what is no JSON counts as empty.
+Result<boost::json::object, MlflowError> read_body(const Request& request);
+boost::json::object fields_of(const boost::json::object& message);
+// A body's field that must be there and not empty.
+Result<std::string, MlflowError> required_text(const boost::json::object& body, std::string_view name);
+std::string text_in(const boost::json::object& body, std::string_view name);
+std::optional<std::int64_t> integer_in(const boost::json::object& body, std::string_view name);
+// A list of strings; a refusal where it is something else. Empty where it is not there.
+Result<std::vector<std::string>, MlflowError> texts_in(const boost::json::object& body, std::string_view name);
+MlflowError missing(std::string_view name);
+MlflowError wrong_value(std::string_view name, const boost::json::value& value, std::string_view python_type);
+
+// 200 with a JSON body; `durable`: with the header that says where a write stands.
+Response answer(std::string body);
+Response durable(const MlflowDoor& door, std::string body);
+
+// Everything that was acknowledged before can be read; otherwise the refusal: 501 without a view.
+Task<std::optional<Response>> ready_to_read(MlflowDoor& door, const Request& request);
+// All or none; the refusal where it was not written.
+Task<std::optional<Response>> write_all(MlflowDoor& door, const Request& request, std::vector<Record> records);
+// What becomes of a failed read.
+Response read_failed(const Request& request, error_code ec);
+
+}  // namespace assay

@@ -1,0 +1,306 @@
+#include "ingest/mlflow/experiment_routes.hpp"
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <charconv>
+
+#include "ingest/mlflow/tag_routes.hpp"
+#include "ops/runtime/ids.hpp"
+#include "storage/records/json_writer.hpp"
+#include "storage/store/catalog.hpp"
+#include "storage/store/filter/catalog_filter.hpp"
+
+namespace assay {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t name_bytes_max = 500;
+constexpr std::int64_t max_results_max = 50'000;
+
+std::string experiment_json(const Experiment& e) {
+  std::string out;
+  JsonWriter writer(out);
+  writer.begin_object().field("experiment_id", e.experiment_id).field("name", e.name);
+  writer.field("artifact_location", e.artifact_location).field("lifecycle_stage", e.deleted ? "deleted" : "active");
+  writer.field("last_update_time", e.last_update_time).field("creation_time", e.creation_time);
+  if (!e.tags.empty()) {
+    writer.key("tags").begin_array();
+    for (const auto& [key, value] : e.tags) writer.begin_object().field("key", key).field("value", value).end_object();
+    writer.end_array();
+  }
+  writer.field("workspace", "default").end_object();
+  return out;
+}
+
+std::int64_t millis(Instant at) { return at.time_since_epoch().count(); }
+
+std::optional<MlflowError> problem_with_tag(std::string_view key, std::string_view value) {
+  if (auto problem = problem_with_tag_name(key)) return problem;
+  if (value.size() > 20'000) return invalid_parameter("'value' exceeds the maximum length of 20000 characters");
+  return {};
+}
+
+std::optional<MlflowError> problem_with_name(std::string_view name) {
+  if (name.size() > name_bytes_max) return invalid_parameter("'name' exceeds the maximum length of 500 characters");
+  if (name.find('\0') != name.npos) return invalid_parameter("Invalid experiment name: it has U+0000");
+  return {};
+}
+
+MlflowError no_experiment(std::string_view id) {
+  return does_not_exist("No Experiment with id=" + std::string(id) + " exists");
+}
+
+// By a body's or a query's experiment_id; an error of MLflow's, or one of reading.
+struct Lookup {
+  std::optional<Experiment> experiment;
+  std::optional<Response> refused;
+};
+Lookup look_up(MlflowDoor& door, const Request& request, const std::string& id) {
+  std::int64_t number = 0;
+  if (std::from_chars(id.data(), id.data() + id.size(), number).ptr != id.data() + id.size())
+    return {{},
+            error_response(
+                invalid_parameter("Invalid experiment ID '" + id + "'. Experiment ID must be a valid integer."))};
+  auto found = Catalog(door.view->kv()).experiment(id);
+  if (!found) return {{}, read_failed(request, found.error())};
+  if (!*found) return {{}, error_response(no_experiment(id))};
+  return {std::move(*found), {}};
+}
+
+std::optional<MlflowError> problem_with_stage(const Experiment& experiment) {
+  if (!experiment.deleted) return {};
+  return invalid_parameter("The experiment " + experiment.experiment_id +
+                           " must be in the 'active' state. Current state is deleted.");
+}
+
+// Written, and applied here, so that the next change sees it.
+Task<std::optional<Response>> write(MlflowDoor& door, const Request& request, Experiment experiment) {
+  std::vector<Record> records;
+  records.push_back(to_record(experiment, door.clock.now()));
+  auto refused = co_await write_all(door, request, std::move(records));
+  if (refused) co_return refused;
+  co_return co_await ready_to_read(door, request);
+}
+
+Result<std::map<std::string, std::string>, MlflowError> tags_in(const json::object& body) {
+  std::map<std::string, std::string> out;
+  const auto* list = body.if_contains("tags");
+  if (!list) return out;
+  if (!list->is_array()) return wrong_value("tags", *list, "dict");
+  for (const auto& tag : list->get_array()) {
+    if (!tag.is_object()) return wrong_value("tags", *list, "list");
+    const auto fields = fields_of(tag.get_object());
+    auto key = text_in(fields, "key"), value = text_in(fields, "value");
+    if (auto problem = problem_with_tag(key, value)) return std::move(*problem);
+    out[std::move(key)] = std::move(value);
+  }
+  return out;
+}
+
+Task<Response> create(MlflowDoor& door, Request& request) {
+  const auto body = read_body(request);
+  if (!body) co_return error_response(body.error());
+  const auto name = required_text(*body, "name");
+  if (!name) co_return error_response(name.error());
+  if (auto problem = problem_with_name(*name)) co_return error_response(*problem);
+  auto tags = tags_in(*body);
+  if (!tags) co_return error_response(tags.error());
+  const auto turn = co_await door.catalog.enter(door.config.view_wait);
+  if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  const Catalog catalog(door.view->kv());
+  const auto taken = catalog.experiment_named(*name);
+  if (!taken) co_return read_failed(request, taken.error());
+  if (*taken) {
+    MlflowError exists{"RESOURCE_ALREADY_EXISTS",
+                       "Experiment(name=" + *name + ") already exists. Error: its id is " + (*taken)->experiment_id};
+    co_return error_response(exists);
+  }
+  std::string id;
+  for (int attempt = 0;; ++attempt) {
+    id = new_experiment_id(*name, attempt);
+    const auto there = catalog.experiment(id);
+    if (!there) co_return read_failed(request, there.error());
+    if (!*there) break;
+  }
+  auto experiment = new_experiment(*name, id, door.clock.now());
+  if (const auto location = text_in(*body, "artifact_location"); !location.empty())
+    experiment.artifact_location = location;
+  experiment.tags = std::move(*tags);
+  refused = co_await write(door, request, std::move(experiment));
+  if (refused) co_return std::move(*refused);
+  co_return durable(door, R"({"experiment_id":")" + id + "\"}");
+}
+
+Task<Response> get(MlflowDoor& door, Request& request) {
+  const auto query = Query::parse_repeating(request.query);
+  if (!query) co_return error_response(request.path, query.error());
+  const std::string id(query->get("experiment_id").value_or(""));
+  if (id.empty()) co_return error_response(missing("experiment_id"));
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  auto found = look_up(door, request, id);
+  if (found.refused) co_return std::move(*found.refused);
+  co_return answer(R"({"experiment":)" + experiment_json(*found.experiment) + "}");
+}
+
+Task<Response> get_by_name(MlflowDoor& door, Request& request) {
+  const auto query = Query::parse_repeating(request.query);
+  if (!query) co_return error_response(request.path, query.error());
+  const std::string name(query->get("experiment_name").value_or(""));
+  if (name.empty()) co_return error_response(missing("experiment_name"));
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  const auto found = Catalog(door.view->kv()).experiment_named(name);
+  if (!found) co_return read_failed(request, found.error());
+  if (!*found) co_return error_response(does_not_exist("Could not find experiment with name '" + name + "'"));
+  co_return answer(R"({"experiment":)" + experiment_json(**found) + "}");
+}
+
+filter::CatalogEntry entry_of(const Experiment& e) {
+  return {[&e](std::string_view name) -> filter::Value {
+            if (name == "name") return e.name;
+            if (name == "creation_time") return e.creation_time;
+            if (name == "last_update_time") return e.last_update_time;
+            std::int64_t id = 0;
+            std::from_chars(e.experiment_id.data(), e.experiment_id.data() + e.experiment_id.size(), id);
+            return id;
+          },
+          &e.tags};
+}
+
+Task<Response> search(MlflowDoor& door, Request& request) {
+  const auto body = read_body(request);
+  if (!body) co_return error_response(body.error());
+  const auto clauses = texts_in(*body, "order_by");
+  if (!clauses) co_return error_response(clauses.error());
+  const auto most = integer_in(*body, "max_results").value_or(1000);
+  if (most < 1 || most > max_results_max)
+    co_return error_response(invalid_parameter("Invalid value " + std::to_string(most) +
+                                               " for parameter 'max_results' supplied. It must be " +
+                                               (most < 1 ? "a positive integer" : "at most 50000")));
+  const auto matches = filter::CatalogFilter::parse(filter::CatalogKind::experiment, text_in(*body, "filter"));
+  if (!matches) co_return error_response(invalid_parameter(matches.error().message));
+  const auto before = filter::CatalogOrder::parse(filter::CatalogKind::experiment, *clauses);
+  if (!before) co_return error_response(invalid_parameter(before.error().message));
+  const auto page = filter::parse_page_token(text_in(*body, "page_token"));
+  if (!page) co_return error_response(invalid_parameter(page.error().message));
+  auto view_type = text_in(*body, "view_type");
+  if (const auto number = integer_in(*body, "view_type"))
+    view_type = *number == 2 ? "DELETED_ONLY" : *number == 3 ? "ALL" : "ACTIVE_ONLY";
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  auto all = Catalog(door.view->kv()).experiments();
+  if (!all) co_return read_failed(request, all.error());
+  std::erase_if(*all, [&](const Experiment& e) {
+    if (view_type != "ALL" && e.deleted != (view_type == "DELETED_ONLY")) return true;
+    return !(*matches)(entry_of(e));
+  });
+  std::sort(all->begin(), all->end(),
+            [&](const Experiment& a, const Experiment& b) { return (*before)(entry_of(a), entry_of(b)); });
+  const auto from = std::min<std::size_t>(static_cast<std::size_t>(page->offset), all->size());
+  const auto to = std::min<std::size_t>(from + static_cast<std::size_t>(most), all->size());
+  std::string list;
+  for (auto i = from; i < to; ++i) list += (list.empty() ? "" : ",") + experiment_json((*all)[i]);
+  std::string out = list.empty() ? "{" : R"({"experiments":[)" + list + "]";
+  if (to < all->size()) out += R"(,"next_page_token":")" + filter::to_token({static_cast<std::int64_t>(to), {}}) + "\"";
+  co_return answer(out + "}");
+}
+
+// Reads, changes, writes: `change` says why not.
+using Change = std::function<std::optional<MlflowError>(const json::object& body, Experiment&, const Catalog&)>;
+Task<Response> change(MlflowDoor& door, Request& request, const Change& change) {
+  const auto body = read_body(request);
+  if (!body) co_return error_response(body.error());
+  const auto id = required_text(*body, "experiment_id");
+  if (!id) co_return error_response(id.error());
+  const auto turn = co_await door.catalog.enter(door.config.view_wait);
+  if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  auto found = look_up(door, request, *id);
+  if (found.refused) co_return std::move(*found.refused);
+  if (const auto problem = change(*body, *found.experiment, Catalog(door.view->kv())))
+    co_return error_response(*problem);
+  refused = co_await write(door, request, std::move(*found.experiment));
+  if (refused) co_return std::move(*refused);
+  co_return durable(door, "{}");
+}
+
+}  // namespace
+
+std::string new_experiment_id(std::string_view name, int attempt) {
+  const auto hash = content_hash({"experiment", name, std::to_string(attempt)});
+  return std::to_string(100'000'000 + hash % 2'000'000'000);  // fits into 31 bits, as MLflow's own
+}
+
+Experiment new_experiment(std::string_view name, std::string_view id, Instant at) {
+  return {.experiment_id = std::string(id),
+          .name = std::string(name),
+          .artifact_location = "mlflow-artifacts:/" + std::string(id),
+          .creation_time = millis(at),
+          .last_update_time = millis(at)};
+}
+
+void add_experiment_routes(Router& router, MlflowDoor& door) {
+  using http::verb;
+  const std::string base = "2.0/mlflow/experiments/";
+  add_mlflow(router, verb::post, base + "create", [&door](Request& r) { return create(door, r); });
+  add_mlflow(router, verb::get, base + "get", [&door](Request& r) { return get(door, r); });
+  add_mlflow(router, verb::get, base + "get-by-name", [&door](Request& r) { return get_by_name(door, r); });
+  add_mlflow(router, verb::post, base + "search", [&door](Request& r) { return search(door, r); });
+
+  const auto add_change = [&](const std::string& path, Change what) {
+    add_mlflow(router, verb::post, base + path,
+               [&door, what = std::move(what)](Request& r) { return change(door, r, what); });
+  };
+  const auto now = [&door] { return millis(door.clock.now()); };
+  add_change("update",
+             [now](const json::object& body, Experiment& e, const Catalog& catalog) -> std::optional<MlflowError> {
+               const auto name = required_text(body, "new_name");
+               if (!name) return name.error();
+               if (auto problem = problem_with_name(*name)) return problem;
+               if (e.deleted) return MlflowError{"INVALID_STATE", "Cannot rename a non-active experiment."};
+               const auto taken = catalog.experiment_named(*name);
+               if (taken && *taken && (*taken)->experiment_id != e.experiment_id)
+                 return MlflowError{"BAD_REQUEST", "Experiment(name=" + *name + ") already exists."};
+               e.name = *name;
+               e.last_update_time = now();
+               return {};
+             });
+  add_change("delete", [now](const json::object&, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
+    if (e.deleted) return no_experiment(e.experiment_id);
+    e.deleted = true;
+    e.last_update_time = now();
+    return {};
+  });
+  add_change("restore", [now](const json::object&, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
+    if (!e.deleted) return no_experiment(e.experiment_id);
+    e.deleted = false;
+    e.last_update_time = now();
+    return {};
+  });
+  add_change("set-experiment-tag",
+             [](const json::object& body, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
+               const auto key = required_text(body, "key");
+               if (!key) return key.error();
+               const auto value = text_in(body, "value");
+               if (auto problem = problem_with_tag(*key, value)) return problem;
+               if (auto problem = problem_with_stage(e)) return problem;
+               e.tags[*key] = value;
+               return {};
+             });
+  add_change("delete-experiment-tag",
+             [](const json::object& body, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
+               const auto key = required_text(body, "key");
+               if (!key) return key.error();
+               if (auto problem = problem_with_stage(e)) return problem;
+               if (e.tags.erase(*key) == 0)
+                 return does_not_exist("No tag with name: " + *key + " in experiment with id " + e.experiment_id);
+               return {};
+             });
+}
+
+}  // namespace assay

@@ -1,0 +1,12 @@
+#pragma once
+// PATCH, DELETE /api/{2,3}.0/mlflow/traces/{trace_id}/tags
+#include "ingest/mlflow/door.hpp"
+
+namespace assay {
+
+void add_tag_routes(Router& router, MlflowDoor& door);
+
+// Whether `key` may name a tag: MLflow's rules of names.
+std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size_t length_max = 250);
+
+}  // namespace assay

@@ -1,0 +1,293 @@
+#include "ingest/mlflow/trace_routes.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <charconv>
+
+#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/mlflow/pending.hpp"
+#include "ingest/mlflow/search_route.hpp"
+#include "ingest/mlflow/span_json.hpp"
+#include "ingest/mlflow/tag_routes.hpp"
+#include "ingest/mlflow/trace_request.hpp"
+#include "storage/records/request_record.hpp"
+#include "storage/records/trace_record.hpp"
+#include "storage/store/catalog.hpp"
+#include "storage/store/filter/clause.hpp"
+#include "storage/store/store.hpp"
+
+namespace assay {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t batch_max = 500;
+
+std::optional<MlflowError> problem_with(const Catalog& catalog, std::string_view id, bool& known) {
+  const auto found = catalog.experiment(id);
+  known = found && *found;
+  if (!known) return does_not_exist("No Experiment with id=" + std::string(id) + " exists");
+  if ((*found)->deleted)
+    return invalid_parameter("The experiment " + std::string(id) +
+                             " must be in the 'active' state. Current state is deleted.");
+  return {};
+}
+
+// What is known of the trace, the ids that name it, and what was said about it: all or none. The tag of the location
+// says that the spans are (or will be) here, or the client would upload them as an artifact.
+Task<Response> start_trace(MlflowDoor& door, Request& request) {
+  const auto now = door.clock.now();
+  auto trace = parse_trace_request(request.body, now);
+  if (!trace) co_return error_response(request.path, trace.error());
+  if (!trace->experiment_id.empty()) {
+    const auto problem = co_await problem_with_experiment(door, trace->experiment_id);
+    if (problem) co_return error_response(*problem);
+  }
+  TraceRecord known;
+  known.trace_id = trace->trace_id;
+  known.accepted_at = now;
+  known.info = json::serialize(trace->info);
+  auto records = request_records(trace->trace_id, trace->client_request_id, now);
+  records.insert(records.begin(), to_record(known));
+  for (const auto& assessment : trace->assessments) records.push_back(to_record(assessment.record));
+  auto refused = co_await write_all(door, request, std::move(records));
+  if (refused) co_return std::move(*refused);
+  door.recent.add(trace->trace_id, trace->client_request_id);
+
+  auto& info = trace->info;
+  json::object tags;
+  if (const auto* given = info.if_contains("tags")) tags = given->get_object();
+  tags["mlflow.trace.spansLocation"] = "TRACKING_STORE";
+  tags["mlflow.artifactLocation"] =
+      "mlflow-artifacts:/" + trace->experiment_id + "/traces/" + trace->trace_id + "/artifacts";
+  info["tags"] = std::move(tags);
+  if (!trace->assessments.empty()) {
+    json::array list;
+    for (auto& assessment : trace->assessments) {
+      assessment.json["trace_id"] = trace->trace_id;
+      list.push_back(std::move(assessment.json));
+    }
+    info["assessments"] = std::move(list);
+  }
+  json::object inner, outer;
+  inner["trace_info"] = std::move(info);
+  outer["trace"] = std::move(inner);
+  co_return durable(door, json::serialize(outer));
+}
+
+Task<Response> get_trace_info(MlflowDoor& door, Request& request) {
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  const auto id = pending::resolved(door, request.params[0]);
+  const auto info = door.view->trace_info(id);
+  if (!info) co_return read_failed(request, info.error());
+  if (const auto pending = pending::request_of(id); !*info && pending)
+    co_return answer(R"({"trace":{"trace_info":)" + pending::info_json(*pending, "0", door.clock.now()) + "}}");
+  if (!*info) co_return error_response(does_not_exist("Trace with ID '" + id + "' not found."));
+  co_return answer(R"({"trace":{"trace_info":)" + **info + "}}");
+}
+
+// The spans that its client has counted, where it has.
+std::size_t spans_expected(const TraceRow& row) {
+  const auto stats = row.text_at("trace_metadata.mlflow.trace.sizeStats");
+  if (!stats) return 0;
+  boost::system::error_code ec;
+  const auto parsed = json::parse(*stats, ec);
+  const auto* count = !ec && parsed.is_object() ? parsed.get_object().if_contains("num_spans") : nullptr;
+  return count && count->is_int64() ? static_cast<std::size_t>(count->get_int64()) : 0;
+}
+
+struct WholeTrace {
+  bool known = false, complete = false;
+  std::string json;
+};
+
+Result<WholeTrace> whole_trace(const Store& store, const std::string& id) {
+  const auto row = store.trace(id);
+  if (!row) return row.error();
+  if (!*row) return WholeTrace{};
+  const auto info = store.trace_info(id);
+  if (!info) return info.error();
+  if (!*info) return WholeTrace{};
+  const auto kept = store.spans(id);
+  if (!kept) return kept.error();
+  std::size_t count = 0;
+  const auto spans = proto_spans(*kept, count);
+  WholeTrace whole{.known = true, .complete = count >= std::max<std::size_t>(spans_expected(**row), 1)};
+  whole.json = R"({"trace_info":)" + **info + (count ? R"(,"spans":)" + spans : std::string()) + "}";
+  return whole;
+}
+
+// Spans come on a way of their own, and may be on it still.
+Task<Response> get_trace(MlflowDoor& door, Request& request) {
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  const auto query = Query::parse_repeating(request.query);
+  if (!query) co_return error_response(request.path, query.error());
+  const auto id = pending::resolved(door, query->get("trace_id").value_or(""));
+  if (id.empty()) co_return error_response(missing("trace_id"));
+  const auto partial = filter::lower(query->get("allow_partial").value_or("false"));
+  if (partial != "true" && partial != "false")
+    co_return error_response(invalid_parameter("Invalid boolean value: " + partial + ", must be 'true' or 'false'."));
+  const Store store(door.view->kv());
+  const auto deadline = std::chrono::steady_clock::now() + door.config.spans_wait;
+  const auto executor = co_await asio::this_coro::executor;
+  for (;;) {
+    auto whole = whole_trace(store, id);
+    if (!whole) co_return read_failed(request, whole.error());
+    if (!whole->known) co_return error_response(does_not_exist("Trace with ID " + id + " is not found."));
+    if (whole->complete || partial == "true") co_return answer(R"({"trace":)" + whole->json + "}");
+    if (std::chrono::steady_clock::now() >= deadline) break;
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer(
+        executor, std::chrono::milliseconds(50));
+    co_await timer.async_wait(as_result);
+  }
+  co_return error_response(
+      does_not_exist("Trace with ID " + id + " is not fully exported yet, please try again later."));
+}
+
+Task<Response> batch_get(MlflowDoor& door, Request& request) {
+  const auto query = Query::parse_repeating(request.query);
+  if (!query) co_return error_response(request.path, query.error());
+  auto ids = query->all("trace_ids");
+  if (ids.empty()) co_return error_response(missing("trace_ids"));
+  if (ids.size() > batch_max) co_return error_response(invalid_parameter("trace_ids: at most 500 at once"));
+  const auto experiments = query->all("experiment_ids");
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  const Store store(door.view->kv());
+  std::string list;
+  std::vector<std::string> seen;
+  for (const auto& given : ids) {
+    const auto id = pending::resolved(door, given);
+    if (std::find(seen.begin(), seen.end(), id) != seen.end()) continue;
+    seen.push_back(id);
+    if (const auto pending = pending::request_of(id); pending && !door.config.reject_unknown_trace) {
+      list +=
+          (list.empty() ? "" : ",") + (R"({"trace_info":)" + pending::info_json(*pending, "0", door.clock.now()) + "}");
+      continue;
+    }
+    const auto whole = whole_trace(store, id);
+    if (!whole) co_return read_failed(request, whole.error());
+    if (!whole->known || !whole->complete) continue;
+    if (!experiments.empty()) {
+      const auto row = store.trace(id);
+      if (!row || !*row ||
+          std::find(experiments.begin(), experiments.end(), (*row)->experiment_id()) == experiments.end())
+        continue;
+    }
+    list += (list.empty() ? "" : ",") + whole->json;
+  }
+  co_return answer(list.empty() ? "{}" : R"({"traces":[)" + list + "]}");
+}
+
+Task<Response> batch_get_infos(MlflowDoor& door, Request& request) {
+  const auto body = read_body(request);
+  if (!body) co_return error_response(body.error());
+  const auto ids = texts_in(*body, "trace_ids");
+  if (!ids) co_return error_response(ids.error());
+  if (ids->empty()) co_return error_response(missing("trace_ids"));
+  if (ids->size() > batch_max) co_return error_response(invalid_parameter("trace_ids: at most 500 at once"));
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  std::string list;
+  std::vector<std::string> seen;
+  for (const auto& id : *ids) {
+    if (std::find(seen.begin(), seen.end(), id) != seen.end()) continue;
+    seen.push_back(id);
+    const auto info = door.view->trace_info(id);
+    if (!info) co_return read_failed(request, info.error());
+    if (*info) list += (list.empty() ? "" : ",") + **info;
+  }
+  co_return answer(list.empty() ? "{}" : R"({"trace_infos":[)" + list + "]}");
+}
+
+// By id, or everything of an experiment up to a time, the oldest first.
+Task<Response> delete_traces(MlflowDoor& door, Request& request) {
+  const auto body = read_body(request);
+  if (!body) co_return error_response(body.error());
+  const auto experiment = required_text(*body, "experiment_id");
+  if (!experiment) co_return error_response(experiment.error());
+  const auto ids = texts_in(*body, "request_ids");
+  if (!ids) co_return error_response(ids.error());
+  const auto until = integer_in(*body, "max_timestamp_millis"), most = integer_in(*body, "max_traces");
+  if (!until && ids->empty())
+    co_return error_response(invalid_parameter("Either `max_timestamp_millis` or `trace_ids` must be specified."));
+  if (until && !ids->empty())
+    co_return error_response(invalid_parameter("Only one of `max_timestamp_millis` and `trace_ids` can be specified."));
+  if (!ids->empty() && most)
+    co_return error_response(invalid_parameter("`max_traces` can't be specified if `trace_ids` is specified."));
+  if (most && *most <= 0)
+    co_return error_response(
+        invalid_parameter("`max_traces` must be a positive integer, received " + std::to_string(*most) + "."));
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+
+  const Store store(door.view->kv());
+  std::vector<std::string> found;
+  if (until) {
+    const auto visited = store.traces_of_experiment(
+        *experiment, Instant{}, Instant(std::chrono::milliseconds(*until + 1)), [&](std::string_view id, Instant) {
+          found.emplace_back(id);
+          return !most || std::ssize(found) < *most;
+        });
+    if (!visited) co_return read_failed(request, visited.error());
+  }
+  for (const auto& id : *ids) {
+    const auto row = store.trace(id);
+    if (!row) co_return read_failed(request, row.error());
+    if (*row && (*row)->experiment_id() == *experiment && std::find(found.begin(), found.end(), id) == found.end())
+      found.push_back(id);
+  }
+  const auto now = door.clock.now();
+  for (std::size_t from = 0; from < found.size(); from += batch_max) {
+    std::vector<Record> records;
+    for (auto i = from; i < std::min(from + batch_max, found.size()); ++i)
+      records.push_back(to_record(TraceRecord{.deleted = true, .trace_id = found[i], .accepted_at = now}));
+    refused = co_await write_all(door, request, std::move(records));
+    if (refused) co_return std::move(*refused);
+  }
+  co_return durable(
+      door, found.empty() ? R"({"traces_deleted":0})" : R"({"traces_deleted":)" + std::to_string(found.size()) + "}");
+}
+
+}  // namespace
+
+// What is known now decides, where it is a yes; a no waits for what was written before.
+Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::string_view experiment_id) {
+  if (!door.view) co_return std::nullopt;
+  std::int64_t number = 0;
+  const auto* end = experiment_id.data() + experiment_id.size();
+  if (std::from_chars(experiment_id.data(), end, number).ptr != end)
+    co_return invalid_parameter("Invalid experiment ID '" + std::string(experiment_id) +
+                                "'. Experiment ID must be a valid integer.");
+  const Catalog catalog(door.view->kv());
+  bool known = false;
+  auto problem = problem_with(catalog, experiment_id, known);
+  if (!problem) co_return std::nullopt;
+  const auto applied = co_await door.view->applied(door.config.view_wait);
+  if (!applied) co_return std::nullopt;  // not sure, so not refused
+  co_return problem_with(catalog, experiment_id, known);
+}
+
+void add_trace_routes(Router& router, MlflowDoor& door) {
+  using http::verb;
+  const RouteOptions large{.body_bytes_max = door.config.trace_bytes_max};
+  add_mlflow(
+      router, verb::post, "3.0/mlflow/traces", [&door](Request& r) { return start_trace(door, r); }, large);
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/get", [&door](Request& r) { return get_trace(door, r); });
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/batchGet", [&door](Request& r) { return batch_get(door, r); });
+  add_mlflow(router, verb::post, "3.0/mlflow/traces/batchGetInfos",
+             [&door](Request& r) { return batch_get_infos(door, r); });
+  add_mlflow(router, verb::post, "3.0/mlflow/traces/search", [&door](Request& r) { return search_traces(door, r); });
+  for (const std::string version : {"2.0", "3.0"})
+    add_mlflow(router, verb::post, version + "/mlflow/traces/delete-traces",
+               [&door](Request& r) { return delete_traces(door, r); });
+  add_tag_routes(router, door);
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/{trace_id}",
+             [&door](Request& r) { return get_trace_info(door, r); });
+}
+
+}  // namespace assay

@@ -1,0 +1,19 @@
+#pragma once
+//   POST /api/3.0/mlflow/traces                      StartTraceV3, with the assessments in it
+//   GET  /api/3.0/mlflow/traces/{trace_id}           a trace's info with its assessments
+//   GET  /api/3.0/mlflow/traces/get?trace_id=        the same with its spans
+//   GET  /api/3.0/mlflow/traces/batchGet?trace_ids=  several of them
+//   POST /api/3.0/mlflow/traces/batchGetInfos        several infos
+//   POST /api/3.0/mlflow/traces/search               search_traces
+//   POST /api/{2,3}.0/mlflow/traces/delete-traces
+//   PATCH, DELETE /api/{2,3}.0/mlflow/traces/{trace_id}/tags
+#include "ingest/mlflow/door.hpp"
+
+namespace assay {
+
+void add_trace_routes(Router& router, MlflowDoor& door);
+
+// The experiment may get traces: it is there and active; otherwise why not. Without a view nobody can say: it may.
+Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::string_view experiment_id);
+
+}  // namespace assay

@@ -1,0 +1,50 @@
+#pragma once
+// One at a time, across threads, for coroutines: who waits does not hold its thread.
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "ops/runtime/task.hpp"
+
+namespace assay {
+
+class Turnstile {
+ public:
+  // Held until it dies; the next one goes on then.
+  class Turn {
+   public:
+    Turn(Turn&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
+    Turn& operator=(Turn&&) = delete;
+    ~Turn() {
+      if (of_) of_->leave();
+    }
+
+   private:
+    friend class Turnstile;
+    explicit Turn(Turnstile& of) : of_(&of) {}
+    Turnstile* of_;
+  };
+
+  // First come, first served; none: it was not our turn within `limit`.
+  Task<std::optional<Turn>> enter(std::chrono::milliseconds limit);
+
+ private:
+  struct Waiter {
+    Executor executor;
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer;
+    bool called = false;  // under the mutex
+  };
+  // Takes the waiter out, and passes on a turn that it was given and did not take.
+  struct Place;
+  void leave();
+
+  std::mutex mutex_;
+  bool taken_ = false;
+  std::list<std::shared_ptr<Waiter>> waiting_;
+};
+
+}  // namespace assay

@@ -1,0 +1,229 @@
+#include "ingest/otlp/otlp_request.hpp"
+
+#include <algorithm>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <map>
+
+#include "ingest/chat/utf8.hpp"
+#include "ingest/otlp/otlp_protobuf.hpp"
+#include "storage/store/filter/base64.hpp"
+#include "storage/store/filter/python_json.hpp"
+
+namespace assay {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t preview_bytes_max = 1000;
+constexpr std::string_view tag_prefix = "mlflow.traceTag.";
+
+std::string hex(std::string_view bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : bytes) {
+    out += digits[static_cast<unsigned char>(c) >> 4];
+    out += digits[c & 15];
+  }
+  return out;
+}
+
+// An attribute's value as MLflow keeps it: JSON in a string.
+std::string dumped(const json::value& value) { return python_json(value, false, false); }
+
+std::string kept_text(const json::value& value) {
+  const auto* text = value.if_string();
+  return text ? std::string(text->data(), text->size()) : dumped(value);
+}
+
+Instant milliseconds(std::uint64_t nanoseconds) {
+  return Instant(std::chrono::milliseconds(static_cast<std::int64_t>(nanoseconds / 1'000'000)));
+}
+
+std::string_view code_of(int status) {
+  return status == 1 ? "STATUS_CODE_OK" : status == 2 ? "STATUS_CODE_ERROR" : "STATUS_CODE_UNSET";
+}
+
+json::object span_json(const OtlpSpan& span, const std::string& trace_id) {
+  json::object out;
+  out["trace_id"] = filter::to_base64(span.trace_id);
+  out["span_id"] = filter::to_base64(span.span_id);
+  if (span.parent_id.empty())
+    out["parent_span_id"] = nullptr;
+  else
+    out["parent_span_id"] = filter::to_base64(span.parent_id);
+  out["name"] = span.name;
+  out["start_time_unix_nano"] = span.start;
+  if (span.end)
+    out["end_time_unix_nano"] = span.end;
+  else
+    out["end_time_unix_nano"] = nullptr;
+  json::array events;
+  for (const auto& event : span.events) {
+    json::object to{{"name", event.name}, {"time_unix_nano", event.time}};
+    to["attributes"] = event.attributes;
+    events.push_back(std::move(to));
+  }
+  out["events"] = std::move(events);
+  json::object status{{"code", code_of(span.status)}};
+  status["message"] = span.status_message;
+  out["status"] = std::move(status);
+  json::object attributes;
+  for (const auto& [key, value] : span.attributes) attributes[key] = dumped(value);
+  attributes["mlflow.traceRequestId"] = "\"" + trace_id + "\"";
+  out["attributes"] = std::move(attributes);
+  json::array links;
+  for (const auto& link : span.links) {
+    json::object to{{"trace_id", "tr-" + hex(link.trace_id)}, {"span_id", hex(link.span_id)}};
+    if (link.attributes.empty())
+      to["attributes"] = nullptr;
+    else
+      to["attributes"] = link.attributes;
+    links.push_back(std::move(to));
+  }
+  out["links"] = std::move(links);
+  return out;
+}
+
+// The last message of a role, where this is a conversation as OpenAI writes it.
+const json::value* last_message(const json::object& from, std::string_view role) {
+  const auto is_message = [](const json::value& value) {
+    return value.is_object() && value.get_object().contains("role") && value.get_object().contains("content");
+  };
+  for (const std::string_view field : {"messages", "input", "output"}) {
+    const auto* list = from.if_contains(field);
+    if (!list || !list->is_array() || list->get_array().empty()) continue;
+    const json::value *last = nullptr, *any = nullptr;
+    for (const auto& message : list->get_array()) {
+      if (!is_message(message)) continue;
+      any = &message;
+      const auto* of = message.get_object().at("role").if_string();
+      if (of && std::string_view(of->data(), of->size()) == role) last = &message;
+    }
+    return last ? last : any;
+  }
+  if (const auto* choices = from.if_contains("choices");
+      choices && choices->is_array() && !choices->get_array().empty())
+    if (const auto& first = choices->get_array()[0]; first.is_object())
+      if (const auto* message = first.get_object().if_contains("message"); message && is_message(*message))
+        return message;
+  if (const auto* request = from.if_contains("request"); request && request->is_object())
+    return last_message(request->get_object(), role);
+  return nullptr;
+}
+
+std::string preview_of(const json::value& value, std::string_view role) {
+  std::string text = dumped(value);
+  if (value.is_object())
+    if (const auto* message = last_message(value.get_object(), role))
+      if (const auto* content = message->get_object().at("content").if_string(); content && !content->empty())
+        text.assign(content->data(), content->size());
+  if (text.size() <= preview_bytes_max) return text;
+  return std::string(utf8_prefix(text, preview_bytes_max - 3)) + "...";
+}
+
+struct Gathered {
+  std::vector<json::object> spans;
+  std::uint64_t start = ~std::uint64_t{0}, end = 0;
+  const OtlpSpan* root = nullptr;
+  json::object tags, metadata;
+};
+
+void add_resource_tags(const json::object& attributes, json::object& tags) {
+  for (const auto& [key, value] : attributes) {
+    const std::string_view name(key.data(), key.size());
+    if (name.starts_with("telemetry.sdk.") || name.starts_with("mlflow.") || name.size() > 250) continue;
+    tags[key] = kept_text(value);
+  }
+}
+
+void gather(const OtlpSpan& span, const json::object& resource, const std::string& trace_id, Gathered& into) {
+  into.spans.push_back(span_json(span, trace_id));
+  into.start = std::min(into.start, span.start);
+  into.end = std::max(into.end, span.end);
+  if (into.tags.empty()) add_resource_tags(resource, into.tags);
+  for (const std::string_view key : {"session.id", "gen_ai.conversation.id"})
+    if (const auto* session = span.attributes.if_contains(key);
+        session && !into.metadata.contains("mlflow.trace.session"))
+      into.metadata["mlflow.trace.session"] = kept_text(*session);
+  if (const auto* user = span.attributes.if_contains("user.id"); user && !into.metadata.contains("mlflow.trace.user"))
+    into.metadata["mlflow.trace.user"] = kept_text(*user);
+  if (!span.parent_id.empty()) return;
+  into.root = &span;
+  for (const auto& [key, value] : span.attributes)
+    if (const std::string_view name(key.data(), key.size()); name.starts_with(tag_prefix))
+      into.tags[name.substr(tag_prefix.size())] = kept_text(value);
+}
+
+std::string info_of(const std::string& trace_id, std::string_view experiment_id, const Gathered& trace) {
+  json::object info{{"trace_id", trace_id}};
+  json::object experiment{{"experiment_id", experiment_id}}, location{{"type", "MLFLOW_EXPERIMENT"}};
+  location["mlflow_experiment"] = std::move(experiment);
+  info["trace_location"] = std::move(location);
+  info["request_time"] = format_time(milliseconds(trace.start));
+  if (trace.end) info["end_time"] = format_time(milliseconds(trace.end));
+  info["state"] = !trace.root ? "IN_PROGRESS" : trace.root->status == 2 ? "ERROR" : "OK";
+  if (trace.root) {
+    if (const auto* inputs = trace.root->attributes.if_contains("mlflow.spanInputs"))
+      info["request_preview"] = preview_of(*inputs, "user");
+    if (const auto* outputs = trace.root->attributes.if_contains("mlflow.spanOutputs"))
+      info["response_preview"] = preview_of(*outputs, "assistant");
+  }
+  if (!trace.tags.empty()) info["tags"] = trace.tags;
+  if (!trace.metadata.empty()) info["trace_metadata"] = trace.metadata;
+  return json::serialize(info);
+}
+
+Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpResource>& resources,
+                                                         std::string_view experiment_id, Instant now,
+                                                         const OtlpLimits& limits) {
+  if (resources.empty()) return OtlpProblem{400, "Invalid OpenTelemetry format - no spans found"};
+  std::map<std::string, Gathered> traces;
+  std::vector<std::string> order;
+  for (const auto& resource : resources)
+    for (const auto& span : resource.spans) {
+      if (span.trace_id.size() != 16 || span.span_id.size() != 8 ||
+          (!span.parent_id.empty() && span.parent_id.size() != 8))
+        return OtlpProblem{422, "Cannot convert OpenTelemetry span to MLflow span"};
+      const auto id = "tr-" + hex(span.trace_id);
+      const auto [at, fresh] = traces.try_emplace(id);
+      if (fresh) order.push_back(id);
+      gather(span, resource.attributes, id, at->second);
+    }
+  std::vector<TraceRecord> out;
+  for (const auto& id : order) {
+    const auto& trace = traces.at(id);
+    const auto info = info_of(id, experiment_id, trace);
+    std::string spans;
+    const auto flush = [&] {
+      if (spans.empty()) return;
+      out.push_back({.from_spans = true, .trace_id = id, .accepted_at = now, .info = info, .spans = "[" + spans + "]"});
+      spans.clear();
+    };
+    for (const auto& span : trace.spans) {
+      const auto text = python_json(span, false, false);
+      if (!spans.empty() && spans.size() + text.size() > limits.record_bytes_max) flush();
+      spans += (spans.empty() ? "" : ",") + text;
+    }
+    flush();
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp(std::string_view protobuf, std::string_view experiment_id,
+                                                         Instant now, const OtlpLimits& limits) {
+  const auto resources = read_otlp_protobuf(protobuf, limits.spans_max);
+  if (!resources) return OtlpProblem{400, "Invalid OpenTelemetry format"};
+  return records_of(*resources, experiment_id, now, limits);
+}
+
+Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp_json(std::string_view text, std::string_view experiment_id,
+                                                              Instant now, const OtlpLimits& limits) {
+  const auto resources = read_otlp_json(text, limits.spans_max);
+  if (!resources) return OtlpProblem{400, "Invalid OpenTelemetry format"};
+  return records_of(*resources, experiment_id, now, limits);
+}
+
+}  // namespace assay

@@ -1,0 +1,31 @@
+#pragma once
+// An ExportTraceServiceRequest of OTLP, protobuf or JSON, turned into records: the spans of each trace as MLflow keeps
+// them, and what they say of their trace (times, state, previews, tags), which gives way to what its client says
+// itself. Pure.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ops/runtime/clock.hpp"
+#include "ops/runtime/result.hpp"
+#include "storage/records/trace_record.hpp"
+
+namespace assay {
+
+struct OtlpProblem {
+  unsigned status;
+  std::string detail;
+};
+
+struct OtlpLimits {
+  std::size_t spans_max = 10'000;
+  std::size_t record_bytes_max = 512u << 10;  // of the spans in one record: a trace may need several
+};
+
+// Traces in the order in which they first appear; a large one as several records.
+Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp(std::string_view protobuf, std::string_view experiment_id,
+                                                         Instant now, const OtlpLimits& limits = {});
+Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp_json(std::string_view json, std::string_view experiment_id,
+                                                              Instant now, const OtlpLimits& limits = {});
+
+}  // namespace assay

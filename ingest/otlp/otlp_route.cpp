@@ -1,0 +1,70 @@
+#include "ingest/otlp/otlp_route.hpp"
+
+#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/mlflow/trace_routes.hpp"
+#include "ingest/otlp/inflate.hpp"
+#include "ingest/otlp/otlp_request.hpp"
+#include "storage/records/json_writer.hpp"
+#include "storage/records/request_record.hpp"
+#include "storage/store/filter/clause.hpp"
+
+namespace assay {
+namespace {
+
+constexpr std::string_view protobuf_type = "application/x-protobuf";
+constexpr std::size_t inflation_max = 8;  // times the bytes that a plain body may have
+
+// As MLflow's server writes errors here.
+Response refusal(unsigned status, std::string_view detail) {
+  Response response{.status = status};
+  JsonWriter(response.body).begin_object().field("detail", detail).end_object();
+  return response;
+}
+
+Task<Response> export_spans(MlflowDoor& door, Request& request) {
+  const auto experiment = request.header("x-mlflow-experiment-id");
+  if (!experiment) co_return refusal(422, "the header x-mlflow-experiment-id is missing");
+  if (const auto problem = problem_with_id("x-mlflow-experiment-id", *experiment))
+    co_return refusal(422, "the header x-mlflow-experiment-id: " + problem->reason);
+  const std::string given(request.header("Content-Type").value_or(""));
+  const auto type = given.substr(0, given.find(';'));
+  if (type != protobuf_type && type != "application/json")
+    co_return refusal(400, "Invalid Content-Type: " + (given.empty() ? std::string("None") : given) +
+                               ". Expected: application/x-protobuf or application/json");
+  const auto coding = request.header("Content-Encoding").value_or("");
+  auto plain = inflated(request.body, filter::lower(coding), door.config.trace_bytes_max * inflation_max);
+  if (!plain) co_return refusal(plain.error().status, plain.error().detail);
+  const auto now = door.clock.now();
+  auto traces =
+      type == protobuf_type ? parse_otlp(*plain, *experiment, now) : parse_otlp_json(*plain, *experiment, now);
+  if (!traces) co_return refusal(traces.error().status, traces.error().detail);
+  const auto problem = co_await problem_with_experiment(door, *experiment);
+  if (problem) co_return error_response(*problem);
+
+  std::vector<Record> records;
+  std::string last;
+  for (const auto& trace : *traces) {
+    records.push_back(to_record(trace));
+    if (trace.trace_id == last) continue;
+    last = trace.trace_id;
+    for (auto& named : request_records(last, "", now)) records.push_back(std::move(named));
+  }
+  if (!records.empty()) {
+    auto refused = co_await write_all(door, request, std::move(records));
+    if (refused) co_return std::move(*refused);
+  }
+  for (const auto& trace : *traces) door.recent.add(trace.trace_id, "");
+  Response response{.content_type = type == protobuf_type ? protobuf_type : json_type};
+  if (type != protobuf_type) response.body = "{}";
+  response.headers.emplace_back("Assay-Durability", std::string(door.log.durability()));
+  co_return response;
+}
+
+}  // namespace
+
+void add_otlp_route(Router& router, MlflowDoor& door) {
+  router.add(http::verb::post, "/v1/traces", [&door](Request& request) { return export_spans(door, request); },
+             {.body_bytes_max = door.config.trace_bytes_max});
+}
+
+}  // namespace assay

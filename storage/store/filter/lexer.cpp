@@ -1,0 +1,195 @@
+#include "storage/store/filter/lexer.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "storage/store/filter/clause.hpp"
+
+namespace assay::filter {
+namespace {
+
+using Kind = Token::Kind;
+
+constexpr std::array<std::string_view, 24> keywords = {
+    "AND",  "OR",   "NOT",   "IN",    "IS",     "NULL",  "TRUE", "FALSE",  "BETWEEN", "SELECT", "FROM", "WHERE",
+    "CASE", "WHEN", "UNION", "LIMIT", "HAVING", "GROUP", "BY",   "EXISTS", "ALL",     "ANY",    "AS",   "ORDER"};
+constexpr std::array<std::string_view, 12> builtins = {"TEXT", "TIMESTAMP", "DATE",   "INTEGER", "INT",  "FLOAT",
+                                                       "REAL", "BOOLEAN",   "BIGINT", "CHAR",    "BLOB", "VARCHAR"};
+
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+// Letters beyond ASCII are letters.
+bool starts_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+}
+bool in_word(char c) { return starts_word(c) || is_digit(c) || c == '$' || c == '#'; }
+
+class Lexer {
+ public:
+  explicit Lexer(std::string_view text) : text_(text) {}
+
+  std::vector<Token> run() {
+    while (skip_space(), at_ < text_.size()) next();
+    return std::move(out_);
+  }
+
+ private:
+  char peek(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
+  void skip_space() {
+    while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+  }
+  void take(Kind kind, std::size_t size) {
+    out_.push_back({kind, std::string(text_.substr(at_, size))});
+    at_ += size;
+  }
+
+  // One past the closing quote, from `from`, where the opening one stands; npos: it is not closed. A quote is escaped
+  // by itself or by a backslash.
+  std::size_t closed(std::size_t from) const {
+    const char quote = text_[from];
+    for (std::size_t i = from + 1; i < text_.size(); ++i) {
+      if (text_[i] == '\\' && quote != '`' && i + 1 < text_.size() && text_[i + 1] == quote &&
+          closes_later(i + 2, quote)) {
+        ++i;
+      } else if (text_[i] == quote) {
+        if (i + 1 < text_.size() && text_[i + 1] == quote) {
+          ++i;
+          continue;
+        }
+        return i + 1;
+      }
+    }
+    return text_.npos;
+  }
+  bool closes_later(std::size_t from, char quote) const { return text_.find(quote, from) != text_.npos; }
+
+  std::size_t word_end(std::size_t from) const {
+    while (from < text_.size() && in_word(text_[from])) ++from;
+    return from;
+  }
+
+  // A part of a name from `from`: a word, "…" or `…`; npos: there is none.
+  std::size_t part_end(std::size_t from) const {
+    if (from >= text_.size()) return text_.npos;
+    if (text_[from] == '"' || text_[from] == '`') return closed(from);
+    return in_word(text_[from]) ? word_end(from) : text_.npos;
+  }
+
+  void next() {
+    const char c = peek();
+    if (c == '\'') {
+      const auto end = closed(at_);
+      return end == text_.npos ? take(Kind::other, 1) : take(Kind::string, end - at_);
+    }
+    if (c == '(') return parentheses();
+    if (c == ';') return take(Kind::end, 1);
+    if (c == '<' || c == '>' || c == '=' || c == '~' || c == '!') {
+      std::size_t size = 1;
+      while (std::string_view("<>=~!").find(peek(size)) != std::string_view::npos && peek(size) != '\0') ++size;
+      return take(Kind::comparison, size);
+    }
+    if (is_digit(c) || ((c == '-' || c == '.') && is_digit(peek(1)) && !after_name()) ||
+        (c == '-' && peek(1) == '.' && is_digit(peek(2))))
+      return number();
+    if (starts_word(c) || c == '"' || c == '`') return name();
+    take(Kind::other, 1);
+  }
+
+  bool after_name() const {
+    return !out_.empty() && out_.back().kind == Kind::identifier && at_ > 0 && !is_space(text_[at_ - 1]);
+  }
+
+  void parentheses() {
+    int depth = 0;
+    for (std::size_t i = at_; i < text_.size(); ++i) {
+      if (text_[i] == '\'' || text_[i] == '"') {
+        const auto end = closed(i);
+        if (end == text_.npos) break;
+        i = end - 1;
+      } else if (text_[i] == '(') {
+        ++depth;
+      } else if (text_[i] == ')' && --depth == 0) {
+        return take(Kind::list, i + 1 - at_);
+      }
+    }
+    take(Kind::other, 1);
+  }
+
+  void number() {
+    std::size_t i = at_ + (peek() == '-' ? 1 : 0);
+    bool real = false;
+    while (i < text_.size() && is_digit(text_[i])) ++i;
+    if (i < text_.size() && text_[i] == '.') {
+      real = true;
+      ++i;
+      while (i < text_.size() && is_digit(text_[i])) ++i;
+    }
+    if (i + 1 < text_.size() && (text_[i] == 'e' || text_[i] == 'E')) {
+      auto j = i + 1;
+      if (text_[j] == '-' || text_[j] == '+') ++j;
+      if (j < text_.size() && is_digit(text_[j])) {
+        real = true;
+        while (j < text_.size() && is_digit(text_[j])) ++j;
+        i = j;
+      }
+    }
+    if (i < text_.size() && in_word(text_[i])) {  // 5x: a name that begins with a digit
+      return take(Kind::identifier, word_end(i) - at_);
+    }
+    take(real ? Kind::real : Kind::integer, i - at_);
+  }
+
+  void name() {
+    auto end = part_end(at_);
+    if (end == text_.npos) return take(Kind::other, 1);
+    bool dotted = false;
+    while (end < text_.size() && text_[end] == '.') {
+      const auto more = part_end(end + 1);
+      if (more == text_.npos) break;
+      dotted = true;
+      end = more;
+    }
+    const auto text = text_.substr(at_, end - at_);
+    if (!dotted && starts_word(text.front())) {
+      const auto word = upper(text);
+      if (word == "LIKE" || word == "ILIKE" || word == "RLIKE") return take(Kind::comparison, text.size());
+      if (word == "NOT") return not_something();
+      if (std::find(keywords.begin(), keywords.end(), word) != keywords.end()) return take(Kind::keyword, text.size());
+      if (std::find(builtins.begin(), builtins.end(), word) != builtins.end()) return take(Kind::builtin, text.size());
+    }
+    // a-b, a/b: arithmetic, which is no name.
+    if (end < text_.size() && std::string_view("-+*/").find(text_[end]) != std::string_view::npos &&
+        part_end(end + 1) != text_.npos) {
+      while (end < text_.size() && std::string_view("-+*/.").find(text_[end]) != std::string_view::npos &&
+             part_end(end + 1) != text_.npos)
+        end = part_end(end + 1);
+      return take(Kind::operation, end - at_);
+    }
+    take(Kind::identifier, text.size());
+  }
+
+  // NOT NULL and NOT LIKE are one word each.
+  void not_something() {
+    auto from = at_ + 3;
+    while (from < text_.size() && is_space(text_[from])) ++from;
+    const auto end = word_end(from);
+    const auto word = upper(text_.substr(from, end - from));
+    const bool like = word == "LIKE" || word == "ILIKE" || word == "RLIKE";
+    if (from > at_ + 3 && (word == "NULL" || like)) {
+      out_.push_back({like ? Kind::comparison : Kind::keyword, "NOT " + word});
+      at_ = end;
+      return;
+    }
+    take(Kind::keyword, 3);
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::vector<Token> out_;
+};
+
+}  // namespace
+
+std::vector<Token> lex(std::string_view text) { return Lexer(text).run(); }
+
+}  // namespace assay::filter

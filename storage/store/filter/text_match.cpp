@@ -1,0 +1,97 @@
+#include "storage/store/filter/text_match.hpp"
+
+#include <algorithm>
+#include <boost/regex.hpp>
+#include <charconv>
+#include <optional>
+
+namespace assay::filter {
+namespace {
+
+// One past the character at `at`: _ stands for one character, not for one byte.
+std::size_t next_character(std::string_view text, std::size_t at) {
+  ++at;
+  while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) ++at;
+  return at;
+}
+
+bool ordered(int order, std::string_view op) {
+  if (op == "=") return order == 0;
+  if (op == "!=") return order != 0;
+  if (op == "<") return order < 0;
+  if (op == "<=") return order <= 0;
+  if (op == ">") return order > 0;
+  if (op == ">=") return order >= 0;
+  return false;
+}
+
+}  // namespace
+
+// In place, going back to the last % only: time is bounded by the product of the two sizes.
+bool like(std::string_view text, std::string_view pattern) {
+  std::size_t t = 0, p = 0, star = pattern.npos, mark = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '%') {
+      star = p++;
+      mark = t;
+    } else if (p < pattern.size() && pattern[p] == '_') {
+      t = next_character(text, t);
+      ++p;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++t;
+      ++p;
+    } else if (star != pattern.npos) {
+      p = star + 1;
+      t = mark = next_character(text, mark);
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '%') ++p;
+  return p == pattern.size();
+}
+
+Result<TextMatch, Refusal> TextMatch::make(std::string_view op, const Value& value) {
+  TextMatch match;
+  match.op_ = op;
+  if (const auto* text = std::get_if<std::string>(&value)) match.value_ = *text;
+  if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) match.values_ = *texts;
+  if (const auto* n = std::get_if<std::int64_t>(&value)) match.value_ = std::to_string(*n);
+  if (op == "ILIKE") match.value_ = lower(match.value_);
+  if (op == "RLIKE") try {
+      match.regex_ = std::make_shared<const boost::regex>(match.value_, boost::regex::perl);
+    } catch (const std::runtime_error&) {
+      return refusal("Invalid regular expression '" + match.value_ + "'");
+    }
+  return match;
+}
+
+bool TextMatch::operator()(std::string_view text) const {
+  if (op_ == "LIKE") return like(text, value_);
+  if (op_ == "ILIKE") return like(lower(text), value_);
+  if (op_ == "IN" || op_ == "NOT IN")
+    return (std::find(values_.begin(), values_.end(), text) != values_.end()) == (op_ == "IN");
+  if (op_ == "RLIKE") try {
+      return boost::regex_search(text.begin(), text.end(), *regex_);
+    } catch (const std::runtime_error&) {
+      return false;  // it became too complex for this text
+    }
+  return ordered(text.compare(value_), op_);
+}
+
+bool compare_number(double left, std::string_view op, const Value& right) {
+  double number = 0;
+  if (const auto* n = std::get_if<std::int64_t>(&right)) {
+    number = static_cast<double>(*n);
+  } else if (const auto* d = std::get_if<double>(&right)) {
+    number = *d;
+  } else if (const auto* text = std::get_if<std::string>(&right)) {
+    const auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), number);
+    if (ec != std::errc() || end != text->data() + text->size()) return op == "!=" || op == "<" || op == "<=";
+  } else {
+    return false;
+  }
+  return ordered(left < number ? -1 : left > number ? 1 : 0, op);
+}
+
+}  // namespace assay::filter

@@ -1,0 +1,32 @@
+#pragma once
+// The comparisons of strings that filters know, as MLflow on SQLite makes them: LIKE by case, % and _ without an
+// escape; ILIKE without the case of ASCII letters; RLIKE as a regular expression that matches anywhere.
+#include <boost/regex_fwd.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "storage/store/filter/clause.hpp"
+
+namespace assay::filter {
+
+bool like(std::string_view text, std::string_view pattern);
+
+// One comparison with a fixed right side: "=", "!=", "LIKE", "ILIKE", "RLIKE", "IN", "NOT IN"; of strings also < and so
+// on.
+class TextMatch {
+ public:
+  // A refusal: the regular expression is none.
+  static Result<TextMatch, Refusal> make(std::string_view op, const Value& value);
+  bool operator()(std::string_view text) const;
+
+ private:
+  std::string op_, value_;
+  std::vector<std::string> values_;
+  std::shared_ptr<const boost::regex> regex_;
+};
+
+// Numbers; a string is taken for the number in it, if there is one.
+bool compare_number(double left, std::string_view op, const Value& right);
+
+}  // namespace assay::filter

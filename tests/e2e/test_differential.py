@@ -1,0 +1,64 @@
+"""The unmodified MLflow client, run by seeded random programs against a real MLflow server and against assay: what it sees is the same."""
+
+import difflib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent / "differential"
+OPERATIONS = 100
+
+# Calls whose results differ on purpose; each with its reason. The README of ingest/mlflow lists the same.
+ALLOWED: dict[str, str] = {}
+
+
+def start(url: str, out: Path, first: int, last: int) -> subprocess.Popen:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("ASSAY_", "MLFLOW_"))} | {
+        "MLFLOW_TRACKING_URI": url,
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_ASYNC_TRACE_LOGGING_MAX_INTERVAL_MILLIS": "20",
+        "MLFLOW_TRACKING_USERNAME": "",
+        "NO_PROXY": "127.0.0.1",
+        "PYTHONHASHSEED": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    command = [sys.executable, str(HERE / "run.py"), str(out), str(first), str(last), str(OPERATIONS)]
+    with out.with_suffix(".log").open("wb") as log:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+
+
+def compare(assay, mlflow_url: str, tmp_path: Path, first: int, last: int) -> None:
+    # As MLflow answers feedback for a trace that nobody knows; what parking does is in test_mlflow_client.py.
+    server = assay("serve", "--unknown-trace=reject")
+    outs = {"mlflow": tmp_path / "mlflow.json", "assay": tmp_path / "assay.json"}
+    running = [start(mlflow_url, outs["mlflow"], first, last), start(server.url, outs["assay"], first, last)]
+    for process, out in zip(running, outs.values(), strict=True):
+        assert process.wait(30 + 40 * (last - first)) == 0, out.with_suffix(".log").read_text()[-4000:]
+    seen = {name: json.loads(out.read_text()) for name, out in outs.items()}
+    differences = []
+    for seed in seen["mlflow"]:
+        for number, (theirs, ours) in enumerate(zip(seen["mlflow"][seed], seen["assay"][seed], strict=False)):
+            if theirs != ours and theirs[0].split()[0] not in ALLOWED:
+                lines = difflib.unified_diff(*(json.dumps(s, indent=1, ensure_ascii=False).splitlines() for s in (theirs, ours)), "mlflow", "assay", lineterm="", n=2)
+                differences.append(f"seed {seed}, call {number}: {theirs[0]}\n" + "\n".join(lines))
+                if theirs[0] != ours[0]:
+                    break  # from here on the two do different things
+        assert len(seen["mlflow"][seed]) > OPERATIONS // 2
+    assert not differences, f"{len(differences)} differences:\n\n" + "\n\n".join(differences[:8])
+
+
+def test_the_client_sees_the_same_as_with_mlflow(assay, mlflow_url, tmp_path):
+    compare(assay, mlflow_url, tmp_path, 0, 20)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(20_000)
+def test_the_client_sees_the_same_in_five_hundred_programs(assay, mlflow_url, tmp_path):
+    for first in range(1000, 1500, 50):
+        home = tmp_path / str(first)
+        home.mkdir()
+        compare(assay, mlflow_url, home, first, first + 50)

@@ -1,0 +1,154 @@
+"""The unmodified MLflow client against `assay serve`: what the guide's programs do, and what is deliberately not as MLflow has it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.captures_replay import replay
+from support.waiting import wait_until
+
+GUIDE = Path(__file__).parent / "guide"
+CAPTURES = Path(__file__).parent / "captures"
+
+
+def client_env(url: str) -> dict[str, str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ASSAY_", "MLFLOW_"))}
+    return clean | {"MLFLOW_TRACKING_URI": url, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def run_client(url: str, script: Path) -> dict:
+    done = subprocess.run([sys.executable, script.name], cwd=script.parent, env=client_env(url), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout)
+
+
+def test_the_guides_programs_work_and_feedback_at_once_is_taken(assay):
+    serve = assay("serve")
+    seen = run_client(serve.url, GUIDE / "use.py")
+    assert seen["stream"] == ["token"] * (len(seen["stream"]) - 1) + ["done"]
+    statuses = {name: seen[name] for name in ("by_trace", "detailed", "by_request", "after_stream")}
+    assert statuses == dict.fromkeys(statuses, 200), "feedback came before its trace was exported"
+    shown = seen["analysis"]
+    assert shown["traces"] == 3 and shown["with_feedback"] == 3
+    assert (shown["positive"], shown["negative"]) == (2, 1)
+    assert shown["ratings"] == {"accuracy": 1.0, "helpfulness": 0.8, "relevance": 0.6}
+
+
+def feedback_body(trace_id: str) -> dict:
+    return {"assessment": {"assessment_name": "user_feedback", "trace_id": trace_id, "source": {"source_type": "HUMAN", "source_id": "ana"},
+                           "create_time": "2026-11-23T15:57:31.547Z", "last_update_time": "2026-11-23T15:57:31.547Z", "feedback": {"value": True}, "valid": True}}
+
+
+def start_trace(http: httpx.Client, trace_id: str, request_id: str | None = None, assessments: list | None = None) -> httpx.Response:
+    info = {"trace_id": trace_id, "trace_location": {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}},
+            "request_time": "2026-11-23T15:57:30.000Z", "execution_duration": "0.048s", "state": "OK", "tags": {"mlflow.traceName": "x"}}
+    if request_id:
+        info["client_request_id"] = request_id
+    if assessments:
+        info["assessments"] = assessments
+    return http.post("/api/3.0/mlflow/traces", json={"trace": {"trace_info": info}})
+
+
+def test_a_repeated_post_is_one_assessment(assay):
+    http = assay("serve").http
+    trace_id = "tr-" + "1" * 32
+    inline = [{k: v for k, v in feedback_body(trace_id)["assessment"].items() if k != "trace_id"} | {"assessment_name": "inline"}]
+    ids = set()
+    for _ in range(3):
+        assert start_trace(http, trace_id, assessments=inline).status_code == 200
+        answer = http.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json=feedback_body(trace_id))
+        assert answer.status_code == 200
+        ids.add(answer.json()["assessment"]["assessment_id"])
+    assert len(ids) == 1
+    shown = http.get(f"/api/3.0/mlflow/traces/{trace_id}").json()["trace"]["trace_info"]["assessments"]
+    assert sorted(a["assessment_name"] for a in shown) == ["inline", "user_feedback"]
+
+
+def test_feedback_for_an_unknown_trace_is_parked_or_refused_as_told(assay):
+    trace_id = "tr-" + "2" * 32
+    parking = assay("serve").http
+    assert parking.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json=feedback_body(trace_id)).status_code == 200
+    assert start_trace(parking, trace_id).status_code == 200
+    assert wait_until("it is released", lambda: parking.get(f"/api/3.0/mlflow/traces/{trace_id}").json()["trace"]["trace_info"].get("assessments"))
+
+    refusing = assay("serve", "--unknown-trace=reject").http
+    answer = refusing.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json=feedback_body(trace_id))
+    assert answer.status_code == 404
+    assert answer.json() == {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"Trace with ID '{trace_id}' not found."}
+    assert start_trace(refusing, trace_id).status_code == 200
+    assert refusing.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json=feedback_body(trace_id)).status_code == 200
+
+
+def search_one(http: httpx.Client, request_id: str) -> dict:
+    body = {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}], "filter": f"attributes.client_request_id = '{request_id}'", "max_results": 1}
+    return http.post("/api/3.0/mlflow/traces/search", json=body).raise_for_status().json()
+
+
+def test_a_request_that_is_not_exported_yet_is_found_as_a_pending_trace(assay):
+    http = assay("serve").http
+    [pending] = search_one(http, "req-early")["traces"]
+    assert pending["state"] == "IN_PROGRESS" and pending["client_request_id"] == "req-early"
+    answer = http.post(f"/api/3.0/mlflow/traces/{pending['trace_id']}/assessments", json=feedback_body(pending["trace_id"]))
+    assert answer.status_code == 200
+    real = "tr-" + "3" * 32
+    assert start_trace(http, real, "req-early").status_code == 200
+    [shown] = wait_until("it is released", lambda: http.get(f"/api/3.0/mlflow/traces/{real}").json()["trace"]["trace_info"].get("assessments"))
+    assert shown["assessment_id"] == answer.json()["assessment"]["assessment_id"]
+    [found] = search_one(http, "req-early")["traces"]
+    assert found["trace_id"] == real
+    assert http.get(f"/api/3.0/mlflow/traces/{pending['trace_id']}").json()["trace"]["trace_info"]["trace_id"] == real
+    assert search_one(assay("serve", "--unknown-trace=reject").http, "req-early") == {}
+
+
+def test_a_client_of_version_2_is_told_to_upgrade(assay):
+    http = assay("serve").http
+    answer = http.get("/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": "Default"}, headers={"User-Agent": "mlflow-python-client/2.22.1"})
+    assert answer.status_code == 400 and "pip install -U" in answer.json()["message"]
+    assert http.get("/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": "Default"}, headers={"User-Agent": "mlflow-python-client/3.1.4"}).status_code == 200
+
+
+def test_probes_say_what_the_client_asks_for(assay):
+    http = assay("serve").http
+    assert http.get("/health").text == "OK"
+    assert tuple(map(int, http.get("/version").text.split("."))) >= (3, 4, 0)
+    for prefix in ("api", "ajax-api"):
+        assert http.get(f"/{prefix}/3.0/mlflow/server-info").json()["workspaces_enabled"] is False
+    assert http.post("/api/3.0/mlflow/bogus", json={}).json()["error_code"] == "ENDPOINT_NOT_FOUND"
+
+
+def test_everything_is_there_after_kill_9(assay):
+    serve = assay("serve")
+    http = serve.http
+    made = http.post("/api/2.0/mlflow/experiments/create", json={"name": "/kept", "tags": [{"key": "k", "value": "v"}]}).json()["experiment_id"]
+    dataset = http.post("/api/3.0/mlflow/datasets/create", json={"name": "ds", "experiment_ids": [made]}).json()["dataset"]["dataset_id"]
+    records = json.dumps([{"inputs": {"q": i}} for i in range(5)])
+    assert http.post(f"/api/3.0/mlflow/datasets/{dataset}/records", json={"records": records}).json() == {"inserted_count": 5, "updated_count": 0}
+    serve.restart_after_kill9()
+    assert http.get("/api/2.0/mlflow/experiments/get", params={"experiment_id": made}).json()["experiment"]["tags"] == [{"key": "k", "value": "v"}]
+    assert len(json.loads(http.get(f"/api/3.0/mlflow/datasets/{dataset}/records").json()["records"])) == 5
+    assert http.post("/api/2.0/mlflow/experiments/create", json={"name": "/kept"}).json()["error_code"] == "RESOURCE_ALREADY_EXISTS"
+
+
+@pytest.mark.parametrize("capture", sorted(p.name for p in CAPTURES.glob("*.json")))
+def test_recorded_requests_are_answered_as_mlflow_answered_them(assay, capture):
+    serve = assay("serve", "--unknown-trace=reject")
+    differences = replay(serve.url, json.loads((CAPTURES / capture).read_text()))
+    assert not differences, "\n".join(differences[:10])
+
+
+def test_a_chat_joins_the_trace_of_its_caller(assay):
+    http = assay("serve").http
+    trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    chat = http.post("/chat", json={"message": "hello"}, headers={"traceparent": f"00-{trace}-{parent}-01"}).json()
+    assert chat["trace_id"] == f"tr-{trace}"
+    assert start_trace(http, f"tr-{trace}").status_code == 200
+    whole = http.get("/api/3.0/mlflow/traces/get", params={"trace_id": f"tr-{trace}", "allow_partial": "true"}).json()["trace"]
+    assert whole["spans"][0]["parent_span_id"] == "APBnqgupArc="
+    assert whole["trace_info"]["tags"]["mlflow.traceName"] == "x", "what the caller says of its trace counts"
+    alone = http.post("/chat", json={"message": "hello"}, headers={"traceparent": "00-nonsense"}).json()
+    assert alone["trace_id"] != f"tr-{trace}"

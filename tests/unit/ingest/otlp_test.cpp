@@ -1,0 +1,146 @@
+#include <gtest/gtest.h>
+
+#include <boost/json/parse.hpp>
+
+#include "ingest/mlflow/span_json.hpp"
+#include "ingest/otlp/inflate.hpp"
+#include "ingest/otlp/otlp_request.hpp"
+#include "storage/store/filter/base64.hpp"
+
+namespace assay {
+namespace {
+
+const Instant now = *parse_time("2026-11-23T15:57:31.547Z");
+
+namespace pb {
+// A message by hand: what a writer of the wire format does.
+std::string varint(std::uint64_t n) {
+  std::string out;
+  for (; n >= 0x80; n >>= 7) out += static_cast<char>(n | 0x80);
+  return out += static_cast<char>(n);
+}
+std::string bytes(int field, std::string_view content) {
+  return varint(static_cast<std::uint64_t>(field) << 3 | 2) + varint(content.size()) + std::string(content);
+}
+std::string number(int field, std::uint64_t n) { return varint(static_cast<std::uint64_t>(field) << 3) + varint(n); }
+std::string fixed(int field, std::uint64_t n) {
+  std::string out = varint(static_cast<std::uint64_t>(field) << 3 | 1);
+  for (int i = 0; i < 8; ++i) out += static_cast<char>(n >> (8 * i));
+  return out;
+}
+std::string text(std::string_view value) { return bytes(1, value); }
+std::string key_value(std::string_view key, std::string_view any) { return bytes(1, key) + bytes(2, any); }
+}  // namespace pb
+
+constexpr std::uint64_t second = 1'000'000'000;
+
+std::string span(std::string_view id, std::string_view parent, std::string_view name, const std::string& more = "") {
+  return pb::bytes(1, "0123456789abcdef") + pb::bytes(2, id) + (parent.empty() ? "" : pb::bytes(4, parent)) +
+         pb::bytes(5, name) + pb::fixed(7, 100 * second) + pb::fixed(8, 102 * second) + more;
+}
+std::string request(const std::vector<std::string>& spans) {
+  std::string scope;
+  for (const auto& one : spans) scope += pb::bytes(2, one);
+  const auto resource = pb::bytes(1, pb::bytes(1, pb::key_value("service.name", pb::text("shop"))));
+  return pb::bytes(1, resource + pb::bytes(2, scope));
+}
+
+TEST(Otlp, KeepsSpansAsMlflowDoesAndConcludesTheTrace) {
+  const auto inputs = pb::bytes(6, pb::bytes(1, pb::key_value("q", pb::text("hi"))));
+  const auto list = pb::bytes(5, pb::bytes(1, pb::number(3, 1)) + pb::bytes(1, pb::number(2, 1)));
+  const auto traces = parse_otlp(
+      request({span("rootspan", "", "root",
+                    pb::bytes(9, pb::key_value("mlflow.spanInputs", inputs)) + pb::bytes(15, pb::number(3, 1))),
+               span("childspa", "rootspan", "child", pb::bytes(9, pb::key_value("m", list)))}),
+      "7", now);
+  ASSERT_TRUE(traces) << traces.error().detail;
+  ASSERT_EQ(traces->size(), 1u);
+  const auto& trace = traces->front();
+  EXPECT_TRUE(trace.from_spans);
+  EXPECT_EQ(trace.trace_id, "tr-30313233343536373839616263646566");
+  const auto info = boost::json::parse(trace.info);
+  EXPECT_EQ(info.at("trace_location").at("mlflow_experiment").at("experiment_id"), "7");
+  EXPECT_EQ(info.at("request_time"), "1970-01-01T00:01:40Z");
+  EXPECT_EQ(info.at("end_time"), "1970-01-01T00:01:42Z");
+  EXPECT_EQ(info.at("state"), "OK");
+  EXPECT_EQ(info.at("request_preview"), R"({"q": "hi"})");
+  EXPECT_EQ(info.at("tags").at("service.name"), "shop");
+  const auto spans = boost::json::parse(trace.spans);
+  ASSERT_EQ(spans.as_array().size(), 2u);
+  EXPECT_EQ(spans.at(0).at("attributes").at("mlflow.spanInputs"), R"({"q": "hi"})");
+  EXPECT_EQ(spans.at(0).at("attributes").at("mlflow.traceRequestId"), "\"" + trace.trace_id + "\"");
+  EXPECT_EQ(spans.at(1).at("attributes").at("m"), "[1, true]");
+  EXPECT_TRUE(spans.at(0).at("parent_span_id").is_null());
+}
+
+TEST(Otlp, AnswersSpansAsTheyCame) {
+  const auto traces =
+      parse_otlp(request({span("childspa", "rootspan", "child", pb::bytes(9, pb::key_value("n", pb::number(3, 5)))),
+                          span("rootspan", "", "root", pb::bytes(15, pb::bytes(2, "why") + pb::number(3, 2)))}),
+                 "7", now);
+  ASSERT_TRUE(traces);
+  std::size_t count = 0;
+  const auto spans = boost::json::parse(proto_spans(traces->front().spans, count));
+  EXPECT_EQ(count, 2u);
+  EXPECT_EQ(spans.at(0).at("name"), "root") << "the root comes first";
+  EXPECT_EQ(spans.at(0).at("status").at("message"), "why");
+  EXPECT_FALSE(spans.at(0).as_object().contains("parent_span_id"));
+  EXPECT_EQ(spans.at(1).at("attributes").at(0).at("value").at("int_value"), 5);
+}
+
+TEST(Otlp, ALargeTraceIsSeveralRecords) {
+  std::vector<std::string> spans;
+  for (int i = 0; i < 40; ++i) {
+    const auto id = "span" + std::to_string(1000 + i);
+    spans.push_back(
+        span(id, i ? "span1000" : "", "x", pb::bytes(9, pb::key_value("big", pb::text(std::string(1000, 'x'))))));
+  }
+  const auto traces = parse_otlp(request(spans), "7", now, {.record_bytes_max = 10'000});
+  ASSERT_TRUE(traces);
+  EXPECT_GE(traces->size(), 4u);
+  std::size_t total = 0;
+  for (const auto& trace : *traces) {
+    EXPECT_LT(trace.spans.size(), 12'000u);
+    total += boost::json::parse(trace.spans).as_array().size();
+  }
+  EXPECT_EQ(total, 40u);
+}
+
+TEST(Otlp, RefusesWhatItCanNotRead) {
+  const auto whole = request({span("rootspan", "", "root")});
+  for (std::size_t cut = 1; cut < whole.size(); ++cut) EXPECT_FALSE(parse_otlp(whole.substr(0, cut), "7", now)) << cut;
+  EXPECT_EQ(parse_otlp("", "7", now).error().detail, "Invalid OpenTelemetry format - no spans found");
+  EXPECT_EQ(parse_otlp(request({span("short", "", "x")}), "7", now).error().status, 422u);
+  EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "\xff")}), "7", now)) << "not UTF-8";
+  EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "a"), span("rootspa2", "", "b")}), "7", now, {.spans_max = 1}));
+  // A value inside a value inside a value …
+  std::string any = pb::text("deep");
+  for (int i = 0; i < 200; ++i) any = pb::bytes(5, pb::bytes(1, any));
+  EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "x", pb::bytes(9, pb::key_value("k", any)))}), "7", now));
+}
+
+TEST(Otlp, ReadsJsonAsWell) {
+  const auto traces = parse_otlp_json(
+      R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"1011121314151617",
+        "name":"root","startTimeUnixNano":"1000000000","endTimeUnixNano":"3000000000","attributes":[{"key":"n","value":
+        {"intValue":"5"}}],"status":{"code":2}}]}]}]})",
+      "7", now);
+  ASSERT_TRUE(traces) << traces.error().detail;
+  EXPECT_EQ(traces->front().trace_id, "tr-000102030405060708090a0b0c0d0e0f");
+  EXPECT_EQ(boost::json::parse(traces->front().info).at("state"), "ERROR");
+  EXPECT_EQ(boost::json::parse(traces->front().spans).at(0).at("attributes").at("n"), "5");
+}
+
+TEST(Inflate, UndoesGzipAndIsBounded) {
+  const auto gzip = filter::from_base64("H4sIAAAAAAACA+3BMQEAAADCoKzrX8IUfkABAAAAAG8Ddln0TIgTAAA=");
+  ASSERT_TRUE(gzip);
+  EXPECT_EQ(inflated(*gzip, "gzip", 5000).value(), std::string(5000, 'a'));
+  EXPECT_FALSE(inflated(*gzip, "gzip", 4999)) << "a few bytes that become many";
+  EXPECT_FALSE(inflated("nonsense", "gzip", 1000));
+  EXPECT_FALSE(inflated(gzip->substr(0, 10), "gzip", 1000));
+  EXPECT_EQ(*inflated("plain", "", 1000), "plain");
+  EXPECT_FALSE(inflated("plain", "brotli", 1000));
+}
+
+}  // namespace
+}  // namespace assay

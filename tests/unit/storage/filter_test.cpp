@@ -1,0 +1,136 @@
+#include <gtest/gtest.h>
+
+#include "storage/store/filter/catalog_filter.hpp"
+#include "storage/store/filter/lexer.hpp"
+#include "storage/store/filter/python_json.hpp"
+#include "storage/store/filter/trace_filter.hpp"
+
+#include <boost/json/parse.hpp>
+
+namespace assay::filter {
+namespace {
+
+std::string problem(std::string_view text) {
+  const auto parsed = parse_trace_filter(text);
+  return parsed ? "none" : parsed.error().message;
+}
+
+TEST(TraceFilter, ReadsEveryKindOfClause) {
+  const auto parsed = parse_trace_filter(
+      "attributes.client_request_id = 'req-1' and tags.`a.b` LIKE 'x%' AND metadata.mlflow.trace.session != \"s\" AND "
+      "timestamp > 5 AND feedback.\"two words\" >= 0.5 AND span.type IN ('LLM', \"TOOL\") AND tag.k IS NOT NULL");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  ASSERT_EQ(parsed->size(), 7u);
+  EXPECT_EQ((*parsed)[0].kind, "attribute");
+  EXPECT_EQ((*parsed)[1].key, "a.b");
+  EXPECT_EQ((*parsed)[2].key, "mlflow.trace.session");
+  EXPECT_EQ((*parsed)[3].key, "timestamp_ms");
+  EXPECT_EQ((*parsed)[4].key, "two words");
+  EXPECT_EQ(std::get<std::vector<std::string>>((*parsed)[5].value), (std::vector<std::string>{"LLM", "TOOL"}));
+  EXPECT_EQ((*parsed)[6].op, "IS NOT NULL");
+}
+
+TEST(TraceFilter, ReplacesNamesByWhatTheyStandFor) {
+  const auto parsed = parse_trace_filter("name = 'x' AND run_id = 'r' AND trace.text LIKE '%y%'");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ((*parsed)[0].key, "mlflow.traceName");
+  EXPECT_EQ((*parsed)[1].kind, "request_metadata");
+  EXPECT_EQ((*parsed)[2].key, "content");
+}
+
+TEST(TraceFilter, SaysNoInMlflowsWords) {
+  EXPECT_EQ(problem("status = 'OK' OR name = 'x'"), "Invalid clause(s) in filter string: 'OR'");
+  EXPECT_EQ(problem("status"), "Invalid clause(s) in filter string: 'status'");
+  EXPECT_EQ(problem("(status = 'OK')"), "Invalid clause(s) in filter string: '(status = 'OK')'");
+  EXPECT_EQ(problem("tags.a = 5"), "Expected a quoted string value for tag (e.g. 'my-value'). Got value 5");
+  EXPECT_EQ(problem("status = OK"),
+            "Parameter value is either not quoted or unidentified quote types used for string value OK. Use either "
+            "single or double quotes.");
+  EXPECT_EQ(problem("feedback.x > '1'"),
+            "Expected a numeric value for feedback when using comparator '>'. Got value '1'");
+  EXPECT_EQ(problem("tags.a-b = 'x'"), "Invalid comparison clause. Expected 'Identifier' found 'tags.a-b'");
+  EXPECT_EQ(problem("span.color = 'x'"),
+            "Invalid span attribute 'color'. Supported attributes: name, status, type, attributes.<attribute_name>.");
+  EXPECT_TRUE(problem("request_time > 5").starts_with("Invalid attribute key 'request_time' specified."));
+  EXPECT_TRUE(problem("assessment.x = 'y'").starts_with("Invalid entity type 'assessment'."));
+  EXPECT_TRUE(problem("status > 'OK'").starts_with("Invalid comparator '>' not one of"));
+}
+
+TEST(TraceFilter, TakesAnyBytes) {
+  std::string text = "tags.a = 'x' AND \"b\" `c` (d) -5.5e3 <=> !~ ; \xc3\xb3 \xff \\' '";
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    parse_trace_filter(text.substr(i));
+    parse_trace_filter(text.substr(0, i));
+    parse_trace_order(std::vector<std::string>{text.substr(i)});
+    parse_page_token(text.substr(i));
+  }
+}
+
+TEST(TraceOrder, AddsWhatMakesItTotal) {
+  const auto order = parse_trace_order(std::vector<std::string>{"tags.`a b` DESC"});
+  ASSERT_TRUE(order) << order.error().message;
+  ASSERT_EQ(order->size(), 3u);
+  EXPECT_EQ((*order)[0].key, "a b");
+  EXPECT_FALSE((*order)[0].ascending);
+  EXPECT_TRUE(is_newest_first(*parse_trace_order({})));
+  EXPECT_FALSE(is_newest_first(*order));
+  EXPECT_EQ(parse_trace_order(std::vector<std::string>{"status sideways"}).error().message,
+            "Invalid ordering key in order_by clause 'status sideways'.");
+}
+
+TEST(Like, KnowsPercentAndUnderscoreAndCharactersOfSeveralBytes) {
+  EXPECT_TRUE(like("abc", "a%"));
+  EXPECT_TRUE(like("abc", "%b%"));
+  EXPECT_FALSE(like("Abc", "a%"));
+  EXPECT_TRUE(like("\xc5\xbc\xc3\xb3\xc5\x82w", "____"));
+  EXPECT_TRUE(like("aXbXc", "a%b%c"));
+  EXPECT_FALSE(like("abc", "ab"));
+  EXPECT_TRUE(like("", "%"));
+  const std::string many(5000, 'a');
+  EXPECT_FALSE(like(many, "%a%a%a%a%a%a%a%b"));
+}
+
+TEST(RLike, IsBoundedAndRefusesWhatIsNoExpression) {
+  EXPECT_FALSE(TextMatch::make("RLIKE", std::string("(")));
+  const auto match = TextMatch::make("RLIKE", std::string("(a+)+$"));
+  ASSERT_TRUE(match);
+  EXPECT_FALSE((*match)(std::string(60, 'a') + "b"));
+}
+
+TEST(PythonJson, WritesAsPythonDoes) {
+  const auto text = [](std::string_view json, bool doubles = false, bool ascii = true) {
+    return python_json(boost::json::parse({json.data(), json.size()}), doubles, ascii);
+  };
+  EXPECT_EQ(text(R"({"a":[1,2.5,true,null],"b":"x"})"), R"({"a": [1, 2.5, true, null], "b": "x"})");
+  EXPECT_EQ(text("5", true), "5.0");
+  EXPECT_EQ(text("1e16"), "1e+16");
+  EXPECT_EQ(text("0.0000001"), "1e-07");
+  EXPECT_EQ(text("12345.678"), "12345.678");
+  EXPECT_EQ(text("\"\xc5\xbc \xf0\x9f\x91\x8d\""), R"("\u017c \ud83d\udc4d")");
+  EXPECT_EQ(text("\"\xc5\xbc\"", false, false), "\"\xc5\xbc\"");
+}
+
+TEST(CatalogFilter, KnowsAttributesAndTags) {
+  const std::map<std::string, std::string> tags{{"team", "blue"}};
+  const CatalogEntry entry{[](std::string_view name) -> Value {
+                             if (name == "name") return std::string("/Shared/app");
+                             return std::int64_t{5};
+                           },
+                           &tags};
+  const auto matches = [&](std::string_view text) {
+    const auto parsed = CatalogFilter::parse(CatalogKind::experiment, text);
+    EXPECT_TRUE(parsed) << text << ": " << (parsed ? "" : parsed.error().message);
+    return parsed && (*parsed)(entry);
+  };
+  EXPECT_TRUE(matches("name LIKE '/Shared/%' AND tags.team = 'blue' AND creation_time >= 5"));
+  EXPECT_TRUE(matches("experiment_id IN ('5', '6')"));
+  EXPECT_FALSE(matches("tags.team IS NULL"));
+  EXPECT_FALSE(matches("tags.other != 'x'"));
+  EXPECT_EQ(CatalogFilter::parse(CatalogKind::experiment, "tags.team > 'x'").error().message,
+            "Invalid comparator for tag: >");
+  EXPECT_EQ(CatalogFilter::parse(CatalogKind::dataset, "foo.x = 'y'").error().message,
+            "Invalid identifier token 'foo' specified");
+}
+
+}  // namespace
+}  // namespace assay::filter
