@@ -97,7 +97,8 @@ void add_mlflow_routes(Router& router, EventLog& log, View* view, RecentTraces& 
              [&log, &recent, &clock](Request& request) { return start_trace(log, recent, clock, request); },
              {.body_bytes_max = config.trace_bytes_max});
   router.add(http::verb::get, traces + "/{trace_id}",
-             [view, wait = config.view_wait](Request& request) { return get_trace(view, wait, request); });
+             [view, wait = config.view_wait](Request& request) { return get_trace(view, wait, request); },
+             {.else_behind = true});
   router.add(http::verb::post, traces + "/{trace_id}/assessments",
              [&log, &clock](Request& request) { return log_assessment(log, clock, request); });
 }

@@ -97,6 +97,11 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   add_feedback_routes(front_.router(), feedback_);
   add_chat_routes(front_.router(), chat_);
   add_mlflow_routes(front_.router(), log, view, front_.recent_traces(), clock, options.ingest);
+  if (options.behind.url.empty()) return;
+  behind_ = std::make_unique<ReverseProxy>(options.behind, metrics);
+  front_.router().set_behind([this](Request& request, RequestBody& body,
+                                    ResponseStream& answer) { return behind_->pass(request, body, answer); },
+                             {.body_bytes_max = options.behind.body_bytes_max});
 }
 
 DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }

@@ -11,6 +11,7 @@
 #include "ingest/chat/openai_backend.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ingest/front_door.hpp"
+#include "ingest/proxy/reverse_proxy.hpp"
 #include "ops/cli/options.hpp"
 #include "ops/runtime/http_client.hpp"
 
@@ -25,6 +26,7 @@ struct FrontDoorOptions {
   OpenAiConfig model;
   std::string model_ca_file;
   std::string unknown_trace = "park";
+  ProxyConfig behind;  // the MLflow server that everything goes to which this door does not answer
 
   void add_to(CLI::App& app);
   // After parsing: what is wrong, in a sentence.
@@ -63,6 +65,7 @@ class DoorWithRoutes {
   ChatJournal journal_;
   ChatMetrics chat_metrics_;
   ChatServices chat_;
+  std::unique_ptr<ReverseProxy> behind_;
   std::jthread closer_;  // of chats that were left over
 };
 
