@@ -1,5 +1,7 @@
 #include "workers/feeder.hpp"
 
+#include <simdjson.h>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>

@@ -36,7 +36,7 @@ void Router::set_behind(PassHandler handler, RouteOptions options) {
                 .get();
 }
 
-void Router::insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler> handler,
+void Router::insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler, PassHandler> handler,
                     RouteOptions options) {
   assert(pattern.starts_with('/'));
   auto& route = *routes_.emplace_back(

@@ -75,7 +75,7 @@ class Router {
     std::vector<const Route*> routes;   // one a method
   };
   Found find_own(http::verb method, std::string_view path) const;
-  void insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler> handler,
+  void insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler, PassHandler> handler,
               RouteOptions options);
 
   std::vector<std::unique_ptr<Route>> routes_;

@@ -142,10 +142,10 @@ int SqlBatch::experiment_id(const std::string& id_or_name) {
 }
 
 void SqlBatch::write_infos(std::map<std::string, Trace>& traces) {
-  // Tags alone, of a trace that nobody has located for us: it may stand there all the same.
+  // A trace that nobody has located for us, or in an experiment that is not there, may stand there all the same.
   PgArray alone;
   for (const auto& [id, trace] : traces)
-    if (trace.changed && !trace.deleted && !trace.located) alone.add(std::string_view(id));
+    if (trace.changed && !trace.deleted && trace.experiment_id < 0) alone.add(std::string_view(id));
   if (alone.size() > 0) {
     const auto rows =
         ask("SELECT request_id, experiment_id FROM trace_info WHERE request_id = ANY($1::text[])", {alone.text()});

@@ -97,7 +97,8 @@ void append_python_json(std::string& out, simdjson::dom::element value, Numbers 
     case Type::OBJECT: {
       out += '{';
       bool first = true;
-      for (const auto [key, member] : value.get_object().value_unsafe()) {
+      const simdjson::dom::object object = value.get_object().value_unsafe();
+      for (const auto [key, member] : object) {
         if (!first) out += ", ";
         first = false;
         append_python_string(out, key, ascii);
@@ -110,7 +111,8 @@ void append_python_json(std::string& out, simdjson::dom::element value, Numbers 
     case Type::ARRAY: {
       out += '[';
       bool first = true;
-      for (const auto member : value.get_array().value_unsafe()) {
+      const simdjson::dom::array array = value.get_array().value_unsafe();
+      for (const auto member : array) {
         if (!first) out += ", ";
         first = false;
         append_python_json(out, member, numbers, ascii);

@@ -32,7 +32,8 @@ TEST(PythonJson, FloatsAreLaidOutAsReprDoes) {
 TEST(PythonJson, TextsAreEscapedAsDumpsDoes) {
   simdjson::dom::parser parser;
   std::string out, plain;
-  const auto value = parser.parse(std::string(R"({"é":["🐎\u007f\u0001\"/",1,-2.5,null,true,{}]})")).value();
+  const simdjson::dom::element value =
+      parser.parse(std::string(R"({"é":["🐎\u007f\u0001\"/",1,-2.5,null,true,{}]})")).value();
   append_python_json(out, value, Numbers::as_written);
   EXPECT_EQ(out, R"({"\u00e9": ["\ud83d\udc0e\u007f\u0001\"/", 1, -2.5, null, true, {}]})");
   append_python_json(plain, value, Numbers::doubles, false);
@@ -41,10 +42,8 @@ TEST(PythonJson, TextsAreEscapedAsDumpsDoes) {
 
 TEST(MlflowColumns, AnAssessmentFillsWhatItsSearchesLookAt) {
   const auto columns = [](const std::string& value) {
-    return mlflow::assessment_columns(
-               R"({"assessment_id":"a-1","assessment_name":"n","feedback":{"value":)" + value + "}}", "tr-1",
-               Instant(5ms))
-        .value();
+    return *mlflow::assessment_columns(
+        R"({"assessment_id":"a-1","assessment_name":"n","feedback":{"value":)" + value + "}}", "tr-1", Instant(5ms));
   };
   EXPECT_EQ(columns("true").aggregate, 1.0);
   EXPECT_FALSE(columns("true").is_numeric);
@@ -64,10 +63,9 @@ TEST(MlflowColumns, WhatATableCannotHoldIsNamed) {
 }
 
 TEST(MlflowColumns, ChangesMergeAsMlflowMergesThem) {
-  auto row = mlflow::assessment_columns(
-                 R"({"assessment_id":"a-1","assessment_name":"n","feedback":{"value":1},"metadata":{"a":"1","b":"2"}})",
-                 "tr-1", Instant())
-                 .value();
+  auto row = *mlflow::assessment_columns(
+      R"({"assessment_id":"a-1","assessment_name":"n","feedback":{"value":1},"metadata":{"a":"1","b":"2"}})", "tr-1",
+      Instant());
   EXPECT_TRUE(mlflow::apply_change(row, "metadata.b", R"("3")"));
   EXPECT_TRUE(mlflow::apply_change(row, "metadata.a", "null"));
   EXPECT_TRUE(mlflow::apply_change(row, "feedback", R"({"value":"yes"})"));
@@ -78,15 +76,13 @@ TEST(MlflowColumns, ChangesMergeAsMlflowMergesThem) {
 }
 
 TEST(MlflowColumns, ATracesPromotedMetadataAreColumns) {
-  const auto row =
-      mlflow::trace_columns(
-          R"({"trace_id":"tr-1","trace_location":{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":"7"}},)"
-          R"("request_time":"1970-01-01T00:00:01Z","execution_duration":"0.048s","state":"OK","client_request_id":")" +
-              std::string(51, 'r') +
-              R"(","trace_metadata":{"mlflow.trace.session":"s","mlflow.trace.tokenUsage":"{\"input_tokens\": 3}"},)"
-              R"("tags":{"mlflow.traceName":"chat","k":"v"}})",
-          {}, Instant())
-          .value();
+  const auto row = *mlflow::trace_columns(
+      R"({"trace_id":"tr-1","trace_location":{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":"7"}},)"
+      R"("request_time":"1970-01-01T00:00:01Z","execution_duration":"0.048s","state":"OK","client_request_id":")" +
+          std::string(51, 'r') +
+          R"(","trace_metadata":{"mlflow.trace.session":"s","mlflow.trace.tokenUsage":"{\"input_tokens\": 3}"},)"
+          R"("tags":{"mlflow.traceName":"chat","k":"v"}})",
+      {}, Instant());
   EXPECT_EQ(row.experiment, "7");
   EXPECT_EQ(row.timestamp_ms, 1000);
   EXPECT_EQ(row.duration_ms, 48);
@@ -100,11 +96,9 @@ TEST(MlflowColumns, ATracesPromotedMetadataAreColumns) {
 }
 
 TEST(MlflowColumns, ASpansIdsAreHexAndItsTypeIsRead) {
-  const auto row =
-      mlflow::span_columns(
-          R"({"span_id":"ASNFZ4mrze8=","parent_span_id":"ASNFZ4mrze8=","name":"s","start_time_unix_nano":5,)"
-          R"("end_time_unix_nano":null,"status":{"code":"STATUS_CODE_OK"},"attributes":{"mlflow.spanType":"\"LLM\""}})")
-          .value();
+  const auto row = *mlflow::span_columns(
+      R"({"span_id":"ASNFZ4mrze8=","parent_span_id":"ASNFZ4mrze8=","name":"s","start_time_unix_nano":5,)"
+      R"("end_time_unix_nano":null,"status":{"code":"STATUS_CODE_OK"},"attributes":{"mlflow.spanType":"\"LLM\""}})");
   EXPECT_EQ(row.span_id, "0123456789abcdef");
   EXPECT_EQ(row.parent_span_id, "0123456789abcdef");
   EXPECT_EQ(row.type, "LLM");
