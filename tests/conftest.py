@@ -10,6 +10,7 @@ import pytest
 from support.assay import Assay
 from support.kafka import KafkaCluster, delete_topics
 from support.mlflow_server import MlflowServer
+from support.postgres import Postgres
 
 _running = pytest.StashKey[list[Assay]]()
 
@@ -91,3 +92,11 @@ def mlflow_server(tmp_path: Path) -> Iterator[MlflowServer]:
     """A server that the test may kill."""
     with MlflowServer(tmp_path / "mlflow") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MlflowServer, Postgres]]:
+    """An MLflow server whose traces stand in a PostgreSQL; tests share both and may stop neither."""
+    home = tmp_path_factory.mktemp("mlflow-pg")
+    with Postgres(home / "postgres") as database, MlflowServer(home / "mlflow", database.url) as server:
+        yield server, database

@@ -9,9 +9,9 @@ Result<void> KafkaPositions::save(std::span<const Position> positions) {
 }
 
 Result<std::unique_ptr<SharedSink>, std::string> SharedSink::open(const KafkaConfig& kafka, const std::string& name,
-                                                                  EventSources& sources, KeyValue& local, Make make,
+                                                                  EventSources& sources, Make make, Owns owns,
                                                                   Metrics& metrics) {
-  std::unique_ptr<SharedSink> self(new SharedSink(name, sources, local, std::move(make), metrics));
+  std::unique_ptr<SharedSink> self(new SharedSink(sources, std::move(make), std::move(owns), metrics));
   KafkaWorkerGroup::Callbacks callbacks;
   callbacks.on_assigned = [raw = self.get()](std::vector<Partition> partitions) {
     raw->opened_.wait();
@@ -21,7 +21,7 @@ Result<std::unique_ptr<SharedSink>, std::string> SharedSink::open(const KafkaCon
   auto group = KafkaWorkerGroup::open(kafka, std::move(callbacks), {"sink-" + name, Stream::assessments});
   if (!group) return group.error();
   self->group_ = std::move(*group);
-  self->positions_ = std::make_unique<KafkaPositions>(*self->group_, self->local_);
+  self->positions_ = std::make_unique<KafkaPositions>(*self->group_);
   self->opened_.count_down();
   return self;
 }
@@ -34,6 +34,7 @@ SharedSink::~SharedSink() {
 void SharedSink::assigned(std::vector<Partition> partitions) {
   revoked();
   if (partitions.empty()) return;
+  if (owns_) owns_(partitions);
   sink_ = make_(*positions_);
   CommitterOptions options;
   options.partitions = std::move(partitions);
@@ -42,6 +43,7 @@ void SharedSink::assigned(std::vector<Partition> partitions) {
 }
 
 void SharedSink::revoked() {
+  if (owns_) owns_({});
   committer_.reset();
   sink_.reset();
 }

@@ -12,39 +12,37 @@
 
 namespace assay {
 
-// Positions in the group's offsets; what was deleted is remembered by this worker alone.
+// Positions in the group's offsets.
 class KafkaPositions final : public PositionStore {
  public:
-  KafkaPositions(const KafkaWorkerGroup& group, PositionStore& local) : group_(group), local_(local) {}
+  explicit KafkaPositions(const KafkaWorkerGroup& group) : group_(group) {}
   Result<Offset> load(StreamPartition of) override { return group_.committed(of, std::chrono::seconds(10)); }
   Result<void> save(std::span<const Position> positions) override;
-  Result<void> end(std::string_view id) override { return local_.end(id); }
-  Result<bool> ended(std::string_view id) override { return local_.ended(id); }
 
  private:
   const KafkaWorkerGroup& group_;
-  PositionStore& local_;
 };
 
 class SharedSink {
  public:
   using Make = std::function<std::unique_ptr<AssessmentSink>(PositionStore& positions)>;
-  // `name` is the sink's: the group is "sink-<name>". `local` keeps what the group can't. All that is referred to
-  // outlives it. An error is a sentence.
+  // Told which partitions this worker has now: what one of all workers does, the owner of partition 0 does. Quick.
+  using Owns = std::function<void(const std::vector<Partition>& partitions)>;
+  // `name` is the sink's: the group is "sink-<name>". All that is referred to outlives it. An error is a sentence.
   static Result<std::unique_ptr<SharedSink>, std::string> open(const KafkaConfig& kafka, const std::string& name,
-                                                               EventSources& sources, KeyValue& local, Make make,
+                                                               EventSources& sources, Make make, Owns owns,
                                                                Metrics& metrics);
   ~SharedSink();
 
  private:
-  SharedSink(const std::string& name, EventSources& sources, KeyValue& local, Make make, Metrics& metrics)
-      : sources_(sources), local_(local, name), make_(std::move(make)), metrics_(metrics) {}
+  SharedSink(EventSources& sources, Make make, Owns owns, Metrics& metrics)
+      : sources_(sources), make_(std::move(make)), owns_(std::move(owns)), metrics_(metrics) {}
   void assigned(std::vector<Partition> partitions);
   void revoked();
 
   EventSources& sources_;
-  KeyValuePositions local_;
   const Make make_;
+  const Owns owns_;
   Metrics& metrics_;
   std::latch opened_{1};
   std::unique_ptr<KafkaPositions> positions_;

@@ -26,6 +26,7 @@ struct Request {
   std::array<std::string_view, 2> params;   // what stood for {…} in the route's pattern, in order, decoded; not empty
   std::string_view body;                    // complete; at least SIMDJSON_PADDING readable bytes follow it
   std::span<const HeaderField> headers;     // in order; values without surrounding white space
+  std::string_view peer;                    // the address that the connection comes from
   Instant received_at;                      // when its header was complete
   bool keep_alive = true;
 

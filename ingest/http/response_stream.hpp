@@ -6,6 +6,7 @@
 // error the client is gone, or too slow: stop. A handler that returns without end() cuts the connection, so that the
 // client does not take a part for the whole.
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -31,6 +32,12 @@ class ResponseStream {
   // Writes the head. `content_type` and `headers` need to live only until it returns. The session adds Date and
   // Connection (keep-alive, or close while draining) and the framing.
   virtual Task<Result<void>> begin(unsigned status, std::string_view content_type, Headers headers) = 0;
+
+  // The same for a body whose length is known before it is written; all of it must be.
+  virtual Task<Result<void>> begin_sized(unsigned status, Headers headers, std::uint64_t length) {
+    static_cast<void>(length);
+    return begin(status, {}, headers);
+  }
 
   // Returns when the socket has taken all of `bytes`: whoever waits for it produces no faster than the client reads.
   // Error::timed_out when the client took nothing for the write limit. An empty chunk writes nothing. `bytes` must live

@@ -29,7 +29,14 @@ void Router::add_stream(http::verb method, std::string pattern, StreamHandler ha
   insert(method, std::move(pattern), std::move(handler), options);
 }
 
-void Router::insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler> handler,
+void Router::set_behind(PassHandler handler, RouteOptions options) {
+  behind_ = routes_
+                .emplace_back(std::make_unique<Route>(
+                    Route{http::verb::unknown, "/*", std::move(handler), options, routes_.size()}))
+                .get();
+}
+
+void Router::insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler, PassHandler> handler,
                     RouteOptions options) {
   assert(pattern.starts_with('/'));
   auto& route = *routes_.emplace_back(
@@ -52,6 +59,12 @@ void Router::insert(http::verb method, std::string pattern, std::variant<Handler
 }
 
 Router::Found Router::find(http::verb method, std::string_view path) const {
+  auto found = find_own(method, path);
+  if (!found.route && behind_) found.route = behind_;
+  return found;
+}
+
+Router::Found Router::find_own(http::verb method, std::string_view path) const {
   Found found;
   if (method == http::verb::head) method = http::verb::get;
   const auto choose = [&](const Pattern& pattern) {

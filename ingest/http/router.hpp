@@ -15,6 +15,7 @@
 #include "ingest/access/scope.hpp"
 #include "ingest/admission.hpp"
 #include "ingest/http/request.hpp"
+#include "ingest/http/request_body.hpp"
 #include "ingest/http/response.hpp"
 #include "ingest/http/response_stream.hpp"
 #include "ops/runtime/task.hpp"
@@ -25,6 +26,8 @@ namespace assay {
 // exception is answered with 500 and is a bug.
 using Handler = std::function<Task<Response>(Request&)>;
 using StreamHandler = std::function<Task<void>(Request&, ResponseStream&)>;
+// Its request has no body: it asks for that itself.
+using PassHandler = std::function<Task<void>(Request&, RequestBody&, ResponseStream&)>;
 
 struct RouteOptions {
   // What a caller needs to be let in; has no default: who adds a door says whom it is for.
@@ -35,12 +38,14 @@ struct RouteOptions {
   // From the first byte of the request to the last of its answer; zero: HttpConfig::request_timeout. A stream's counts
   // until it begins: from then on the write limit holds.
   std::chrono::milliseconds time_max{0};
+  // Where it answers 404 or 501, and there is a server behind this door, that one is asked instead. Of a Handler.
+  bool else_behind = false;
 };
 
 struct Route {
   http::verb method;
   std::string pattern;
-  std::variant<Handler, StreamHandler> handler;
+  std::variant<Handler, StreamHandler, PassHandler> handler;
   RouteOptions options;
   std::size_t number = 0;  // its place among all routes: what metrics are found by
 };
@@ -51,6 +56,10 @@ class Router {
   // is literal wins over what is not. Adding the same method and pattern twice is a bug.
   void add(http::verb method, std::string pattern, Handler handler, RouteOptions options);
   void add_stream(http::verb method, std::string pattern, StreamHandler handler, RouteOptions options);
+
+  // Whatever has no route goes there, the methods that a path does not take included: the server behind this door.
+  void set_behind(PassHandler handler, RouteOptions options);
+  const Route* behind() const { return behind_; }
 
   struct Found {
     const Route* route = nullptr;       // none: 404, or 405 where `allow` is not empty
@@ -68,10 +77,12 @@ class Router {
     std::vector<std::string> segments;  // "" for a parameter
     std::vector<const Route*> routes;   // one a method
   };
-  void insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler> handler,
+  Found find_own(http::verb method, std::string_view path) const;
+  void insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler, PassHandler> handler,
               RouteOptions options);
 
   std::vector<std::unique_ptr<Route>> routes_;
+  const Route* behind_ = nullptr;
   std::map<std::string, Pattern, std::less<>> exact_;  // by the whole path
   std::vector<Pattern> patterns_;
 };

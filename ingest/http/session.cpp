@@ -1,5 +1,6 @@
 #include "ingest/http/session.hpp"
 
+#include <algorithm>
 #include <boost/asio/write.hpp>
 
 #include "ops/runtime/error.hpp"
@@ -8,7 +9,8 @@
 namespace assay {
 namespace {
 
-constexpr std::size_t read_bytes = 8u << 10;  // room for at least this much is made before a read
+constexpr std::size_t passed_bytes = 64u << 10;  // of a body that is passed on, in memory at once
+constexpr std::size_t read_bytes = 8u << 10;     // room for at least this much is made before a read
 
 double seconds_since(SteadyTime then) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
@@ -23,6 +25,8 @@ Session::Session(Socket socket, ServerShared& shared)
       scanner_(shared.config) {
   // Not cleared: the pages of a connection that sends little are never touched.
   buffer_ = std::make_unique_for_overwrite<char[]>(capacity_ + BodyBuffer::padding);
+  error_code gone;
+  if (const auto from = socket_.remote_endpoint(gone); !gone) peer_ = from.address().to_string();
 }
 
 Task<void> Session::run() {
@@ -43,6 +47,7 @@ Task<bool> Session::serve_one() {
   }
   const auto& route = *found.route;
   const auto body_max = route.options.body_bytes_max;
+  body_passed_on_ = std::holds_alternative<PassHandler>(route.handler);
   if (head_.content_length > body_max) {
     auto response = error_response(
         head_.path, 413, "the body is larger than the " + std::to_string(body_max) + " bytes that are taken here");
@@ -50,14 +55,19 @@ Task<bool> Session::serve_one() {
   }
   Result<Admission::Permit> permit = Admission::Permit();
   if (route.options.admission) {
-    const auto bytes = head_size_ + (head_.chunked ? body_max : static_cast<std::size_t>(head_.content_length));
+    const auto whole = head_.chunked ? body_max : static_cast<std::size_t>(head_.content_length);
+    const auto bytes = head_size_ + (body_passed_on_ ? std::min(whole, passed_bytes) : whole);
     permit = shared_.admission.try_admit(bytes, *route.options.admission);
     if (!permit) {
       auto response = error_response(head_.path, permit.error());
       co_return co_await say_no(&route, std::move(response));
     }
   }
-  const auto read = co_await read_body(body_max);
+  body_left_ = head_.content_length;
+  body_ended_ = !head_.chunked && head_.content_length == 0;
+  body_view_ = {};
+  auto read = Result<void, Rejection>();
+  if (!body_passed_on_) read = co_await read_body(body_max);
   if (!read) {
     if (!read.error().reason.empty()) co_await say_no_and_close(read.error());
     co_return false;
@@ -68,12 +78,13 @@ Task<bool> Session::serve_one() {
                   .params = {found.params[0], found.params[1]},
                   .body = body_view_,
                   .headers = head_.fields,
+                  .peer = peer_,
                   .received_at = shared_.clock.now(),
                   .keep_alive = head_.keep_alive};
   co_await handle(route, request);
   body_.clear();
   if (answer_ == Answer::handed_over) shared_.metrics.answered(&route, status_, seconds_since(began_));
-  if (answer_ != Answer::complete) co_return false;
+  if (answer_ != Answer::complete || (body_passed_on_ && !body_ended_)) co_return false;
   shared_.metrics.answered(&route, status_, seconds_since(began_));
   start_ += head_size_ + body_used_;
   co_return keeps_alive();
@@ -87,9 +98,15 @@ Task<void> Session::handle(const Route& route, Request& request) {
   bool failed = false;
   try {
     if (const auto* handler = std::get_if<Handler>(&route.handler)) {
-      const auto response = co_await (*handler)(request);
+      auto response = co_await (*handler)(request);
       if (gave_up_) co_return;
-      co_await send(response);
+      co_await answer_or_ask_behind(route, request, std::move(response));
+    } else if (const auto* pass = std::get_if<PassHandler>(&route.handler)) {
+      enter(Phase::streaming, std::chrono::milliseconds::max());  // the other server's time has limits of its own
+      ResponseStream& stream = *this;
+      RequestBody& body = *this;
+      co_await (*pass)(request, body, stream);
+      failed = answer_ == Answer::none;
     } else {
       ResponseStream& stream = *this;
       co_await std::get<StreamHandler>(route.handler)(request, stream);
@@ -106,6 +123,20 @@ Task<void> Session::handle(const Route& route, Request& request) {
   if (answer_ != Answer::none || gave_up_) co_return;  // too late for words: the connection is cut
   const auto response = error_response(head_.path, 500, "an error of our own");
   co_await send(response);
+}
+
+Task<Result<void>> Session::answer_or_ask_behind(const Route& route, Request& request, Response response) {
+  const auto* behind = shared_.router.behind();
+  const bool elsewhere = route.options.else_behind && behind && (response.status == 404 || response.status == 501);
+  if (!elsewhere) co_return co_await send(response);
+  enter(Phase::streaming, std::chrono::milliseconds::max());
+  body_left_ = body_view_.size();
+  body_ended_ = body_left_ == 0;
+  ResponseStream& stream = *this;
+  RequestBody& body = *this;
+  co_await std::get<PassHandler>(behind->handler)(request, body, stream);
+  if (answer_ == Answer::none) co_return co_await send(response);
+  co_return Result<void>();
 }
 
 // A request that is refused before its body was read: the connection lives on where that is cheap.

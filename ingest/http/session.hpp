@@ -10,6 +10,7 @@
 #include <string>
 
 #include "ingest/http/body_buffer.hpp"
+#include "ingest/http/request_body.hpp"
 #include "ingest/http/request_head.hpp"
 #include "ingest/http/response_stream.hpp"
 #include "ingest/http/router.hpp"
@@ -32,7 +33,7 @@ struct ServerShared {
   std::atomic<bool> insisting{false};
 };
 
-class Session final : public ResponseStream {
+class Session final : public ResponseStream, public RequestBody {
  public:
   Session(Socket socket, ServerShared& shared);
 
@@ -48,11 +49,15 @@ class Session final : public ResponseStream {
   // As ResponseStream, for the handler that runs: see session_stream.cpp.
   Task<Result<void>> respond(Response response) override;
   Task<Result<void>> begin(unsigned status, std::string_view content_type, Headers headers) override;
+  Task<Result<void>> begin_sized(unsigned status, Headers headers, std::uint64_t length) override;
   Task<Result<void>> write(std::string_view bytes) override;
   void expect_reader(std::chrono::milliseconds limit) override;
   Task<Result<void>> end() override;
   std::unique_ptr<TakenConnection> take_over() override;
   bool gone() override;
+  // As RequestBody, for a handler that passes it on: see session_read.cpp.
+  std::optional<std::uint64_t> length() const override;
+  Task<Result<std::string_view>> read_some() override;
 
  private:
   enum class Phase { idle, head, body, handling, streaming, writing, lingering };
@@ -63,7 +68,9 @@ class Session final : public ResponseStream {
   Task<Result<void, Rejection>> read_body(std::size_t body_bytes_max);
   Task<Result<void, Rejection>> read_sized_body(std::size_t size);
   Task<Result<void, Rejection>> read_chunked_body(std::size_t body_bytes_max);
+  Task<Result<std::string_view>> read_some_chunked();
   Task<void> handle(const Route& route, Request& request);
+  Task<Result<void>> answer_or_ask_behind(const Route& route, Request& request, Response response);
   Task<bool> say_no(const Route* route, Response response);
   Task<void> say_no_and_close(Rejection rejection);
   Task<bool> discard_body();
@@ -83,6 +90,7 @@ class Session final : public ResponseStream {
   Socket socket_;
   ServerShared& shared_;
   asio::cancellation_signal cancel_;
+  std::string peer_;
 
   Phase phase_ = Phase::idle;
   SteadyTime deadline_ = SteadyTime::max();
@@ -100,6 +108,9 @@ class Session final : public ResponseStream {
   std::optional<RequestParser> parser_;
   BodyBuffer body_;
   std::string_view body_view_;
+  bool body_passed_on_ = false;  // by pieces, by its handler
+  bool body_ended_ = true;
+  std::uint64_t body_left_ = 0;
 
   std::string out_;
   Answer answer_ = Answer::none;

@@ -1,7 +1,9 @@
 // How a session reads: heads and bodies.
 #include <cstring>
+#include <limits>
 
 #include "ingest/http/session.hpp"
+#include "ops/runtime/error.hpp"
 
 namespace assay {
 
@@ -126,6 +128,70 @@ Task<Result<void, Rejection>> Session::read_chunked_body(std::size_t body_bytes_
   body_used_ = at - base;
   body_view_ = body_.view();
   co_return Result<void, Rejection>();
+}
+
+std::optional<std::uint64_t> Session::length() const {
+  if (!body_passed_on_) return body_view_.size();
+  if (head_.chunked) return {};
+  return head_.content_length;
+}
+
+Task<Result<std::string_view>> Session::read_some() {
+  constexpr std::size_t piece_bytes = 64u << 10;
+  if (body_ended_) co_return std::string_view();
+  if (!body_passed_on_) {  // it was read as a whole
+    body_ended_ = true;
+    co_return body_view_;
+  }
+  if (head_.expects_continue && body_left_ == head_.content_length && behind_head().empty()) {
+    constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    head_.expects_continue = false;
+    const auto sent = co_await write_all(go_on);
+    if (!sent) co_return sent.error();
+  }
+  if (head_.chunked) co_return co_await read_some_chunked();
+  if (const auto here = behind_head(); body_used_ == 0 && !here.empty()) {
+    body_used_ = static_cast<std::size_t>(std::min<std::uint64_t>(here.size(), body_left_));
+    body_left_ -= body_used_;
+    body_ended_ = body_left_ == 0;
+    co_return here.substr(0, body_used_);
+  }
+  body_.clear();
+  body_.reserve(piece_bytes);
+  const auto into =
+      asio::buffer(body_.tail(), static_cast<std::size_t>(std::min<std::uint64_t>(piece_bytes, body_left_)));
+  enter(Phase::body, shared_.config.body_timeout);
+  const auto [ec, n] = co_await socket_.async_read_some(into, as_result);
+  enter(Phase::streaming, std::chrono::milliseconds::max());
+  if (ec && expired_) co_return Error::timed_out;
+  if (ec) co_return ec;
+  body_.added(n);
+  body_left_ -= n;
+  body_ended_ = body_left_ == 0;
+  co_return body_.view();
+}
+
+// The framing is read in the room behind the head.
+Task<Result<std::string_view>> Session::read_some_chunked() {
+  const auto base = start_ + head_size_;
+  body_.clear();
+  for (;;) {
+    if (base < end_) {
+      const std::string_view bytes(buffer_.get() + base, end_ - base);
+      const auto used = parser_->parse_chunks(bytes, body_, std::numeric_limits<std::size_t>::max());
+      if (!used) co_return boost::system::errc::make_error_code(boost::system::errc::protocol_error);
+      std::memmove(buffer_.get() + base, buffer_.get() + base + *used, end_ - base - *used);
+      end_ -= *used;
+      body_ended_ = parser_->body_complete();
+      if (body_.size() > 0 || body_ended_) co_return body_.view();
+    }
+    if (end_ == capacity_) co_return boost::system::errc::make_error_code(boost::system::errc::protocol_error);
+    enter(Phase::body, shared_.config.body_timeout);
+    const bool more = co_await receive_more();
+    enter(Phase::streaming, std::chrono::milliseconds::max());
+    if (!more && expired_) co_return Error::timed_out;
+    if (!more) co_return asio::error::make_error_code(asio::error::eof);
+  }
 }
 
 Task<bool> Session::discard_body() {

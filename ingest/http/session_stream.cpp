@@ -25,6 +25,7 @@ bool fit_for_a_header(std::string_view value) {
 
 void Session::append_head(unsigned status, std::string_view content_type, Headers headers,
                           std::optional<std::size_t> length) {
+  if (body_passed_on_ && !body_ended_) close_after_ = true;  // nobody will read the rest
   char digits[24];
   const auto number = [&](std::size_t n) {
     const auto end = std::to_chars(digits, digits + sizeof digits, n).ptr;
@@ -88,6 +89,18 @@ Task<Result<void>> Session::begin(unsigned status, std::string_view content_type
   if (!chunked_) close_after_ = true;  // HTTP/1.0: the end of the connection ends the body
   out_.clear();
   append_head(status, content_type, headers, {});
+  const auto written = co_await write_all(out_);
+  enter(Phase::streaming, std::chrono::milliseconds::max());
+  co_return written;
+}
+
+Task<Result<void>> Session::begin_sized(unsigned status, Headers headers, std::uint64_t length) {
+  if (gave_up_ || answer_ != Answer::none) co_return Error::stopped;
+  answer_ = Answer::streaming;
+  status_ = status;
+  chunked_ = false;
+  out_.clear();
+  append_head(status, {}, headers, static_cast<std::size_t>(length));
   const auto written = co_await write_all(out_);
   enter(Phase::streaming, std::chrono::milliseconds::max());
   co_return written;

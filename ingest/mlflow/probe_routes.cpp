@@ -15,7 +15,7 @@ constexpr std::string_view server_info =
 }  // namespace
 
 void add_probe_routes(Router& router) {
-  const RouteOptions always{.admission = {}, .body_bytes_max = 1024};
+  const RouteOptions always{.scope = Scope::open, .admission = {}, .body_bytes_max = 1024};
   router.add(
       http::verb::get, "/version", [](Request&) { return fixed(text_type, mlflow_version); }, always);
   router.add(

@@ -11,7 +11,8 @@
 
 namespace assay {
 
-void add_trace_routes(Router& router, MlflowDoor& door);
+// Not `alone`: what this door takes itself before an MLflow server, which is asked for all the rest.
+void add_trace_routes(Router& router, MlflowDoor& door, bool alone);
 
 // The experiment may get traces: it is there and active; otherwise why not. Without a view nobody can say: it may.
 Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::string_view experiment_id);

@@ -141,10 +141,16 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   add_feedback_routes(front_.router(), feedback_);
   add_chat_routes(front_.router(), chat_);
   quality_.add_to(front_.router());
-  add_page_routes(front_.router(), page_files(), true);
   add_chat_socket(front_.router(), chat_, options.socket);
   add_openai_routes(front_.router(), chat_);
-  add_mlflow_routes(front_.router(), mlflow_);
+  const bool alone = options.behind.url.empty();
+  add_page_routes(front_.router(), page_files(), alone);
+  add_mlflow_routes(front_.router(), mlflow_, alone);
+  if (alone) return;
+  behind_ = std::make_unique<ReverseProxy>(options.behind, metrics);
+  front_.router().set_behind([this](Request& request, RequestBody& body,
+                                    ResponseStream& answer) { return behind_->pass(request, body, answer); },
+                             {.body_bytes_max = options.behind.body_bytes_max});
 }
 
 DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }

@@ -14,6 +14,7 @@
 #include "ingest/web/quality_route.hpp"
 #include "ingest/ws/chat_socket.hpp"
 #include "ingest/mlflow/door.hpp"
+#include "ingest/proxy/reverse_proxy.hpp"
 #include "ops/cli/options.hpp"
 #include "ops/runtime/http_client.hpp"
 
@@ -30,6 +31,7 @@ struct FrontDoorOptions {
   std::string model_ca_file;
   std::chrono::milliseconds builtin_pause{10};
   std::string unknown_trace = "park";
+  ProxyConfig behind;  // the MLflow server that everything goes to which this door does not answer
 
   void add_to(CLI::App& app);
   // After parsing: what is wrong, in a sentence.
@@ -75,6 +77,7 @@ class DoorWithRoutes {
   LiveChats live_;
   ChatServices chat_;
   QualityRoute quality_;
+  std::unique_ptr<ReverseProxy> behind_;
   std::jthread closer_;  // of chats that were left over
 };
 

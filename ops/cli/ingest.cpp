@@ -53,12 +53,18 @@ int ingest(std::vector<std::string> args) {
          [&kafka](double ms) { kafka.config.linger = std::chrono::microseconds(static_cast<std::int64_t>(ms * 1000)); },
          "How long a record may wait for company before it is sent")
       ->check(CLI::Range(0.0, 1000.0));
+  app.add_option("--mlflow-url", options.behind.url,
+                 "An MLflow server behind this door: it gets what the door does not answer, its page included");
+  app.add_option("--mlflow-ca-file", options.behind.ca_file, "Certificates (PEM) to trust beside the system's");
   add_duration(app, "--append-timeout", kafka.config.append_timeout, "For Kafka to acknowledge a record, before 503");
   add_bytes(app, "--outstanding-max", kafka.config.outstanding_bytes_max,
             "Bytes not yet acknowledged by Kafka, before 503");
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
   if (const auto problem = options.settle()) return complain(*problem, usage);
   if (const auto problem = kafka.settle()) return complain(*problem, usage);
+  while (options.behind.url.ends_with('/')) options.behind.url.pop_back();
+  if (!options.behind.url.empty() && !parse_http_url(options.behind.url))
+    return complain("--mlflow-url: \"" + options.behind.url + "\" is not http(s)://HOST[:PORT]", usage);
   if (options.feedback.reject_unknown_trace)
     return complain("--unknown-trace=reject needs to know every trace: only `assay serve` does", usage);
   return run(options, kafka);

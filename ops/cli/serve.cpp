@@ -5,6 +5,7 @@
 #include "ops/cli/control.hpp"
 #include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/front_door_options.hpp"
+#include "ops/cli/mlflow_options.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
 #include "ops/runtime/service_manager.hpp"
@@ -12,7 +13,6 @@
 #include "storage/db/data_directory.hpp"
 #include "storage/db/db.hpp"
 #include "storage/log/embedded_log.hpp"
-#include "storage/sinks/mlflow_rest.hpp"
 #include "storage/sinks/store_sink.hpp"
 #include "storage/state/seen.hpp"
 #include "storage/store/store_view.hpp"
@@ -31,7 +31,7 @@ struct ServeOptions {
   std::size_t cache_bytes = 64u << 20;
   std::size_t write_buffer_bytes = 64u << 20;
   std::chrono::milliseconds log_retention = std::chrono::hours(7 * 24);
-  MlflowSinkConfig mlflow;
+  MlflowOptions mlflow;
 
   void add_to(CLI::App& app) {
     door.add_to(app);
@@ -44,10 +44,7 @@ struct ServeOptions {
     add_bytes(app, "--queue-max", log.queue_bytes_max, "Bytes that may wait for the log's writer, before 503");
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the database");
     add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the database before they are files");
-    app.add_option("--mlflow-url", mlflow.mlflow.url,
-                   "A real MLflow server that assessments and traces are committed to, too");
-    app.add_option("--mlflow-experiment", mlflow.mlflow.experiment, "Its experiment for traces that name none")
-        ->capture_default_str();
+    mlflow.add_to(app);
   }
 };
 
@@ -88,12 +85,14 @@ int run(ServeOptions& options) {
   IoContext append_io(1);  // of appends that are not a request's: dead letters, replays
   const DeadLetterActs acts(**db, **log, append_io);
   KeyValuePositions mlflow_positions(**db, "mlflow");
-  std::unique_ptr<MlflowSink> mlflow;
+  std::unique_ptr<AssessmentSink> mlflow;
   std::unique_ptr<Committer> mlflow_committer;
-  if (!options.mlflow.mlflow.url.empty()) {
-    mlflow = std::make_unique<MlflowSink>(
-        options.mlflow, mlflow_positions, [&acts](DeadLetter dead) { return acts.bury(std::move(dead)); }, clock,
-        metrics);
+  if (options.mlflow.any()) {
+    if (const auto refused = refusal_of_database(options.mlflow, clock)) return complain("--mlflow-db: " + *refused);
+    const auto source = log_identity(**db);
+    if (!source) return complain("the log's identity: " + source.error().message());
+    auto bury = [&acts](DeadLetter dead) { return acts.bury(std::move(dead)); };
+    mlflow = make_mlflow_sink(options.mlflow, *source, mlflow_positions, **db, bury, clock, metrics);
     mlflow_committer = std::make_unique<Committer>(**log, *mlflow, metrics);
     view.add_sink("mlflow", *mlflow);
   }
@@ -114,6 +113,11 @@ int run(ServeOptions& options) {
   door.front().add_live_check([&resolver] { return std::chrono::steady_clock::now() - resolver.last_pass() < 60s; });
   store_committer.start();
   if (mlflow_committer) mlflow_committer->start();
+  std::unique_ptr<Feeder> feeder;
+  if (options.mlflow.feeds()) {
+    feeder = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics);
+    feeder->start();
+  }
   if (const auto started = door.start(); !started) return complain(started.error());
   spdlog::info("event=serving address={} port={} data=\"{}\" version=" ASSAY_VERSION, options.door.ingest.http.address,
                door.front().port(), directory->path());
@@ -133,6 +137,7 @@ int run(ServeOptions& options) {
     manager.stopping();
     door.drain();  // what was accepted is in the log; who follows it goes on there at the next start
     upkeep.request_stop();
+    feeder.reset();
     control->reset();
     resolver.stop();
     store_committer.stop();
@@ -150,6 +155,9 @@ int serve(std::vector<std::string> args) {
   options.add_to(app);
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
   if (const auto problem = options.door.settle()) return complain(*problem, usage);
+  if (const auto problem = options.mlflow.settle()) return complain(*problem, usage);
+  options.door.behind.url = options.mlflow.rest.mlflow.url;
+  options.door.behind.ca_file = options.mlflow.rest.mlflow.ca_file;
   return run(options);
 }
 

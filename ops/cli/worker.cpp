@@ -1,16 +1,18 @@
 // assay worker: resolve and commit, behind Kafka.
+#include <algorithm>
+
 #include "ingest/front_door.hpp"
 #include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/front_door_options.hpp"
 #include "ops/cli/home_thread.hpp"
 #include "ops/cli/kafka_options.hpp"
+#include "ops/cli/mlflow_options.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
 #include "ops/runtime/service_manager.hpp"
 #include "ops/runtime/signals.hpp"
 #include "storage/db/data_directory.hpp"
 #include "storage/log/kafka_source.hpp"
-#include "storage/sinks/mlflow_rest.hpp"
 #include "workers/assignment.hpp"
 #include "workers/shared_sink.hpp"
 
@@ -25,7 +27,7 @@ struct WorkerOptions {
   ResolvePolicy policy;
   std::size_t cache_bytes = 64u << 20;
   std::size_t write_buffer_bytes = 64u << 20;
-  MlflowSinkConfig mlflow;
+  MlflowOptions mlflow;
 
   void add_to(CLI::App& app) {
     kafka.add_to(app);
@@ -42,10 +44,7 @@ struct WorkerOptions {
     add_duration(app, "--dedupe-window", policy.dedupe_window, "How long a repeat is recognised");
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the databases, all partitions together");
     add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the databases before they are files");
-    app.add_option("--mlflow-url", mlflow.mlflow.url,
-                   "A real MLflow server that assessments and traces are committed to");
-    app.add_option("--mlflow-experiment", mlflow.mlflow.experiment, "Its experiment for traces that name none")
-        ->capture_default_str();
+    mlflow.add_to(app);
   }
 };
 
@@ -74,13 +73,24 @@ int run(WorkerOptions& options) {
 
   IoContext bury_io(1);
   const DeadLetterActs acts(**db, **log, bury_io);
+  std::unique_ptr<Feeder> feeder;  // of the worker that has partition 0
   std::unique_ptr<SharedSink> mlflow;
-  if (!options.mlflow.mlflow.url.empty()) {
-    auto make = [&](PositionStore& positions) -> std::unique_ptr<AssessmentSink> {
-      return std::make_unique<MlflowSink>(
-          options.mlflow, positions, [&acts](DeadLetter dead) { return acts.bury(std::move(dead)); }, clock, metrics);
+  if (options.mlflow.any()) {
+    if (const auto refused = refusal_of_database(options.mlflow, clock)) return complain("--mlflow-db: " + *refused);
+    const auto cluster = (*log)->cluster_id();
+    if (cluster.empty()) return complain("the brokers do not say which cluster they are");
+    const auto source = cluster + "/" + kafka.config.topic_prefix;
+    auto make = [&, source](PositionStore& positions) {
+      auto bury = [&acts](DeadLetter dead) { return acts.bury(std::move(dead)); };
+      return make_mlflow_sink(options.mlflow, source, positions, **db, bury, clock, metrics);
     };
-    auto shared = SharedSink::open(kafka.config, "mlflow", **sources, **db, std::move(make), metrics);
+    auto owns = [&](const std::vector<Partition>& partitions) {
+      feeder.reset();
+      if (!options.mlflow.feeds() || std::find(partitions.begin(), partitions.end(), 0) == partitions.end()) return;
+      feeder = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics);
+      feeder->start();
+    };
+    auto shared = SharedSink::open(kafka.config, "mlflow", **sources, std::move(make), std::move(owns), metrics);
     if (!shared) return complain(shared.error());
     mlflow = std::move(*shared);
   }
@@ -118,6 +128,7 @@ int worker(std::vector<std::string> args) {
   options.admin.http.address = address->host;
   options.admin.http.port = address->port;
   if (const auto problem = options.kafka.settle()) return complain(*problem, usage);
+  if (const auto problem = options.mlflow.settle()) return complain(*problem, usage);
   return run(options);
 }
 

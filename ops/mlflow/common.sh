@@ -1,4 +1,4 @@
-# What start and stop share; sourced, after `set -euo pipefail`. A server lives in one directory: DIR/{pid,port,log,mlflow.db,artifacts}.
+# What start and stop share; sourced, after `set -euo pipefail`. A server lives in one directory: DIR/{pid,port,backend,log,mlflow.db,artifacts}.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 die() {
@@ -11,6 +11,6 @@ die() {
 server_pid() {
   local pid
   pid=$(cat "$1/pid" 2>/dev/null) || return 1
-  grep -qzFx "sqlite:///$1/mlflow.db" "/proc/$pid/cmdline" 2>/dev/null || return 1
+  grep -qzFx "$1/artifacts" "/proc/$pid/cmdline" 2>/dev/null || return 1
   echo "$pid"
 }

@@ -306,8 +306,9 @@ Result<std::string> request_bytes(const HttpRequest& request, const HttpUrl& url
   out.reserve(512 + request.body.size());
   out.append(request.method).append(" ").append(url.target).append(" HTTP/1.1\r\nHost: ");
   const bool is_v6 = url.host.find(':') != std::string::npos;
-  out.append(is_v6 ? "[" + url.host + "]" : url.host);
-  if (url.port != (url.tls ? "443" : "80")) out.append(":").append(url.port);
+  if (!is_field_value(request.host)) return invalid;
+  out.append(!request.host.empty() ? request.host : is_v6 ? "[" + url.host + "]" : url.host);
+  if (request.host.empty() && url.port != (url.tls ? "443" : "80")) out.append(":").append(url.port);
   out.append("\r\n");
   bool has_agent = false;
   for (const auto& header : request.headers) {
@@ -319,6 +320,13 @@ Result<std::string> request_bytes(const HttpRequest& request, const HttpUrl& url
     out.append(header.name).append(": ").append(header.value).append("\r\n");
   }
   if (!has_agent) out.append("User-Agent: assay/" ASSAY_VERSION "\r\n");
+  if (request.source) {
+    if (request.source_bytes)
+      out.append("Content-Length: ").append(std::to_string(*request.source_bytes)).append("\r\n\r\n");
+    else
+      out.append("Transfer-Encoding: chunked\r\n\r\n");
+    return out;
+  }
   const bool has_body = !request.body.empty() || (request.method != "GET" && request.method != "HEAD");
   if (has_body) out.append("Content-Length: ").append(std::to_string(request.body.size())).append("\r\n");
   out.append("\r\n").append(request.body);
@@ -422,6 +430,31 @@ HttpClient::HttpClient(HttpClientConfig config) : pool_(std::make_shared<Pool>(s
 HttpClient::~HttpClient() { pool_->close(); }
 std::size_t HttpClient::connections() const { return pool_->count(); }
 
+namespace {
+
+// The body of a request, piece by piece. False: the server takes no more; `ec` of the source, where it failed.
+Task<bool> send_source(const HttpRequest& request, HttpStream::State& state, error_code& ec) {
+  for (;;) {
+    const auto piece = co_await request.source();
+    if (!piece) ec = piece.error();
+    if (!piece) co_return false;
+    std::string framed;
+    if (!request.source_bytes) {
+      char size[20];
+      const auto end = std::to_chars(size, size + sizeof size, piece->size(), 16).ptr;
+      framed.append(size, end).append("\r\n").append(*piece).append("\r\n");
+    }
+    const bool last = piece->empty();
+    if (last && request.source_bytes) co_return true;
+    state.expire_after(state.limits.first_byte);
+    const auto [write_ec, n] = co_await state.lease.connection->write(request.source_bytes ? *piece : framed);
+    if (write_ec) co_return false;
+    if (last) co_return true;
+  }
+}
+
+}  // namespace
+
 Task<Result<HttpStream>> HttpClient::open(HttpRequest request, HttpLimits limits) {
   const auto deadline = steady_now() + limits.whole;
   const auto url = parse_http_url(request.url);
@@ -451,6 +484,14 @@ Task<Result<HttpStream>> HttpClient::open(HttpRequest request, HttpLimits limits
     auto [write_ec, written] = co_await connection.write(*bytes);
     error_code ec = write_ec;
     std::size_t received = 0;
+    bool pulled = false;
+    if (request.source && !ec) {
+      pulled = true;
+      error_code source_ec;
+      const bool sent = co_await send_source(request, *state, source_ec);
+      if (source_ec) co_return source_ec;
+      if (!sent) state->expire_after(std::chrono::milliseconds(1000));  // it may have said why
+    }
     // A server may answer and close before it has read all: its answer counts, not our failed write.
     for (int interim = 0; (!ec || written > 0) && interim <= interim_responses_max; ++interim) {
       state->parser.emplace();
@@ -475,7 +516,7 @@ Task<Result<HttpStream>> HttpClient::open(HttpRequest request, HttpLimits limits
     const bool closed = ec == http::error::end_of_stream || ec == asio::error::eof ||
                         ec == asio::error::connection_reset || ec == asio::error::broken_pipe ||
                         ec == ssl::error::stream_truncated;
-    const bool again = reused && closed && received == 0 && (written == 0 || repeatable(request));
+    const bool again = reused && closed && received == 0 && !pulled && (written == 0 || repeatable(request));
     if (!again) co_return plain(ec);
   }
 }

@@ -9,7 +9,9 @@
 // header or body over its bound, or connections_max in use), else what Asio, OpenSSL or Beast said. A status is not an
 // error: 500 is a response.
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +42,11 @@ struct HttpRequest {
   std::string url;
   std::vector<HttpHeader> headers = {};  // Host, Content-Length and Connection are the client's own
   std::string body = {};
+  // In place of `body`: called for piece after piece until an empty one; an error from it ends the request. What is not
+  // taken by the server is not asked for. Once it was called the request is never sent again.
+  std::function<Task<Result<std::string_view>>()> source = {};
+  std::optional<std::uint64_t> source_bytes = {};  // all its pieces together; none: they go out in chunks
+  std::string host = {};                           // the header Host, where it is not the URL's
   // Whether the server may be asked twice. GET, HEAD, PUT, DELETE and OPTIONS always may. See HttpClient.
   bool repeatable = false;
 };
@@ -87,9 +94,10 @@ class HttpStream {
   // For a reader that needs no more: keeps the connection if the body ends within `patience`, else closes it.
   Task<void> finish(std::chrono::milliseconds patience);
 
+  struct State;
+
  private:
   friend class HttpClient;
-  struct State;
   explicit HttpStream(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -50,6 +50,9 @@ class KafkaLog final : public EventLog {
   Result<void> writable() const override;
   Partition partitions(Stream stream) const override { return partitions_[static_cast<std::size_t>(stream)]; }
 
+  // The cluster's own id; empty where no broker says it within some seconds. Right after open(), on its thread.
+  std::string cluster_id() const;
+
   // Refuses appends from now on (stopped), and returns when all are answered, at the latest after `limit`: what is not
   // acknowledged by then is answered log_unavailable. On home's executor.
   Task<void> close(std::chrono::milliseconds limit);

@@ -1,5 +1,9 @@
 #include "storage/sinks/mlflow_client.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <charconv>
+
 #include "storage/records/json_writer.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 
@@ -25,11 +29,37 @@ bool is_number(std::string_view text) { return !text.empty() && text.find_first_
 
 }  // namespace
 
-MlflowClient::MlflowClient(MlflowConfig config) : config_(std::move(config)) {
+MlflowClient::MlflowClient(MlflowConfig config, std::size_t requests_max)
+    : config_(std::move(config)),
+      limit_(requests_max),
+      reads_(config_.reads_per_second),
+      writes_(config_.writes_per_second),
+      http_(HttpClientConfig{.ca_file = config_.ca_file, .idle_max = std::max<std::size_t>(requests_max, 32)}) {
   while (config_.url.ends_with('/')) config_.url.pop_back();
 }
 
+Task<void> MlflowClient::take_turn(bool reads) {
+  const auto now = std::chrono::steady_clock::now();
+  const auto at = std::max((reads ? reads_ : writes_).take(now), not_before_);
+  if (at <= now) co_return;
+  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer(
+      co_await asio::this_coro::executor, at);
+  co_await timer.async_wait(as_result);
+}
+
+// "Retry-After: 3"; a date is taken for a second: clocks differ.
+std::optional<std::chrono::milliseconds> MlflowClient::told_to_wait(const HttpResponse& response) {
+  const auto text = response.header("Retry-After");
+  if (response.status != 429 && (response.status != 503 || text.empty())) return {};
+  unsigned seconds = 1;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (text.empty() || ec != std::errc() || end != text.data() + text.size()) seconds = 1;
+  if (seconds > 60) return {};
+  return std::chrono::seconds(seconds);
+}
+
 Task<MlflowAnswer> MlflowClient::ask(std::string method, std::string path, std::string body) {
+  constexpr int turns_max = 5;
   HttpRequest request;
   request.method = std::move(method);
   request.url = config_.url + path;
@@ -37,18 +67,34 @@ Task<MlflowAnswer> MlflowClient::ask(std::string method, std::string path, std::
   if (!config_.authorization.empty()) request.headers.push_back({"Authorization", config_.authorization});
   request.body = std::move(body);
   request.repeatable = true;  // ids make every one of them harmless twice
-  auto response = co_await http_.request(std::move(request), config_.limits);
+  const bool reads = request.method == "GET" || path.ends_with("/search");
   MlflowAnswer answer;
-  if (!response) {
-    answer.message = response.error().message();
+  for (int turn = 1;; ++turn) {
+    co_await take_turn(reads);
+    const auto begun = std::chrono::steady_clock::now();
+    auto once = request;
+    auto response = co_await http_.request(std::move(once), config_.limits);
+    if (!response) {
+      limit_.overloaded();
+      answer.message = response.error().message();
+      co_return answer;
+    }
+    if (const auto wait = told_to_wait(*response); wait && turn < turns_max) {
+      limit_.overloaded();
+      not_before_ = std::max(not_before_, std::chrono::steady_clock::now() + *wait);
+      continue;
+    }
+    const auto failure = response->status < 300 ? mlflow::Failure{} : mlflow::failure_of(response->body);
+    answer.kind = judge(response->status, failure);
+    if (answer.kind == Kind::unavailable)
+      limit_.overloaded();
+    else
+      limit_.answered(std::chrono::steady_clock::now() - begun);
+    if (answer.kind != Kind::ok)
+      answer.message = std::to_string(response->status) + " " + failure.code + ": " + failure.message;
+    answer.body = std::move(response->body);
     co_return answer;
   }
-  const auto failure = response->status < 300 ? mlflow::Failure{} : mlflow::failure_of(response->body);
-  answer.kind = judge(response->status, failure);
-  if (answer.kind != Kind::ok)
-    answer.message = std::to_string(response->status) + " " + failure.code + ": " + failure.message;
-  answer.body = std::move(response->body);
-  co_return answer;
 }
 
 Task<MlflowAnswer> MlflowClient::experiment(std::string name) {

@@ -1,17 +1,21 @@
 #pragma once
 // An MLflow server's REST API as the sink uses it: each answer judged for what it means to a record.
 #include <map>
+#include <optional>
 #include <string>
 
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/task.hpp"
+#include "storage/sinks/concurrency_limit.hpp"
 
 namespace assay {
 
 struct MlflowConfig {
-  std::string url;                     // http://127.0.0.1:5000, without a slash at the end
-  std::string authorization = {};      // the header's value, from the environment; never logged
-  std::string experiment = "Default";  // of traces that name none
+  std::string url;                                       // http://127.0.0.1:5000, without a slash at the end
+  std::string authorization = {};                        // the header's value, from the environment; never logged
+  std::string experiment = "Default";                    // of traces that name none
+  std::string ca_file = {};                              // PEM, in addition to the system's
+  unsigned reads_per_second = 0, writes_per_second = 0;  // 0: no limit but the server's own
   HttpLimits limits = {.first_byte = std::chrono::seconds(20), .whole = std::chrono::seconds(30)};
 };
 
@@ -27,10 +31,14 @@ struct MlflowAnswer {
   std::string body;
 };
 
-// One io_context.
+// One io_context. Keeps to the rates; where the server says when to come again (Retry-After), everybody waits until
+// then, a minute at most.
 class MlflowClient {
  public:
-  explicit MlflowClient(MlflowConfig config);
+  MlflowClient(MlflowConfig config, std::size_t requests_max);
+
+  // How many requests at once do it good.
+  std::size_t concurrency() const { return limit_.current(); }
 
   // `path` from the root, beginning with a slash.
   Task<MlflowAnswer> ask(std::string method, std::string path, std::string body = {});
@@ -39,7 +47,13 @@ class MlflowClient {
   Task<MlflowAnswer> experiment(std::string id_or_name);
 
  private:
+  Task<void> take_turn(bool reads);
+  std::optional<std::chrono::milliseconds> told_to_wait(const HttpResponse& response);
+
   MlflowConfig config_;
+  ConcurrencyLimit limit_;
+  TokenBucket reads_, writes_;
+  std::chrono::steady_clock::time_point not_before_{};
   std::map<std::string, std::string> experiments_;
   HttpClient http_;
 };

@@ -38,12 +38,11 @@ std::string text_at(simdjson::dom::element root, std::string_view pointer) {
 
 }  // namespace
 
-Result<TraceFacts, Malformed> facts_of(const TraceRecord& trace) {
+TraceFacts facts_of(std::string_view json) {
   simdjson::dom::parser parser;
   simdjson::dom::element info;
-  if (parser.parse(trace.info).get(info) || !info.is_object()) return Malformed{"trace_info is not valid JSON"};
-  if (!trace.spans.empty() && !is_json(trace.spans)) return Malformed{"spans is not valid JSON"};
   TraceFacts facts;
+  if (parser.parse(json.data(), json.size()).get(info)) return facts;
   facts.located = info.at_pointer("/trace_location").error() == simdjson::SUCCESS;
   facts.experiment = text_at(info, "/trace_location/mlflow_experiment/experiment_id");
   const auto state = text_at(info, "/state");
@@ -51,11 +50,11 @@ Result<TraceFacts, Malformed> facts_of(const TraceRecord& trace) {
   return facts;
 }
 
-std::string start_trace(const TraceRecord& trace, std::string_view experiment_id, std::string_view tag) {
+std::string start_trace(std::string_view info, std::string_view experiment_id, std::string_view tag) {
   std::string out, long_id, metadata, tags;
   JsonWriter json(out);
   json.begin_object().key("trace").begin_object().key("trace_info").begin_object();
-  each_raw(trace.info, [&](const std::string& name, std::string_view raw) {
+  each_raw(info, [&](const std::string& name, std::string_view raw) {
     if (name == "assessments" || raw == "null" || name == "trace_location") return;
     if (name == "trace_metadata") {
       metadata = raw;
@@ -92,9 +91,21 @@ std::string tag_body(std::string_view key, std::string_view value) {
   return out;
 }
 
-std::vector<std::string> tag_bodies(const TraceRecord& trace) {
+std::string key_of_tag_body(std::string_view body) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  return parser.parse(body.data(), body.size()).get(root) ? "" : text_at(root, "/key");
+}
+
+std::string untag_body(std::string_view key) {
+  std::string out;
+  JsonWriter(out).begin_object().field("key", key).end_object();
+  return out;
+}
+
+std::vector<std::string> tag_bodies(std::string_view info) {
   std::vector<std::string> out;
-  each_raw(trace.info, [&](const std::string& name, std::string_view raw) {
+  each_raw(info, [&](const std::string& name, std::string_view raw) {
     if (name != "tags") return;
     each_raw(raw, [&](const std::string& key, std::string_view value) {
       if (value != "null") out.push_back(tag_body(key, text_of(value)));
@@ -103,20 +114,38 @@ std::vector<std::string> tag_bodies(const TraceRecord& trace) {
   return out;
 }
 
-std::string spans_artifact(const TraceRecord& trace) { return "{\"spans\":" + trace.spans + "}"; }
+std::string spans_artifact(const std::vector<std::string>& spans) {
+  std::string out = "{\"spans\":[";
+  for (std::size_t i = 0; i < spans.size(); ++i) out.append(i ? "," : "").append(spans[i]);
+  return out + "]}";
+}
 
 std::string create_assessment(const AssessmentRecord& record) { return "{\"assessment\":" + record.json + "}"; }
 
-std::optional<std::string> update_assessment(const AssessmentRecord& record) {
+std::optional<std::string> update_assessment(const AssessmentRecord& record,
+                                             const std::function<bool(const std::string& path)>& wins) {
   std::string out, mask;
   JsonWriter json(out);
   json.begin_object().key("assessment").begin_object();
   each_raw(record.json, [&](const std::string& name, std::string_view raw) {
-    const bool masked = name == "feedback" || name == "expectation" || name == "rationale" || name == "metadata" ||
-                        name == "assessment_name";
-    if (!masked && name != "assessment_id" && name != "trace_id") return;
-    json.raw_field(name, raw);
-    if (masked) mask += (mask.empty() ? "" : ",") + (name == "assessment_name" ? "assessmentName" : name);
+    if (name == "assessment_id" || name == "trace_id") {
+      json.raw_field(name, raw);
+    } else if (name == "metadata") {
+      std::string entries;
+      JsonWriter inner(entries);
+      inner.begin_object();
+      each_raw(raw, [&](const std::string& key, std::string_view value) {
+        if (value != "null" && wins("metadata." + key)) inner.raw_field(key, value);
+      });
+      inner.end_object();
+      if (entries == "{}") return;
+      json.raw_field(name, entries);
+      mask += mask.empty() ? "metadata" : ",metadata";
+    } else if (name == "feedback" || name == "expectation" || name == "rationale" || name == "assessment_name") {
+      if (!wins(name)) return;
+      json.raw_field(name, raw);
+      mask += (mask.empty() ? "" : ",") + (name == "assessment_name" ? "assessmentName" : name);
+    }
   });
   json.end_object().field("update_mask", mask).end_object();
   if (mask.empty()) return {};

@@ -1,6 +1,7 @@
 #pragma once
 // What is said to an MLflow server and heard from it, as text in and text out. It takes protobuf's JSON with snake_case
 // names; see each function for the request it is the body of.
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,22 +20,28 @@ struct TraceFacts {
   std::string experiment;  // the experiment_id it has, maybe empty or a name
   bool final = false;      // OK or ERROR
 };
-Result<TraceFacts, Malformed> facts_of(const TraceRecord& trace);
+// `info`: a trace_info.
+TraceFacts facts_of(std::string_view info);
 
 // POST /api/3.0/mlflow/traces. In the experiment given; without assessments; `tag` is the value of assay.feedback,
 // where not empty.
-std::string start_trace(const TraceRecord& trace, std::string_view experiment_id, std::string_view tag);
-// The tags of a trace record, each as the body of PATCH /api/2.0/mlflow/traces/{id}/tags; those that are null are left
+std::string start_trace(std::string_view info, std::string_view experiment_id, std::string_view tag);
+// The tags of a trace_info, each as the body of PATCH /api/2.0/mlflow/traces/{id}/tags; those that are null are left
 // out.
-std::vector<std::string> tag_bodies(const TraceRecord& trace);
+std::vector<std::string> tag_bodies(std::string_view info);
+std::string key_of_tag_body(std::string_view body);
+// DELETE of the same
+std::string untag_body(std::string_view key);
 std::string tag_body(std::string_view key, std::string_view value);
 // PUT of the artifact traces.json.
-std::string spans_artifact(const TraceRecord& trace);
+std::string spans_artifact(const std::vector<std::string>& spans);
 
 // POST …/traces/{id}/assessments
 std::string create_assessment(const AssessmentRecord& record);
-// PATCH …/assessments/{id}: with the mask of what the change names; none: it names nothing.
-std::optional<std::string> update_assessment(const AssessmentRecord& record);
+// PATCH …/assessments/{id}: with the mask of what the change names and `wins` keeps, asked by the paths of an
+// AssessmentRow; none: nothing is left.
+std::optional<std::string> update_assessment(const AssessmentRecord& record,
+                                             const std::function<bool(const std::string& path)>& wins);
 // DELETE …/assessments/{id}
 std::string delete_assessment(const AssessmentRecord& record);
 // POST /api/2.0/mlflow/traces/delete-traces

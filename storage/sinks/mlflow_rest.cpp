@@ -7,35 +7,25 @@
 #include "ops/runtime/log.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/poison.hpp"
-#include "storage/store/feedback_tag.hpp"
 #include "storage/store/raw_json.hpp"
 
 namespace assay {
-namespace {
-
-std::string trace_path(std::string_view trace_id) { return "/api/3.0/mlflow/traces/" + percent_encoded(trace_id); }
-std::string tags_path(std::string_view trace_id) {
-  return "/api/2.0/mlflow/traces/" + percent_encoded(trace_id) + "/tags";
-}
-std::string assessment_path(const AssessmentRecord& record) {
-  return trace_path(record.trace_id) + "/assessments/" + percent_encoded(record.assessment_id);
-}
-
-}  // namespace
-
-MlflowSink::MlflowSink(MlflowSinkConfig config, PositionStore& positions, Bury bury, const Clock& clock,
-                       Metrics& metrics)
+MlflowSink::MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyValue& local, Bury bury,
+                       const Clock& clock, Metrics& metrics)
     : config_(std::move(config)),
       positions_(positions),
+      marks_(local, "mlflow"),
       bury_(std::move(bury)),
       clock_(clock),
       waiting_gauge_(metrics.gauge("assay_mlflow_waiting_records",
                                    "Assessments that wait for their trace, changes that wait for their create")),
       kept_gauge_(metrics.gauge("assay_mlflow_kept_records", "Records in memory that are not finished")),
       refused_total_(metrics.counter("assay_mlflow_refused_total", "Records that became dead letters")),
-      client_(config_.mlflow) {
-  for (std::size_t i = 0; i < config_.requests_max; ++i)
+      client_(config_.mlflow, config_.requests_max) {
+  for (std::size_t i = 0; i < config_.requests_max; ++i) {
     cancels_.push_back(std::make_unique<asio::cancellation_signal>());
+    free_.push_back(i);
+  }
 }
 
 MlflowSink::~MlflowSink() = default;
@@ -50,11 +40,14 @@ void MlflowSink::stop() {
 Result<Offset> MlflowSink::position(StreamPartition of) {
   const auto next = positions_.load(of);
   if (!next) return next;
+  const auto known = marks_.known(of);
+  if (!known) return known;
   std::scoped_lock lock(mutex_);
   auto& place = places_[of];
-  if (place.read_to > 0) return place.position();  // the source is opened again: what is kept is not taken twice
-  place.read_to = place.saved = *next;
-  return next;
+  if (place.read_to > 0) return place.read_to;  // the source is opened again: what is kept is not taken twice
+  place.begin = place.saved = *next;
+  place.read_to = std::min(*known, *next);
+  return place.read_to;
 }
 
 Offset MlflowSink::applied(StreamPartition of) const {
@@ -71,6 +64,7 @@ SinkLedger MlflowSink::ledger() const {
 Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
   for (const auto& record : records)
     if (const auto taken = take(record); !taken) return taken;
+  if (const auto marked = marks_.flush(); !marked) return marked;  // before anything of it is said
   const auto now = clock_.now();
   for (auto& [trace_id, lane] : lanes_)
     if (lane.retry_at && *lane.retry_at <= now) make_ready(trace_id, lane);
@@ -102,17 +96,36 @@ Result<void> MlflowSink::take(const LogRecord& record) {
       problem = parsed ? "assessment is not valid JSON" : parsed.error().reason;
   } else {
     auto parsed = read_trace(record);
-    if (parsed)
-      job.emplace(Job{of, record.offset, std::move(*parsed)});
-    else
+    TraceRow row;
+    if (!parsed)
       problem = parsed.error().reason;
+    else if (const auto spans = spans_of(*parsed); !spans)
+      problem = spans.error().reason;
+    else if (const auto fits = parsed->deleted ? Result<bool, Malformed>(true) : row.apply(*parsed); !fits)
+      problem = fits.error().reason;
+    else
+      job.emplace(Job{of, record.offset, std::move(*parsed)});
   }
-  if (!job)
+  Offset begin = 0;
+  {
+    std::scoped_lock lock(mutex_);
+    begin = places_[of].begin;
+  }
+  const bool done_before = record.offset < begin;
+  if (!job && !done_before)
     if (const auto buried = bury_(poison(record, problem, name(), clock_.now())); !buried) return buried;
+  if (job) {
+    const auto* assessment = std::get_if<AssessmentRecord>(&job->record);
+    const auto marked = assessment ? marks_.take(*assessment, of.partition, record.offset)
+                                   : marks_.take(std::get<TraceRecord>(job->record));
+    if (!marked) return marked;
+  }
+  marks_.set_known(of, record.offset + 1);
   {
     std::scoped_lock lock(mutex_);
     auto& place = places_[of];
     place.read_to = record.offset + 1;
+    if (done_before) return {};
     if (record.stream == Stream::assessments) {
       ++ledger_.read;
       if (!job) ++ledger_.dead;
@@ -141,14 +154,7 @@ Result<void> MlflowSink::run_ready() {
   if (stopped_) return make_error_code(Error::stopped);
   if (ready_.empty()) return {};
   context_.restart();
-  const auto workers = std::min(config_.requests_max, ready_.size());
-  for (std::size_t i = 0; i < workers; ++i) {
-    ++running_;
-    asio::co_spawn(context_, work(), asio::bind_cancellation_slot(cancels_[i]->slot(), [this](std::exception_ptr e) {
-                     --running_;
-                     if (e) failure_ = Error::storage_failed;
-                   }));
-  }
+  add_workers();
   while (running_ > 0 && context_.run_one() > 0) {
   }
   if (stopped_) return make_error_code(Error::stopped);
@@ -156,8 +162,22 @@ Result<void> MlflowSink::run_ready() {
   return {};
 }
 
+// As many as there is work for and as do the server good.
+void MlflowSink::add_workers() {
+  for (auto n = std::min(client_.concurrency(), ready_.size() + running_); running_ < n && !free_.empty();) {
+    ++running_;
+    const auto mine = free_.back();
+    free_.pop_back();
+    asio::co_spawn(context_, work(), asio::bind_cancellation_slot(cancels_[mine]->slot(), [this, mine](auto e) {
+                     --running_;
+                     free_.push_back(mine);
+                     if (e) failure_ = Error::storage_failed;
+                   }));
+  }
+}
+
 Task<void> MlflowSink::work() {
-  while (!failure_ && !stopped_ && !ready_.empty()) {
+  while (!failure_ && !stopped_ && !ready_.empty() && running_ <= std::max<std::size_t>(client_.concurrency(), 1)) {
     const std::string trace_id = std::move(ready_.front());
     ready_.pop_front();
     auto& lane = lanes_.at(trace_id);  // stays where it is: only settle() erases, when nobody runs it
@@ -168,6 +188,7 @@ Task<void> MlflowSink::work() {
       if (!stopped_) spdlog::error("mlflow_sink_threw what=\"{}\"", e.what());
     }
     settle(trace_id);
+    if (!failure_ && !stopped_) add_workers();
   }
 }
 
@@ -202,7 +223,8 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
       if (done == Done::waits && expired(*at, why)) done = Done::dead;
       if (done == Done::again) co_return;
       if (done == Done::waits) {
-        if (record.op == Op::create) break;  // the trace is not there: nothing else of it will be
+        // The trace is not there: nothing else of it will be. Or what it overrides is not.
+        if (record.op == Op::create && why.find("Assessment with ID") == why.npos) break;
         blocked.insert(record.assessment_id);
         ++at;
         continue;
@@ -215,174 +237,6 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
     }
   }
   if (lane.untagged) co_await tag(trace_id, lane);
-}
-
-// False: MLflow failed.
-Task<bool> MlflowSink::run_traces(const std::string&, Lane& lane) {
-  while (!lane.traces.empty()) {
-    auto& job = lane.traces.front();
-    std::string why;
-    auto done = co_await say(std::get<TraceRecord>(job.record), why);
-    if (done == Done::waits) done = expired(job, why) ? Done::dead : Done::waits;
-    if (done == Done::again) co_return false;
-    // Only tags of a trace that is not there wait; a record behind them may start it.
-    if (done == Done::waits) {
-      const auto starts = [](const Job& later) {
-        const auto& record = std::get<TraceRecord>(later.record);
-        const auto facts = mlflow::facts_of(record);
-        return record.deleted || !facts || facts->located;
-      };
-      const auto first = std::find_if(lane.traces.begin() + 1, lane.traces.end(), starts);
-      if (first == lane.traces.end()) break;
-      std::rotate(lane.traces.begin(), first, first + 1);
-      continue;
-    }
-    if (!finish(job, done, why)) co_return false;
-    lane.traces.pop_front();
-    lane.tries = 0;
-  }
-  co_return true;
-}
-
-Task<MlflowSink::Done> MlflowSink::say(const TraceRecord& trace, std::string& why) {
-  const auto gone = positions_.ended(trace.trace_id);
-  if (!gone) failure_ = gone.error();
-  if (!gone) co_return Done::again;
-  if (trace.deleted) {
-    if (!*gone)
-      if (const auto marked = positions_.end(trace.trace_id); !marked) {
-        failure_ = marked.error();
-        co_return Done::again;
-      }
-    co_return co_await erase(trace.trace_id, why);
-  }
-  if (*gone) co_return Done::duplicate;
-  co_return co_await start(trace, why);
-}
-
-Task<MlflowSink::Done> MlflowSink::start(const TraceRecord& trace, std::string& why) {
-  const auto facts = mlflow::facts_of(trace);
-  if (!facts) {
-    why = facts.error().reason;
-    co_return Done::dead;
-  }
-  if (!facts->located) {
-    for (auto& body : mlflow::tag_bodies(trace)) {
-      auto path = tags_path(trace.trace_id);
-      auto answer = co_await client_.ask("PATCH", std::move(path), std::move(body));
-      // A tag of a trace that is not there breaks a foreign key.
-      const bool missing =
-          answer.kind == MlflowAnswer::Kind::refused && answer.message.find("IntegrityError") != answer.message.npos;
-      if (missing) answer.kind = MlflowAnswer::Kind::not_found;
-      const auto done = judge(answer, why);
-      if (done != Done::applied) co_return done;
-    }
-    co_return Done::applied;
-  }
-  auto name = facts->experiment;
-  const auto experiment = co_await client_.experiment(std::move(name));
-  if (experiment.kind != MlflowAnswer::Kind::ok) co_return judge(experiment, why);
-  // Starting a trace anew replaces its tags: what was said of it so far must stay.
-  std::string feedback;
-  if (config_.tag_traces) {
-    auto path = trace_path(trace.trace_id);
-    const auto before = co_await client_.ask("GET", std::move(path));
-    if (before.kind == MlflowAnswer::Kind::unavailable) co_return judge(before, why);
-    if (const auto seen = mlflow::seen_trace(before.body)) feedback = seen->wanted_tag;
-  }
-  auto body = mlflow::start_trace(trace, experiment.body, feedback);
-  const auto started = co_await client_.ask("POST", "/api/3.0/mlflow/traces", std::move(body));
-  if (started.kind != MlflowAnswer::Kind::ok) co_return judge(started, why);
-  if (facts->final && !trace.spans.empty()) {
-    auto path = "/api/2.0/mlflow-artifacts/artifacts/" + experiment.body + "/traces/" +
-                percent_encoded(trace.trace_id) + "/artifacts/traces.json";
-    auto spans = mlflow::spans_artifact(trace);
-    const auto put = co_await client_.ask("PUT", std::move(path), std::move(spans));
-    if (put.kind != MlflowAnswer::Kind::ok) co_return judge(put, why);
-  }
-  co_return Done::applied;
-}
-
-Task<MlflowSink::Done> MlflowSink::erase(const std::string& trace_id, std::string& why) {
-  auto path = trace_path(trace_id);
-  const auto before = co_await client_.ask("GET", std::move(path));
-  if (before.kind == MlflowAnswer::Kind::not_found) co_return Done::duplicate;
-  const auto seen = before.kind == MlflowAnswer::Kind::ok ? mlflow::seen_trace(before.body) : std::nullopt;
-  if (!seen) co_return judge(before, why);
-  auto body = mlflow::delete_trace(seen->experiment_id, trace_id);
-  const auto erased = co_await client_.ask("POST", "/api/2.0/mlflow/traces/delete-traces", std::move(body));
-  co_return judge(erased, why);
-}
-
-Task<MlflowSink::Done> MlflowSink::say(const AssessmentRecord& record, std::string& why) {
-  // Nothing of a deleted trace, or of a deleted assessment, comes back.
-  for (const auto* id : {&record.trace_id, &record.assessment_id}) {
-    const auto gone = positions_.ended(*id);
-    if (!gone) failure_ = gone.error();
-    if (!gone) co_return Done::again;
-    if (*gone && (id == &record.trace_id || record.op != Op::erase)) co_return Done::duplicate;
-  }
-  if (record.op == Op::create) co_return co_await create(record, why);
-  auto path = assessment_path(record);
-  if (record.op == Op::erase) {
-    if (const auto marked = positions_.end(record.assessment_id); !marked) {
-      failure_ = marked.error();
-      co_return Done::again;
-    }
-    auto body = mlflow::delete_assessment(record);
-    const auto erased = co_await client_.ask("DELETE", std::move(path), std::move(body));
-    if (erased.kind == MlflowAnswer::Kind::not_found) co_return Done::applied;  // the mark is what it came to make
-    co_return judge(erased, why);
-  }
-  auto body = mlflow::update_assessment(record);
-  if (!body) co_return Done::duplicate;
-  const auto updated = co_await client_.ask("PATCH", std::move(path), std::move(*body));
-  co_return judge(updated, why);
-}
-
-Task<MlflowSink::Done> MlflowSink::create(const AssessmentRecord& record, std::string& why) {
-  auto path = trace_path(record.trace_id) + "/assessments";
-  auto body = mlflow::create_assessment(record);
-  const auto created = co_await client_.ask("POST", std::move(path), std::move(body));
-  if (created.kind != MlflowAnswer::Kind::exists) co_return judge(created, why);
-  auto that = assessment_path(record);
-  const auto seen = co_await client_.ask("GET", std::move(that));
-  if (seen.kind == MlflowAnswer::Kind::ok) co_return Done::duplicate;
-  if (seen.kind == MlflowAnswer::Kind::not_found) failure_ = Error::log_unavailable;  // not it; try anew
-  co_return seen.kind == MlflowAnswer::Kind::not_found ? Done::again : judge(seen, why);
-}
-
-Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
-  auto path = trace_path(trace_id);
-  auto answer = co_await client_.ask("GET", std::move(path));
-  const auto seen = answer.kind == MlflowAnswer::Kind::ok ? mlflow::seen_trace(answer.body) : std::nullopt;
-  if (seen && seen->wanted_tag != seen->tag) {
-    auto tags = tags_path(trace_id);
-    auto body = mlflow::tag_body(feedback_tag_name, seen->wanted_tag);
-    answer = co_await client_.ask("PATCH", std::move(tags), std::move(body));
-  }
-  std::string why;
-  lane.untagged = judge(answer, why) == Done::again;
-}
-
-MlflowSink::Done MlflowSink::judge(const MlflowAnswer& answer, std::string& why) {
-  why = answer.message;
-  switch (answer.kind) {
-    case MlflowAnswer::Kind::ok:
-      return Done::applied;
-    case MlflowAnswer::Kind::not_found:
-      return Done::waits;
-    case MlflowAnswer::Kind::refused:
-      return Done::dead;
-    case MlflowAnswer::Kind::exists:
-    case MlflowAnswer::Kind::unavailable:
-      break;
-  }
-  if (!failure_) {
-    failure_ = Error::timed_out;
-    if (!stopped_) spdlog::warn("mlflow_unavailable answer=\"{}\"", answer.message);
-  }
-  return Done::again;
 }
 
 bool MlflowSink::expired(Job& job, const std::string& why) {

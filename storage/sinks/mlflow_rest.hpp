@@ -3,10 +3,15 @@
 // MLflow answers 500 "constraint violation", a GET of that id decides.
 //
 // Work is kept in lanes, one a trace: first what is known of the trace, then its assessments in their order. Lanes run
-// side by side, up to requests_max. An assessment whose trace MLflow does not know waits in its lane, and a change for
-// its create, until that comes; it is tried again by time too, because a trace may reach MLflow past us, and after
-// wait_max it is a dead letter. The position is that of the oldest record that is not finished: what waits is read
-// again after a restart.
+// side by side, as many as do the server good. An assessment whose trace MLflow does not know waits in its lane, and a
+// change for its create, until that comes; it is tried again by time too, because a trace may reach MLflow past us, and
+// after wait_max it is a dead letter. The position is that of the oldest record that is not finished: what waits is
+// read again after a restart.
+//
+// What was deleted and what was said last is marked on this machine before it is said (SinkMarks), so that the order of
+// records does not matter: of two changes of a field the one accepted last wins, and nothing deleted comes back. Where
+// another worker had the partition before, the marks are made anew from the log: records before the position are read
+// for them alone, and not said again.
 //
 // MLflow away or overloaded: apply() fails, everything stays, the log holds the backlog.
 #include <atomic>
@@ -26,12 +31,13 @@
 #include "storage/sinks/assessment_sink.hpp"
 #include "storage/sinks/mlflow_client.hpp"
 #include "storage/sinks/positions.hpp"
+#include "storage/sinks/sink_marks.hpp"
 
 namespace assay {
 
 struct MlflowSinkConfig {
   MlflowConfig mlflow;
-  std::size_t requests_max = 16;     // in flight
+  std::size_t requests_max = 64;     // in flight; how many it is adapts below that
   std::size_t records_max = 20'000;  // kept: what waits, and one batch over it
   std::chrono::milliseconds wait_max = std::chrono::hours(24);
   std::chrono::milliseconds retry_first{1'000}, retry_most{60'000};  // of what waits
@@ -42,7 +48,9 @@ class MlflowSink final : public AssessmentSink {
  public:
   // Appends a dead letter, durably; on an error the record stays and is tried again.
   using Bury = std::function<Result<void>(DeadLetter)>;
-  MlflowSink(MlflowSinkConfig config, PositionStore& positions, Bury bury, const Clock& clock, Metrics& metrics);
+  // `local`: where the marks are kept.
+  MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyValue& local, Bury bury, const Clock& clock,
+             Metrics& metrics);
   ~MlflowSink() override;
 
   std::string_view name() const override { return "mlflow"; }
@@ -73,22 +81,27 @@ class MlflowSink final : public AssessmentSink {
   };
   struct Place {
     Offset read_to = 0, saved = 0;
+    Offset begin = 0;  // what is before it is read for the marks only
     std::set<Offset> unfinished;
-    Offset position() const { return unfinished.empty() ? read_to : *unfinished.begin(); }
+    Offset position() const { return std::max(begin, unfinished.empty() ? read_to : *unfinished.begin()); }
   };
   enum class Done { applied, duplicate, dead, waits, again };
 
   Result<void> take(const LogRecord& record);
   void make_ready(const std::string& trace_id, Lane& lane);
   Result<void> run_ready();
+  void add_workers();
   Task<void> work();
   Task<void> run(const std::string& trace_id, Lane& lane);
   Task<bool> run_traces(const std::string& trace_id, Lane& lane);
-  Task<Done> say(const TraceRecord& trace, std::string& why);
-  Task<Done> start(const TraceRecord& trace, std::string& why);
+  Task<Done> say_trace(const std::string& trace_id, const Lane& lane, std::string& why);
+  Task<Done> say_tags(const std::string& trace_id, const Lane& lane, std::string& why);
+  Task<Done> start(const std::string& trace_id, const TraceRow& row, std::string& why);
   Task<Done> erase(const std::string& trace_id, std::string& why);
   Task<Done> say(const AssessmentRecord& record, std::string& why);
   Task<Done> create(const AssessmentRecord& record, std::string& why);
+  Task<Done> change(const AssessmentRecord& record, std::string& why);
+  Done local_failure(error_code ec);
   Task<void> tag(const std::string& trace_id, Lane& lane);
   Done judge(const MlflowAnswer& answer, std::string& why);
   bool finish(const Job& job, Done done, const std::string& why);
@@ -98,6 +111,7 @@ class MlflowSink final : public AssessmentSink {
 
   const MlflowSinkConfig config_;
   PositionStore& positions_;
+  SinkMarks marks_;
   const Bury bury_;
   const Clock& clock_;
 
@@ -117,8 +131,9 @@ class MlflowSink final : public AssessmentSink {
   Counter& refused_total_;
 
   IoContext context_{1};
-  std::vector<std::unique_ptr<asio::cancellation_signal>> cancels_;
-  MlflowClient client_;  // before the context that its connections are on
+  std::vector<std::unique_ptr<asio::cancellation_signal>> cancels_;  // one a worker
+  std::vector<std::size_t> free_;                                    // those that nobody uses
+  MlflowClient client_;                                              // before the context that its connections are on
 };
 
 }  // namespace assay

@@ -25,16 +25,4 @@ Result<void> KeyValuePositions::save(std::span<const Position> positions) {
   return kv_.write(changes);
 }
 
-Result<void> KeyValuePositions::end(std::string_view id) {
-  Changes changes;
-  changes.put(Family::meta, "sink/" + sink_ + "/ended/" + std::string(id), {});
-  return kv_.write(changes);
-}
-
-Result<bool> KeyValuePositions::ended(std::string_view id) {
-  const auto value = kv_.get(Family::meta, "sink/" + sink_ + "/ended/" + std::string(id));
-  if (!value) return {boost::system::in_place_error, value.error()};
-  return {boost::system::in_place_value, value->has_value()};
-}
-
 }  // namespace assay

@@ -1,6 +1,5 @@
 #pragma once
-// What a sink remembers where it can't keep it itself, in the same act as its effects: how far it has come, and what
-// was deleted.
+// How far a sink has come, where it can't keep it itself, in the same act as its effects.
 #include <span>
 #include <string>
 #include <utility>
@@ -24,13 +23,9 @@ class PositionStore {
   // 0 where nothing was saved.
   virtual Result<Offset> load(StreamPartition of) = 0;
   virtual Result<void> save(std::span<const Position> positions) = 0;
-  // The trace or assessment of this id was deleted: what comes late must not bring it back.
-  virtual Result<void> end(std::string_view id) = 0;
-  virtual Result<bool> ended(std::string_view id) = 0;
 };
 
-// "sink/<name>/<stream>/<partition>" in Family::meta; the value is decimal. "sink/<name>/ended/<id>": it was deleted.
-// DO NOT CHANGE.
+// "sink/<name>/<stream>/<partition>" in Family::meta; the value is decimal. DO NOT CHANGE.
 std::string position_key(std::string_view sink, StreamPartition of);
 Result<Offset> load_position(const KeyValue& kv, std::string_view sink, StreamPartition of);
 
@@ -39,8 +34,6 @@ class KeyValuePositions final : public PositionStore {
   KeyValuePositions(KeyValue& kv, std::string sink) : kv_(kv), sink_(std::move(sink)) {}
   Result<Offset> load(StreamPartition of) override { return load_position(kv_, sink_, of); }
   Result<void> save(std::span<const Position> positions) override;
-  Result<void> end(std::string_view id) override;
-  Result<bool> ended(std::string_view id) override;
 
  private:
   KeyValue& kv_;

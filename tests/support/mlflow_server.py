@@ -6,18 +6,24 @@ import subprocess
 from pathlib import Path
 
 from .paths import OPS
+from .postgres import PASSWORD
 
 
 class MlflowServer:
     """A server of its own, for a test that stops or kills it. It keeps its port and data over restarts."""
 
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, backend: str = ""):
+        """`backend`: where its traces are, e.g. a Postgres' URL; SQLite in `home` where none is given."""
         self.home = home
+        self.backend = backend
         self.url = ""
 
     def start(self) -> "MlflowServer":
         command = [OPS / "mlflow" / "start", "--port", "0", "--dir", self.home]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
+        if self.backend:
+            command += ["--backend", self.backend]
+        env = os.environ | {"PGPASSWORD": PASSWORD}
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900, env=env)
         assert done.returncode == 0, f"MLflow did not start:\n{done.stderr}"
         self.url = done.stdout.strip()
         return self

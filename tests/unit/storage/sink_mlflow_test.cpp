@@ -29,7 +29,7 @@ class MlflowSinkTest : public testing::Test {
     MlflowSinkConfig config{.mlflow = {.url = mlflow_.url(), .experiment = "exp"}, .wait_max = 1h};
     config.mlflow.limits.first_byte = 300ms;
     sink_ = std::make_unique<MlflowSink>(
-        config, positions_,
+        config, positions_, kv_,
         [this](DeadLetter dead) {
           dead_.push_back(std::move(dead));
           return Result<void>();
@@ -156,6 +156,51 @@ TEST_F(MlflowSinkTest, WhatWasDeletedDoesNotComeBack) {
                      add(feedback("a-1", "tr-1", at(5), "n", "true"))}));
   EXPECT_TRUE(mlflow_.assessments().empty());
   EXPECT_FALSE(mlflow_.traces().contains("tr-2"));
+}
+
+TEST_F(MlflowSinkTest, OfTwoChangesTheOneAcceptedLastWinsWhateverTheirOrderInTheLog) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true", R"(,"rationale":"first")")),
+                     add(update("a-1", "u-2", "tr-1", at(3), R"("rationale":"last")")),
+                     add(update("a-1", "u-1", "tr-1", at(2), R"("rationale":"before","feedback":{"value":false})"))}));
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("rationale"), "last");
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("feedback").at("value"), false);
+}
+
+TEST_F(MlflowSinkTest, AnotherWorkersDeletesAndChangesAreReadAgainFromTheLog) {
+  const std::vector records{
+      add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true", R"(,"rationale":"first")")),
+      add(update("a-1", "u-2", "tr-1", at(5), R"("rationale":"last")")), add(erase("a-2", "d-2", "tr-1", at(2)))};
+  ASSERT_TRUE(apply(records));
+  // The partition moves: the positions go with it, what this machine had marked does not.
+  const auto traces = *positions_.load({Stream::traces, 0}), said = saved();
+  kv_.clear();
+  ASSERT_TRUE(positions_.save(std::vector<Position>{{{Stream::traces, 0}, traces}, {{Stream::assessments, 0}, said}}));
+  open();
+  EXPECT_EQ(*sink_->position({Stream::assessments, 0}), 0);
+  const auto asked = mlflow_.said().size();
+  ASSERT_TRUE(apply(records));
+  EXPECT_EQ(mlflow_.said().size(), asked);  // nothing is said again
+  EXPECT_EQ(sink_->ledger(), SinkLedger{});
+  ASSERT_TRUE(apply({add(feedback("a-2", "tr-1", at(6), "late", "true")),
+                     add(update("a-1", "u-1", "tr-1", at(4), R"("rationale":"older")"))}));
+  EXPECT_FALSE(mlflow_.assessments().contains("a-2"));
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("rationale"), "last");
+  EXPECT_EQ(saved(), 5);
+}
+
+TEST_F(MlflowSinkTest, RetryAfterIsWaitedForAndNothingFails) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1"))}));
+  int refused = 2;
+  mlflow_.fault([&](const auto& r, bool after) { return !after && r.method == "POST" && refused-- > 0 ? 429 : 0; });
+  ASSERT_TRUE(apply({add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  EXPECT_TRUE(mlflow_.assessments().contains("a-1"));
+}
+
+TEST_F(MlflowSinkTest, ALateRecordOfATracesBeginningTakesNothingAway) {
+  ASSERT_TRUE(apply({add(trace("tr-1", at(5), located("", at(0)) + R"(,"state":"OK","response_preview":"done")"))}));
+  ASSERT_TRUE(apply({add(trace("tr-1", at(0), located("", at(0)) + R"(,"state":"IN_PROGRESS")"))}));
+  EXPECT_EQ(mlflow_.traces().at("tr-1").at("state"), "OK");
+  EXPECT_EQ(mlflow_.traces().at("tr-1").at("response_preview"), "done");
 }
 
 TEST_F(MlflowSinkTest, ARefusalIsADeadLetterInMlflowsWordsAndTheNextOnesGoOn) {

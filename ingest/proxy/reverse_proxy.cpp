@@ -1,0 +1,167 @@
+#include "ingest/proxy/reverse_proxy.hpp"
+
+#include <algorithm>
+#include <boost/beast/core/string.hpp>
+#include <charconv>
+#include <set>
+
+#include "ingest/http/error_response.hpp"
+#include "ops/runtime/error.hpp"
+
+namespace assay {
+namespace {
+
+bool same_name(std::string_view a, std::string_view b) { return boost::beast::iequals(a, b); }
+
+constexpr std::string_view of_one_hop[] = {
+    "Connection",        "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer",
+    "Transfer-Encoding", "Upgrade"};
+bool is_of_one_hop(std::string_view name) {
+  return std::any_of(std::begin(of_one_hop), std::end(of_one_hop), [&](auto hop) { return same_name(hop, name); });
+}
+
+// What a Connection header names is of this hop, too.
+template <class Fields>
+std::vector<std::string> named_by_connection(const Fields& fields) {
+  std::vector<std::string> names;
+  for (const auto& field : fields) {
+    if (!same_name(field.name, "Connection")) continue;
+    std::string_view rest = field.value;
+    while (!rest.empty()) {
+      const auto comma = rest.find(',');
+      auto name = rest.substr(0, comma);
+      while (!name.empty() && (name.front() == ' ' || name.front() == '\t')) name.remove_prefix(1);
+      while (!name.empty() && (name.back() == ' ' || name.back() == '\t')) name.remove_suffix(1);
+      if (!name.empty()) names.emplace_back(name);
+      rest = comma == rest.npos ? std::string_view() : rest.substr(comma + 1);
+    }
+  }
+  return names;
+}
+bool is_named(const std::vector<std::string>& names, std::string_view name) {
+  return std::any_of(names.begin(), names.end(), [&](const auto& one) { return same_name(one, name); });
+}
+
+// A value of Forwarded: a token, or quoted.
+std::string forwarded_value(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+}  // namespace
+
+ReverseProxy::ReverseProxy(ProxyConfig config, Metrics& metrics)
+    : config_(std::move(config)),
+      http_(HttpClientConfig{.ca_file = config_.ca_file}),
+      passed_total_(metrics.counter("assay_proxy_passed_total", "Requests that the server behind has answered")),
+      failed_total_(metrics.counter("assay_proxy_failed_total", "Requests that the server behind has not answered")) {
+  const auto scheme = config_.url.find("://");
+  const auto path = scheme == config_.url.npos ? config_.url.npos : config_.url.find('/', scheme + 3);
+  origin_ = config_.url.substr(0, path);
+}
+
+HttpRequest ReverseProxy::outgoing(const Request& request, RequestBody& body) const {
+  HttpRequest out;
+  out.method = std::string(http::to_string(request.method));
+  out.url = config_.url + std::string(request.path);
+  if (!request.query.empty()) out.url.append("?").append(request.query);
+  const auto named = named_by_connection(request.headers);
+  const auto host = request.header("Host").value_or("");
+  std::string forwarded_for, forwarded;
+  for (const auto& [name, value] : request.headers) {
+    if (is_of_one_hop(name) || is_named(named, name)) continue;
+    if (same_name(name, "Host") || same_name(name, "Content-Length") || same_name(name, "Expect")) continue;
+    if (same_name(name, "X-Forwarded-Proto") || same_name(name, "X-Forwarded-Host")) continue;
+    if (same_name(name, "X-Forwarded-For")) {
+      forwarded_for.append(forwarded_for.empty() ? "" : ", ").append(value);
+      continue;
+    }
+    if (same_name(name, "Forwarded")) {
+      forwarded.append(forwarded.empty() ? "" : ", ").append(value);
+      continue;
+    }
+    std::string text(value);
+    if (same_name(name, "Origin") && !host.empty() &&
+        (text == "http://" + std::string(host) || text == "https://" + std::string(host)))
+      text = origin_;
+    out.headers.push_back({std::string(name), std::move(text)});
+  }
+  if (!request.peer.empty()) {
+    forwarded_for.append(forwarded_for.empty() ? "" : ", ").append(request.peer);
+    const bool v6 = request.peer.find(':') != request.peer.npos;
+    const auto from = v6 ? "[" + std::string(request.peer) + "]" : std::string(request.peer);
+    forwarded.append(forwarded.empty() ? "" : ", ").append("for=").append(forwarded_value(from));
+    if (!host.empty()) forwarded.append(";host=").append(forwarded_value(host));
+    forwarded.append(";proto=http");
+    out.headers.push_back({"X-Forwarded-For", std::move(forwarded_for)});
+    out.headers.push_back({"Forwarded", std::move(forwarded)});
+  }
+  if (!host.empty()) out.headers.push_back({"X-Forwarded-Host", std::string(host)});
+  out.headers.push_back({"X-Forwarded-Proto", "http"});
+  const auto length = body.length();
+  if (!length || *length > 0) {
+    out.source_bytes = length;
+    out.source = [&body] { return body.read_some(); };
+  }
+  return out;
+}
+
+Task<void> ReverseProxy::pass(Request& request, RequestBody& body, ResponseStream& answer) {
+  auto asked = outgoing(request, body);
+  auto upstream = co_await http_.open(std::move(asked), config_.limits);
+  if (upstream) {
+    passed_total_.Increment();
+    co_return co_await pass_back(std::move(*upstream), request, answer);
+  }
+  failed_total_.Increment();
+  const bool slow = upstream.error() == Error::timed_out;
+  const auto problem = slow ? "the MLflow server behind did not answer in time"
+                            : "the MLflow server behind can't be reached: " + upstream.error().message();
+  auto response = error_response(request.path, slow ? 504 : 502, problem);
+  co_await answer.respond(std::move(response));
+}
+
+Task<void> ReverseProxy::pass_back(HttpStream upstream, const Request& request, ResponseStream& answer) {
+  const auto& head = upstream.head();
+  const auto named = named_by_connection(head.headers);
+  std::vector<std::pair<std::string_view, std::string>> headers;
+  std::optional<std::uint64_t> length;
+  for (const auto& [name, value] : head.headers) {
+    if (is_of_one_hop(name) || is_named(named, name) || same_name(name, "Date")) continue;
+    if (same_name(name, "Content-Length")) {
+      std::uint64_t n = 0;
+      const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), n);
+      if (ec == std::errc()) length = n;
+      continue;
+    }
+    auto text = value;
+    if (same_name(name, "Location") && text.starts_with(origin_ + "/")) text = text.substr(origin_.size());
+    headers.emplace_back(name, std::move(text));
+  }
+  const bool bodiless = request.method == http::verb::head || head.status == 204 || head.status == 304;
+  if (bodiless && !length) length = 0;
+  auto begun = Result<void>();
+  if (length)
+    begun = co_await answer.begin_sized(head.status, headers, *length);
+  else
+    begun = co_await answer.begin(head.status, {}, headers);
+  if (!begun) co_return;
+  std::uint64_t passed = 0;
+  for (bool more = true; more;) {
+    const auto piece = co_await upstream.read_some();
+    if (!piece) co_return;  // cut here as it was cut there
+    more = !piece->empty();
+    passed += piece->size();
+    if (!more) break;
+    const auto written = co_await answer.write(*piece);
+    if (!written) co_return;
+  }
+  if (length && passed != *length && !bodiless) co_return;
+  co_await answer.end();
+}
+
+}  // namespace assay

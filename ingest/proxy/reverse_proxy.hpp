@@ -1,0 +1,48 @@
+#pragma once
+// The server behind this door: whatever the door does not answer itself is passed to it as it came, and its answer
+// passed back, both piece by piece, so that the slower side sets the pace and memory is bounded.
+//
+// What changes on the way: the headers of one hop (Connection and what it names, Keep-Alive, TE, Trailer, Upgrade, …)
+// stay on their hop; X-Forwarded-For, -Proto and -Host and Forwarded say where it came from; an Origin that is this
+// door's own becomes the server's own, as its cross-origin check expects; a Location there becomes one here. A client's
+// Authorization is the client's: ours is never lent to it.
+#include <string>
+
+#include "ingest/http/request.hpp"
+#include "ingest/http/request_body.hpp"
+#include "ingest/http/response_stream.hpp"
+#include "ops/runtime/http_client.hpp"
+#include "ops/runtime/metrics.hpp"
+
+namespace assay {
+
+struct ProxyConfig {
+  std::string url = {};      // http(s)://HOST[:PORT], without a slash at the end; empty: there is none
+  std::string ca_file = {};  // PEM, in addition to the system's
+  std::size_t body_bytes_max = std::size_t(4) << 30;
+  // Its first byte may take what a search over millions of traces takes; a stream may be silent for a while.
+  HttpLimits limits = {.connect = std::chrono::seconds(5),
+                       .first_byte = std::chrono::seconds(120),
+                       .between_reads = std::chrono::seconds(300),
+                       .whole = std::chrono::hours(24),
+                       .body_bytes_max = std::size_t(1) << 40};
+};
+
+// Thread-safe.
+class ReverseProxy {
+ public:
+  ReverseProxy(ProxyConfig config, Metrics& metrics);
+
+  Task<void> pass(Request& request, RequestBody& body, ResponseStream& answer);
+
+ private:
+  HttpRequest outgoing(const Request& request, RequestBody& body) const;
+  Task<void> pass_back(HttpStream upstream, const Request& request, ResponseStream& answer);
+
+  const ProxyConfig config_;
+  std::string origin_;  // scheme, host and port of the server behind
+  HttpClient http_;
+  Counter &passed_total_, &failed_total_;
+};
+
+}  // namespace assay

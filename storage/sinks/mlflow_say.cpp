@@ -1,0 +1,219 @@
+// What the sink says to the server about one trace or one assessment.
+#include "ops/runtime/log.hpp"
+#include "storage/sinks/mlflow_columns.hpp"
+#include "storage/sinks/mlflow_json.hpp"
+#include "storage/sinks/mlflow_rest.hpp"
+#include "storage/store/feedback_tag.hpp"
+
+namespace assay {
+namespace {
+
+std::string trace_path(std::string_view trace_id) { return "/api/3.0/mlflow/traces/" + percent_encoded(trace_id); }
+std::string tags_path(std::string_view trace_id) {
+  return "/api/2.0/mlflow/traces/" + percent_encoded(trace_id) + "/tags";
+}
+std::string assessment_path(const AssessmentRecord& record) {
+  return trace_path(record.trace_id) + "/assessments/" + percent_encoded(record.assessment_id);
+}
+
+}  // namespace
+
+MlflowSink::Done MlflowSink::local_failure(error_code ec) {
+  failure_ = ec;
+  return Done::again;
+}
+
+// False: MLflow failed. All that is known of the trace is said at once, whatever its records added to it.
+Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
+  if (lane.traces.empty()) co_return true;
+  std::string why;
+  auto done = co_await say_trace(trace_id, lane, why);
+  if (done == Done::again) co_return false;
+  for (auto at = lane.traces.begin(); at != lane.traces.end();) {
+    auto fate = done;
+    if (fate == Done::waits) fate = expired(*at, why) ? Done::dead : Done::waits;
+    if (fate == Done::waits) {
+      ++at;
+      continue;
+    }
+    if (!finish(*at, fate, why)) co_return false;
+    at = lane.traces.erase(at);
+    lane.tries = 0;
+  }
+  co_return true;
+}
+
+Task<MlflowSink::Done> MlflowSink::say_trace(const std::string& trace_id, const Lane& lane, std::string& why) {
+  const auto gone = marks_.ended(trace_id);
+  if (!gone) co_return local_failure(gone.error());
+  if (*gone) co_return co_await erase(trace_id, why);
+  const auto row = marks_.trace(trace_id);
+  if (!row) co_return local_failure(row.error());
+  const bool nothing = row->empty();
+  if (nothing) {
+    why = "trace_info or spans can't be read";
+    co_return Done::dead;
+  }
+  const auto facts = mlflow::facts_of(row->info_json(trace_id, "", ""));
+  if (!facts.located) co_return co_await say_tags(trace_id, lane, why);
+  const auto started = co_await start(trace_id, *row, why);
+  if (started != Done::applied) co_return started;
+  // Starting a trace adds tags and takes none away.
+  for (const auto& job : lane.traces) {
+    const auto& info = std::get<TraceRecord>(job.record).info;
+    if (info.find("null") == info.npos) continue;
+    const auto removed = co_await say_tags(trace_id, lane, why);
+    co_return removed;
+  }
+  co_return Done::applied;
+}
+
+// Tags alone: those that the records of this lane set or take away, as they are now.
+Task<MlflowSink::Done> MlflowSink::say_tags(const std::string& trace_id, const Lane& lane, std::string& why) {
+  const auto row = marks_.trace(trace_id);
+  if (!row) co_return local_failure(row.error());
+  std::set<std::string> removed;
+  for (const auto& job : lane.traces)
+    for (auto& key : mlflow::removed_tags(std::get<TraceRecord>(job.record).info)) removed.insert(std::move(key));
+  const auto info = row->info_json(trace_id, "", "");
+  const auto path = tags_path(trace_id);
+  for (auto& body : mlflow::tag_bodies(info)) {
+    auto where = path;
+    removed.erase(mlflow::key_of_tag_body(body));
+    auto answer = co_await client_.ask("PATCH", std::move(where), std::move(body));
+    // A tag of a trace that is not there breaks a foreign key.
+    const bool missing =
+        answer.kind == MlflowAnswer::Kind::refused && answer.message.find("IntegrityError") != answer.message.npos;
+    if (missing) answer.kind = MlflowAnswer::Kind::not_found;
+    const auto done = judge(answer, why);
+    if (done != Done::applied) co_return done;
+  }
+  for (const auto& key : removed) {
+    auto where = path;
+    auto body = mlflow::untag_body(key);
+    auto answer = co_await client_.ask("DELETE", std::move(where), std::move(body));
+    if (answer.kind == MlflowAnswer::Kind::not_found) continue;
+    const auto done = judge(answer, why);
+    if (done != Done::applied) co_return done;
+  }
+  co_return Done::applied;
+}
+
+Task<MlflowSink::Done> MlflowSink::start(const std::string& trace_id, const TraceRow& row, std::string& why) {
+  const auto info = row.info_json(trace_id, "", "");
+  const auto facts = mlflow::facts_of(info);
+  auto name = facts.experiment;
+  const auto experiment = co_await client_.experiment(std::move(name));
+  if (experiment.kind != MlflowAnswer::Kind::ok) co_return judge(experiment, why);
+  // Starting a trace anew may replace its tags: what was said of it so far must stay.
+  std::string feedback;
+  if (config_.tag_traces) {
+    auto path = trace_path(trace_id);
+    const auto before = co_await client_.ask("GET", std::move(path));
+    if (before.kind == MlflowAnswer::Kind::unavailable) co_return judge(before, why);
+    if (const auto seen = mlflow::seen_trace(before.body)) feedback = seen->wanted_tag;
+  }
+  auto body = mlflow::start_trace(info, experiment.body, feedback);
+  const auto started = co_await client_.ask("POST", "/api/3.0/mlflow/traces", std::move(body));
+  if (started.kind != MlflowAnswer::Kind::ok) co_return judge(started, why);
+  const auto spans = marks_.spans(trace_id);
+  if (!spans) co_return local_failure(spans.error());
+  if (facts.final && !spans->empty()) {
+    auto path = "/api/2.0/mlflow-artifacts/artifacts/" + experiment.body + "/traces/" + percent_encoded(trace_id) +
+                "/artifacts/traces.json";
+    auto artifact = mlflow::spans_artifact(*spans);
+    const auto put = co_await client_.ask("PUT", std::move(path), std::move(artifact));
+    if (put.kind != MlflowAnswer::Kind::ok) co_return judge(put, why);
+  }
+  co_return Done::applied;
+}
+
+Task<MlflowSink::Done> MlflowSink::erase(const std::string& trace_id, std::string& why) {
+  auto path = trace_path(trace_id);
+  const auto before = co_await client_.ask("GET", std::move(path));
+  if (before.kind == MlflowAnswer::Kind::not_found) co_return Done::duplicate;
+  const auto seen = before.kind == MlflowAnswer::Kind::ok ? mlflow::seen_trace(before.body) : std::nullopt;
+  if (!seen) co_return judge(before, why);
+  auto body = mlflow::delete_trace(seen->experiment_id, trace_id);
+  const auto erased = co_await client_.ask("POST", "/api/2.0/mlflow/traces/delete-traces", std::move(body));
+  co_return judge(erased, why);
+}
+
+Task<MlflowSink::Done> MlflowSink::say(const AssessmentRecord& record, std::string& why) {
+  // Nothing of a deleted trace, or of a deleted assessment, comes back.
+  for (const auto* id : {&record.trace_id, &record.assessment_id}) {
+    const auto gone = marks_.ended(*id);
+    if (!gone) co_return local_failure(gone.error());
+    if (*gone && (id == &record.trace_id || record.op != Op::erase)) co_return Done::duplicate;
+  }
+  if (record.op == Op::create) co_return co_await create(record, why);
+  if (record.op == Op::update) co_return co_await change(record, why);
+  auto path = assessment_path(record);
+  auto body = mlflow::delete_assessment(record);
+  const auto erased = co_await client_.ask("DELETE", std::move(path), std::move(body));
+  if (erased.kind == MlflowAnswer::Kind::not_found) co_return Done::applied;  // the mark is what it came to make
+  co_return judge(erased, why);
+}
+
+// What of it no later one has changed again; said twice it is the same.
+Task<MlflowSink::Done> MlflowSink::change(const AssessmentRecord& record, std::string& why) {
+  const auto row = marks_.changes(record.assessment_id);
+  if (!row) co_return local_failure(row.error());
+  const Stamp stamp{record.accepted_at.time_since_epoch().count(), record.record_id};
+  const auto wins = [&](const std::string& path) {
+    const auto at = row->changes().find(path);
+    return at != row->changes().end() && at->second.stamp == stamp;
+  };
+  auto body = mlflow::update_assessment(record, wins);
+  if (!body) co_return Done::duplicate;
+  auto path = assessment_path(record);
+  const auto updated = co_await client_.ask("PATCH", std::move(path), std::move(*body));
+  co_return judge(updated, why);
+}
+
+Task<MlflowSink::Done> MlflowSink::create(const AssessmentRecord& record, std::string& why) {
+  auto path = trace_path(record.trace_id) + "/assessments";
+  auto body = mlflow::create_assessment(record);
+  const auto created = co_await client_.ask("POST", std::move(path), std::move(body));
+  if (created.kind != MlflowAnswer::Kind::exists) co_return judge(created, why);
+  auto that = assessment_path(record);
+  const auto seen = co_await client_.ask("GET", std::move(that));
+  if (seen.kind == MlflowAnswer::Kind::ok) co_return Done::duplicate;
+  if (seen.kind == MlflowAnswer::Kind::not_found) failure_ = Error::log_unavailable;  // not it; try anew
+  co_return seen.kind == MlflowAnswer::Kind::not_found ? Done::again : judge(seen, why);
+}
+
+Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
+  auto path = trace_path(trace_id);
+  auto answer = co_await client_.ask("GET", std::move(path));
+  const auto seen = answer.kind == MlflowAnswer::Kind::ok ? mlflow::seen_trace(answer.body) : std::nullopt;
+  if (seen && seen->wanted_tag != seen->tag) {
+    auto tags = tags_path(trace_id);
+    auto body = mlflow::tag_body(feedback_tag_name, seen->wanted_tag);
+    answer = co_await client_.ask("PATCH", std::move(tags), std::move(body));
+  }
+  std::string why;
+  lane.untagged = judge(answer, why) == Done::again;
+}
+
+MlflowSink::Done MlflowSink::judge(const MlflowAnswer& answer, std::string& why) {
+  why = answer.message;
+  switch (answer.kind) {
+    case MlflowAnswer::Kind::ok:
+      return Done::applied;
+    case MlflowAnswer::Kind::not_found:
+      return Done::waits;
+    case MlflowAnswer::Kind::refused:
+      return Done::dead;
+    case MlflowAnswer::Kind::exists:
+    case MlflowAnswer::Kind::unavailable:
+      break;
+  }
+  if (!failure_) {
+    failure_ = Error::timed_out;
+    if (!stopped_) spdlog::warn("mlflow_unavailable answer=\"{}\"", answer.message);
+  }
+  return Done::again;
+}
+
+}  // namespace assay

@@ -1,0 +1,269 @@
+#include "storage/sinks/mlflow_sql.hpp"
+
+#include "ops/runtime/log.hpp"
+#include "storage/sinks/mlflow_json.hpp"
+#include "storage/sinks/mlflow_schema.hpp"
+#include "storage/sinks/poison.hpp"
+
+namespace assay {
+namespace {
+
+constexpr int ready_at_once = 1000, expired_at_once = 100;
+
+DeadLetter letter_of(const SqlJob& job, std::string_view step, Instant now) {
+  DeadLetter dead{.reason = std::string(dead_reason::refused), .detail = job.problem};
+  dead.step = step;
+  dead.dead_at = now;
+  dead.from = job.of;
+  dead.offset = job.offset;
+  if (const auto* assessment = std::get_if<AssessmentRecord>(&job.record); assessment && !assessment->json.empty()) {
+    dead.record_id = assessment->record_id;
+    dead.record = mlflow::feedback_of(*assessment);
+  } else {
+    dead.record_id =
+        std::string(name_of(job.of.stream)) + "/" + std::to_string(job.of.partition) + "/" + std::to_string(job.offset);
+    dead.raw = job.value;
+  }
+  return dead;
+}
+
+}  // namespace
+
+MlflowSqlSink::MlflowSqlSink(MlflowSqlConfig config, PositionStore* mirror, Bury bury, const Clock& clock,
+                             Metrics& metrics)
+    : config_(std::move(config)),
+      mirror_(mirror),
+      bury_(std::move(bury)),
+      clock_(clock),
+      pg_(config_.url, config_.password, config_.limits),
+      look_again_(config_.look_first),
+      waiting_gauge_(metrics.gauge("assay_mlflow_waiting_records",
+                                   "Assessments that wait for their trace, changes that wait for their create")),
+      refused_total_(metrics.counter("assay_mlflow_refused_total", "Records that became dead letters")),
+      transactions_total_(metrics.counter("assay_mlflow_transactions_total", "Transactions that were committed")) {}
+
+std::optional<std::string> MlflowSqlSink::refusal() {
+  if (!pg_.open()) return {};
+  const auto checked = mlflow::check_schema(pg_);
+  if (!checked && checked.error().final) return checked.error().words;
+  return {};
+}
+
+// Opens, checks, and reads the positions: after a commit of which nobody knows the outcome they say what it was.
+Result<void> MlflowSqlSink::connect() {
+  if (pg_.stopped()) return make_error_code(Error::stopped);
+  if (pg_.is_open() && checked_) return {};
+  checked_ = false;
+  if (const auto opened = pg_.open(); !opened) return fail(opened.error());
+  if (const auto checked = mlflow::check_schema(pg_); !checked) {
+    spdlog::error("mlflow_db_refused why=\"{}\"", checked.error().words);
+    pg_.close();
+    return make_error_code(Error::unsupported);
+  }
+  const auto rows = pg_.exec("SELECT stream, partition, next FROM assay.positions WHERE source = $1", {config_.source});
+  if (!rows) return fail(rows.error());
+  std::scoped_lock lock(mutex_);
+  positions_.clear();
+  for (int i = 0; i < rows->size(); ++i)
+    for (const auto stream : all_streams)
+      if (name_of(stream) == rows->text(i, 0))
+        positions_[{stream, static_cast<Partition>(rows->number(i, 1))}] = rows->number(i, 2);
+  checked_ = waiting_ = true;
+  return {};
+}
+
+Result<void> MlflowSqlSink::fail(const PgError& error) {
+  if (pg_.stopped()) return make_error_code(Error::stopped);
+  spdlog::warn("mlflow_db_failed sqlstate={} error=\"{}\"", error.sqlstate, error.message);
+  pg_.close();  // and with it whatever transaction there was
+  checked_ = false;
+  return make_error_code(error.sqlstate.empty() ? Error::timed_out : Error::storage_failed);
+}
+
+Result<Offset> MlflowSqlSink::position(StreamPartition of) {
+  if (const auto connected = connect(); !connected) return connected.error();
+  std::scoped_lock lock(mutex_);
+  return positions_[of];
+}
+
+Offset MlflowSqlSink::applied(StreamPartition of) const {
+  std::scoped_lock lock(mutex_);
+  const auto at = positions_.find(of);
+  return at == positions_.end() ? 0 : at->second;
+}
+
+SinkLedger MlflowSqlSink::ledger() const {
+  std::scoped_lock lock(mutex_);
+  return ledger_;
+}
+
+Result<void> MlflowSqlSink::apply(std::span<const LogRecord> records) {
+  if (const auto connected = connect(); !connected) return connected;
+  std::vector<SqlJob> jobs;
+  std::map<StreamPartition, Offset> reached;
+  jobs.reserve(records.size());
+  for (const auto& record : records) {
+    const StreamPartition of{record.stream, record.partition};
+    if (record.offset < applied(of)) continue;
+    reached[of] = record.offset + 1;
+    jobs.push_back(record.tombstone
+                       ? SqlJob{.of = of, .offset = record.offset, .fate = SqlJob::Fate::dead, .problem = "a tombstone"}
+                       : sql_job(of, record.offset, record.value));
+  }
+  if (!jobs.empty()) {
+    const auto done = commit(jobs, reached);
+    if (!done && !done.error().final()) return fail(done.error());
+    if (!done)
+      if (const auto each = commit_one_by_one(jobs, reached); !each) return each;
+  }
+  return look_after_waiting();
+}
+
+PgResult<void> MlflowSqlSink::commit(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached) {
+  if (const auto begun = pg_.exec("BEGIN"); !begun) return begun.error();
+  const auto give_up = [this](PgError error) {
+    if (pg_.is_open()) static_cast<void>(pg_.exec("ROLLBACK"));
+    return error;
+  };
+  try {
+    SqlBatch(pg_, config_.source, config_.experiment, experiments_, clock_.now()).apply(jobs);
+  } catch (const PgFailure& failure) {
+    experiments_.clear();
+    return give_up(failure.error);
+  }
+  for (const auto& [of, next] : reached) {
+    const auto moved = pg_.exec(
+        "INSERT INTO assay.positions AS p VALUES ($1, $2, $3, $4) ON CONFLICT (source, stream, partition) "
+        "DO UPDATE SET next = excluded.next WHERE p.next = $5",
+        {config_.source, std::string(name_of(of.stream)), std::to_string(of.partition), std::to_string(next),
+         std::to_string(applied(of))});
+    if (!moved) return give_up(moved.error());
+    if (moved->affected() != 1) return give_up({"40001", "another sink has moved the position"});
+  }
+  // Dead letters stand in the log before their records are passed over; written again they are the same.
+  for (const auto& job : jobs)
+    if (job.fate == SqlJob::Fate::dead) {
+      if (const auto buried = bury_(letter_of(job, name(), clock_.now())); !buried)
+        return give_up({"58000", "a dead letter was not written: " + buried.error().message()});
+    }
+  if (const auto committed = pg_.exec("COMMIT"); !committed) return committed.error();
+  transactions_total_.Increment();
+  count(jobs);
+  note(reached);
+  return {};
+}
+
+// One of them is refused by the database for what it holds: it alone becomes a dead letter.
+Result<void> MlflowSqlSink::commit_one_by_one(std::vector<SqlJob>& jobs,
+                                              const std::map<StreamPartition, Offset>& reached) {
+  for (auto& job : jobs) {
+    std::vector<SqlJob> one;
+    one.push_back(sql_job(job.of, job.offset, job.value));
+    const std::map<StreamPartition, Offset> next =
+        reached.empty() ? reached : std::map<StreamPartition, Offset>{{job.of, job.offset + 1}};
+    auto done = commit(one, next);
+    if (!done && done.error().final()) {
+      one.front().fate = SqlJob::Fate::dead;
+      one.front().problem = "PostgreSQL answered " + done.error().sqlstate + ": " + done.error().message;
+      done = commit(one, next);
+    }
+    if (!done) return fail(done.error());
+  }
+  return {};
+}
+
+void MlflowSqlSink::count(const std::vector<SqlJob>& jobs) {
+  std::scoped_lock lock(mutex_);
+  for (const auto& job : jobs) {
+    using Fate = SqlJob::Fate;
+    if (job.fate == Fate::waiting && !job.waited) {
+      waiting_ = true;
+      look_again_ = config_.look_first;
+      look_at_ = std::min(look_at_, clock_.now() + look_again_);
+    }
+    if (job.fate == Fate::dead) refused_total_.Increment();
+    if (job.of.stream != Stream::assessments || job.waited) continue;
+    ++ledger_.read;
+    ++(job.fate == Fate::applied     ? ledger_.applied
+       : job.fate == Fate::duplicate ? ledger_.duplicate
+       : job.fate == Fate::dead      ? ledger_.dead
+                                     : ledger_.held);
+  }
+}
+
+void MlflowSqlSink::note(const std::map<StreamPartition, Offset>& reached) {
+  std::vector<Position> moved;
+  {
+    std::scoped_lock lock(mutex_);
+    for (const auto& [of, next] : reached) {
+      positions_[of] = next;
+      moved.push_back({of, next});
+    }
+  }
+  if (mirror_ && !moved.empty())
+    if (const auto told = mirror_->save(moved); !told)
+      spdlog::debug("mlflow_positions_not_mirrored error=\"{}\"", told.error().message());
+}
+
+// What waits for traces that come past us.
+Result<void> MlflowSqlSink::look_after_waiting() {
+  const auto now = clock_.now();
+  if (!waiting_ || now < look_at_) return {};
+  const auto begun = std::chrono::steady_clock::now();
+  const auto count_waiting = [this]() -> PgResult<std::int64_t> {
+    const auto n = pg_.exec("SELECT count(*) FROM assay.waiting WHERE source = $1", {config_.source});
+    if (!n) return n.error();
+    return n->number(0, 0);
+  };
+  std::vector<SqlJob> jobs;
+  if (const auto start = pg_.exec("BEGIN"); !start) return fail(start.error());
+  try {
+    SqlBatch batch(pg_, config_.source, config_.experiment, experiments_, now);
+    jobs = batch.take_ready(ready_at_once);
+    batch.apply(jobs);
+  } catch (const PgFailure& failure) {
+    if (!failure.error.final()) return fail(failure.error);
+    if (const auto back = pg_.exec("ROLLBACK"); !back) return fail(back.error());
+    spdlog::warn("mlflow_waiting_refused error=\"{}\"", failure.error.message);
+    jobs.clear();
+  }
+  for (const auto& job : jobs)
+    if (job.fate == SqlJob::Fate::dead)
+      if (const auto buried = bury_(letter_of(job, name(), now)); !buried) return fail({"58000", "no dead letter"});
+  if (const auto done = pg_.exec("COMMIT"); !done) return fail(done.error());
+  count(jobs);
+  if (const auto buried = bury_expired(); !buried) return buried;
+  const auto left = count_waiting();
+  if (!left) return fail(left.error());
+  waiting_ = *left > 0;
+  waiting_gauge_.Set(static_cast<double>(*left));
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
+  look_again_ = jobs.empty() ? std::min(look_again_ * 2, config_.look_most) : config_.look_first;
+  look_at_ = now + (static_cast<int>(jobs.size()) == ready_at_once ? took : std::max(look_again_, took * 10));
+  return {};
+}
+
+Result<void> MlflowSqlSink::bury_expired() {
+  const auto before = (clock_.now() - config_.wait_max).time_since_epoch().count();
+  if (const auto begun = pg_.exec("BEGIN"); !begun) return fail(begun.error());
+  const auto rows = pg_.exec(
+      "DELETE FROM assay.waiting w USING (SELECT ctid FROM assay.waiting WHERE source = $1 AND since_ms <= $2 "
+      "ORDER BY since_ms LIMIT " +
+          std::to_string(expired_at_once) +
+          " FOR UPDATE SKIP LOCKED) old "
+          "WHERE w.ctid = old.ctid RETURNING w.stream, w.partition, w.record_offset, w.value",
+      {config_.source, std::to_string(before)});
+  if (!rows) return fail(rows.error());
+  for (int i = 0; i < rows->size(); ++i) {
+    const auto stream = rows->text(i, 0) == name_of(Stream::traces) ? Stream::traces : Stream::assessments;
+    auto job = sql_job({stream, static_cast<Partition>(rows->number(i, 1))}, rows->number(i, 2), rows->text(i, 3));
+    job.problem = "MLflow has not heard of its trace";
+    if (const auto buried = bury_(letter_of(job, name(), clock_.now())); !buried)
+      return fail({"58000", "a dead letter was not written"});
+    refused_total_.Increment();
+  }
+  if (const auto done = pg_.exec("COMMIT"); !done) return fail(done.error());
+  return {};
+}
+
+}  // namespace assay

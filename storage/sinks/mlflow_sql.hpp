@@ -1,0 +1,88 @@
+#pragma once
+// A real MLflow server as a sink, by the PostgreSQL under it: batches straight into its tables, in one transaction with
+// how far the sink has come. So each record has its effect exactly once, whatever is killed: a commit of which nobody
+// knows the outcome is looked up in the positions.
+//
+// What depends on order is kept in our schema `assay` as registers, as the store keeps it, so that any order of the
+// same records ends in the same rows. A record whose trace MLflow does not know waits there, too, and holds no position
+// back; it is looked at again when its trace comes through us and, by time, in case it comes past us. After wait_max it
+// is a dead letter. Of two creates of one id the first to come is kept.
+//
+// Two sinks that believe to own the same partition (a worker that was fenced) do no harm: positions move by compare and
+// set, and who loses reads them anew.
+#include <atomic>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "ops/runtime/clock.hpp"
+#include "ops/runtime/metrics.hpp"
+#include "storage/records/dead_letter_record.hpp"
+#include "storage/sinks/assessment_sink.hpp"
+#include "storage/sinks/mlflow_sql_batch.hpp"
+#include "storage/sinks/pg_connection.hpp"
+#include "storage/sinks/positions.hpp"
+
+namespace assay {
+
+struct MlflowSqlConfig {
+  std::string url;                     // postgresql://…, without a password
+  std::string password = {};           // from the environment; never logged
+  std::string source = "assay";        // names the log that positions belong to
+  std::string experiment = "Default";  // of traces that name none
+  std::chrono::milliseconds wait_max = std::chrono::hours(24);
+  std::chrono::milliseconds look_first{500}, look_most{10'000};  // for traces that came past us
+  PgConnection::Limits limits = {};
+};
+
+class MlflowSqlSink final : public AssessmentSink {
+ public:
+  using Bury = std::function<Result<void>(DeadLetter)>;
+  // `mirror`, where given, is told the positions as well, for tools that read them there; it decides nothing.
+  MlflowSqlSink(MlflowSqlConfig config, PositionStore* mirror, Bury bury, const Clock& clock, Metrics& metrics);
+
+  // Before anything else, once: what is wrong with the database for good, in a sentence. None also where it is away.
+  std::optional<std::string> refusal();
+
+  std::string_view name() const override { return "mlflow"; }
+  std::vector<Stream> follows() const override { return {Stream::traces, Stream::assessments}; }
+  Result<Offset> position(StreamPartition of) override;
+  Result<void> apply(std::span<const LogRecord> records) override;
+  Offset applied(StreamPartition of) const override;
+  void stop() override { pg_.stop(); }
+  SinkLedger ledger() const override;
+
+ private:
+  Result<void> connect();
+  Result<void> fail(const PgError& error);
+  // All of them in one transaction, with the positions. An error of the data: nothing happened.
+  PgResult<void> commit(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached);
+  Result<void> commit_one_by_one(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached);
+  Result<void> look_after_waiting();
+  Result<void> bury_expired();
+  void count(const std::vector<SqlJob>& jobs);
+  void note(const std::map<StreamPartition, Offset>& reached);
+
+  const MlflowSqlConfig config_;
+  PositionStore* const mirror_;
+  const Bury bury_;
+  const Clock& clock_;
+  PgConnection pg_;
+  bool checked_ = false;  // this connection's schema, and the positions
+  std::map<std::string, int> experiments_;
+
+  bool waiting_ = true;  // maybe something does
+  Instant look_at_{};
+  std::chrono::milliseconds look_again_;
+
+  mutable std::mutex mutex_;  // the next two, which others ask for
+  std::map<StreamPartition, Offset> positions_;
+  SinkLedger ledger_;
+
+  Gauge& waiting_gauge_;
+  Counter& refused_total_;
+  Counter& transactions_total_;
+};
+
+}  // namespace assay

@@ -1,0 +1,327 @@
+// Assessments, and the tag that sums them up on their trace.
+#include "storage/sinks/mlflow_sql_batch.hpp"
+#include "storage/sinks/sql_text.hpp"
+#include "storage/store/feedback_tag.hpp"
+
+namespace assay {
+
+using Fate = SqlJob::Fate;
+
+void SqlBatch::assessments(std::vector<SqlJob*> jobs) {
+  std::map<std::string, Assessment> assessments;
+  load(assessments, jobs);
+  erase(assessments);
+  create(assessments);
+  change(assessments);
+  save(assessments);
+}
+
+// What each job does to the registers; its fate, where that decides it.
+void SqlBatch::load(std::map<std::string, Assessment>& assessments, const std::vector<SqlJob*>& jobs) {
+  PgArray ids, trace_ids;
+  for (const auto* job : jobs) {
+    const auto& record = std::get<AssessmentRecord>(job->record);
+    ids.add(std::string_view(record.assessment_id));
+    trace_ids.add(std::string_view(record.trace_id));
+  }
+  std::set<std::string> gone;
+  const auto traces =
+      ask("SELECT trace_id FROM assay.traces WHERE trace_id = ANY($1::text[]) AND deleted", {trace_ids.text()});
+  for (int i = 0; i < traces.size(); ++i) gone.emplace(traces.text(i, 0));
+  const auto rows =
+      ask("SELECT assessment_id, deleted, overridden, changes FROM assay.assessments "
+          "WHERE assessment_id = ANY($1::text[]) ORDER BY assessment_id FOR UPDATE",
+          {ids.text()});
+  for (int i = 0; i < rows.size(); ++i) {
+    auto& assessment = assessments[std::string(rows.text(i, 0))];
+    assessment.deleted = rows.truth(i, 1);
+    assessment.overridden = rows.truth(i, 2);
+    if (assessment.deleted) continue;
+    auto changes = AssessmentRow::decode(sql::unhex(rows.text(i, 3)));
+    if (!changes) throw PgFailure{{"XX001", "assay.assessments holds what can't be read"}};
+    assessment.changes = std::move(*changes);
+  }
+  for (auto* job : jobs) {
+    const auto& record = std::get<AssessmentRecord>(job->record);
+    auto& assessment = assessments[record.assessment_id];
+    if (assessment.deleted || gone.contains(record.trace_id)) {
+      job->fate = Fate::duplicate;
+    } else if (record.op == Op::erase) {
+      assessment.deleted = assessment.changed = true;
+      for (auto* earlier : assessment.updates) earlier->fate = Fate::duplicate;
+      if (assessment.create) assessment.create->fate = Fate::duplicate;
+      assessment.deletes.push_back(job);
+    } else if (record.op == Op::create) {
+      if (assessment.create) job->fate = Fate::duplicate;
+      if (!assessment.create) assessment.create = job;
+    } else {
+      const auto before = assessment.changes.changes();
+      const auto changed = assessment.changes.apply(record, job->of.partition, job->offset);
+      if (!changed) {
+        job->fate = Fate::dead;
+        job->problem = changed.error().reason;
+      } else if (!*changed) {
+        job->fate = Fate::duplicate;
+      } else {
+        for (const auto& [path, change] : assessment.changes.changes())
+          if (const auto was = before.find(path); was == before.end() || was->second.stamp != change.stamp)
+            assessment.changed_paths.insert(path);
+        assessment.changed = true;
+        assessment.updates.push_back(job);
+      }
+    }
+  }
+}
+
+void SqlBatch::erase(std::map<std::string, Assessment>& assessments) {
+  std::vector<std::string> ids;
+  for (const auto& [id, assessment] : assessments)
+    if (!assessment.deletes.empty()) ids.push_back(id);
+  if (ids.empty()) return;
+  ask("DELETE FROM assay.waiting w WHERE source = $1 AND stream = 'assessments' AND "
+      "value::jsonb -> 'assessment' ->> 'assessment_id' = ANY($2::text[]) AND trace_id = ANY($3::text[])",
+      {source_, sql::array(ids), [&] {
+         PgArray traces;
+         for (const auto& [id, assessment] : assessments)
+           for (const auto* job : assessment.deletes)
+             traces.add(std::string_view(std::get<AssessmentRecord>(job->record).trace_id));
+         return traces.text();
+       }()});
+  const auto rows = ask("DELETE FROM assessments WHERE assessment_id = ANY($1::text[]) RETURNING trace_id, overrides",
+                        {sql::array(ids)});
+  // What they overrode counts again, unless another one overrides it, too.
+  PgArray targets, traces;
+  for (int i = 0; i < rows.size(); ++i) {
+    touched_.emplace(rows.text(i, 0));
+    if (rows.is_null(i, 1)) continue;
+    targets.add(rows.text(i, 1));
+    traces.add(rows.text(i, 0));
+  }
+  if (targets.size() == 0) return;
+  ask("UPDATE assessments a SET valid = true FROM unnest($1::text[], $2::text[]) t (id, trace_id) "
+      "WHERE a.assessment_id = t.id AND a.trace_id = t.trace_id AND NOT EXISTS "
+      "(SELECT 1 FROM assessments o WHERE o.trace_id = a.trace_id AND o.overrides = a.assessment_id)",
+      {targets.text(), traces.text()});
+  ask("UPDATE assay.assessments s SET overridden = false FROM unnest($1::text[], $2::text[]) t (id, trace_id) "
+      "WHERE s.assessment_id = t.id AND NOT EXISTS "
+      "(SELECT 1 FROM assessments o WHERE o.trace_id = t.trace_id AND o.overrides = t.id)",
+      {targets.text(), traces.text()});
+}
+
+void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
+  PgArray ids, trace_ids, names, types, values, errors, created, updated, aggregates, numeric, source_types, source_ids,
+      span_ids, rationales, overrides, valid, metadata;
+  std::vector<std::pair<std::string, std::string>> targets;  // what they override, and on which trace
+  for (auto& [id, assessment] : assessments) {
+    auto* job = assessment.create;
+    if (!job || assessment.deleted) continue;
+    const auto& record = std::get<AssessmentRecord>(job->record);
+    auto columns = mlflow::assessment_columns(record.json, record.trace_id, record.accepted_at);
+    if (!columns) {
+      job->fate = Fate::dead;
+      job->problem = columns.error().reason;
+      assessment.create = nullptr;
+      continue;
+    }
+    auto row = std::move(*columns);
+    for (const auto& [path, change] : assessment.changes.changes()) mlflow::apply_change(row, path, change.json);
+    ids.add(std::string_view(id));
+    trace_ids.add(std::string_view(row.trace_id));
+    names.add(std::string_view(row.name));
+    types.add(std::string_view(row.type));
+    values.add(std::string_view(row.value));
+    errors.add(row.error);
+    created.add(row.created_ms);
+    updated.add(row.updated_ms);
+    aggregates.add(sql::number(row.aggregate));
+    numeric.add(row.is_numeric);
+    source_types.add(std::string_view(row.source_type));
+    source_ids.add(row.source_id);
+    span_ids.add(row.span_id);
+    rationales.add(row.rationale);
+    overrides.add(row.overrides);
+    valid.add(row.valid && !assessment.overridden);
+    metadata.add(row.metadata);
+    if (row.overrides) targets.emplace_back(*row.overrides, row.trace_id);
+  }
+  if (ids.size() == 0) return;
+  // Its trace's row is locked so that neither its time nor its experiment moves before these have them.
+  const auto made = ask(
+      "WITH t AS MATERIALIZED (SELECT request_id, experiment_id, timestamp_ms FROM trace_info "
+      "WHERE request_id = ANY($2::text[]) ORDER BY request_id FOR SHARE) "
+      "INSERT INTO assessments (assessment_id, trace_id, name, assessment_type, value, error, created_timestamp, "
+      "last_updated_timestamp, aggregate_value, is_numeric_value, source_type, source_id, span_id, rationale, "
+      "overrides, valid, assessment_metadata, experiment_id, trace_timestamp_ms) "
+      "SELECT u.*, t.experiment_id, t.timestamp_ms FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], "
+      "$5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::float8[], $10::boolean[], $11::text[], $12::text[], "
+      "$13::text[], $14::text[], $15::text[], $16::boolean[], $17::text[]) AS u (id, trace_id, name, type, value, "
+      "error, created, updated, aggregate, is_numeric, source_type, source_id, span_id, rationale, overrides, valid, "
+      "metadata) JOIN t ON t.request_id = u.trace_id ON CONFLICT (assessment_id) DO NOTHING RETURNING assessment_id",
+      {ids.text(), trace_ids.text(), names.text(), types.text(), values.text(), errors.text(), created.text(),
+       updated.text(), aggregates.text(), numeric.text(), source_types.text(), source_ids.text(), span_ids.text(),
+       rationales.text(), overrides.text(), valid.text(), metadata.text()});
+  std::set<std::string, std::less<>> there;
+  for (int i = 0; i < made.size(); ++i) there.emplace(made.text(i, 0));
+
+  // Of the others some are there already, and some have no trace yet.
+  std::set<std::string, std::less<>> repeats;
+  if (static_cast<std::size_t>(made.size()) < ids.size()) {
+    const auto rows = ask("SELECT assessment_id FROM assessments WHERE assessment_id = ANY($1::text[])", {ids.text()});
+    for (int i = 0; i < rows.size(); ++i)
+      if (!there.contains(rows.text(i, 0))) repeats.emplace(rows.text(i, 0));
+  }
+  std::vector<SqlJob*> waiting;
+  for (auto& [id, assessment] : assessments) {
+    auto* job = assessment.create;
+    if (!job || assessment.deleted) continue;
+    if (there.contains(id)) {
+      touched_.insert(std::get<AssessmentRecord>(job->record).trace_id);
+      for (auto* update : assessment.updates) update->fate = Fate::applied;
+      assessment.updates.clear();  // they are in what was written
+      continue;
+    }
+    assessment.create = nullptr;
+    if (repeats.contains(id))
+      job->fate = Fate::duplicate;
+    else
+      waiting.push_back(job);
+  }
+  wait(waiting);
+  std::erase_if(targets, [&](const auto& target) { return !touched_.contains(target.second); });
+  override_those(targets, assessments);
+}
+
+// Marks them invalid; those that have not come are marked for when they do.
+void SqlBatch::override_those(const std::vector<std::pair<std::string, std::string>>& targets,
+                              std::map<std::string, Assessment>& assessments) {
+  if (targets.empty()) return;
+  PgArray ids, traces;
+  for (const auto& [id, trace_id] : targets) {
+    ids.add(std::string_view(id));
+    traces.add(std::string_view(trace_id));
+  }
+  const auto rows =
+      ask("UPDATE assessments a SET valid = false FROM unnest($1::text[], $2::text[]) t (id, trace_id) "
+          "WHERE a.assessment_id = t.id AND a.trace_id = t.trace_id RETURNING a.assessment_id",
+          {ids.text(), traces.text()});
+  std::set<std::string, std::less<>> there;
+  for (int i = 0; i < rows.size(); ++i) there.emplace(rows.text(i, 0));
+  PgArray early;
+  for (const auto& [id, trace_id] : targets) {
+    if (there.contains(id)) continue;
+    if (const auto known = assessments.find(id); known != assessments.end()) {
+      known->second.overridden = known->second.changed = true;
+    } else {
+      early.add(std::string_view(id));
+    }
+  }
+  if (early.size() > 0)
+    ask("INSERT INTO assay.assessments SELECT DISTINCT id, false, true, $2::bytea FROM unnest($1::text[]) e (id) "
+        "ON CONFLICT (assessment_id) DO UPDATE SET overridden = true",
+        {early.text(), sql::hex(AssessmentRow().encode())});
+}
+
+void SqlBatch::change(std::map<std::string, Assessment>& assessments) {
+  PgArray wanted;
+  for (const auto& [id, assessment] : assessments)
+    if (!assessment.updates.empty() && !assessment.deleted) wanted.add(std::string_view(id));
+  if (wanted.size() == 0) return;
+  const auto rows =
+      ask("SELECT assessment_id, trace_id, assessment_type, name, value, error, rationale, assessment_metadata, "
+          "aggregate_value, is_numeric_value, last_updated_timestamp FROM assessments "
+          "WHERE assessment_id = ANY($1::text[]) ORDER BY assessment_id FOR UPDATE",
+          {wanted.text()});
+  PgArray ids, names, values, errors, rationales, metadata, aggregates, numeric, updated;
+  for (int i = 0; i < rows.size(); ++i) {
+    auto& assessment = assessments[std::string(rows.text(i, 0))];
+    mlflow::AssessmentColumns row;
+    row.type = rows.text(i, 2);
+    row.name = rows.text(i, 3);
+    row.value = rows.text(i, 4);
+    row.error = rows.value(i, 5);
+    row.rationale = rows.value(i, 6);
+    row.metadata = rows.value(i, 7);
+    if (!rows.is_null(i, 8)) row.aggregate = std::strtod(std::string(rows.text(i, 8)).c_str(), nullptr);
+    row.is_numeric = rows.truth(i, 9);
+    row.updated_ms = rows.number(i, 10);
+    for (const auto& path : assessment.changed_paths)
+      mlflow::apply_change(row, path, assessment.changes.changes().at(path).json);
+    for (auto* job : assessment.updates) job->fate = Fate::applied;
+    assessment.updates.clear();
+    touched_.emplace(rows.text(i, 1));
+    ids.add(rows.text(i, 0));
+    names.add(std::string_view(row.name));
+    values.add(std::string_view(row.value));
+    errors.add(row.error);
+    rationales.add(row.rationale);
+    metadata.add(row.metadata);
+    aggregates.add(sql::number(row.aggregate));
+    numeric.add(row.is_numeric);
+    updated.add(row.updated_ms);
+  }
+  for (auto& [id, assessment] : assessments)
+    for (auto* job : assessment.updates)
+      if (job->fate == Fate::applied) job->fate = Fate::held;
+  if (ids.size() == 0) return;
+  ask("UPDATE assessments a SET name = u.name, value = u.value, error = u.error, rationale = u.rationale, "
+      "assessment_metadata = u.metadata, aggregate_value = u.aggregate, is_numeric_value = u.is_numeric, "
+      "last_updated_timestamp = u.updated FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], "
+      "$6::text[], $7::float8[], $8::boolean[], $9::bigint[]) AS u (id, name, value, error, rationale, metadata, "
+      "aggregate, is_numeric, updated) WHERE a.assessment_id = u.id",
+      {ids.text(), names.text(), values.text(), errors.text(), rationales.text(), metadata.text(), aggregates.text(),
+       numeric.text(), updated.text()});
+}
+
+void SqlBatch::save(const std::map<std::string, Assessment>& assessments) {
+  PgArray ids, deleted, overridden, changes;
+  for (const auto& [id, assessment] : assessments) {
+    if (!assessment.changed) continue;
+    ids.add(std::string_view(id));
+    deleted.add(assessment.deleted);
+    overridden.add(assessment.overridden);
+    changes.add(std::string_view(assessment.deleted ? "" : sql::hex(assessment.changes.encode())));
+  }
+  if (ids.size() == 0) return;
+  ask("INSERT INTO assay.assessments SELECT * FROM unnest($1::text[], $2::boolean[], $3::boolean[], $4::bytea[]) "
+      "ON CONFLICT (assessment_id) DO UPDATE SET deleted = excluded.deleted, overridden = excluded.overridden, "
+      "changes = excluded.changes",
+      {ids.text(), deleted.text(), overridden.text(), changes.text()});
+}
+
+// The tag assay.feedback of each trace about which something was said.
+void SqlBatch::tag() {
+  const auto list = sql::array({touched_.begin(), touched_.end()});
+  const auto rows =
+      ask("SELECT trace_id, assessment_id, name, value, last_updated_timestamp, created_timestamp FROM assessments "
+          "WHERE trace_id = ANY($1::text[]) AND assessment_type = 'feedback' AND valid",
+          {list});
+  std::map<std::string, std::vector<TaggedValue>> values;
+  for (const auto& id : touched_) values[id];
+  for (int i = 0; i < rows.size(); ++i) {
+    const auto time = [&](int column) { return Instant(std::chrono::milliseconds(rows.number(i, column))); };
+    values[std::string(rows.text(i, 0))].push_back(
+        {.name = std::string(rows.text(i, 2)),
+         .last = {time(4), time(5)},
+         .id = std::string(rows.text(i, 1)),
+         .value = feedback_value("{\"feedback\":{\"value\":" + std::string(rows.text(i, 3)) + "}}")});
+  }
+  PgArray ids, tags, empty;
+  for (auto& [id, those] : values) {
+    const auto text = feedback_tag(std::move(those));
+    if (text.empty()) empty.add(std::string_view(id));
+    if (text.empty()) continue;
+    ids.add(std::string_view(id));
+    tags.add(std::string_view(text));
+  }
+  const std::string key(feedback_tag_name);
+  if (ids.size() > 0)
+    ask("INSERT INTO trace_tags (request_id, key, value) SELECT u.id, $3, u.value FROM unnest($1::text[], $2::text[]) "
+        "AS u (id, value) WHERE EXISTS (SELECT 1 FROM trace_info t WHERE t.request_id = u.id) "
+        "ON CONFLICT (request_id, key) DO UPDATE SET value = excluded.value WHERE trace_tags.value IS DISTINCT FROM "
+        "excluded.value",
+        {ids.text(), tags.text(), key});
+  if (empty.size() > 0)
+    ask("DELETE FROM trace_tags WHERE request_id = ANY($1::text[]) AND key = $2", {empty.text(), key});
+}
+
+}  // namespace assay

@@ -1,0 +1,116 @@
+#pragma once
+// One batch of records as rows of MLflow's tables and of our schema beside them. Runs inside a transaction that its
+// caller began and ends. See mlflow_sql.hpp.
+#include <map>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "storage/records/assessment_record.hpp"
+#include "storage/records/trace_record.hpp"
+#include "storage/sinks/mlflow_columns.hpp"
+#include "storage/sinks/pg_connection.hpp"
+#include "storage/store/assessment_row.hpp"
+#include "storage/store/trace_row.hpp"
+
+namespace assay {
+
+struct SqlJob {
+  enum class Fate {
+    applied,
+    duplicate,  // changed nothing
+    held,       // a change before its create: in assay.assessments
+    waiting,    // in assay.waiting
+    dead,       // `problem` says why
+  };
+  StreamPartition of;
+  Offset offset;
+  std::string value;  // as it stands in the log
+  std::variant<TraceRecord, AssessmentRecord> record;
+  bool waited = false;  // it comes from assay.waiting
+  Fate fate = Fate::applied;
+  std::string problem = {};
+};
+// By stream and value; a job that is dead where it can't be read.
+SqlJob sql_job(StreamPartition of, Offset offset, std::string_view value);
+
+// What a statement that failed throws, to the one who began the transaction: in the middle of a batch nobody else can
+// do anything about it.
+struct PgFailure {
+  PgError error;
+};
+
+class SqlBatch {
+ public:
+  // `experiments`: ids by name, remembered over batches.
+  SqlBatch(PgConnection& pg, std::string source, std::string experiment, std::map<std::string, int>& experiments,
+           Instant now)
+      : pg_(pg),
+        source_(std::move(source)),
+        default_experiment_(std::move(experiment)),
+        experiments_(experiments),
+        now_(now) {}
+
+  // Traces first, then what waited for them and the assessments; sets every job's fate. Throws PgFailure.
+  void apply(std::vector<SqlJob>& jobs);
+  // Of assay.waiting, what can be written now, at most `n`; they leave the table.
+  std::vector<SqlJob> take_ready(int n);
+
+ private:
+  struct Trace {
+    bool deleted = false, changed = false, located = false;
+    TraceRow row;
+    std::string before;  // its info before this batch
+    std::map<std::string, SpanRow> spans;
+    std::set<std::string> removed_tags;
+    mlflow::TraceColumns columns;
+    std::vector<mlflow::SpanColumns> span_columns;
+    int experiment_id = -1;
+    std::vector<SqlJob*> jobs;
+  };
+  struct Assessment {
+    bool deleted = false, overridden = false, changed = false;
+    AssessmentRow changes;  // without a base
+    std::set<std::string> changed_paths;
+    SqlJob* create = nullptr;
+    std::vector<SqlJob*> updates, deletes;
+  };
+
+  PgRows ask(const std::string& sql, std::span<const PgValue> values);
+  PgRows ask(const std::string& sql, std::initializer_list<PgValue> values = {}) {
+    return ask(sql, std::span(values.begin(), values.size()));
+  }
+
+  void traces(std::vector<SqlJob*> jobs);
+  void load(std::map<std::string, Trace>& traces);
+  void merge(Trace& trace, SqlJob& job);
+  void settle(const std::string& id, Trace& trace);
+  int experiment_id(const std::string& id_or_name);
+  void write_infos(std::map<std::string, Trace>& traces);
+  void write_entries(const std::map<std::string, Trace>& traces);
+  void write_spans(std::map<std::string, Trace>& traces);
+  void erase_traces(const std::vector<std::string>& ids);
+  std::vector<SqlJob> take_waiting_for(const std::vector<std::string>& trace_ids);
+
+  void assessments(std::vector<SqlJob*> jobs);
+  void load(std::map<std::string, Assessment>& assessments, const std::vector<SqlJob*>& jobs);
+  void erase(std::map<std::string, Assessment>& assessments);
+  void create(std::map<std::string, Assessment>& assessments);
+  void change(std::map<std::string, Assessment>& assessments);
+  void save(const std::map<std::string, Assessment>& assessments);
+  void override_those(const std::vector<std::pair<std::string, std::string>>& targets,
+                      std::map<std::string, Assessment>& assessments);
+  void tag();
+  void wait(const std::vector<SqlJob*>& jobs);
+  void invalidate_rollups();
+
+  PgConnection& pg_;
+  const std::string source_, default_experiment_;
+  std::map<std::string, int>& experiments_;
+  const Instant now_;
+  std::set<std::string> written_;  // traces that were
+  std::set<std::string> touched_;  // traces about which something was said
+};
+
+}  // namespace assay

@@ -1,0 +1,121 @@
+#include "storage/sinks/sink_marks.hpp"
+
+#include <charconv>
+
+namespace assay {
+
+std::string SinkMarks::key(std::string_view kind, std::string_view id) const {
+  return prefix_ + std::string(kind) + "/" + std::string(id);
+}
+
+Result<std::optional<std::string>> SinkMarks::get(const std::string& key) const {
+  if (const auto at = pending_.find(key); at != pending_.end()) return {boost::system::in_place_value, at->second};
+  return kv_.get(Family::meta, key);
+}
+
+Result<Offset> SinkMarks::known(StreamPartition of) const {
+  const auto value = get(key("known", std::string(name_of(of.stream)) + "/" + std::to_string(of.partition)));
+  if (!value) return value.error();
+  Offset next = 0;
+  if (!*value) return next;
+  const auto& text = **value;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), next);
+  if (ec != std::errc() || end != text.data() + text.size()) return make_error_code(Error::corrupt);
+  return next;
+}
+
+void SinkMarks::set_known(StreamPartition of, Offset next) {
+  pending_[key("known", std::string(name_of(of.stream)) + "/" + std::to_string(of.partition))] = std::to_string(next);
+}
+
+Result<void> SinkMarks::take(const AssessmentRecord& record, Partition partition, Offset offset) {
+  if (record.op == Op::create) return {};
+  if (record.op == Op::erase) {
+    pending_[key("ended", record.assessment_id)] = "";
+    pending_[key("changes", record.assessment_id)] = std::nullopt;
+    return {};
+  }
+  auto row = changes(record.assessment_id);
+  if (!row) return row.error();
+  if (const auto changed = row->apply(record, partition, offset); changed && *changed)
+    pending_[key("changes", record.assessment_id)] = row->encode();
+  return {};
+}
+
+Result<void> SinkMarks::take(const TraceRecord& record) {
+  if (record.deleted) {
+    pending_[key("ended", record.trace_id)] = "";
+    pending_[key("trace", record.trace_id)] = std::nullopt;
+    return {};
+  }
+  const auto gone = ended(record.trace_id);
+  if (!gone) return gone.error();
+  if (*gone) return {};
+  auto row = trace(record.trace_id);
+  if (!row) return row.error();
+  const auto spans = spans_of(record);
+  if (!spans) return {};
+  if (const auto changed = row->apply(record); changed && *changed)
+    pending_[key("trace", record.trace_id)] = row->encode();
+  for (const auto& [id, span] : *spans) {
+    auto at = key("spans", record.trace_id + "/" + id);
+    const auto before = get(at);
+    if (!before) return before.error();
+    const auto known = *before ? SpanRow::decode(**before) : std::nullopt;
+    if (!known || known->rank < span.rank) pending_[std::move(at)] = span.encode();
+  }
+  return {};
+}
+
+Result<bool> SinkMarks::ended(const std::string& id) const {
+  const auto value = get(key("ended", id));
+  if (!value) return {boost::system::in_place_error, value.error()};
+  return {boost::system::in_place_value, value->has_value()};
+}
+
+Result<AssessmentRow> SinkMarks::changes(const std::string& assessment_id) const {
+  const auto value = get(key("changes", assessment_id));
+  if (!value) return value.error();
+  auto row = *value ? AssessmentRow::decode(**value) : AssessmentRow();
+  if (!row) return make_error_code(Error::corrupt);
+  return std::move(*row);
+}
+
+Result<TraceRow> SinkMarks::trace(const std::string& trace_id) const {
+  const auto value = get(key("trace", trace_id));
+  if (!value) return value.error();
+  auto row = *value ? TraceRow::decode(**value) : TraceRow();
+  if (!row) return make_error_code(Error::corrupt);
+  return std::move(*row);
+}
+
+Result<std::vector<std::string>> SinkMarks::spans(const std::string& trace_id) const {
+  const auto first = key("spans", trace_id + "/");
+  std::map<std::string, std::string, std::less<>> found;
+  const auto visit = [&](std::string_view at, std::string_view value) {
+    if (auto span = SpanRow::decode(value)) found[std::string(at)] = std::move(span->json);
+    return true;
+  };
+  if (const auto scanned = kv_.scan(Family::meta, first, after_prefix(first), visit); !scanned) return scanned.error();
+  for (auto at = pending_.lower_bound(first); at != pending_.end() && at->first.starts_with(first); ++at)
+    if (at->second)
+      if (auto span = SpanRow::decode(*at->second)) found[at->first] = std::move(span->json);
+  std::vector<std::string> out;
+  for (auto& [at, json] : found) out.push_back(std::move(json));
+  return out;
+}
+
+Result<void> SinkMarks::flush() {
+  if (pending_.empty()) return {};
+  Changes changes;
+  for (const auto& [key, value] : pending_)
+    if (value)
+      changes.put(Family::meta, key, *value);
+    else
+      changes.erase(Family::meta, key);
+  if (const auto written = kv_.write(changes); !written) return written;
+  pending_.clear();
+  return {};
+}
+
+}  // namespace assay

@@ -1,0 +1,51 @@
+#pragma once
+// What a sink must remember itself because the server it writes to does not: what was deleted, and what was last said,
+// as registers, so that the result does not depend on the order in which records come. A function of the log: where it
+// is not there (another worker had the partition) it is made anew from the records before the sink's position.
+#include <map>
+#include <optional>
+#include <string>
+
+#include "storage/log/event_source.hpp"
+#include "storage/records/assessment_record.hpp"
+#include "storage/records/trace_record.hpp"
+#include "storage/state/key_value.hpp"
+#include "storage/store/assessment_row.hpp"
+#include "storage/store/trace_row.hpp"
+
+namespace assay {
+
+// In Family::meta, all below "sink/<name>/": "ended/<id>": a trace or assessment that was deleted. "changes/<id>": an
+// AssessmentRow without a base. "trace/<id>": a TraceRow; "spans/<trace_id>/<span_id>": a SpanRow.
+// "known/<stream>/<partition>": how far the log was read into these, in decimal. DO NOT CHANGE.
+//
+// One thread. What was taken is seen at once and is on disk after flush().
+class SinkMarks {
+ public:
+  SinkMarks(KeyValue& kv, const std::string& sink) : kv_(kv), prefix_("sink/" + sink + "/") {}
+
+  Result<Offset> known(StreamPartition of) const;
+  void set_known(StreamPartition of, Offset next);
+
+  // A malformed record leaves no mark.
+  Result<void> take(const AssessmentRecord& record, Partition partition, Offset offset);
+  Result<void> take(const TraceRecord& record);
+
+  Result<bool> ended(const std::string& id) const;
+  Result<AssessmentRow> changes(const std::string& assessment_id) const;
+  Result<TraceRow> trace(const std::string& trace_id) const;
+  // JSON of each.
+  Result<std::vector<std::string>> spans(const std::string& trace_id) const;
+
+  Result<void> flush();
+
+ private:
+  std::string key(std::string_view kind, std::string_view id) const;
+  Result<std::optional<std::string>> get(const std::string& key) const;
+
+  KeyValue& kv_;
+  const std::string prefix_;
+  std::map<std::string, std::optional<std::string>> pending_;  // none: erased
+};
+
+}  // namespace assay

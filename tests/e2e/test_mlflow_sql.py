@@ -1,0 +1,207 @@
+"""`assay serve --mlflow-db`: what is committed straight into the tables of MLflow's PostgreSQL is what MLflow would have written."""
+
+import json
+import os
+import uuid
+
+import pytest
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+
+from mlflow import MlflowClient, set_tracking_uri  # noqa: E402
+
+from support.assay import Assay, run_assay  # noqa: E402
+from support.door import accepted, chat, new_request_id, new_trace_id, post_trace  # noqa: E402
+from support.mlflow_server import MlflowServer  # noqa: E402
+from support.postgres import PASSWORD, Postgres  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
+
+WITHIN = 30.0
+ASSESSMENT_COLUMNS = (
+    "name, assessment_type, value, error, aggregate_value, is_numeric_value, source_type, source_id, span_id, rationale, valid,"
+    " assessment_metadata, experiment_id = (select experiment_id from trace_info where request_id = trace_id),"
+    " trace_timestamp_ms = (select timestamp_ms from trace_info where request_id = trace_id)"
+)
+
+
+class Behind:
+    def __init__(self, assay: Assay, server: MlflowServer, database: Postgres, experiment: str):
+        self.assay, self.server, self.database, self.experiment = assay, server, database, experiment
+        set_tracking_uri(server.url)
+        self.mlflow = MlflowClient(server.url)
+
+    def rows(self, sql: str, *values):
+        return self.database.rows(sql, *values)
+
+    def wait_rows(self, expected: int, sql: str, *values) -> list[tuple]:
+        def there():
+            found = self.rows(sql, *values)
+            if len(found) == expected:
+                return [True, *found]
+            raise AssertionError(found)
+
+        return wait_until(f"{expected} rows of {sql}", there, WITHIN)[1:]
+
+    def wait_assessments(self, trace_id: str, expected: int) -> list[tuple]:
+        return self.wait_rows(expected, f"SELECT {ASSESSMENT_COLUMNS} FROM assessments WHERE trace_id = %s ORDER BY name", trace_id)
+
+    def tag(self, trace_id: str) -> str | None:
+        found = self.rows("SELECT value FROM trace_tags WHERE request_id = %s AND key = 'assay.feedback'", trace_id)
+        return found[0][0] if found else None
+
+    def trace(self, trace_id: str | None = None, request_id: str | None = None) -> str:
+        trace_id = trace_id or new_trace_id()
+        post_trace(self.assay.http, trace_id, request_id, experiment_id=self.experiment)
+        return trace_id
+
+    def give(self, body: dict, **target: str) -> str:
+        return accepted(self.assay.http.post("/feedback", params={**target, "user_id": "ana"}, json=body))
+
+
+@pytest.fixture
+def behind(assay, mlflow_on_postgres) -> Behind:
+    server, database = mlflow_on_postgres
+    experiment = f"sql-{uuid.uuid4().hex[:8]}"
+    process = assay("serve", "--mlflow-db", database.url, "--experiment", experiment, env={"ASSAY_MLFLOW_DB_PASSWORD": PASSWORD})
+    return Behind(process, server, database, experiment)
+
+
+def test_a_chat_and_what_is_said_of_it_are_read_by_mlflows_own_sdk(behind: Behind):
+    request_id = new_request_id()
+    answer = chat(behind.assay.http, "Is water wet?", request_id)
+    trace_id = answer["trace_id"]
+    behind.give({"is_correct": False, "comment": "it is not"}, trace_id=trace_id)
+    ratings = {"accuracy": 5, "helpfulness": 4, "relevance": 1, "user_id": "ana", "trace_id": trace_id}
+    behind.assay.http.post("/detailed-feedback", params=ratings).raise_for_status()
+    behind.wait_assessments(trace_id, 4)
+
+    trace = behind.mlflow.get_trace(trace_id)
+    assert trace.info.client_request_id == request_id and trace.info.state == "OK"
+    assert {a.name: a.value for a in trace.info.assessments} == {
+        "user_feedback": False,
+        "user_accuracy": 1.0,
+        "user_helpfulness": 0.8,
+        "user_relevance": 0.2,
+    }
+    assert [s.span_type for s in trace.data.spans] == ["CHAT_MODEL"]
+    assert trace.data.spans[0].inputs == {"message": "Is water wet?"}
+    assert trace.info.tags["assay.feedback"] == "user_accuracy=1.0,user_feedback=false,user_helpfulness=0.8,user_relevance=0.2"
+    experiment = behind.mlflow.get_experiment_by_name(behind.experiment)
+    assert experiment.artifact_location == f"mlflow-artifacts:/{experiment.experiment_id}"
+    for search in (f"attributes.client_request_id = '{request_id}'", "feedback.user_helpfulness > 0.7", "span.type = 'CHAT_MODEL'"):
+        found = behind.mlflow.search_traces(locations=[experiment.experiment_id], filter_string=search)
+        assert trace_id in [t.info.trace_id for t in found], search
+
+
+VALUES = [True, False, 5, 0.8, 1e16, 1e-5, 123456.75, "yes", " No ", "plain", "žluťoučký 🐎 \"x\"\n", ["a", 1], {"b": {"c": None, "a": 2}}]
+
+
+def test_every_column_is_what_mlflow_itself_writes(behind: Behind):
+    """The same said to MLflow and to assay leaves the same rows, for every type of value."""
+    experiment_id = behind.mlflow.create_experiment(f"columns-{uuid.uuid4().hex[:8]}")
+    ours, theirs = new_trace_id(), new_trace_id()
+    post_trace(behind.assay.http, ours, None, experiment_id=experiment_id)
+    import httpx
+
+    with httpx.Client(base_url=behind.server.url, timeout=30, trust_env=False) as direct:
+        post_trace(direct, theirs, None, experiment_id=experiment_id)
+        bodies = [{"feedback": {"value": value}} for value in VALUES]
+        bodies.append({"feedback": {"value": None, "error": {"error_code": "E1", "error_message": "it broke"}}})
+        bodies += [{"expectation": {"value": "Paris"}}, {"expectation": {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": '{"n": 1, "l": [1, 2.5]}'}}}]
+        for n, said in enumerate(bodies):
+            for http, trace_id in ((behind.assay.http, ours), (direct, theirs)):
+                body = {
+                    "assessment_name": f"name-{n:02}",
+                    "source": {"source_type": "HUMAN", "source_id": "ana"},
+                    "rationale": "because — ne",
+                    "metadata": {"k": "v", "ž": "é"},
+                    "span_id": "0123456789abcdef",
+                    "create_time": "2026-11-23T15:57:31.547Z",
+                    "last_update_time": "2026-11-23T15:57:31.547Z",
+                    **said,
+                }
+                http.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json={"assessment": body}).raise_for_status()
+    written = behind.wait_assessments(ours, len(bodies))
+    assert written == behind.wait_assessments(theirs, len(bodies))
+    assert all(row[-2] and row[-1] for row in written)
+    infos = [behind.rows("SELECT status, execution_time_ms, trace_name, session_id, experiment_id FROM trace_info WHERE request_id = %s", t) for t in (ours, theirs)]
+    assert infos[0] == infos[1]
+
+
+def test_any_order_of_feedback_changes_deletes_and_traces_ends_in_the_same_rows(behind: Behind):
+    trace_id, request_id = new_trace_id(), new_request_id()
+    said = behind.give({"is_correct": True, "comment": "first"}, client_request_id=request_id)
+    gone = behind.give({"name": "gone", "value": 1}, trace_id=trace_id)
+    behind.assay.http.patch(f"/feedback/{said}", json={"rationale": "second", "metadata": {"k": "v"}}).raise_for_status()
+    behind.assay.http.delete(f"/feedback/{gone}").raise_for_status()
+    behind.trace(trace_id, request_id)
+    (row,) = behind.wait_assessments(trace_id, 1)
+    assert row[0] == "user_feedback" and row[9] == "second" and json.loads(row[11])["k"] == "v"
+    behind.assay.http.patch(f"/feedback/{said}", json={"value": False}).raise_for_status()
+    wait_until("the tag follows", lambda: behind.tag(trace_id) == "user_feedback=false", WITHIN)
+    behind.assay.http.delete(f"/feedback/{said}").raise_for_status()
+    behind.wait_assessments(trace_id, 0)
+    wait_until("the tag is gone", lambda: behind.tag(trace_id) is None, WITHIN)
+
+
+def test_feedback_waits_for_a_trace_that_reaches_mlflow_past_us(behind: Behind):
+    """MLflow's API takes feedback by trace_id for any trace; the sink keeps it in assay.waiting until MLflow knows the trace."""
+    import httpx
+
+    trace_id = new_trace_id()
+    # The trace's start comes through us to an experiment that is not there: the feedback is resolved, MLflow knows nothing of it.
+    post_trace(behind.assay.http, trace_id, None, experiment_id="999999")
+    behind.give({"is_correct": True}, trace_id=trace_id)
+    behind.wait_rows(2, "SELECT 1 FROM assay.waiting WHERE trace_id = %s", trace_id)
+    experiment_id = behind.mlflow.create_experiment(f"late-{uuid.uuid4().hex[:8]}")
+    with httpx.Client(base_url=behind.server.url, timeout=30, trust_env=False) as direct:
+        post_trace(direct, trace_id, None, experiment_id=experiment_id)
+    behind.wait_assessments(trace_id, 1)
+
+
+def test_a_client_request_id_over_50_characters_is_metadata(behind: Behind):
+    request_id = "r" * 120
+    trace_id = chat(behind.assay.http, "hello", request_id)["trace_id"]
+    behind.wait_rows(1, "SELECT 1 FROM trace_request_metadata WHERE request_id = %s AND key = 'assay.client_request_id' AND value = %s", trace_id, request_id)
+    assert behind.rows("SELECT client_request_id FROM trace_info WHERE request_id = %s", trace_id) == [(None,)]
+
+
+def test_what_the_tables_cannot_hold_is_a_dead_letter_and_nobody_waits_for_it(behind: Behind):
+    trace_id = behind.trace()
+    behind.give({"name": "n" * 251, "value": 1}, trace_id=trace_id)
+    behind.give({"name": "fits", "value": 1}, trace_id=trace_id)
+    behind.wait_assessments(trace_id, 1)
+    letters = run_assay("deadletters", "list", "--data", str(behind.assay.data))
+    assert "refused" in letters.stdout and "250 characters" in letters.stdout, letters.stdout
+
+
+def test_killed_again_and_again_everything_is_there_once(behind: Behind):
+    trace_id = behind.trace()
+    given = set()
+    for _ in range(4):
+        given |= {behind.give({"name": f"n{n}", "value": n}, trace_id=trace_id) for n in range(50)}
+        behind.assay.restart_after_kill9()
+    behind.wait_rows(200, "SELECT assessment_id FROM assessments WHERE trace_id = %s", trace_id)
+    assert {row[0] for row in behind.rows("SELECT assessment_id FROM assessments WHERE trace_id = %s", trace_id)} == given
+
+
+def test_an_unknown_revision_is_refused_in_words(assay, mlflow_on_postgres):
+    _, database = mlflow_on_postgres
+    other = database.url.replace("/mlflow", "/other")
+    database.rows("CREATE DATABASE other")
+    try:
+        import psycopg
+
+        with psycopg.connect(other, password=PASSWORD, autocommit=True) as connection:
+            connection.execute("CREATE TABLE alembic_version (version_num text)")
+            connection.execute("INSERT INTO alembic_version VALUES ('0123456789ab')")
+        refused = run_assay("serve", "--mlflow-db", other, "--listen", "127.0.0.1:0", "--data", str(assay("serve", start=False).data), env={"ASSAY_MLFLOW_DB_PASSWORD": PASSWORD})
+    finally:
+        database.rows("DROP DATABASE other")
+    assert refused.returncode == 1 and "0123456789ab" in refused.stderr and "--mlflow-url" in refused.stderr, refused.stderr
+
+
+def test_a_password_in_the_url_is_refused():
+    refused = run_assay("serve", "--mlflow-db", "postgresql://assay:secret@127.0.0.1/mlflow", "--listen", "127.0.0.1:0")
+    assert refused.returncode == 2 and "ASSAY_MLFLOW_DB_PASSWORD" in refused.stderr and "secret" not in refused.stderr
