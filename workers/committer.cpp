@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/thread.hpp"
 
 namespace assay {
 
@@ -43,12 +44,15 @@ void Committer::stop() {
 }
 
 void Committer::run(std::stop_token stop) {
+  name_this_thread("committer");
+  run_in_background();
   Backoff backoff(options_.backoff_first, options_.backoff_most);
   while (!stop.stop_requested()) {
     const auto done = step(options_.idle_wait);
     if (done) {
       if (backoff.tries() > 0) spdlog::info("sink_recovered sink={} lag={}", sink_.name(), lag());
       backoff.reset();
+      if (*done > 0 && *done < options_.records_max) std::this_thread::sleep_for(options_.rest);
       continue;
     }
     if (stop.stop_requested()) return;

@@ -110,10 +110,12 @@ Result<void> PartitionLoop::gather(std::chrono::milliseconds wait) {
   const auto told = source_->read_from(requests(), config_.records_max);
   if (!told) return told.error();
   take(*told);
+  behind_ = requests_.size() + undecided_.size() >= config_.records_max;
   if (!undecided_.empty()) return {};
   const auto said = source_->read_from(feedback(), config_.records_max);
   if (!said) return said.error();
   take(*said);
+  behind_ = behind_ || undecided_.size() >= config_.records_max;
   if (!requests_.empty() || !undecided_.empty() || wait.count() <= 0) return {};
   if (next_expiry_) wait = std::clamp(*next_expiry_ - clock_.now(), std::chrono::milliseconds(1), wait);
   const auto any = source_->read(config_.records_max, wait);
@@ -183,7 +185,7 @@ Result<void> PartitionLoop::decide(Resolution& step) {
     metrics_.behind_seconds.Set(std::chrono::duration<double>(clock_.now() - oldest->accepted_at).count());
   Needs needs;
   for (const auto& incoming : undecided_)
-    if (incoming.record) add_needs(*incoming.record, needs);
+    if (incoming.record) add_needs(*incoming.record, config_.policy, needs);
   const auto traces = find_traces(state_, config_.partition, needs.traces);
   if (!traces) return traces.error();
   for (std::size_t i = 0; i < needs.traces.size(); ++i)

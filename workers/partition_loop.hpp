@@ -33,7 +33,9 @@ struct PartitionLoopConfig {
   Partition partition = 0;
   ResolvePolicy policy;
   std::size_t records_max = 4096;  // of one read
-  std::size_t joined_max = 1000;   // ids of the parked looked up at a time when the partition is opened
+  // ResolverThread: after a step that left nothing to be read, so that what comes meanwhile makes one step, not many.
+  std::chrono::microseconds rest{0};
+  std::size_t joined_max = 1000;  // ids of the parked looked up at a time when the partition is opened
 };
 
 // One thread at a time, but for wake(). Blocks.
@@ -57,6 +59,8 @@ class PartitionLoop {
   bool is_open() const { return committer_ != nullptr; }
   // Has been at the ends of both streams since it was opened: for /readyz. Thread-safe.
   bool caught_up() const { return caught_up_; }
+  // Whether the last step had as much to read as it may: there is probably more.
+  bool behind() const { return behind_; }
   const Meta& meta() const { return meta_; }
   std::int64_t parked() const { return parked_; }
 
@@ -95,6 +99,7 @@ class PartitionLoop {
   std::vector<IncomingRequest> requests_;
   std::deque<IncomingFeedback> undecided_;
   bool expired_some_ = false;
+  bool behind_ = false;
   std::atomic<bool> caught_up_{false};
 };
 

@@ -14,12 +14,17 @@ struct Overloaded : F... {
 template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
 
+// A replay may be asked for twice, and has the same ids then.
+bool may_repeat(const FeedbackRecord& record, const ResolvePolicy& policy) {
+  return policy.log_repeats || record.idempotent || record.attempt > 0;
+}
+
 }  // namespace
 
-void add_needs(const FeedbackRecord& record, Needs& needs) {
+void add_needs(const FeedbackRecord& record, const ResolvePolicy& policy, Needs& needs) {
   needs.traces.push_back(record.target.id);
   for (const auto& item : record.items) {
-    needs.seen.push_back(item.record_id);
+    if (may_repeat(record, policy)) needs.seen.push_back(item.record_id);
     needs.parked.push_back(item.record_id);
     if (record.op != Op::create) needs.parked.push_back(item.assessment_id);  // its create may be parked
   }
@@ -125,6 +130,7 @@ Resolution::Verdict Resolution::decide(const FeedbackRecord& record, const Feedb
 }
 
 void Resolution::note_seen(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) {
+  if (!may_repeat(record, policy_)) return;
   auto& entry = facts_.seen_[item.record_id];
   if (!takes_entry(entry, offset, meta_.accepted_max, policy_.dedupe_window)) return;
   entry = Seen{offset, record.body_hash, record.accepted_at};

@@ -24,6 +24,9 @@ namespace assay {
 struct ResolvePolicy {
   std::chrono::milliseconds park_max = std::chrono::hours(24);  // from the moment it is parked
   std::chrono::milliseconds dedupe_window = std::chrono::hours(24);
+  // Whether a record whose ids are random may stand in the log twice: on Kafka a producer that takes over sends again
+  // what was not acknowledged. Where it can't (embedded), only derived ids are looked up and remembered.
+  bool log_repeats = true;
   std::size_t outputs_max = 10'000;  // of one step, about: a record's items stay together
   std::size_t bytes_max = 4u << 20;  // of one step's outputs, the same
 };
@@ -64,7 +67,7 @@ class Facts {
 struct Needs {
   std::vector<std::string> traces, seen, parked;
 };
-void add_needs(const FeedbackRecord& record, Needs& needs);
+void add_needs(const FeedbackRecord& record, const ResolvePolicy& policy, Needs& needs);
 
 // What a step did, for the metrics. `forwarded` counts the released too.
 struct ResolveCounts {

@@ -1,6 +1,7 @@
 #include "workers/resolver_thread.hpp"
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/thread.hpp"
 
 namespace assay {
 namespace {
@@ -12,6 +13,7 @@ constexpr std::chrono::milliseconds wait_max{200};  // for records; wake() ends 
 ResolverThread::ResolverThread(PartitionLoopConfig config, EventSources& sources, KeyValue& state, OpenPartition open,
                                const Clock& clock, Metrics& metrics, Progress* progress)
     : partition_(config.partition),
+      rest_(config.rest),
       loop_(config, sources, state, std::move(open), clock, metrics, progress),
       last_pass_(std::chrono::steady_clock::now()),
       thread_([this](std::stop_token stop) { run(stop); }) {}
@@ -24,12 +26,15 @@ void ResolverThread::stop() {
 }
 
 void ResolverThread::run(std::stop_token stop) {
+  name_this_thread("resolver");
+  run_in_background();
   Backoff backoff;
   while (!stop.stop_requested()) {
     last_pass_ = std::chrono::steady_clock::now();
     const auto ran = loop_.run_once(wait_max);
     if (ran) {
       backoff.reset();
+      if (*ran == PartitionLoop::Ran::worked && !loop_.behind()) std::this_thread::sleep_for(rest_);
       continue;
     }
     if (ran.error() == Error::stopped) break;

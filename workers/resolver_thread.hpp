@@ -29,6 +29,7 @@ class ResolverThread {
   void run(std::stop_token stop);
 
   const Partition partition_;
+  const std::chrono::microseconds rest_;
   PartitionLoop loop_;
   std::mutex mutex_;
   std::condition_variable_any pause_;

@@ -75,8 +75,8 @@ class Run {
     io_.run();
   }
 
-  std::string trace_id(std::uint64_t n) const { return derived_id(trace_prefix, {config_.run, std::to_string(n)}); }
-  std::string request_id(std::uint64_t n) const { return fmt::format("req-{}-{}", config_.run, n); }
+  std::string trace_id(std::uint64_t n) const { return load::trace_id(config_.run, n); }
+  std::string request_id(std::uint64_t n) const { return load::request_id(config_.run, n); }
 
   Task<void> send_traces(std::uint64_t first, std::uint64_t from, std::uint64_t to) {
     Connection connection(io_.get_executor(), server_);
@@ -102,7 +102,8 @@ class Run {
   }
 
   std::string feedback_text(std::uint64_t n) const {
-    const auto of = n % config_.traces;
+    // Times a prime: feedbacks that come one after the other are about traces far apart, as users' are.
+    const auto of = n * 2'654'435'761 % config_.traces;
     if (config_.search) {
       const auto body = fmt::format(
           R"({{"locations":[{{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{{"experiment_id":"0"}}}}],"filter":"attributes.client_request_id = '{}'","max_results":1}})",
@@ -225,6 +226,11 @@ class Run {
 };
 
 }  // namespace
+
+std::string trace_id(std::string_view run, std::uint64_t n) {
+  return derived_id(trace_prefix, {run, std::to_string(n)});
+}
+std::string request_id(std::string_view run, std::uint64_t n) { return fmt::format("req-{}-{}", run, n); }
 
 Result<LoadResult, std::string> run_load(const LoadConfig& config) { return Run(config).run(); }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench/load/histogram.hpp"
@@ -40,6 +41,10 @@ struct LoadResult {
   // Of the check.
   std::uint64_t checked = 0, committed = 0, parked = 0, dead = 0, pending = 0, missing = 0;
 };
+
+// The ids of a run's traces.
+std::string trace_id(std::string_view run, std::uint64_t n);
+std::string request_id(std::string_view run, std::uint64_t n);
 
 // Blocks. Fails in words when the server can't be reached or a trace is refused.
 Result<LoadResult, std::string> run_load(const LoadConfig& config);

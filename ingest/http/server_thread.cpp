@@ -6,6 +6,7 @@
 
 #include "ingest/http/server.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/thread.hpp"
 
 namespace assay {
 namespace {
@@ -59,6 +60,7 @@ void ServerThread::start(std::function<void()> ended) {
   asio::co_spawn(io_, accept(), [](std::exception_ptr failure) { report(failure, "accept"); });
   asio::co_spawn(io_, sweep(), [](std::exception_ptr failure) { report(failure, "sweep"); });
   thread_ = std::jthread([this, ended = std::move(ended)] {
+    name_this_thread("http");
     io_.run();  // until acceptor, sweep and every session have ended
     ended();
   });

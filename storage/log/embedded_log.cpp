@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/thread.hpp"
 #include "storage/log/embedded_format.hpp"
 #include "storage/state/seen.hpp"
 
@@ -162,6 +163,7 @@ void EmbeddedLog::complete(std::span<Waiting* const> batch) {
 }
 
 void EmbeddedLog::write_until_stopped(std::stop_token stop) {
+  name_this_thread("log-writer");
   std::vector<Waiting*> batch;
   auto looked_at_disk = std::chrono::steady_clock::now();
   for (;;) {

@@ -176,12 +176,17 @@ void KafkaLog::release(KafkaDelivery& delivery) {
   pool_.give_back(delivery);
 }
 
+// One hand-over for all that wait on one thread: a report tells of hundreds of records.
 void KafkaLog::run(Handlers& ready) {
-  for (auto& handler : ready) {
-    const auto executor = handler.get_executor();
-    asio::dispatch(executor, std::move(handler));  // at once where it is home's
+  while (!ready.empty()) {
+    const auto executor = ready.front().get_executor();
+    Handlers batch, others;
+    for (auto& handler : ready) (handler.get_executor() == executor ? batch : others).push_back(std::move(handler));
+    ready.swap(others);
+    asio::dispatch(executor, [batch = std::move(batch)]() mutable {  // at once where it is home's
+      for (auto& handler : batch) std::move(handler)();
+    });
   }
-  ready.clear();
 }
 
 void KafkaLog::wait_for_events() {
@@ -247,13 +252,14 @@ bool KafkaLog::drain(const std::shared_ptr<KafkaProducer>& source, std::size_t& 
 void KafkaLog::on_reports(rd_kafka_event_t* event, bool retired, Handlers& ready) {
   const auto now = Clock::now();
   std::size_t acknowledged = 0, failed = 0;
-  std::scoped_lock lock(mutex_);
+  std::vector<double> seconds;
+  std::unique_lock lock(mutex_);
   while (const auto* message = rd_kafka_event_message_next(event)) {
     auto& delivery = *static_cast<KafkaDelivery*>(message->_private);
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
       ++acknowledged;
       if (delivery.waiter) {
-        metrics_.latency.Observe(std::chrono::duration<double>(now - delivery.since).count());
+        seconds.push_back(std::chrono::duration<double>(now - delivery.since).count());
         answer(delivery, Appended{Appended::Outcome::appended, message->partition, message->offset}, ready);
       }
     } else if (delivery.waiter && (retired || message->err == RD_KAFKA_RESP_ERR__FATAL)) {
@@ -268,9 +274,11 @@ void KafkaLog::on_reports(rd_kafka_event_t* event, bool retired, Handlers& ready
     }
     release(delivery);
   }
+  metrics_.outstanding_bytes.Set(static_cast<double>(outstanding_bytes_));
+  lock.unlock();  // those who append want it
+  for (const auto took : seconds) metrics_.latency.Observe(took);
   metrics_.acknowledged.Increment(static_cast<double>(acknowledged));
   metrics_.failed.Increment(static_cast<double>(failed));
-  metrics_.outstanding_bytes.Set(static_cast<double>(outstanding_bytes_));
   if (acknowledged == 0) return;
   last_acknowledged_ = now.time_since_epoch().count();
   if (!retired) set_reachable(true);

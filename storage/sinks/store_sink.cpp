@@ -20,6 +20,14 @@ void bury(DeadLetter dead, Changes& changes) { changes.put(Family::dead, dead.re
 
 }  // namespace
 
+StoreSink::StoreSink(KeyValue& kv, const Clock& clock, Metrics* metrics)
+    : kv_(kv),
+      clock_(clock),
+      commit_seconds_(metrics ? &metrics->latency("assay_sink_commit_seconds",
+                                                  "From accepted at the front door to readable in the sink",
+                                                  {{"sink", "store"}})
+                              : nullptr) {}
+
 Result<Offset> StoreSink::position(StreamPartition of) {
   const auto next = load_position(kv_, name(), of);
   if (!next) return next;
@@ -127,6 +135,11 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
   lock.lock();
   for (const auto& [of, next] : reached) applied_[of] = next;
   for (const auto& [partition, ledger] : ledgers) ledgers_[partition] = ledger;
+  lock.unlock();
+  if (!commit_seconds_) return {};
+  const auto now = clock_.now();
+  for (const auto& record : assessments)
+    commit_seconds_->Observe(std::chrono::duration<double>(now - record.accepted_at).count());
   return {};
 }
 

@@ -20,6 +20,7 @@ World::World(std::uint64_t seed, Metrics& metrics, bool trace)
       log_(partitions_) {
   config_.policy.park_max = between(10 * 60'000, 120 * 60'000);
   config_.policy.dedupe_window = between(30 * 60'000, 240 * 60'000);
+  config_.policy.log_repeats = mode_ == Mode::transactional;
   config_.policy.outputs_max = 1 + pick(20);
   config_.policy.bytes_max = 500 + pick(20'000);
   config_.records_max = 1 + pick(20);

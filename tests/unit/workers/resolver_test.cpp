@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "storage/records/assessment_record.hpp"
 #include "storage/records/dead_letter_record.hpp"
 
@@ -47,6 +49,32 @@ TEST(Resolver, FeedbackOfAKnownTraceIsForwarded) {
   ASSERT_EQ(streams_of(done), std::vector{Stream::assessments});
   EXPECT_EQ(done.outputs[0].key, "tr-1");
   EXPECT_EQ(done.feedback_position, 1);
+}
+
+TEST(Resolver, WhereTheLogRepeatsNothingOnlyIdsThatCanComeAgainAreLookedUpAndRemembered) {
+  auto embedded = policy;
+  embedded.log_repeats = false;
+  auto random = create("a-1");
+  random.idempotent = false;
+  auto replayed = random;
+  replayed.attempt = 1;
+  replayed.items[0].record_id = "a-1#1";
+  const auto remembered = [&](const FeedbackRecord& record, const ResolvePolicy& p) {
+    Needs needs;
+    add_needs(record, p, needs);
+    Resolution step(0, {}, p, t0);
+    step.facts().learn_trace("req-1", "tr-1");
+    step.feedback(at(0, record));
+    const auto done = step.finish();
+    const auto& list = done.state.list();
+    const bool kept = std::any_of(list.begin(), list.end(), [](const auto& c) { return c.family == Family::seen; });
+    EXPECT_EQ(kept, !needs.seen.empty());
+    return kept;
+  };
+  EXPECT_FALSE(remembered(random, embedded));
+  EXPECT_TRUE(remembered(replayed, embedded));
+  EXPECT_TRUE(remembered(create("a-2"), embedded));
+  EXPECT_TRUE(remembered(random, policy));
 }
 
 TEST(Resolver, FeedbackThatBeatsItsTraceIsParkedAndReleasedWhenItIsTold) {

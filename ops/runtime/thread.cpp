@@ -1,0 +1,26 @@
+#include "ops/runtime/thread.hpp"
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace assay {
+
+void name_this_thread(const char* name) { pthread_setname_np(pthread_self(), name); }
+
+void run_in_background() {
+#ifdef __linux__
+  // On Linux a nice value is a thread's own; 10 steps are a weight of 110 against 1024.
+  constexpr int steps = 10, most = 19;
+  const auto thread = static_cast<id_t>(::syscall(SYS_gettid));
+  errno = 0;
+  const int now = ::getpriority(PRIO_PROCESS, thread);
+  if (errno == 0) (void)::setpriority(PRIO_PROCESS, thread, std::min(most, now + steps));
+#endif
+}
+
+}  // namespace assay

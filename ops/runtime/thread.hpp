@@ -1,0 +1,13 @@
+#pragma once
+// What a thread says of itself to the operating system.
+namespace assay {
+
+// As `top -H` and a profiler show it: at most 15 bytes.
+void name_this_thread(const char* name);
+
+// For work that may be late but must not stand still (resolving, committing): while the processors are all wanted this
+// thread gets about a tenth of what one that answers clients gets, and everything that is left over otherwise. Where
+// the system knows no priority of a single thread, nothing changes.
+void run_in_background();
+
+}  // namespace assay

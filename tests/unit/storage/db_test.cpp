@@ -1,0 +1,49 @@
+#include "storage/db/db.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/temporary_directory.hpp"
+
+namespace assay {
+namespace {
+
+// A write is put into the order of its keys before the database gets it: see ordered() in db.cpp.
+TEST(Db, OfALargeWriteTheLastChangeOfAKeyWins) {
+  TemporaryDirectory directory;
+  auto db = Db::open({.directory = directory.path() + "/db"});
+  ASSERT_TRUE(db) << db.error();
+  Changes changes;
+  for (int round = 0; round < 10; ++round)
+    for (int i = 20; i-- > 0;) {
+      const auto key = "k" + std::to_string(i);
+      if ((i + round) % 2 == 0)
+        changes.put(Family::index, key, std::to_string(round));
+      else
+        changes.erase(Family::index, key);
+      changes.put(Family::seen, key, "seen " + std::to_string(round));
+    }
+  ASSERT_TRUE((*db)->write(changes));
+  for (int i = 0; i < 20; ++i) {
+    const auto key = "k" + std::to_string(i);
+    EXPECT_EQ(*(*db)->get(Family::index, key), i % 2 ? std::optional<std::string>("9") : std::nullopt) << key;
+    EXPECT_EQ(*(*db)->get(Family::seen, key), "seen 9");
+  }
+}
+
+TEST(Db, OneKeyAndManyAreReadAlike) {
+  TemporaryDirectory directory;
+  auto db = Db::open({.directory = directory.path() + "/db"});
+  ASSERT_TRUE(db) << db.error();
+  Changes changes;
+  changes.put(Family::index, "here", "value");
+  ASSERT_TRUE((*db)->write(changes));
+  using Values = std::vector<std::optional<std::string>>;
+  const std::vector<std::string> here{"here"}, absent{"absent"}, all{"absent", "here", "here"};
+  EXPECT_EQ(*(*db)->multi_get(Family::index, here), (Values{"value"}));
+  EXPECT_EQ(*(*db)->multi_get(Family::index, absent), (Values{std::nullopt}));
+  EXPECT_EQ(*(*db)->multi_get(Family::index, all), (Values{std::nullopt, "value", "value"}));
+  EXPECT_EQ(*(*db)->multi_get(Family::index, {}), Values{});
+}
+
+}  // namespace
+}  // namespace assay
