@@ -1,41 +1,55 @@
 #include "workers/assignment.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 
 #include "ops/runtime/log.hpp"
-#include "storage/state/seen.hpp"
+#include "workers/standby_plan.hpp"
 
 namespace assay {
 namespace {
 
 using Steady = std::chrono::steady_clock;
+using Role = PartitionReplica::Role;
 
-// Remembers that the committer was fenced: see open_partition.
+constexpr std::chrono::milliseconds look_every{1'000};    // of the overseer
+constexpr std::chrono::seconds topics_every{10};          // metadata
+constexpr std::chrono::seconds plan_every{10};            // of standbys, where nothing was heard of
+constexpr std::chrono::hours stale_after{24};             // state of a partition that is neither ours nor a copy
+constexpr std::chrono::milliseconds fenced_wait{1'000};   // see open_partition
+constexpr std::chrono::milliseconds standby_wait{2'000};  // for a committed position
+constexpr std::chrono::seconds members_wait{5};
+
+}  // namespace
+
+// Of one partition: when its committer was last fenced. Outlives the replica's committers.
+struct Assignment::Fence {
+  std::atomic<Steady::time_point> at{Steady::time_point::min()};
+};
+
+namespace {
+
+// Tells what became of the committer.
 class WatchedCommitter final : public StepCommitter {
  public:
-  WatchedCommitter(std::unique_ptr<KafkaStepCommitter> committer, std::atomic<Steady::time_point>& fenced_at)
-      : committer_(std::move(committer)), fenced_at_(fenced_at) {}
+  WatchedCommitter(std::unique_ptr<KafkaStepCommitter> committer, std::function<void(bool fenced)> broke)
+      : committer_(std::move(committer)), broke_(std::move(broke)) {}
   StepOutcome commit(Step& step) override {
+    const bool usable = committer_->usable();
     const auto outcome = committer_->commit(step);
-    if (committer_->fenced()) fenced_at_ = Steady::now();
+    if (usable && !committer_->usable()) broke_(committer_->fenced());
     return outcome;
   }
 
  private:
   std::unique_ptr<KafkaStepCommitter> committer_;
-  std::atomic<Steady::time_point>& fenced_at_;
+  const std::function<void(bool)> broke_;
 };
 
 }  // namespace
-
-struct Assignment::Owned {
-  Partition partition = 0;
-  std::unique_ptr<Db> db;
-  std::atomic<std::int64_t> seen_cutoff_ms{0};
-  std::atomic<Steady::time_point> fenced_at{Steady::time_point::min()};
-  std::unique_ptr<ResolverThread> thread;  // null: revoked for now
-};
 
 Assignment::Assignment(AssignmentConfig config, EventSources& sources, const Clock& clock, Metrics& metrics)
     : config_(std::move(config)),
@@ -43,11 +57,26 @@ Assignment::Assignment(AssignmentConfig config, EventSources& sources, const Clo
       clock_(clock),
       metrics_(metrics),
       partitions_(metrics.gauge("assay_worker_partitions", "Partitions of assay.feedback that this worker owns")),
-      assignments_(metrics.counter("assay_worker_assignments_total", "Times that the group has given partitions")) {}
+      standby_(metrics.gauge("assay_worker_standby_partitions", "Partitions that this worker keeps a copy of")),
+      standby_ready_(metrics.gauge("assay_worker_standby_ready", "Copies that have reached the committed position")),
+      refused_(metrics.gauge("assay_worker_refused", "1: the topics' partitions have changed, nothing is done")),
+      member_(metrics.gauge("assay_worker_member", "1: a member of the group")),
+      state_bytes_(metrics.gauge("assay_worker_state_bytes", "State on this machine's disk, all partitions")),
+      assignments_(metrics.counter("assay_worker_assignments_total", "Times that the group has given partitions")),
+      revocations_(metrics.counter("assay_worker_revocations_total", "Times that the group has taken partitions")),
+      lost_(metrics.counter("assay_worker_lost_total", "Times that the membership was lost, not given up")),
+      fenced_(metrics.counter("assay_worker_fenced_total", "Committers that another worker's took the place of")),
+      fatal_(metrics.counter("assay_worker_committers_broken_total",
+                             "Committers that failed for good, or whose last outcome is unknown")),
+      rebuilt_(metrics.counter("assay_worker_state_rebuilt_total", "Databases thrown away because unreadable")),
+      pause_seconds_(metrics.latency("assay_worker_pause_seconds",
+                                     "From a revocation to the assignment that gave partitions back")) {}
 
 Result<std::unique_ptr<Assignment>, std::string> Assignment::open(AssignmentConfig config, EventSources& sources,
                                                                   const Clock& clock, Metrics& metrics) {
   std::unique_ptr<Assignment> self(new Assignment(std::move(config), sources, clock, metrics));
+  if (auto problem = self->check_count()) return *problem;
+  self->remove_stale_state();
   KafkaWorkerGroup::Callbacks callbacks;
   callbacks.on_assigned = [raw = self.get()](std::vector<Partition> partitions) {
     raw->opened_.wait();
@@ -60,99 +89,292 @@ Result<std::unique_ptr<Assignment>, std::string> Assignment::open(AssignmentConf
   if (!group) return group.error();
   self->group_ = std::move(*group);
   self->opened_.count_down();
+  self->overseer_ = std::jthread([raw = self.get()](std::stop_token stop) { raw->oversee(stop); });
   return self;
 }
 
-Assignment::~Assignment() { group_.reset(); }
+// The replicas first: they ask the group.
+Assignment::~Assignment() {
+  if (overseer_.joinable()) {
+    overseer_.request_stop();
+    overseer_.join();
+  }
+  std::vector<std::shared_ptr<PartitionReplica>> all;
+  {
+    std::scoped_lock lock(mutex_);
+    closing_ = true;
+    for (auto* replicas : {&replicas_, &ending_}) {
+      for (auto& [partition, replica] : *replicas) all.push_back(std::move(replica));
+      replicas->clear();
+    }
+  }
+  for (const auto& replica : all) replica->end();  // all at once, then each is waited for
+  all.clear();
+  group_.reset();
+}
+
+// The state on this disk was built of so many partitions: of another number its keys stand elsewhere.
+std::optional<std::string> Assignment::check_count() const {
+  std::error_code ec;
+  std::filesystem::create_directories(config_.directory, ec);
+  const auto path = config_.directory + "/count";
+  const auto count = sources_.partitions(Stream::feedback);
+  Partition before = 0;
+  if (std::ifstream(path) >> before && before != count)
+    return fmt::format(
+        "{} has {} partitions, and had {} when the state in {} was built: a key's place depends on their number, which "
+        "must not change. Make new topics with another --topic-prefix and replay into them, or restore the old number",
+        topic_of(config_.kafka, Stream::feedback), count, before, config_.directory);
+  std::ofstream out(path);
+  out << count << "\n";
+  if (!out.flush()) return "can't write " + path;
+  return std::nullopt;
+}
 
 void Assignment::assigned(const std::vector<Partition>& partitions) {
   assignments_.Increment();
   {
     std::scoped_lock lock(mutex_);
-    std::erase_if(owned_, [&](const auto& entry) {
-      return std::find(partitions.begin(), partitions.end(), entry.first) == partitions.end();
-    });
-  }
-  for (const auto partition : partitions) {
-    Owned* owned = nullptr;
-    {
-      std::scoped_lock lock(mutex_);
-      auto& slot = owned_[partition];
-      if (!slot) slot = std::make_unique<Owned>();
-      owned = slot.get();
-      owned->partition = partition;
+    for (const auto partition : partitions) {
+      auto& fence = fences_[partition];
+      if (!fence) fence = std::make_shared<Fence>();
+      fence->at = Steady::time_point::min();  // the group says that it is ours, now
     }
-    PartitionLoopConfig loop{.partition = partition, .policy = config_.policy};
-    if (!owned->db) {
-      DbConfig db{.directory = config_.directory + "/" + std::to_string(partition), .memory = config_.memory};
-      db.drop = [owned](Family family, std::string_view, std::string_view value) {
-        return family == Family::seen &&
-               seen_may_go(value, Instant(std::chrono::milliseconds(owned->seen_cutoff_ms.load())));
-      };
-      std::error_code ignored;
-      std::filesystem::create_directories(config_.directory, ignored);
-      auto opened = Db::open(std::move(db));
-      if (!opened) {
-        // The partition stays ours and unread: /readyz says so, and the log keeps everything.
-        spdlog::error("event=partition_failed partition={} problem=\"{}\"", partition, opened.error());
-        continue;
-      }
-      owned->db = std::move(*opened);
-    }
-    owned->seen_cutoff_ms = (clock_.now() - config_.policy.dedupe_window).time_since_epoch().count();
-    auto thread = std::make_unique<ResolverThread>(
-        loop, sources_, *owned->db, [this, owned] { return open_partition(*owned); }, clock_, metrics_, nullptr);
-    std::scoped_lock lock(mutex_);
-    owned->thread = std::move(thread);
+    owned_ = {partitions.begin(), partitions.end()};
+    // What is not given back stays here as a copy, until the plan says where copies belong.
+    if (config_.standby > 0)
+      for (const auto& [partition, replica] : replicas_) copies_.insert(partition);
+    for (const auto partition : partitions) copies_.erase(partition);
+    if (revoked_at_ != Steady::time_point{} && !partitions.empty())
+      pause_seconds_.Observe(std::chrono::duration<double>(Steady::now() - revoked_at_).count());
+    revoked_at_ = {};
   }
+  plan_soon_ = true;
+  settle();
   partitions_.Set(static_cast<double>(partitions.size()));
   spdlog::info("event=assigned partitions={}", partitions.size());
 }
 
 void Assignment::revoked(const std::vector<Partition>& partitions, bool lost) {
-  std::vector<std::unique_ptr<ResolverThread>> ending;
+  revocations_.Increment();
+  if (lost) lost_.Increment();
+  std::vector<std::shared_ptr<PartitionReplica>> pausing;
   {
     std::scoped_lock lock(mutex_);
-    for (auto& [partition, owned] : owned_)
-      if (owned->thread) ending.push_back(std::move(owned->thread));
+    owned_.clear();
+    revoked_at_ = Steady::now();
+    for (auto& [partition, replica] : replicas_)
+      if (replica->role() == Role::owner) pausing.push_back(replica);
+    for (const auto& replica : pausing) replica->become(Role::paused);
   }
-  for (auto& thread : ending) thread->stop();  // all at once, then wait for each
-  ending.clear();
+  for (const auto& replica : pausing) replica->wait_settled();
   partitions_.Set(0);
   spdlog::info("event=revoked partitions={} lost={}", partitions.size(), lost);
 }
 
+// Gives each replica the role that it has now: first those that were here before, so that they go on at once.
+void Assignment::settle() {
+  std::scoped_lock lock(mutex_);
+  if (closing_) return;
+  const auto role_of = [&](Partition partition) -> std::optional<Role> {
+    if (owned_.contains(partition)) return refusal_.empty() ? Role::owner : Role::paused;
+    if (copies_.contains(partition) && refusal_.empty()) return Role::standby;
+    return std::nullopt;
+  };
+  for (auto& [partition, replica] : replicas_)
+    if (const auto role = role_of(partition)) replica->become(*role);
+  for (auto at = ending_.begin(); at != ending_.end();) at = at->second->ended() ? ending_.erase(at) : std::next(at);
+  for (auto at = replicas_.begin(); at != replicas_.end();) {
+    // What a rebalance has taken may be given back.
+    const bool in_rebalance = revoked_at_ != Steady::time_point{} && at->second->role() == Role::paused;
+    if (role_of(at->first) || in_rebalance) {
+      ++at;
+      continue;
+    }
+    at->second->end();
+    ending_[at->first] = std::move(at->second);
+    at = replicas_.erase(at);
+  }
+  std::set<Partition> wanted = owned_;
+  wanted.insert(copies_.begin(), copies_.end());
+  for (const auto partition : wanted) {
+    const auto role = role_of(partition);
+    if (!role || replicas_.contains(partition)) continue;
+    std::shared_ptr<PartitionReplica> predecessor;
+    if (const auto at = ending_.find(partition); at != ending_.end()) {
+      predecessor = std::move(at->second);
+      ending_.erase(at);
+    }
+    replicas_[partition] = begin(partition, *role, std::move(predecessor));
+  }
+}
+
+std::shared_ptr<PartitionReplica> Assignment::begin(Partition partition, Role role,
+                                                    std::shared_ptr<PartitionReplica> predecessor) {
+  ReplicaConfig replica{.loop = {.partition = partition,
+                                 .policy = config_.policy,
+                                 .records_max = config_.records_max,
+                                 .commit_interval = config_.commit_interval},
+                        .directory = config_.directory + "/" + std::to_string(partition),
+                        .memory = config_.memory};
+  auto& fence = fences_[partition];
+  if (!fence) fence = std::make_shared<Fence>();
+  auto open = [this, partition, fence](KeyValue& state) { return open_partition(partition, state, *fence); };
+  auto committed = [this, partition] { return group_->committed(partition, standby_wait); };
+  return std::make_shared<PartitionReplica>(std::move(replica), sources_, clock_, metrics_, rebuilt_, std::move(open),
+                                            std::move(committed), role, std::move(predecessor));
+}
+
 // Opening fences whoever writes for the partition. One who was fenced himself has most likely lost it and does not know
-// yet: he gives the group the time to tell him, before he fences the rightful owner in turn.
-Result<OpenedPartition> Assignment::open_partition(Owned& owned) {
-  const auto fenced_at = owned.fenced_at.load();
-  if (fenced_at != Steady::time_point::min() && Steady::now() - fenced_at < config_.kafka.session_timeout)
-    return Error::log_unavailable;
-  if (!group_->joined()) return Error::log_unavailable;
+// yet: he gives the group the time to tell him, some heartbeats, before he fences the rightful owner in turn.
+Result<OpenedPartition> Assignment::open_partition(Partition partition, KeyValue& state, Fence& fence) {
+  const auto fenced_at = fence.at.load();
+  if (fenced_at != Steady::time_point::min() && Steady::now() - fenced_at < fenced_wait) return Error::log_unavailable;
+  const auto ours = [&] {
+    std::scoped_lock lock(mutex_);
+    return owned_.contains(partition) && refusal_.empty();
+  };
+  if (!group_->joined() || !ours()) return Error::log_unavailable;
   // Fenced first: a predecessor that was killed in a transaction holds its offsets back until that is aborted.
   auto committer = KafkaStepCommitter::open(
-      config_.kafka, owned.partition, *owned.db, [this] { return group_->metadata(); }, 0);
+      config_.kafka, partition, state, [this] { return group_->metadata(); }, 0);
   if (!committer) return committer.error();
-  const auto committed = group_->committed(owned.partition, config_.committed_wait);
+  const auto committed = group_->committed(partition, config_.committed_wait);
   if (!committed) return committed.error();
   (*committer)->start_at(*committed);
-  return OpenedPartition{std::make_unique<WatchedCommitter>(std::move(*committer), owned.fenced_at), *committed};
+  auto broke = [this, &fence](bool fenced) {
+    if (fenced) fence.at = Steady::now();
+    (fenced ? fenced_ : fatal_).Increment();
+  };
+  return OpenedPartition{std::make_unique<WatchedCommitter>(std::move(*committer), std::move(broke)), *committed};
+}
+
+void Assignment::oversee(std::stop_token stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  auto topics_at = Steady::now(), plan_at = topics_at, stale_at = topics_at;
+  while (!stop.stop_requested()) {
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, stop, look_every, [] { return false; });
+    if (stop.stop_requested()) return;
+    const auto now = Steady::now();
+    if (group_->failed()) {
+      spdlog::error("event=replaced instance_id={} problem=\"another process has joined with this instance id\"",
+                    config_.kafka.instance_id);
+      config_.on_failed();
+      return;
+    }
+    if (now - topics_at >= topics_every) {
+      topics_at = now;
+      check_topics();
+    }
+    if (config_.standby > 0 && (plan_soon_.exchange(false) || now - plan_at >= plan_every)) {
+      plan_at = now;
+      plan_standby();
+    }
+    if (now - stale_at >= std::chrono::hours(1)) {
+      stale_at = now;
+      remove_stale_state();
+    }
+    count();
+  }
+}
+
+void Assignment::check_topics() {
+  const auto changed = config_.topics_changed().value_or("");
+  {
+    std::scoped_lock lock(mutex_);
+    if (changed == refusal_) return;
+    refusal_ = changed;
+  }
+  refused_.Set(changed.empty() ? 0 : 1);
+  if (changed.empty())
+    spdlog::info("event=topics_as_before act=\"go on\"");
+  else
+    spdlog::error("event=topics_changed problem=\"{}\" act=\"stop working\"", changed);
+  settle();
+}
+
+void Assignment::plan_standby() {
+  const auto members = group_->members(members_wait);
+  if (!members || members->empty()) {
+    plan_soon_ = true;  // away, or in the middle of a rebalance
+    return;
+  }
+  const auto self = std::ranges::find_if(*members, [](const auto& member) { return member.self; });
+  if (self == members->end()) return;
+  const auto copies =
+      standby_partitions(sources_.partitions(Stream::feedback), members->size(),
+                         static_cast<std::size_t>(self - members->begin()), static_cast<std::size_t>(config_.standby));
+  {
+    std::scoped_lock lock(mutex_);
+    // While a rebalance is under way this is of before it, and the next plan comes soon.
+    if (owned_ != std::set<Partition>(self->partitions.begin(), self->partitions.end())) {
+      plan_soon_ = true;
+      return;
+    }
+    const std::set<Partition> planned(copies.begin(), copies.end());
+    if (planned == copies_) return;
+    copies_ = planned;
+  }
+  spdlog::info("event=standby partitions={}", copies.size());
+  settle();
+}
+
+// A partition that has gone elsewhere may come back, and its state makes that quicker; but not for ever.
+void Assignment::remove_stale_state() {
+  std::error_code ec;
+  for (const auto& entry : std::filesystem::directory_iterator(config_.directory, ec)) {
+    const auto name = entry.path().filename().string();
+    if (!entry.is_directory(ec) || name.find_first_not_of("0123456789") != std::string::npos) continue;
+    {
+      std::scoped_lock lock(mutex_);
+      const auto partition = static_cast<Partition>(std::atoi(name.c_str()));
+      if (replicas_.contains(partition) || ending_.contains(partition)) continue;
+    }
+    const auto written = std::filesystem::last_write_time(entry.path(), ec);
+    if (ec || std::filesystem::file_time_type::clock::now() - written < stale_after) continue;
+    spdlog::info("event=stale_state_removed partition={}", name);
+    std::filesystem::remove_all(entry.path(), ec);
+  }
+}
+
+void Assignment::count() {
+  std::uint64_t bytes = 0;
+  int copies = 0, ready = 0;
+  {
+    std::scoped_lock lock(mutex_);
+    for (const auto& [partition, replica] : replicas_) {
+      bytes += replica->bytes_on_disk();
+      if (replica->role() != Role::standby) continue;
+      ++copies;
+      ready += replica->caught_up();
+    }
+  }
+  state_bytes_.Set(static_cast<double>(bytes));
+  standby_.Set(copies);
+  standby_ready_.Set(ready);
+  member_.Set(group_->joined() ? 1 : 0);
 }
 
 bool Assignment::caught_up() const {
   if (!group_ || !group_->joined()) return false;
   std::scoped_lock lock(mutex_);
-  for (const auto& [partition, owned] : owned_)
-    if (!owned->thread || !owned->thread->caught_up()) return false;
-  return true;
+  if (!refusal_.empty()) return false;
+  return std::ranges::all_of(owned_, [&](Partition partition) {
+    const auto at = replicas_.find(partition);
+    return at != replicas_.end() && at->second->caught_up();
+  });
+}
+
+std::string Assignment::refusal() const {
+  std::scoped_lock lock(mutex_);
+  return refusal_;
 }
 
 std::vector<Partition> Assignment::owned() const {
   std::scoped_lock lock(mutex_);
-  std::vector<Partition> out;
-  for (const auto& [partition, owned] : owned_)
-    if (owned->thread) out.push_back(partition);
-  return out;
+  return {owned_.begin(), owned_.end()};
 }
 
 }  // namespace assay

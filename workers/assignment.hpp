@@ -1,17 +1,20 @@
 #pragma once
-// The partitions of assay.feedback that this worker owns on Kafka, won and lost as the group decides: each has its own
-// database and its own resolver thread.
+// The partitions of assay.feedback that this worker owns on Kafka, and those that it keeps warm copies of, won and lost
+// as the group decides: each is a PartitionReplica.
 //
-// A database stays open across a revocation (strategy `range` takes everything away before it gives anew) and is closed
-// only when the next assignment does not give its partition back. What is on disk is a cache of the log.
+// Strategy `range` takes everything away before it gives anew: on a revocation all owners pause, after the step in
+// hand; what the next assignment gives back goes on at once, and only the rest is closed. What is on disk is a cache of
+// the log.
+#include <functional>
 #include <latch>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "storage/db/db.hpp"
 #include "storage/log/kafka_group.hpp"
 #include "storage/log/kafka_step.hpp"
-#include "workers/resolver_thread.hpp"
+#include "workers/partition_replica.hpp"
 
 namespace assay {
 
@@ -20,7 +23,14 @@ struct AssignmentConfig {
   std::string directory;  // each partition's database is in <directory>/<partition>
   DbMemory memory = DbMemory::with(64u << 20, 64u << 20);
   ResolvePolicy policy;
+  std::size_t records_max = 16'384;  // of one step
+  std::chrono::milliseconds commit_interval{50};
+  int standby = 0;  // warm copies of each partition, on other workers
   std::chrono::milliseconds committed_wait{10'000};
+  // Whether the topics still have the partitions that they had at the start, and if not, what is wrong, in a sentence:
+  // then this worker does nothing until they have.
+  std::function<std::optional<std::string>()> topics_changed = [] { return std::nullopt; };
+  std::function<void()> on_failed = [] {};  // see failed(); on a thread of the assignment's
 };
 
 class Assignment {
@@ -35,26 +45,47 @@ class Assignment {
   bool caught_up() const;
   // Another process has taken our instance id: this one can do nothing more. Thread-safe.
   bool failed() const { return group_ && group_->failed(); }
+  // What keeps it from working, in a sentence; empty: nothing. Thread-safe.
+  std::string refusal() const;
   std::vector<Partition> owned() const;
 
  private:
-  struct Owned;
+  struct Fence;
 
   Assignment(AssignmentConfig config, EventSources& sources, const Clock& clock, Metrics& metrics);
+  std::optional<std::string> check_count() const;
   void assigned(const std::vector<Partition>& partitions);
   void revoked(const std::vector<Partition>& partitions, bool lost);
-  Result<OpenedPartition> open_partition(Owned& owned);
+  void settle();
+  std::shared_ptr<PartitionReplica> begin(Partition partition, PartitionReplica::Role role,
+                                          std::shared_ptr<PartitionReplica> predecessor);
+  Result<OpenedPartition> open_partition(Partition partition, KeyValue& state, Fence& fence);
+  void oversee(std::stop_token stop);
+  void check_topics();
+  void plan_standby();
+  void remove_stale_state();
+  void count();
 
   const AssignmentConfig config_;
   EventSources& sources_;
   const Clock& clock_;
   Metrics& metrics_;
-  Gauge& partitions_;
-  Counter& assignments_;
-  mutable std::mutex mutex_;  // of the map, against those who ask
-  std::map<Partition, std::unique_ptr<Owned>> owned_;
+  Gauge &partitions_, &standby_, &standby_ready_, &refused_, &member_, &state_bytes_;
+  Counter &assignments_, &revocations_, &lost_, &fenced_, &fatal_, &rebuilt_;
+  Histogram& pause_seconds_;
+
+  mutable std::mutex mutex_;  // of all that follows, but for the group
+  std::map<Partition, std::shared_ptr<Fence>> fences_;
+  std::map<Partition, std::shared_ptr<PartitionReplica>> replicas_, ending_;
+  std::set<Partition> owned_, copies_;
+  std::string refusal_;
+  bool closing_ = false;
+  std::chrono::steady_clock::time_point revoked_at_{};
+  std::atomic<bool> plan_soon_{false};
+
   std::latch opened_{1};  // group_ is there
   std::unique_ptr<KafkaWorkerGroup> group_;
+  std::jthread overseer_;
 };
 
 }  // namespace assay

@@ -4,7 +4,6 @@
 
 #include "ops/runtime/log.hpp"
 #include "storage/state/parked_state.hpp"
-#include "workers/restore.hpp"
 
 namespace assay {
 
@@ -16,7 +15,8 @@ PartitionLoop::PartitionLoop(PartitionLoopConfig config, EventSources& sources, 
       open_(std::move(open)),
       clock_(clock),
       metrics_(metrics, config.partition),
-      progress_(progress) {}
+      progress_(progress),
+      restore_(sources, state, config.partition, config_.policy, clock) {}
 
 void PartitionLoop::close() {
   committer_.reset();
@@ -34,8 +34,8 @@ Result<void> PartitionLoop::open() {
   auto opened = open_();
   if (!opened) return opened.error();
   if (opened->committed) {
-    if (auto restored = restore(sources_, state_, config_.partition, *opened->committed, config_.policy); !restored)
-      return restored;
+    if (auto restored = restore_.run(*opened->committed); !restored) return restored;
+    restore_.done_with_changelog();
   } else if (auto finished = finish_wipe(state_, config_.partition); !finished) {
     return finished;
   }
@@ -49,15 +49,7 @@ Result<void> PartitionLoop::open() {
   parked_ = *parked;
   next_expiry_ = *expiry;
 
-  if (source_) {
-    if (auto sought = source_->seek(requests(), meta_.requests); !sought) return sought;
-    if (auto sought = source_->seek(feedback(), meta_.feedback); !sought) return sought;
-  } else {
-    auto source = sources_.open({{requests(), meta_.requests}, {feedback(), meta_.feedback}});
-    if (!source) return source.error();
-    std::scoped_lock lock(source_mutex_);
-    source_ = std::move(*source);
-  }
+  if (auto sourced = open_source(opened->committed); !sourced) return sourced;
   committer_ = std::move(opened->committer);
   metrics_.opened_total.Increment();
   metrics_.now(meta_.ledger, parked_);
@@ -68,16 +60,48 @@ Result<void> PartitionLoop::open() {
   return {};
 }
 
-void PartitionLoop::wake() {
+// Where the state is a cache the restore has left the source where the state is.
+Result<void> PartitionLoop::open_source(std::optional<Offset> committed) {
+  if (committed) {
+    source_ = &restore_.source();
+    const auto lost = source_->position(feedback()) - meta_.feedback;
+    if (lost > 0) {  // deleted by age, or from the topic's beginning, before it was read
+      metrics_.trimmed_total.Increment(static_cast<double>(lost));
+      spdlog::error("event=feedback_deleted_unread partition={} from={} records={}", config_.partition, meta_.feedback,
+                    lost);
+    }
+    return {};
+  }
+  if (own_source_) {
+    if (auto sought = own_source_->seek(requests(), meta_.requests); !sought) return sought;
+    return own_source_->seek(feedback(), meta_.feedback);
+  }
+  auto source = sources_.open({{requests(), meta_.requests}, {feedback(), meta_.feedback}});
+  if (!source) return source.error();
   std::scoped_lock lock(source_mutex_);
-  if (source_) source_->wake();
+  own_source_ = std::move(*source);
+  source_ = own_source_.get();
+  return {};
+}
+
+Result<void> PartitionLoop::follow(Offset committed) { return restore_.run(committed, false); }
+
+void PartitionLoop::wake() {
+  restore_.wake();
+  std::scoped_lock lock(source_mutex_);
+  if (own_source_) own_source_->wake();
+}
+
+void PartitionLoop::stop() {
+  restore_.stop();
+  wake();
 }
 
 // The next ids that something waits for and that the index knows already.
 Result<void> PartitionLoop::join() {
   const auto ids = awaited_ids(state_, config_.partition, joined_upto_, config_.joined_max);
   if (!ids) return ids.error();
-  const auto traces = find_traces(state_, config_.partition, *ids);
+  const auto traces = find_traces(state_, config_.partition, *ids, told_since());
   if (!traces) return traces.error();
   for (std::size_t i = 0; i < ids->size(); ++i)
     if ((*traces)[i]) pending_.push_back((*ids)[i]);
@@ -95,8 +119,8 @@ void PartitionLoop::take(std::span<const LogRecord> records) {
         spdlog::warn("event=request_unreadable partition={} offset={}", record.partition, record.offset);
         continue;
       }
-      requests_.push_back(
-          {std::string(record.key), record.tombstone ? std::nullopt : std::optional<std::string>(record.value)});
+      requests_.push_back({std::string(record.key),
+                           record.tombstone ? std::nullopt : std::optional<std::string>(record.value), record.at});
     } else if (record.stream == Stream::feedback) {
       auto parsed = record.tombstone ? Result<FeedbackRecord, Malformed>(Malformed{"it has no value"})
                                      : parse_feedback_record(record.value);
@@ -116,12 +140,28 @@ Result<void> PartitionLoop::gather(std::chrono::milliseconds wait) {
   if (!said) return said.error();
   take(*said);
   behind_ = behind_ || undecided_.size() >= config_.records_max;
-  if (!requests_.empty() || !undecided_.empty() || wait.count() <= 0) return {};
+  if (!requests_.empty() || !undecided_.empty()) return gather_more();
+  if (wait.count() <= 0) return {};
   if (next_expiry_) wait = std::clamp(*next_expiry_ - clock_.now(), std::chrono::milliseconds(1), wait);
   const auto any = source_->read(config_.records_max, wait);
   if (!any) return any.error();
   take(*any);
-  return {};
+  return any->empty() ? Result<void>() : gather_more();
+}
+
+// A step's transaction costs as much for one record as for hundreds: it waits for company, but not where it has as much
+// as it can take.
+Result<void> PartitionLoop::gather_more() {
+  const auto until = std::chrono::steady_clock::now() + config_.commit_interval;
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    const auto have = requests_.size() + undecided_.size();
+    if (left.count() <= 0 || have >= config_.records_max) return {};
+    const auto more = source_->read(config_.records_max - have, left);
+    if (!more) return more.error();
+    if (more->empty()) return {};  // the time is over, or wake() was called
+    take(*more);
+  }
 }
 
 // Applies the requests records that were read, and notes what they may release.
@@ -130,13 +170,14 @@ Result<void> PartitionLoop::tell(Resolution& step) {
     std::vector<std::string> ids;
     ids.reserve(requests_.size());
     for (const auto& request : requests_) ids.push_back(request.id);
-    const auto traces = find_traces(state_, config_.partition, ids);
+    const auto traces = find_traces(state_, config_.partition, ids, told_since());
     if (!traces) return traces.error();
     for (std::size_t i = 0; i < ids.size(); ++i) step.facts().learn_trace(ids[i], (*traces)[i]);
     std::unordered_set<std::string_view> once;
     for (const auto& request : requests_) {
       step.request(request);
-      if (request.trace_id && parked_ > 0 && once.insert(request.id).second) pending_.push_back(request.id);
+      if (request.trace_id && parked_ > 0 && step.trace_of(request.id) && once.insert(request.id).second)
+        pending_.push_back(request.id);
     }
     requests_.clear();
   }
@@ -148,7 +189,7 @@ Result<void> PartitionLoop::release(Resolution& step) {
   if (pending_.empty()) return {};
   // Those that this step has not told itself: found by the join, or left by the step before.
   const std::vector<std::string> ids(pending_.begin(), pending_.end());
-  const auto traces = find_traces(state_, config_.partition, ids);
+  const auto traces = find_traces(state_, config_.partition, ids, told_since());
   if (!traces) return traces.error();
   for (std::size_t i = 0; i < ids.size(); ++i) step.facts().learn_trace(ids[i], (*traces)[i]);
   // What waits is read in chunks, so that a value is only fetched when there is room for it.
@@ -186,7 +227,7 @@ Result<void> PartitionLoop::decide(Resolution& step) {
   Needs needs;
   for (const auto& incoming : undecided_)
     if (incoming.record) add_needs(*incoming.record, config_.policy, needs);
-  const auto traces = find_traces(state_, config_.partition, needs.traces);
+  const auto traces = find_traces(state_, config_.partition, needs.traces, told_since());
   if (!traces) return traces.error();
   for (std::size_t i = 0; i < needs.traces.size(); ++i)
     step.facts().learn_trace(std::move(needs.traces[i]), std::move((*traces)[i]));

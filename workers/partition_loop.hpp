@@ -15,6 +15,7 @@
 #include "storage/log/step.hpp"
 #include "workers/resolver.hpp"
 #include "workers/resolver_metrics.hpp"
+#include "workers/restore.hpp"
 
 namespace assay {
 
@@ -36,9 +37,11 @@ struct PartitionLoopConfig {
   // ResolverThread: after a step that left nothing to be read, so that what comes meanwhile makes one step, not many.
   std::chrono::microseconds rest{0};
   std::size_t joined_max = 1000;  // ids of the parked looked up at a time when the partition is opened
+  // How long a step gathers from its first record on, unless it has records_max before. 0: what is there at once.
+  std::chrono::milliseconds commit_interval{0};
 };
 
-// One thread at a time, but for wake(). Blocks.
+// One thread at a time, but for wake(), stop() and caught_up(). Blocks.
 class PartitionLoop {
  public:
   // All that is given by reference outlives the loop. `progress` may be null; it is told as Follower::resolver.
@@ -47,6 +50,11 @@ class PartitionLoop {
 
   // Fences, restores, seeks. run_once() does it where it is needed.
   Result<void> open();
+  // Drops what is in hand and the committer. What was read stays read for the next open() or follow().
+  void close();
+  // As a copy of a partition that someone else owns (Kafka): brings the state up to the committed position. Not while
+  // it is open.
+  Result<void> follow(Offset committed);
 
   enum class Ran { worked, idle };
   // At most one step. Waits up to `wait` for records when there is nothing to do. After an error (a step that was
@@ -55,6 +63,8 @@ class PartitionLoop {
 
   // Ends a run_once() that waits, or the next one's wait. Thread-safe.
   void wake();
+  // Ends a restore that is under way, with Error::stopped, and each later one. Thread-safe.
+  void stop();
 
   bool is_open() const { return committer_ != nullptr; }
   // Has been at the ends of both streams since it was opened: for /readyz. Thread-safe.
@@ -63,15 +73,21 @@ class PartitionLoop {
   bool behind() const { return behind_; }
   const Meta& meta() const { return meta_; }
   std::int64_t parked() const { return parked_; }
+  // Records that the last restore or follow() applied.
+  std::int64_t restored() const { return restore_.applied(); }
+  // The state's, as of then.
+  Instant restored_accepted_max() const { return restore_.accepted_max(); }
 
  private:
   StreamPartition requests() const { return {Stream::requests, config_.partition}; }
   StreamPartition feedback() const { return {Stream::feedback, config_.partition}; }
-  void close();
+  Result<void> open_source(std::optional<Offset> committed);
   bool at_the_ends();
   void count_lag();
   Result<void> join();
   Result<void> gather(std::chrono::milliseconds wait);
+  Result<void> gather_more();
+  Instant told_since() const { return assay::told_since(config_.policy, clock_.now()); }
   void take(std::span<const LogRecord> records);
   Result<void> tell(Resolution& step);
   Result<void> release(Resolution& step);
@@ -88,8 +104,10 @@ class PartitionLoop {
   Progress* const progress_;
 
   std::unique_ptr<StepCommitter> committer_;  // null: not open
-  std::mutex source_mutex_;                   // of the pointer, for wake()
-  std::unique_ptr<EventSource> source_;
+  Restore restore_;                           // has the source where the state is a cache
+  std::mutex source_mutex_;                   // of own_source_'s life, for wake()
+  std::unique_ptr<EventSource> own_source_;   // where the state is part of the log
+  EventSource* source_ = nullptr;             // that of the two which is read; null: not open yet
   Meta meta_;
   std::int64_t parked_ = 0;  // entries of the state
   std::optional<Instant> next_expiry_;

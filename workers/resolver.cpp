@@ -39,7 +39,12 @@ void Resolution::request(const IncomingRequest& request) {
   auto& known = facts_.traces_[request.id];
   if (request.trace_id) {
     if (known && *known != *request.trace_id) ++counts_.retold;
-    if (known != request.trace_id) put_trace(step_.state, partition_, request.id, *request.trace_id);
+    // Also where it is the same trace: the time is another one.
+    put_trace(step_.state, partition_, request.id, *request.trace_id, request.told_at);
+    if (request.told_at != Instant{} && request.told_at < told_since(policy_, now_)) {
+      known.reset();
+      return;
+    }
   } else {
     erase_trace(step_.state, partition_, request.id);
   }

@@ -24,6 +24,7 @@ namespace assay {
 struct ResolvePolicy {
   std::chrono::milliseconds park_max = std::chrono::hours(24);  // from the moment it is parked
   std::chrono::milliseconds dedupe_window = std::chrono::hours(24);
+  std::chrono::milliseconds request_retention{0};  // an id told longer ago is unknown again; 0: never
   // Whether a record whose ids are random may stand in the log twice: on Kafka a producer that takes over sends again
   // what was not acknowledged. Where it can't (embedded), only derived ids are looked up and remembered.
   bool log_repeats = true;
@@ -35,7 +36,13 @@ struct ResolvePolicy {
 struct IncomingRequest {
   std::string id;
   std::optional<std::string> trace_id;
+  Instant told_at = {};  // zero: not known
 };
+
+// What was told before it counts as unknown at `now`.
+inline Instant told_since(const ResolvePolicy& policy, Instant now) {
+  return policy.request_retention.count() == 0 ? Instant::min() : now - policy.request_retention;
+}
 
 struct IncomingFeedback {
   Offset offset = 0;
@@ -82,7 +89,8 @@ class Resolution {
 
   Facts& facts() { return facts_; }
 
-  // The id names this trace from now on. The caller releases what waits for it.
+  // The id names this trace from now on. The caller releases what waits for it. One that was told too long ago, and
+  // stands in the log for that long, is unknown.
   void request(const IncomingRequest& request);
   // The requests stream has been read up to here.
   void requests_read(Offset position) { meta_.requests = position; }

@@ -14,6 +14,8 @@ ResolverMetrics::ResolverMetrics(Metrics& metrics, Partition partition)
       retold_total(metrics.counter("assay_resolver_retold_total", "Ids that named another trace before")),
       steps_failed_total(metrics.counter("assay_resolver_steps_failed_total", "Steps aborted or of unknown outcome")),
       opened_total(metrics.counter("assay_resolver_opened_total", "Partitions opened, again after a failed step")),
+      trimmed_total(metrics.counter("assay_resolver_trimmed_total",
+                                    "Records of the feedback stream that were deleted before they were read")),
       parked_now(metrics.gauge("assay_resolver_parked", "Parked now", {{"partition", std::to_string(partition)}})),
       unaccounted(metrics.gauge("assay_unaccounted",
                                 "Feedback logged and decided, but neither forwarded nor a repeat, "

@@ -23,6 +23,7 @@ struct ResolverMetrics {
   Counter& retold_total;
   Counter& steps_failed_total;
   Counter& opened_total;
+  Counter& trimmed_total;
   Gauge& parked_now;
   Gauge& unaccounted;
   Gauge& lag;

@@ -2,96 +2,246 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_map>
 
 #include "ops/runtime/log.hpp"
 #include "storage/state/parked_state.hpp"
+#include "storage/state/state_keys.hpp"
+#include "workers/sorted_load.hpp"
 
 namespace assay {
 namespace {
 
-constexpr std::size_t chunk_records = 2000;
+constexpr std::size_t chunk_records = 4000;
+constexpr std::size_t index_run_bytes = 16u << 20;
+constexpr std::size_t seen_run_bytes = 8u << 20;
+constexpr std::size_t fresh_max = 100'000;
+constexpr Offset peeked_records = 8;
 constexpr std::chrono::milliseconds one_wait{500};
+// Brokers may stamp records themselves, by clocks that differ from the front doors'.
+constexpr std::chrono::minutes clocks_differ{1};
 
-class Restore {
+}  // namespace
+
+// One run(): what it holds while it works.
+class Restore::Run {
  public:
-  Restore(EventSources& sources, KeyValue& state, Partition partition, const ResolvePolicy& policy,
-          std::chrono::milliseconds patience)
-      : sources_(sources), state_(state), partition_(partition), policy_(policy), patience_(patience) {}
+  explicit Run(Restore& outer)
+      : outer_(outer),
+        state_(outer.state_),
+        partition_(outer.partition_),
+        policy_(outer.policy_),
+        index_(state_, Family::index, index_run_bytes),
+        seen_(state_, Family::seen, seen_run_bytes) {}
 
-  Result<void> run(Offset committed) {
+  Result<void> run(Offset committed, bool owner) {
     if (auto done = finish_wipe(state_, partition_); !done) return done;
     if (auto loaded = load(); !loaded) return loaded;
     if (meta_.feedback > committed) {
       spdlog::warn("event=state_beyond_log partition={} stored={} committed={} act=\"wipe and rebuild\"", partition_,
                    meta_.feedback, committed);
-      if (auto wiped = wipe(state_, partition_); !wiped) return wiped;
-      if (auto loaded = load(); !loaded) return loaded;
+      if (auto wiped = wipe_all(); !wiped) return wiped;
     }
     auto restored = streams(committed);
     if (!restored && restored.error() == Error::corrupt && meta_ != Meta{}) {  // positions of another log
       spdlog::warn("event=state_of_another_log partition={} act=\"wipe and rebuild\"", partition_);
-      if (auto wiped = wipe(state_, partition_); !wiped) return wiped;
-      if (auto loaded = load(); !loaded) return loaded;
+      if (auto wiped = wipe_all(); !wiped) return wiped;
       restored = streams(committed);
     }
     if (!restored) return restored;
-    return settle(committed);
+    return settle(committed, owner);
   }
 
  private:
   Result<void> load() {
     auto meta = load_meta(state_, partition_);
     if (!meta) return meta.error();
-    meta_ = *meta;
-    cold_ = meta_ == Meta{};
+    meta_ = saved_ = *meta;
+    counts_ = meta_.feedback != 0 || meta_.ledger != Ledger{};
     return {};
+  }
+
+  Result<void> wipe_all() {
+    index_.drop();
+    seen_.drop();
+    fresh_.clear();
+    {
+      std::scoped_lock lock(outer_.mutex_);
+      outer_.source_.reset();
+    }
+    outer_.changelog_.reset();
+    if (auto wiped = wipe(state_, partition_); !wiped) return wiped;
+    return load();
+  }
+
+  StreamPartition requests() const { return {Stream::requests, partition_}; }
+  StreamPartition feedback() const { return {Stream::feedback, partition_}; }
+  StreamPartition changelog() const { return {Stream::parked, partition_}; }
+
+  // What was told before it counts as unknown.
+  Instant told_since() const { return assay::told_since(policy_, outer_.clock_.now()); }
+
+  // Both at once: a source takes a while until its first record comes.
+  Result<void> open_sources(Offset committed) {
+    if (meta_.requests == 0 && policy_.request_retention.count() > 0) {
+      const auto first = outer_.sources_.first_since(requests(), told_since());
+      if (!first) return first.error();
+      meta_.requests = *first;
+    }
+    const bool peeks = meta_.feedback == 0 && committed > peeked_records;
+    const auto from = peeks ? committed - peeked_records : meta_.feedback;
+    if (auto opened = open_or_seek(outer_.changelog_, {{changelog(), meta_.parked}}); !opened) return opened;
+    if (auto opened = open_or_seek(outer_.source_, {{requests(), meta_.requests}, {feedback(), from}}); !opened)
+      return opened;
+    return peeks ? find_window(committed) : Result<void>();
+  }
+
+  Result<void> open_or_seek(std::unique_ptr<EventSource>& source, std::vector<StartAt> starts) {
+    if (!source) {
+      auto opened = outer_.sources_.open(std::move(starts));
+      if (!opened) return opened.error();
+      std::scoped_lock lock(outer_.mutex_);
+      source = std::move(*opened);
+      return {};
+    }
+    for (const auto& start : starts)
+      if (source->position(start.from) != start.offset)
+        if (auto sought = source->seek(start.from, start.offset); !sought) return sought;
+    return {};
+  }
+
+  // Where an empty state begins to read the feedback. Of the last records before the committed position the latest
+  // accepted_at is at most the partition's largest, where the dedupe window ends; so every entry that may still count
+  // was accepted later than that less the window, and none of those stands before the offset of that time.
+  Result<void> find_window(Offset committed) {
+    std::optional<Instant> latest;
+    const auto peeked = each_chunk(*outer_.source_, feedback(), committed, [&](std::span<const LogRecord> records) {
+      for (const auto& record : records)
+        if (const auto parsed = parse_feedback_record(record.value))
+          latest = std::max(latest.value_or(Instant::min()), parsed->accepted_at);
+      return Result<void>();
+    });
+    if (!peeked) return peeked;
+    Offset from = 0;
+    if (latest) {
+      const auto since = *latest - policy_.dedupe_window - clocks_differ;
+      const auto first = outer_.sources_.first_since(feedback(), since);
+      if (!first) return first.error();
+      from = std::min(*first, committed);
+    }
+    spdlog::info("event=restore_window partition={} from={} committed={}", partition_, from, committed);
+    meta_.feedback = from;
+    return outer_.source_->seek(feedback(), from);
   }
 
   Result<void> streams(Offset committed) {
-    const auto to_end = [](EventSource& source, StreamPartition where) { return source.end(where); };
-    const auto to_committed = [committed](EventSource&, StreamPartition) { return Result<Offset>(committed); };
-    if (auto r = follow(Stream::parked, meta_.parked, to_end, &Restore::apply_parked); !r) return r;
-    if (auto r = follow(Stream::requests, meta_.requests, to_end, &Restore::apply_requests); !r) return r;
-    return follow(Stream::feedback, meta_.feedback, to_committed, &Restore::apply_feedback);
+    if (auto opened = open_sources(committed); !opened) return opened;
+    const auto changes_end = outer_.changelog_->end(changelog());
+    if (!changes_end) return changes_end.error();
+    if (auto r = each_chunk(*outer_.changelog_, changelog(), *changes_end,
+                            [&](std::span<const LogRecord> records) { return take_parked(records); });
+        !r)
+      return r;
+    const auto requests_end = outer_.source_->end(requests());
+    if (!requests_end) return requests_end.error();
+    if (auto r = each_chunk(*outer_.source_, requests(), *requests_end,
+                            [&](std::span<const LogRecord> records) { return take_requests(records); });
+        !r)
+      return r;
+    if (auto r = each_chunk(*outer_.source_, feedback(), committed,
+                            [&](std::span<const LogRecord> records) { return take_feedback(records); });
+        !r)
+      return r;
+    // A chunk never begins at or behind the committed position, but may reach over it where the log has gaps.
+    if (outer_.source_->position(feedback()) != committed)
+      if (auto sought = outer_.source_->seek(feedback(), committed); !sought) return sought;
+    meta_.parked = std::max(meta_.parked, *changes_end);
+    meta_.requests = outer_.source_->position(requests());
+    if (auto r = flush_index(); !r) return r;
+    return flush_seen();
   }
 
-  using Apply = Result<void> (Restore::*)(std::span<const LogRecord>, Changes&);
-
-  // Reads one stream from `position`, a member of meta_, to its end, a write for each chunk.
-  template <class End>
-  Result<void> follow(Stream stream, Offset& position, End find_end, Apply apply) {
-    const StreamPartition where{stream, partition_};
-    auto source = sources_.open({{where, position}});
-    if (!source) return source.error();
-    const auto end = find_end(**source, where);
-    if (!end) return end.error();
+  // Hands over the records of one partition up to `end`.
+  template <class Take>
+  Result<void> each_chunk(EventSource& source, StreamPartition where, Offset end, Take take) {
     auto idle = std::chrono::milliseconds(0);
-    while ((*source)->position(where) < *end) {
-      const auto records = (*source)->read(chunk_records, one_wait);
+    while (source.position(where) < end) {
+      if (outer_.stopped_) return Error::stopped;
+      const auto room = std::min<Offset>(chunk_records, end - source.position(where));
+      const auto before = source.position(where);
+      const auto records = source.read_from(where, static_cast<std::size_t>(room));
       if (!records) return records.error();
       auto upto = *records;
-      while (!upto.empty() && upto.back().offset >= *end) upto = upto.first(upto.size() - 1);
-      if (upto.empty()) {
-        if ((*source)->position(where) >= *end) break;  // nothing was left but ends of transactions
-        if ((idle += one_wait) > patience_) return Error::timed_out;
+      while (!upto.empty() && upto.back().offset >= end) upto = upto.first(upto.size() - 1);
+      if (!upto.empty()) {
+        outer_.applied_ += static_cast<std::int64_t>(upto.size());
+        if (auto taken = take(upto); !taken) return taken;
+      }
+      if (source.position(where) != before) {
+        idle = {};
         continue;
       }
-      idle = {};
-      const auto before = meta_;
-      Changes changes;
-      if (auto applied = (this->*apply)(upto, changes); !applied) return applied;
-      position = upto.back().offset + 1;
-      save_meta(changes, partition_, meta_, before);
-      if (auto written = state_.write(changes); !written) return written;
-    }
-    if (position < *end) {
-      const auto before = meta_;
-      position = *end;
-      Changes changes;
-      save_meta(changes, partition_, meta_, before);
-      return state_.write(changes);
+      const auto began = std::chrono::steady_clock::now();
+      source.await(where, one_wait);
+      idle += std::max(std::chrono::milliseconds(1),
+                       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
+      if (idle > outer_.patience_) return Error::timed_out;
     }
     return {};
+  }
+
+  // Writes what differs from what was saved, with `changes`.
+  Result<void> save(Changes changes, const Meta& upto) {
+    save_meta(changes, partition_, upto, saved_);
+    if (changes.empty()) return {};
+    if (auto written = state_.write(changes); !written) return written;
+    saved_ = upto;
+    return {};
+  }
+
+  Result<void> take_parked(std::span<const LogRecord> records) {
+    Changes changes;
+    if (auto applied = apply_parked(records, changes); !applied) return applied;
+    auto meta = saved_;
+    meta.parked = meta_.parked = records.back().offset + 1;
+    return save(std::move(changes), meta);
+  }
+
+  Result<void> take_requests(std::span<const LogRecord> records) {
+    const auto since = told_since();
+    for (const auto& record : records) {
+      key_.assign(state::prefix(partition_)).append(record.key);
+      const bool known_time = record.at != Instant{};
+      if (record.tombstone || (known_time && record.at < since))
+        index_.add(key_, std::nullopt);
+      else if (!record.value.empty())
+        index_.add(key_, index_value(record.value, record.at));
+    }
+    meta_.requests = records.back().offset + 1;
+    return index_.full() ? flush_index() : Result<void>();
+  }
+
+  // The position is written when what stands before it is there.
+  Result<void> flush_index() {
+    if (auto flushed = index_.flush(); !flushed) return flushed;
+    auto meta = saved_;
+    meta.requests = meta_.requests;
+    return save({}, meta);
+  }
+
+  Result<void> take_feedback(std::span<const LogRecord> records) {
+    if (auto applied = apply_feedback(records); !applied) return applied;
+    meta_.feedback = records.back().offset + 1;
+    return seen_.full() || fresh_.size() >= fresh_max ? flush_seen() : Result<void>();
+  }
+
+  Result<void> flush_seen() {
+    if (auto flushed = seen_.flush(); !flushed) return flushed;
+    fresh_.clear();
+    auto meta = meta_;
+    meta.requests = saved_.requests;
+    meta.parked = saved_.parked;
+    return save({}, meta);
   }
 
   Result<void> apply_parked(std::span<const LogRecord> records, Changes& changes) {
@@ -118,33 +268,24 @@ class Restore {
     return {};
   }
 
-  Result<void> apply_requests(std::span<const LogRecord> records, Changes& changes) {
-    for (const auto& record : records) {
-      if (record.tombstone)
-        erase_trace(changes, partition_, record.key);
-      else if (!record.value.empty())
-        put_trace(changes, partition_, record.key, record.value);
-    }
-    return {};
-  }
-
-  Result<void> apply_feedback(std::span<const LogRecord> records, Changes& changes) {
+  // The entry of an id: of this run, or of the state.
+  Result<void> apply_feedback(std::span<const LogRecord> records) {
     std::vector<Result<FeedbackRecord, Malformed>> parsed;
     std::vector<std::string> ids;
     for (const auto& record : records) {
       parsed.push_back(parse_feedback_record(record.value));
-      if (parsed.back())
-        for (const auto& item : parsed.back()->items) ids.push_back(item.record_id);
+      if (!parsed.back()) continue;
+      for (const auto& item : parsed.back()->items)
+        if (fresh_.try_emplace(item.record_id).second) ids.push_back(item.record_id);
     }
     const auto found = find_seen(state_, partition_, ids);
     if (!found) return found.error();
-    std::map<std::string, std::optional<Seen>, std::less<>> known;
-    for (std::size_t i = 0; i < ids.size(); ++i) known.try_emplace(ids[i], (*found)[i]);
+    for (std::size_t i = 0; i < ids.size(); ++i) fresh_[ids[i]] = (*found)[i];
     auto& ledger = meta_.ledger;
     for (std::size_t i = 0; i < records.size(); ++i) {
       const auto offset = records[i].offset;
       if (!parsed[i] || (parsed[i]->op != Op::create && parsed[i]->items.size() != 1)) {
-        if (!cold_) ++ledger.logged, ++ledger.dead;
+        if (counts_) ++ledger.logged, ++ledger.dead;
         continue;
       }
       const auto& feedback = *parsed[i];
@@ -153,52 +294,69 @@ class Restore {
         return seen && is_repeat(*seen, offset, meta_.accepted_max, policy_.dedupe_window);
       };
       const bool conflict = std::ranges::any_of(feedback.items, [&](const FeedbackItem& item) {
-        const auto& seen = known.find(item.record_id)->second;
+        const auto& seen = fresh_.find(item.record_id)->second;
         return repeats(seen) && seen->body_hash != feedback.body_hash;
       });
       for (const auto& item : feedback.items) {
-        auto& seen = known.find(item.record_id)->second;
-        if (!cold_) ++ledger.logged;
-        if (!cold_ && conflict)
+        auto& seen = fresh_.find(item.record_id)->second;
+        if (counts_) ++ledger.logged;
+        if (counts_ && conflict)
           ++ledger.dead;
-        else if (!cold_ && repeats(seen))
+        else if (counts_ && repeats(seen))
           ++ledger.duplicate;
         if (!takes_entry(seen, offset, meta_.accepted_max, policy_.dedupe_window)) continue;
         seen = Seen{offset, feedback.body_hash, feedback.accepted_at};
-        changes.put(Family::seen, seen_key(partition_, item.record_id), encode_seen(*seen));
+        seen_.add(seen_key(partition_, item.record_id), encode_seen(*seen));
       }
     }
     return {};
   }
 
-  Result<void> settle(Offset committed) {
+  Result<void> settle(Offset committed, bool owner) {
+    meta_.feedback = committed;
+    outer_.accepted_max_ = meta_.accepted_max;
+    if (!owner) return save({}, meta_);
     const auto parked = count_parked(state_, partition_);
     if (!parked) return parked.error();
-    const auto before = meta_;
     auto& ledger = meta_.ledger;
     ledger.parked = *parked;
     ledger.logged = std::max(ledger.logged, ledger.duplicate + ledger.dead + ledger.parked);
     ledger.forwarded = ledger.logged - ledger.duplicate - ledger.dead - ledger.parked;
-    meta_.feedback = committed;
-    Changes changes;
-    save_meta(changes, partition_, meta_, before);
-    return changes.empty() ? Result<void>() : state_.write(changes);
+    return save({}, meta_);
   }
 
-  EventSources& sources_;
+  Restore& outer_;
   KeyValue& state_;
   const Partition partition_;
   const ResolvePolicy& policy_;
-  const std::chrono::milliseconds patience_;
-  Meta meta_;
-  bool cold_ = false;
+  Meta meta_, saved_;    // as of what was read, as of what was written
+  bool counts_ = false;  // the ledger goes on: the state was not empty
+  SortedLoad index_, seen_;
+  std::unordered_map<std::string, std::optional<Seen>> fresh_;  // of the ids that this run of seen_ has met
+  std::string key_;
 };
 
-}  // namespace
+Restore::Restore(EventSources& sources, KeyValue& state, Partition partition, const ResolvePolicy& policy,
+                 const Clock& clock, std::chrono::milliseconds patience)
+    : sources_(sources), state_(state), partition_(partition), policy_(policy), clock_(clock), patience_(patience) {}
 
-Result<void> restore(EventSources& sources, KeyValue& state, Partition partition, Offset committed,
-                     const ResolvePolicy& policy, std::chrono::milliseconds patience) {
-  return Restore(sources, state, partition, policy, patience).run(committed);
+Restore::~Restore() = default;
+
+Result<void> Restore::run(Offset committed, bool owner) {
+  applied_ = 0;
+  if (stopped_) return Error::stopped;
+  const auto began = std::chrono::steady_clock::now();
+  auto ran = Run(*this).run(committed, owner);
+  const auto took =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
+  if (ran && applied_ >= 10'000)
+    spdlog::info("event=restored partition={} records={} took_ms={}", partition_, applied_, took);
+  return ran;
+}
+
+void Restore::wake() {
+  std::scoped_lock lock(mutex_);
+  if (source_) source_->wake();
 }
 
 }  // namespace assay

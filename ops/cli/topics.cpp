@@ -46,7 +46,10 @@ int topics(std::vector<std::string> args) {
   app.add_option("--replicas", plan.replicas_max, "Fewer where there are fewer brokers")
       ->check(CLI::Range(1, 10))
       ->capture_default_str();
+  std::chrono::milliseconds requests = plan.requests;
+  add_duration(app, "--request-retention", requests, "How long ids of traces are kept, by the hour; 0s: for ever");
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+  plan.requests = std::chrono::ceil<std::chrono::hours>(requests);
   if (const auto problem = kafka.settle()) return complain(*problem, usage);
 
   if (verb == "create") {

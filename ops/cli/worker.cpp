@@ -1,5 +1,9 @@
 // assay worker: resolve and commit, behind Kafka.
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
 
 #include "ingest/front_door.hpp"
 #include "ops/cli/dead_letter_acts.hpp"
@@ -7,6 +11,7 @@
 #include "ops/cli/home_thread.hpp"
 #include "ops/cli/kafka_options.hpp"
 #include "ops/cli/mlflow_options.hpp"
+#include "ops/runtime/ids.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
 #include "ops/runtime/service_manager.hpp"
@@ -27,31 +32,67 @@ struct WorkerOptions {
   ResolvePolicy policy;
   std::size_t cache_bytes = 64u << 20;
   std::size_t write_buffer_bytes = 64u << 20;
+  std::chrono::milliseconds commit_interval{50};
+  int standby = 0;
+  bool leave_on_stop = false;
   MlflowOptions mlflow;
 
   void add_to(CLI::App& app) {
     kafka.add_to(app);
     policy.dedupe_window = std::chrono::hours(1);
+    policy.request_retention = std::chrono::days(30);
+    policy.outputs_max = 20'000;
+    policy.bytes_max = 8u << 20;
     app.add_option("--data", data, "The directory of this worker's state, a cache of the log")->capture_default_str();
     app.add_option("--admin-listen", admin_listen, "Where /livez, /readyz and /metrics answer, ADDRESS:PORT")
         ->capture_default_str();
-    app.add_option("--instance-id", kafka.config.instance_id,
-                   "A name of this worker that a restart keeps: its partitions wait for it");
+    app.add_option(
+        "--instance-id", kafka.config.instance_id,
+        "A name of this worker that a restart keeps: its partitions wait for it; without one, a name that is "
+        "kept in --data");
+    app.add_flag("--leave-on-stop", leave_on_stop,
+                 "A stop gives the partitions to the others at once, instead of leaving them for a restart");
+    add_duration(app, "--commit-interval", commit_interval,
+                 "How long a step waits for more feedback before it is committed; a backlog is taken at once");
+    app.add_option("--standby", standby, "Warm copies of each partition's state, on as many other workers")
+        ->check(CLI::Range(0, 16))
+        ->capture_default_str();
     add_duration(app, "--session-timeout", kafka.config.session_timeout,
                  "A worker not heard of for so long loses its partitions");
     add_duration(app, "--park-max", policy.park_max,
                  "How long feedback waits for its trace before it is a dead letter");
     add_duration(app, "--dedupe-window", policy.dedupe_window, "How long a repeat is recognised");
+    add_duration(app, "--request-retention", policy.request_retention,
+                 "How long a trace's ids are known after they were told last; 0s: for ever");
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the databases, all partitions together");
     add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the databases before they are files");
     mlflow.add_to(app);
   }
 };
 
+// The name under which the group knows this worker, over restarts; made at the first.
+Result<std::string, std::string> kept_instance_id(const std::string& directory) {
+  const auto path = directory + "/instance-id";
+  std::string id;
+  if (std::ifstream(path) >> id && !id.empty()) return id;
+  id = random_id("worker-");
+  std::ofstream out(path);
+  out << id << "\n";
+  if (!out.flush()) return fmt::format("{} can't be written", path);
+  return id;
+}
+
 int run(WorkerOptions& options) {
-  const auto& kafka = options.kafka;
+  auto& kafka = options.kafka;
   auto directory = DataDirectory::open(options.data);
   if (!directory) return complain(directory.error());
+  if (options.leave_on_stop) {
+    kafka.config.instance_id.clear();
+  } else if (kafka.config.instance_id.empty()) {
+    auto id = kept_instance_id(directory->path());
+    if (!id) return complain(id.error());
+    kafka.config.instance_id = *id;
+  }
   const SystemClock clock;
   Metrics metrics;
   add_process_metrics(metrics);
@@ -64,10 +105,19 @@ int run(WorkerOptions& options) {
   auto db = Db::open({.directory = directory->database(), .memory = memory});
   if (!db) return complain(db.error());
 
+  std::atomic<bool> replaced{false};
   AssignmentConfig config{.kafka = kafka.config,
                           .directory = directory->path() + "/partitions",
                           .memory = memory,
-                          .policy = options.policy};
+                          .policy = options.policy,
+                          .commit_interval = options.commit_interval,
+                          .standby = options.standby,
+                          .topics_changed = [&sources] { return (*sources)->changed(); },
+                          .on_failed =
+                              [&replaced] {
+                                replaced = true;
+                                ::kill(::getpid(), SIGTERM);
+                              }};
   auto assignment = Assignment::open(std::move(config), **sources, clock, metrics);
   if (!assignment) return complain(assignment.error());
 
@@ -96,6 +146,10 @@ int run(WorkerOptions& options) {
   }
 
   FrontDoor admin(options.admin, **log, nullptr, metrics, clock);
+  admin.add_check({"topics", [&assignment]() -> Result<void> {
+                     if ((*assignment)->refusal().empty()) return {};
+                     return Error::unsupported;
+                   }});
   admin.add_check({"partitions", [&assignment]() -> Result<void> {
                      if ((*assignment)->caught_up()) return {};
                      return Error::log_unavailable;
@@ -113,6 +167,9 @@ int run(WorkerOptions& options) {
     admin.drain();
   });
   spdlog::info("event=stopped");
+  if (replaced)
+    return complain("another process has joined the group as \"" + kafka.config.instance_id +
+                    "\": give each worker an --instance-id and a --data directory of its own");
   return ok;
 }
 

@@ -6,10 +6,12 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_buffer_manager.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdarg>
 #include <cstdio>
 #include <filesystem>
@@ -21,6 +23,8 @@ namespace {
 
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+
+constexpr std::size_t load_file_entries_min = 10'000;  // fewer are written as any other change
 
 bool is_stream(Family family) { return family <= Family::log_catalog; }
 
@@ -106,6 +110,8 @@ struct Db::Impl {
   DbConfig config;
   std::vector<std::unique_ptr<AgeFilter>> filters;
   std::unique_ptr<rocksdb::DB> db;
+  rocksdb::WriteOptions write_options;
+  std::atomic<std::uint64_t> loads{0};
   std::array<rocksdb::ColumnFamilyHandle*, family_count> handles{};
 
   rocksdb::ColumnFamilyHandle* of(Family family) const { return handles[static_cast<std::size_t>(family)]; }
@@ -121,6 +127,7 @@ Db::Db(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Db::~Db() {
   if (!impl_->db) return;
+  if (impl_->config.cache && impl_->config.reader_scratch.empty()) (void)flush();
   for (auto* handle : impl_->handles)
     if (handle) impl_->db->DestroyColumnFamilyHandle(handle);
   if (const auto status = impl_->db->Close(); !status.ok()) impl_->failed("close", status);
@@ -140,7 +147,10 @@ Result<std::unique_ptr<Db>, std::string> Db::open(DbConfig config) {
   // Writers share the order of the WAL, and nothing else: an append of the front door does not wait until a step or the
   // store, whose threads have a low priority, has put a thousand entries into memtables. In exchange a reader beside a
   // write that has not returned may see a part of it; by families in their order, so rows before what points at them.
-  options.unordered_write = true;
+  options.unordered_write = !impl->config.cache;
+  options.atomic_flush = impl->config.cache;
+  impl->write_options.disableWAL = impl->config.cache;
+  impl->write_options.memtable_insert_hint_per_batch = true;
   options.bytes_per_sync = 1u << 20;
   options.stats_dump_period_sec = 0;
   // Compaction must not take the cores from those who answer.
@@ -152,7 +162,7 @@ Result<std::unique_ptr<Db>, std::string> Db::open(DbConfig config) {
     if (impl->config.drop) {
       impl->filters.push_back(std::make_unique<AgeFilter>(family, impl->config.drop));
       family_options.compaction_filter = impl->filters.back().get();
-      if (family == Family::seen)
+      if (family == Family::seen || family == Family::index)
         family_options.ttl = 24 * 3600;  // files of cold ids are compacted, too, and so filtered
     }
     families.emplace_back(std::string(name_of(family)), family_options);
@@ -245,10 +255,29 @@ Result<void> Db::write(const Changes& changes) {
     else
       batch.Delete(impl_->of(change->family), change->key);
   }
-  rocksdb::WriteOptions how;
-  how.memtable_insert_hint_per_batch = true;
-  if (const auto status = impl_->db->Write(how, &batch); !status.ok()) return impl_->failed("write", status);
+  if (const auto status = impl_->db->Write(impl_->write_options, &batch); !status.ok())
+    return impl_->failed("write", status);
   return {};
+}
+
+Result<void> Db::load(Family family, std::span<const Entry> sorted) {
+  if (sorted.size() < load_file_entries_min) return KeyValue::load(family, sorted);
+  auto* handle = impl_->of(family);
+  const auto path = impl_->config.directory + "/load-" + std::to_string(impl_->loads++) + ".sst";
+  rocksdb::SstFileWriter writer({}, impl_->db->GetOptions(handle), handle);
+  auto status = writer.Open(path);
+  for (const auto& [key, value] : sorted) {
+    if (!status.ok()) break;
+    status = value ? writer.Put(slice(key), slice(*value)) : writer.Delete(slice(key));
+  }
+  if (status.ok()) status = writer.Finish();
+  rocksdb::IngestExternalFileOptions how;
+  how.move_files = true;
+  if (status.ok()) status = impl_->db->IngestExternalFile(handle, {path}, how);
+  if (status.ok()) return {};
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  return impl_->failed("load", status);
 }
 
 Result<void> Db::sync() {

@@ -24,6 +24,9 @@ struct DbConfig {
   DbMemory memory = DbMemory::with(64u << 20, 64u << 20);
   std::uint64_t wal_bytes_max = 256u << 20;  // over it, the families with the oldest unflushed writes are flushed
   int background_jobs = 2;
+  // What is in it can be built again from elsewhere (a worker's state on Kafka): no write-ahead log. A kill -9 takes it
+  // back to an earlier moment, all families to the same one; flush() and closing make it the last one.
+  bool cache = false;
   // Reads what another process, or none, has in `directory`, as it is at the time of opening (plus catch_up()); nothing
   // is written there. Not empty: where this reader keeps its own log.
   std::string reader_scratch;
@@ -44,6 +47,8 @@ class Db final : public KeyValue {
   Result<void> scan_back(Family family, std::string_view from, std::string_view to, const Visit& visit) const override;
   // Error::log_full when the disk has no room. Nothing of it is there then.
   Result<void> write(const Changes& changes) override;
+  // As a file of its own where there is enough for one.
+  Result<void> load(Family family, std::span<const Entry> sorted) override;
 
   // Everything written before this call is on disk when it returns. An error is final for what was written since the
   // last success: it may or may not survive.

@@ -28,6 +28,10 @@ class EventSource {
   // Like read(), without waiting, only of this one of the partitions followed.
   virtual Result<std::span<const LogRecord>> read_from(StreamPartition which, std::size_t records_max) = 0;
 
+  // Where reading is asynchronous (Kafka): waits up to `limit`, or for wake(), until read_from() may give more of this
+  // partition. Elsewhere what is there can be read at once, and this returns at once.
+  virtual void await(StreamPartition, std::chrono::milliseconds) {}
+
   // One past the last record that can be read now. Cheap (no request to a broker: may be some milliseconds old there).
   virtual Result<Offset> end(StreamPartition which) = 0;
 
@@ -47,6 +51,8 @@ class EventSources {
   virtual ~EventSources() = default;
   virtual Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) = 0;
   virtual Partition partitions(Stream stream) const = 0;
+  // An offset that no record taken at `at` or later stands before: the first record's where the log does not know.
+  virtual Result<Offset> first_since(StreamPartition, Instant) { return Offset{0}; }
 };
 
 }  // namespace assay

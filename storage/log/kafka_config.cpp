@@ -102,6 +102,10 @@ std::optional<std::string> set_property(rd_kafka_conf_t* conf, const std::string
   return std::string(problem);
 }
 
+std::chrono::milliseconds step_timeout(const KafkaConfig& config) {
+  return std::max(std::chrono::milliseconds(1000), std::min(config.transaction_timeout, config.session_timeout));
+}
+
 KafkaConfResult client_conf(const KafkaConfig& config) {
   if (auto problem = problem_with(config)) return *problem;
   KafkaConf conf(rd_kafka_conf_new());
@@ -123,8 +127,8 @@ KafkaConfResult producer_conf(const KafkaConfig& config) {
 
 KafkaConfResult transactional_conf(const KafkaConfig& config, Partition partition) {
   return with(appending_conf(config), {{"transactional.id", transactional_id_of(config, partition)},
-                                       {"transaction.timeout.ms", count(config.transaction_timeout.count())},
-                                       {"message.timeout.ms", count(config.transaction_timeout.count())},
+                                       {"transaction.timeout.ms", count(step_timeout(config).count())},
+                                       {"message.timeout.ms", count(step_timeout(config).count())},
                                        {"linger.ms", "0"},  // the step has all its records already
                                        // The broker still ends the transaction before: its default, 100 ms, would be
                                        // a step's whole duration.

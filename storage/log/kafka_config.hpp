@@ -31,9 +31,13 @@ struct KafkaConfig {
   // Working.
   std::string instance_id;                           // group.instance.id: a restart keeps its partitions; empty: none
   std::chrono::milliseconds session_timeout{6'000};  // a member not heard of for so long loses its partitions
-  std::chrono::milliseconds heartbeat{500};
-  std::chrono::milliseconds poll_timeout{300'000};        // a rebalance's callback may take so long (rebuilding state)
-  std::chrono::milliseconds transaction_timeout{10'000};  // a step's; the broker aborts what is left of it after that
+  // How often a member is heard of, and so how soon it hears of a rebalance: the one who hears last is who all wait
+  // for.
+  std::chrono::milliseconds heartbeat{50};
+  std::chrono::milliseconds poll_timeout{300'000};  // a rebalance's callback may take so long (rebuilding state)
+  // A step's; the broker aborts what is left of it after that. At most session_timeout: nobody waits longer for a dead
+  // worker's transaction than for the worker.
+  std::chrono::milliseconds transaction_timeout{10'000};
 };
 
 // In a sentence what is wrong with it, e.g. a property that is decided here.
@@ -42,6 +46,8 @@ std::optional<std::string> problem_with(const KafkaConfig& config);
 std::string topic_of(const KafkaConfig& config, Stream stream);
 std::string group_of(const KafkaConfig& config);                                  // "assay.resolve"
 std::string transactional_id_of(const KafkaConfig& config, Partition partition);  // "assay.resolve-3"
+
+std::chrono::milliseconds step_timeout(const KafkaConfig& config);  // see transaction_timeout
 
 // A librdkafka configuration. Errors are sentences: a property that librdkafka doesn't know, or refuses.
 using KafkaConfResult = Result<KafkaConf, std::string>;

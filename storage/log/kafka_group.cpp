@@ -1,5 +1,8 @@
 #include "storage/log/kafka_group.hpp"
 
+#include <algorithm>
+#include <limits>
+
 #include "ops/runtime/log.hpp"
 #include "storage/log/kafka_error.hpp"
 
@@ -15,6 +18,36 @@ std::vector<Partition> numbers(const rd_kafka_topic_partition_list_t& partitions
   std::sort(out.begin(), out.end());
   return out;
 }
+
+// The protocol's ConsumerProtocolAssignment: version (2 bytes), number of topics (4), of each its name (2 bytes of
+// length) and its partitions (4 bytes of number, 4 each).
+std::vector<Partition> assigned_partitions(std::string_view bytes, std::string_view topic) {
+  std::vector<Partition> out;
+  const auto take = [&](std::size_t n) {
+    const auto taken = bytes.substr(0, n);
+    bytes.remove_prefix(taken.size());
+    return taken;
+  };
+  const auto number = [&](std::size_t n) {
+    std::uint32_t value = 0;
+    for (const char c : take(n)) value = value << 8 | static_cast<unsigned char>(c);
+    return value;
+  };
+  number(2);
+  for (auto topics = number(4); topics > 0 && !bytes.empty(); --topics) {
+    const auto name = take(number(2));
+    for (auto partitions = number(4); partitions > 0 && !bytes.empty(); --partitions) {
+      const auto partition = static_cast<Partition>(number(4));
+      if (name == topic) out.push_back(partition);
+    }
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+struct FreeMemberId {
+  void operator()(char* id) const { rd_kafka_mem_free(nullptr, id); }
+};
 
 }  // namespace
 
@@ -102,6 +135,34 @@ Result<Offset> KafkaWorkerGroup::committed(StreamPartition where, std::chrono::m
     if (error != Error::log_unavailable || std::chrono::steady_clock::now() + unstable_retry >= deadline) return error;
     std::this_thread::sleep_for(unstable_retry);
   }
+}
+
+Result<std::vector<KafkaWorkerGroup::Member>> KafkaWorkerGroup::members(std::chrono::milliseconds limit) const {
+  const auto group = config_.topic_prefix + role_.name;
+  const rd_kafka_group_list* listed = nullptr;
+  const auto code = rd_kafka_list_groups(client_.get(), group.c_str(), &listed, static_cast<int>(limit.count()));
+  const std::unique_ptr<const rd_kafka_group_list, Destroyer<&rd_kafka_group_list_destroy>> list(listed);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);
+  std::unique_ptr<char, FreeMemberId> self(rd_kafka_memberid(client_.get()));
+  std::vector<Member> out;
+  const auto topic = topic_of(config_, role_.stream);
+  for (int g = 0; g < list->group_cnt; ++g) {
+    const auto& found = list->groups[g];
+    if (found.group != group || found.state != std::string_view("Stable")) continue;
+    for (int m = 0; m < found.member_cnt; ++m) {
+      const auto& member = found.members[m];
+      const std::string_view assignment(static_cast<const char*>(member.member_assignment),
+                                        static_cast<std::size_t>(std::max(0, member.member_assignment_size)));
+      out.push_back({member.member_id, assigned_partitions(assignment, topic),
+                     self && std::string_view(self.get()) == member.member_id});
+    }
+  }
+  // `range` deals them out in this order; those that got none stand behind.
+  std::ranges::sort(out, {}, [](const Member& member) {
+    return std::pair(member.partitions.empty() ? std::numeric_limits<Partition>::max() : member.partitions.front(),
+                     member.id);
+  });
+  return out;
 }
 
 Result<void> KafkaWorkerGroup::commit(std::span<const std::pair<StreamPartition, Offset>> positions) const {

@@ -53,6 +53,16 @@ class KafkaWorkerGroup {
   // The member and its generation, for a step's offsets. Thread-safe. Null before the first join.
   KafkaGroupMetadata metadata() const;
 
+  // One member of the group, as the brokers see it.
+  struct Member {
+    std::string id;
+    std::vector<Partition> partitions;  // of the role's stream
+    bool self = false;
+  };
+  // All of them, in the order in which the strategy gives them partitions; empty while the group rebalances. Blocks up
+  // to `limit`. Thread-safe.
+  Result<std::vector<Member>> members(std::chrono::milliseconds limit) const;
+
   // It can't come back: another process has taken our instance id. What was owned has been revoked.
   bool failed() const { return failed_; }
   bool joined() const { return joined_; }  // has had an assignment, be it empty, and has not lost it

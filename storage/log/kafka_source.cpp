@@ -4,6 +4,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -135,6 +137,15 @@ Result<std::span<const LogRecord>> KafkaSource::read_from(StreamPartition which,
   return std::span<const LogRecord>(batch_);
 }
 
+void KafkaSource::await(StreamPartition which, std::chrono::milliseconds limit) {
+  const auto* followed = find(which);
+  if (!followed) return;
+  std::uint64_t events = 0;
+  [[maybe_unused]] const auto drained = ::read(event_fd_, &events, sizeof events);
+  if (events >= wake_mark || !followed->queue || rd_kafka_queue_length(followed->queue.get()) > 0) return;
+  wait_for_event(limit);
+}
+
 Result<void> KafkaSource::take(Followed& followed, std::size_t room) {
   if (!followed.queue) {  // a seek that failed, or a position to be found again
     if (auto found = find_position(followed, reposition_limit); !found) return found.error();
@@ -168,9 +179,10 @@ Result<void> KafkaSource::take(Followed& followed, std::size_t room) {
 void KafkaSource::take_record(Followed& followed, rd_kafka_message_t* message) {
   taken_.push_back(message);
   const auto* value = static_cast<const char*>(message->payload);
+  const auto at = std::max<std::int64_t>(0, rd_kafka_message_timestamp(message, nullptr));  // -1: none
   batch_.push_back({followed.where.stream, followed.where.partition, message->offset,
                     std::string_view(static_cast<const char*>(message->key), message->key_len),
-                    std::string_view(value, message->len), value == nullptr});
+                    std::string_view(value, message->len), value == nullptr, Instant(std::chrono::milliseconds(at))});
   followed.next = message->offset + 1;
   followed.end = std::max(followed.end, followed.next);
   followed.at_end = false;
@@ -257,11 +269,43 @@ Result<std::unique_ptr<KafkaSources>, std::string> KafkaSources::open(KafkaConfi
   auto counts = partition_counts(client->get(), sources->config_, limit);
   if (!counts) return counts.error();
   sources->counts_ = *counts;
+  sources->client_ = std::move(*client);
   return sources;
 }
 
+Result<Offset> KafkaSources::first_since(StreamPartition where, Instant at) {
+  KafkaPartitions asked(rd_kafka_topic_partition_list_new(1));
+  auto* entry =
+      rd_kafka_topic_partition_list_add(asked.get(), topic_of(config_, where.stream).c_str(), where.partition);
+  entry->offset = std::max<std::int64_t>(0, at.time_since_epoch().count());
+  auto code = rd_kafka_offsets_for_times(client_.get(), asked.get(), static_cast<int>(reposition_limit.count()));
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = entry->err;
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);
+  if (entry->offset >= 0) return entry->offset;
+  Offset first = 0, end = 0;  // nothing since then
+  code = rd_kafka_query_watermark_offsets(client_.get(), topic_of(config_, where.stream).c_str(), where.partition,
+                                          &first, &end, static_cast<int>(reposition_limit.count()));
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);
+  return end;
+}
+
+std::optional<std::string> KafkaSources::changed() const {
+  const auto now = partition_counts(client_.get(), config_, std::chrono::seconds(5));
+  if (!now) {
+    if (now.error().starts_with("no Kafka broker")) return std::nullopt;
+    return now.error();
+  }
+  for (const auto stream : all_streams) {
+    const auto i = static_cast<std::size_t>(stream);
+    if ((*now)[i] != counts_[i])
+      return fmt::format("{} has {} partitions now, and had {} when this process started: keys have moved",
+                         topic_of(config_, stream), (*now)[i], counts_[i]);
+  }
+  return std::nullopt;
+}
+
 Result<std::unique_ptr<EventSource>> KafkaSources::open(std::vector<StartAt> starts) {
-  auto source = KafkaSource::open(config_, std::move(starts), limit_);
+  auto source = KafkaSource::open(config_, std::move(starts), std::min(limit_, reposition_limit));
   if (!source) return source.error();
   return std::unique_ptr<EventSource>(std::move(*source));
 }

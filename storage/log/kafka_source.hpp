@@ -28,6 +28,7 @@ class KafkaSource final : public EventSource {
 
   Result<std::span<const LogRecord>> read(std::size_t records_max, std::chrono::milliseconds wait) override;
   Result<std::span<const LogRecord>> read_from(StreamPartition which, std::size_t records_max) override;
+  void await(StreamPartition which, std::chrono::milliseconds limit) override;
   Result<Offset> end(StreamPartition which) override;
   Offset position(StreamPartition which) const override;
   Result<void> seek(StreamPartition which, Offset offset) override;
@@ -75,11 +76,17 @@ class KafkaSources final : public EventSources {
   static Result<std::unique_ptr<KafkaSources>, std::string> open(KafkaConfig config, std::chrono::milliseconds limit);
   Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override;
   Partition partitions(Stream stream) const override { return counts_[static_cast<std::size_t>(stream)]; }
+  Result<Offset> first_since(StreamPartition where, Instant at) override;
+
+  // Looks again at the topics. A sentence when they no longer have the partitions that they had at open(), which every
+  // key's place depends on; nothing when they have, or no broker answers.
+  std::optional<std::string> changed() const;
 
  private:
   KafkaSources(KafkaConfig config, std::chrono::milliseconds limit) : config_(std::move(config)), limit_(limit) {}
   const KafkaConfig config_;
   const std::chrono::milliseconds limit_;
+  KafkaHandle client_;
   PartitionCounts counts_{};
 };
 

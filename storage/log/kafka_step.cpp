@@ -29,7 +29,7 @@ KafkaStepCommitter::KafkaStepCommitter(const KafkaConfig& config, Partition part
                                        Metadata metadata, Offset position)
     : feedback_topic_(topic_of(config, Stream::feedback)),
       partition_(partition),
-      timeout_(config.transaction_timeout),
+      timeout_(step_timeout(config)),
       state_(state),
       metadata_(std::move(metadata)),
       position_(position) {}
@@ -37,7 +37,7 @@ KafkaStepCommitter::KafkaStepCommitter(const KafkaConfig& config, Partition part
 Result<std::unique_ptr<KafkaStepCommitter>> KafkaStepCommitter::open(const KafkaConfig& config, Partition partition,
                                                                      KeyValue& state, Metadata metadata,
                                                                      Offset position) {
-  const auto deadline = Steady::now() + config.transaction_timeout;
+  const auto deadline = Steady::now() + step_timeout(config);
   auto conf = transactional_conf(config, partition);
   auto client = conf ? make_client(RD_KAFKA_PRODUCER, std::move(*conf)) : conf.error();
   if (!client) {

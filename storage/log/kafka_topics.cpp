@@ -15,11 +15,12 @@ using ConfigResource = std::unique_ptr<rd_kafka_ConfigResource_t, Destroyer<&rd_
 using AdminOptions = std::unique_ptr<rd_kafka_AdminOptions_t, Destroyer<&rd_kafka_AdminOptions_destroy>>;
 using Settings = std::map<std::string, std::string>;
 
-enum class Kept { by_time, compacted, compacted_and_by_time };
+enum class Kept { by_time, compacted, compacted_and_by_time, compacted_and_maybe_by_time };
 
 Kept kept(Stream stream) {
   switch (stream) {
     case Stream::requests:
+      return Kept::compacted_and_maybe_by_time;
     case Stream::parked:
     case Stream::catalog:
       return Kept::compacted;
@@ -44,6 +45,10 @@ Settings settings_of(Stream stream, const TopicPlan& plan, int replicas) {
     case Kept::compacted_and_by_time:
       settings["cleanup.policy"] = "compact,delete";
       settings["retention.ms"] = ms(plan.dead_letters);
+      break;
+    case Kept::compacted_and_maybe_by_time:
+      settings["cleanup.policy"] = plan.requests.count() > 0 ? "compact,delete" : "compact";
+      if (plan.requests.count() > 0) settings["retention.ms"] = ms(plan.requests);
       break;
   }
   // Only whole segments are compacted: small ones keep a rebuild of worker state short.
@@ -143,6 +148,8 @@ long long number(const std::string& text) {
   return value;
 }
 
+long long ms_of(std::chrono::hours hours) { return std::chrono::milliseconds(hours).count(); }
+
 void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
   const auto setting = [&](const char* name) {
     const auto at = topic.settings.find(name);
@@ -158,6 +165,15 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
     if (kept(topic.stream) == Kept::by_time && compacts)
       report.problems.push_back(fmt::format(
           "{}: cleanup.policy is '{}', it must be 'delete': records of one key would be lost", topic.name, policy));
+    if (kept(topic.stream) == Kept::compacted_and_maybe_by_time && !compacts)
+      report.problems.push_back(
+          fmt::format("{}: cleanup.policy is '{}', it must be 'compact' or 'compact,delete': ids would be lost",
+                      topic.name, policy));
+    if (kept(topic.stream) == Kept::compacted_and_maybe_by_time && deletes &&
+        (plan.requests.count() == 0 || number(setting("retention.ms")) < ms_of(plan.requests)))
+      report.warnings.push_back(fmt::format(
+          "{}: retention.ms is {}: ids of traces are forgotten after it, whatever the workers' --request-retention",
+          topic.name, setting("retention.ms")));
     if (kept(topic.stream) == Kept::compacted_and_by_time && !compacts)
       report.warnings.push_back(
           fmt::format("{}: cleanup.policy is '{}': purged dead letters are kept until retention", topic.name, policy));

@@ -13,6 +13,7 @@ struct TopicPlan {
   Partition partitions = 12;             // of all but the catalog, which has one; never to be changed later
   std::chrono::hours retention{7 * 24};  // of feedback, traces, assessments; at least park-max and the dedupe window
   std::chrono::hours dead_letters{30 * 24};
+  std::chrono::hours requests{30 * 24};  // at least the workers' request-retention; 0: for ever
   int replicas_max = 3;  // fewer where there are fewer brokers
 };
 

@@ -64,6 +64,7 @@ struct LogRecord {
   std::string_view key;
   std::string_view value;
   bool tombstone = false;
+  Instant at = {};  // when the front door took it; zero where the log does not keep that (embedded)
 };
 
 // Java's murmur2 partitioner (seed 0x9747b28c, sign bit cleared), so that a Java producer of the same topic agrees.

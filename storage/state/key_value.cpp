@@ -46,6 +46,13 @@ std::string_view name_of(Family family) {
   return "unknown";
 }
 
+Result<void> KeyValue::load(Family family, std::span<const Entry> sorted) {
+  Changes changes;
+  for (const auto& [key, value] : sorted)
+    value ? changes.put(family, std::string(key), std::string(*value)) : changes.erase(family, std::string(key));
+  return changes.empty() ? Result<void>() : write(changes);
+}
+
 std::string big_endian(std::uint32_t n) {
   return {static_cast<char>(n >> 24), static_cast<char>(n >> 16), static_cast<char>(n >> 8), static_cast<char>(n)};
 }

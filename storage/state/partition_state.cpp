@@ -7,6 +7,9 @@ namespace {
 
 constexpr std::size_t wipe_keys_max = 10'000;  // of one write
 
+constexpr char timed = '\1';  // begins a value of the index that has a time
+constexpr std::size_t timed_header = 9;
+
 std::string number(std::int64_t n) { return big_endian(static_cast<std::uint64_t>(n)); }
 
 Result<void> wipe_family(KeyValue& state, Family family, const std::string& prefix) {
@@ -58,16 +61,39 @@ void save_meta(Changes& changes, Partition partition, const Meta& meta, const Me
   if (meta.ledger != before.ledger) put(state::ledger, encode(meta.ledger));
 }
 
+std::string index_value(std::string_view trace_id, Instant told_at) {
+  const auto ms = std::max<std::int64_t>(0, told_at.time_since_epoch().count());
+  if (ms == 0 && !trace_id.starts_with(timed)) return std::string(trace_id);
+  std::string value;
+  value.reserve(timed_header + trace_id.size());
+  return value.append(1, timed).append(number(ms)).append(trace_id);
+}
+
+bool index_may_go(std::string_view value, Instant since) {
+  if (value.size() < timed_header || value.front() != timed) return false;
+  const auto ms = static_cast<std::int64_t>(read_big_endian64(value.substr(1)));
+  return ms > 0 && Instant(std::chrono::milliseconds(ms)) < since;
+}
+
 Result<std::vector<std::optional<std::string>>> find_traces(const KeyValue& state, Partition partition,
-                                                            std::span<const std::string> ids) {
+                                                            std::span<const std::string> ids, Instant since) {
   std::vector<std::string> keys;
   keys.reserve(ids.size());
   for (const auto& id : ids) keys.push_back(state::index_key(partition, id));
-  return state.multi_get(Family::index, keys);
+  auto values = state.multi_get(Family::index, keys);
+  if (!values) return values;
+  for (auto& value : *values) {
+    if (!value || value->size() < timed_header || value->front() != timed) continue;
+    if (index_may_go(*value, since))
+      value.reset();
+    else
+      value->erase(0, timed_header);
+  }
+  return values;
 }
 
-void put_trace(Changes& changes, Partition partition, std::string_view id, std::string_view trace_id) {
-  changes.put(Family::index, state::index_key(partition, id), std::string(trace_id));
+void put_trace(Changes& changes, Partition partition, std::string_view id, std::string_view trace_id, Instant told_at) {
+  changes.put(Family::index, state::index_key(partition, id), index_value(trace_id, told_at));
 }
 
 void erase_trace(Changes& changes, Partition partition, std::string_view id) {

@@ -27,10 +27,16 @@ Result<Meta> load_meta(const KeyValue& state, Partition partition);
 // Writes what differs from `before`.
 void save_meta(Changes& changes, Partition partition, const Meta& meta, const Meta& before);
 
-// The traces that the ids name, in their order.
+// The traces that the ids name, in their order. What was told before `since` counts as unknown; what was told at no
+// known time never does.
 Result<std::vector<std::optional<std::string>>> find_traces(const KeyValue& state, Partition partition,
-                                                            std::span<const std::string> ids);
-void put_trace(Changes& changes, Partition partition, std::string_view id, std::string_view trace_id);
+                                                            std::span<const std::string> ids,
+                                                            Instant since = Instant::min());
+void put_trace(Changes& changes, Partition partition, std::string_view id, std::string_view trace_id,
+               Instant told_at = {});
+std::string index_value(std::string_view trace_id, Instant told_at);
+// Whether a value of Family::index may be dropped: all lookups since then ignore it. For a compaction filter.
+bool index_may_go(std::string_view value, Instant since);
 void erase_trace(Changes& changes, Partition partition, std::string_view id);
 
 // The entries of the record_ids, in their order, whatever their age.

@@ -2,7 +2,9 @@
 // The keys of a worker's state, but for the seen ids (seen.hpp). All begin with the partition (4 bytes, big-endian), so
 // that one database may hold several. DO NOT CHANGE.
 //
-//   index    id                                                     -> trace_id
+//   index    id                                                     -> 1 (1), told at, in ms (8), trace_id
+//                                                                      or, of version 0.1.0 and where no time is known,
+//                                                                      the trace_id alone
 //   parked   'r' record_id                                          -> the record's value (records/parked_record.hpp)
 //   parked   't' length of id (2), id that it waits for, order (8), record_id  -> ""
 //   parked   'e' expires_at in ms (8), record_id                    -> ""

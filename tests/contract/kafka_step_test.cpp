@@ -137,7 +137,7 @@ TEST_F(KafkaStep, WhoseStateCannotBeWrittenIsUnknownAndTheCommitterIsDone) {
 }
 
 TEST_F(KafkaStep, OfAProcessKilledInTheMiddleDoesNotHoldUpItsSuccessor) {
-  config.transaction_timeout = 60s;  // the broker would let it stand so long
+  config.transaction_timeout = config.session_timeout = 60s;  // the broker would let it stand so long
   int ready[2];
   ASSERT_EQ(pipe(ready), 0);
   const auto self = std::string("/proc/self/exe");
@@ -171,7 +171,8 @@ TEST_F(KafkaStep, OfAProcessKilledInTheMiddleDoesNotHoldUpItsSuccessor) {
 TEST(OpenTransaction, DISABLED_StaysOpen) {
   const char* prefix = std::getenv("ASSAY_TEST_OPEN_TRANSACTION");
   ASSERT_TRUE(prefix) << "started by the test above";
-  KafkaConfig config{.brokers = *kafka_for_tests(), .topic_prefix = prefix, .transaction_timeout = 60s};
+  KafkaConfig config{
+      .brokers = *kafka_for_tests(), .topic_prefix = prefix, .session_timeout = 60s, .transaction_timeout = 60s};
   auto conf = transactional_conf(config, 1);
   auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf));
   ASSERT_TRUE(client) << client.error();

@@ -54,8 +54,11 @@ TEST(KafkaTopicsCheck, NamesWhatIsMissingMismatchedOrLosesRecords) {
   of(topics, Stream::parked).partitions = 5;
   expect_problem(topics, "assay.parked has 5 partitions, assay.feedback has 6");
   topics = good();
-  of(topics, Stream::requests).settings["cleanup.policy"] = "compact,delete";
+  of(topics, Stream::parked).settings["cleanup.policy"] = "compact,delete";
   expect_problem(topics, "must be 'compact'");
+  topics = good();
+  of(topics, Stream::requests).settings["cleanup.policy"] = "delete";
+  expect_problem(topics, "ids would be lost");
   topics = good();
   of(topics, Stream::feedback).settings["cleanup.policy"] = "compact";
   expect_problem(topics, "must be 'delete'");

@@ -42,6 +42,14 @@ std::string value_of(std::string_view json) {
 
 }  // namespace
 
+// Whether the id was told before `at`, and is not forgotten then.
+bool World::told_within(const Topic& topic, const std::string& id, Instant at, bool before) const {
+  const auto told = topic.told.find(id);
+  if (told == topic.told.end()) return false;
+  return std::ranges::any_of(
+      told->second, [&](Instant t) { return (before ? t < at : t <= at) && t >= told_since(config_.policy, at); });
+}
+
 void World::check() {
   std::map<std::string, Fate> fates;
   std::map<Partition, std::int64_t> logged;
@@ -86,6 +94,10 @@ void World::check() {
       ++fate->second.forwarded;
       fate->second.forwarded_at = here;
       const auto* topic = topic_of[record->assessment_id];
+      // Ids are forgotten after request_retention, and stay so through every rebuild.
+      const auto landed = forwarded_at_.at({p, here});
+      if (fate->second.op == Op::create && !told_within(*topic, fate->second.target.id, landed))
+        violated("forwarded by an id that was forgotten: " + record->record_id);
       if (stored.key != topic->trace_id && (topic->other_trace_id.empty() || stored.key != topic->other_trace_id))
         violated("the wrong trace for " + record->record_id + ": " + stored.key);
     }
@@ -104,9 +116,7 @@ void World::check() {
       }
       ++fate.expired;
       if (letter->dead_at < letter->record->accepted_at + config_.policy.park_max) violated("expired too early: " + id);
-      const auto& told = topic_of.at(fate.assessment_id)->told;
-      const auto at = told.find(fate.target.id);
-      if (fate.op == Op::create && at != told.end() && at->second < letter->dead_at)
+      if (fate.op == Op::create && told_within(*topic_of.at(fate.assessment_id), fate.target.id, letter->dead_at, true))
         violated("expired although its trace was told: " + id);
     }
   }
@@ -132,11 +142,12 @@ void World::check() {
         stored.value ? void(changelog.insert(stored.key)) : void(changelog.erase(stored.key));
       if (changelog != parked) violated("the parked differ from their changelog");
     }
-    std::map<std::string, std::string> index;
-    for (const auto& stored : log_.records({Stream::requests, p})) index[stored.key] = *stored.value;
+    std::map<std::string, Instant> index;
+    for (const auto& stored : log_.records({Stream::requests, p})) index[stored.key] = stored.at;
     const auto awaited = awaited_ids(state, p, "", 1'000'000);
     for (const auto& id : *awaited)
-      if (index.contains(id)) violated("parked although its trace is known: waits for " + id);
+      if (index.contains(id) && index[id] >= told_since(config_.policy, clock_.at))
+        violated("parked although its trace is known: waits for " + id);
     const auto meta = load_meta(state, p);
     if (!meta || meta->ledger.unaccounted() != 0) violated("the ledger does not add up");
     if (meta->ledger.parked != std::ssize(parked)) violated("the ledger's parked are not those of the state");

@@ -15,7 +15,7 @@ class SimLog final : public EventSources {
   Offset append(const Record& record) {
     const auto partition = record.partition.value_or(partition_of(record.key, partitions_));
     auto& records = streams_[{record.stream, partition}];
-    records.push_back({record.key, record.value});
+    records.push_back({record.key, record.value, record.accepted_at});
     return static_cast<Offset>(records.size()) - 1;
   }
   Partition partition_for(const Record& record) const {
@@ -25,6 +25,7 @@ class SimLog final : public EventSources {
   struct Stored {
     std::string key;
     std::optional<std::string> value;
+    Instant at;
   };
   // Everything, for the checks from outside.
   const std::deque<Stored>& records(StreamPartition where) { return streams_[where]; }
@@ -34,6 +35,12 @@ class SimLog final : public EventSources {
     return std::unique_ptr<EventSource>(std::make_unique<Source>(*this, std::move(starts)));
   }
   Partition partitions(Stream) const override { return partitions_; }
+  Result<Offset> first_since(StreamPartition where, Instant at) override {
+    const auto& records = streams_[where];
+    Offset offset = 0;
+    while (offset < std::ssize(records) && records[static_cast<std::size_t>(offset)].at < at) ++offset;
+    return offset;
+  }
 
  private:
   class Source final : public EventSource {
@@ -68,7 +75,8 @@ class SimLog final : public EventSources {
       while (start.offset < std::ssize(records) && batch_.size() < records_max) {
         const auto& stored = records[static_cast<std::size_t>(start.offset)];  // a deque's elements stay where they are
         batch_.push_back({start.from.stream, start.from.partition, start.offset, stored.key,
-                          stored.value ? std::string_view(*stored.value) : std::string_view(), !stored.value});
+                          stored.value ? std::string_view(*stored.value) : std::string_view(), !stored.value,
+                          stored.at});
         ++start.offset;
       }
     }

@@ -21,6 +21,8 @@ World::World(std::uint64_t seed, Metrics& metrics, bool trace)
   config_.policy.park_max = between(10 * 60'000, 120 * 60'000);
   config_.policy.dedupe_window = between(30 * 60'000, 240 * 60'000);
   config_.policy.log_repeats = mode_ == Mode::transactional;
+  if (mode_ == Mode::transactional && chance(0.4))
+    config_.policy.request_retention = between(20 * 60'000, 180 * 60'000);
   config_.policy.outputs_max = 1 + pick(20);
   config_.policy.bytes_max = 500 + pick(20'000);
   config_.records_max = 1 + pick(20);
@@ -68,7 +70,8 @@ void World::act() {
   }
   if (faults_ == 0) return run_loop(partition);
   if (n < 96) return die(partition);
-  if (n < 98 && mode_ == Mode::transactional) return take_over(partition);
+  if (n < 97 && mode_ == Mode::transactional) return take_over(partition);
+  if (n < 98 && mode_ == Mode::transactional) return follow(partition);
   if (n < 99) {
     log_full_ = !log_full_;
     return note(log_full_ ? "the log is full" : "the log has room");
@@ -77,6 +80,7 @@ void World::act() {
   if (mode_ == Mode::transactional) {
     auto& owned = owned_[static_cast<std::size_t>(partition)];
     die(partition);
+    owned.copy.reset();
     owned.disks[owned.machine]->inner.clear();
     note("state lost partition=" + std::to_string(partition));
   }
@@ -227,7 +231,7 @@ void World::tell() {
   for (const auto& record : request_records(trace_id, topic.client_request_id, clock_.at)) {
     if (log_full_) return;
     log_.append(record);
-    topic.told.emplace(record.key, clock_.at);
+    topic.told[record.key].push_back(clock_.at);
     note("told " + record.key + " is " + trace_id);
     if (chance(faults_)) return;  // the door died between the two
   }
@@ -287,6 +291,7 @@ void World::die(Partition partition) {
 void World::take_over(Partition partition) {
   auto& owned = owned_[static_cast<std::size_t>(partition)];
   owned.machine = 1 - owned.machine;
+  owned.copy.reset();
   note("partition=" + std::to_string(partition) + " goes to machine " + std::to_string(owned.machine));
   const auto predecessor = std::move(owned.loop);
   start_process(partition);
@@ -298,6 +303,26 @@ void World::take_over(Partition partition) {
       (void)predecessor->run_once(0ms);
     } catch (const Crash&) {
     }
+  }
+}
+
+// A standby's turn, on the machine that has not the partition. What it hears of the committed position may be old.
+void World::follow(Partition partition) {
+  auto& owned = owned_[static_cast<std::size_t>(partition)];
+  if (!owned.copy) {
+    auto config = config_;
+    config.partition = partition;
+    const auto never = []() -> Result<OpenedPartition> { return Error::stopped; };
+    owned.copy = std::make_unique<PartitionLoop>(config, log_, *owned.disks[1 - owned.machine], never, clock_, metrics_,
+                                                 nullptr);
+  }
+  const auto heard = owned.committed - (chance(0.2) ? static_cast<Offset>(pick(4)) : 0);
+  note("follow partition=" + std::to_string(partition) + " to " + std::to_string(heard));
+  try {
+    if (const auto followed = owned.copy->follow(std::max<Offset>(0, heard)); !followed)
+      violated("the standby failed: " + followed.error().message());
+  } catch (const Crash&) {
+    owned.copy.reset();
   }
 }
 
@@ -325,7 +350,10 @@ void World::run_loop(Partition partition) {
 
 void World::land(const Step& step, Partition partition) {
   for (const auto& record : step.outputs)
-    if (record.stream != Stream::parked || mode_ == Mode::transactional) log_.append(record);
+    if (record.stream != Stream::parked || mode_ == Mode::transactional) {
+      const auto offset = log_.append(record);
+      if (record.stream == Stream::assessments) forwarded_at_[{log_.partition_for(record), offset}] = clock_.at;
+    }
   owned_[static_cast<std::size_t>(partition)].committed = step.feedback_position;
 }
 
@@ -400,12 +428,17 @@ void World::settle() {
       if (chance(0.7))
         for (const auto& record : request_records(topic.trace_id, topic.client_request_id, clock_.at)) {
           log_.append(record);
-          topic.told.emplace(record.key, clock_.at);
+          topic.told[record.key].push_back(clock_.at);
         }
   if (chance(0.3)) clock_.at += config_.policy.park_max;
   for (Partition p = 0; p < partitions_; ++p) {
     if (chance(0.3)) die(p);
-    if (mode_ == Mode::transactional && chance(0.3)) owned_[static_cast<std::size_t>(p)].machine ^= 1, die(p);
+    if (mode_ == Mode::transactional && chance(0.3)) {
+      auto& owned = owned_[static_cast<std::size_t>(p)];
+      owned.machine ^= 1;
+      owned.copy.reset();
+      die(p);
+    }
     int rounds = 0;
     do {
       run_loop(p);

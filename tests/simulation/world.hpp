@@ -70,11 +70,12 @@ class World {
     int epoch = 0;                             // of the last committer that was opened; all earlier ones are fenced
     Offset committed = 0;                      // transactional: the log's feedback position
     std::unique_ptr<PartitionLoop> loop;       // null: no process
+    std::unique_ptr<PartitionLoop> copy;       // a standby on the other machine; null: none
   };
   struct Topic {  // a trace of the application, and its names
     std::string trace_id, client_request_id;
-    std::string other_trace_id;           // told under the same client_request_id as well; empty in most
-    std::map<std::string, Instant> told;  // id -> when it first stood in the log
+    std::string other_trace_id;                        // told under the same client_request_id as well; empty in most
+    std::map<std::string, std::vector<Instant>> told;  // id -> when it came into the log
     std::vector<std::string> assessments;
   };
   struct Said {  // one request of a client, with all that it sends again
@@ -104,6 +105,7 @@ class World {
   void start_process(Partition partition);
   void die(Partition partition);
   void take_over(Partition partition);
+  void follow(Partition partition);
   void run_sink();
   void settle();
   StepOutcome commit(Step& step, Partition partition, Disk& disk, int epoch);
@@ -111,6 +113,7 @@ class World {
 
   // What must be true.
   void check();
+  bool told_within(const Topic& topic, const std::string& id, Instant at, bool before = false) const;
   [[noreturn]] void violated(const std::string& what) const { throw Violation{what}; }
 
   std::uint64_t pick(std::uint64_t n) { return n ? random_() % n : 0; }
@@ -139,6 +142,7 @@ class World {
   std::vector<Said> said_;
   std::vector<Spooled> spool_;
   std::set<std::pair<StreamPartition, Offset>> poisoned_;
+  std::map<std::pair<Partition, Offset>, Instant> forwarded_at_;  // place on assay.assessments -> when it landed
   std::set<std::string> replayed_;
   int next_id_ = 0;
 

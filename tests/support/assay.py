@@ -24,9 +24,10 @@ class Assay:
     manager, or from the `assay` fixture.
     """
 
-    def __init__(self, role: str, *args: str, home: Path, env: dict[str, str] | None = None, launcher: Sequence[str] = ()):
+    def __init__(self, role: str, *args: str, home: Path, env: dict[str, str] | None = None, launcher: Sequence[str] = (), binary: Path = ASSAY_BIN):
         self.role, self.args, self.home = role, args, home
         self.launcher = launcher
+        self.binary = binary  # another version's; may be changed between two starts
         self.env = env or {}
         self.port = free_port()
         self.data = home / "data"
@@ -60,7 +61,7 @@ class Assay:
         """Starts the process and does not wait for it."""
         assert not self.running, f"assay {self.role} runs already"
         self.home.mkdir(parents=True, exist_ok=True)
-        command = [*self.launcher, str(ASSAY_BIN), self.role, _ADDRESS_FLAG[self.role], self.address, "--data", str(self.data), *self.args]
+        command = [*self.launcher, str(self.binary), self.role, _ADDRESS_FLAG[self.role], self.address, "--data", str(self.data), *self.args]
         # Settings of the person who runs the tests (ASSAY_LISTEN, …) must not reach the program.
         clean = {k: v for k, v in os.environ.items() if not k.startswith("ASSAY_")}
         with self.log.open("ab") as log:

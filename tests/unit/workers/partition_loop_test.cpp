@@ -143,7 +143,7 @@ TEST_F(PartitionLoopTest, AStateBeyondTheCommittedPositionIsWipedAndBuiltAnewFro
   say("a-2", "req-2");
   drain(it);
   const ResolvePolicy policy;
-  ASSERT_TRUE(restore(log, state, 0, 1, policy));
+  ASSERT_TRUE(Restore(log, state, 0, policy, clock).run(1));
   const auto meta = load_meta(state, 0);
   EXPECT_EQ(meta->feedback, 1);
   EXPECT_EQ(meta->requests, 2);

@@ -1,0 +1,217 @@
+#include "workers/restore.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "storage/log/memory_log.hpp"
+#include "storage/records/request_record.hpp"
+#include "storage/state/memory_key_value.hpp"
+#include "workers/sorted_load.hpp"
+#include "workers/standby_plan.hpp"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct HandClock final : Clock {
+  Instant now() const override { return at; }
+  Instant at{std::chrono::milliseconds(1'700'000'000'000)};
+};
+
+TEST(SortedLoad, LeavesOfEachKeyTheLastChangeInARunAndOverRuns) {
+  MemoryKeyValue state;
+  SortedLoad load(state, Family::index, 1 << 20);
+  load.add("b", "1");
+  load.add("a", "1");
+  load.add("b", "2");
+  load.add("c", "1");
+  load.add("c", std::nullopt);
+  ASSERT_TRUE(load.flush());
+  EXPECT_TRUE(load.empty());
+  EXPECT_EQ(**state.get(Family::index, "a"), "1");
+  EXPECT_EQ(**state.get(Family::index, "b"), "2");
+  EXPECT_FALSE(*state.get(Family::index, "c"));
+  load.add("a", std::nullopt);
+  load.add("b", "3");
+  ASSERT_TRUE(load.flush());
+  EXPECT_FALSE(*state.get(Family::index, "a"));
+  EXPECT_EQ(**state.get(Family::index, "b"), "3");
+}
+
+TEST(SortedLoad, KeepsWhatItWasGivenWhateverBecomesOfTheBytes) {
+  MemoryKeyValue state;
+  SortedLoad load(state, Family::index, 64 << 20);
+  std::map<std::string, std::string> model;
+  std::mt19937 random(1);
+  for (int i = 0; i < 50'000; ++i) {
+    std::string key = "k" + std::to_string(random() % 20'000), value(random() % 100, static_cast<char>('a' + i % 26));
+    load.add(key, value);
+    model[key] = value;
+  }
+  ASSERT_TRUE(load.flush());
+  std::map<std::string, std::string> found;
+  ASSERT_TRUE(state.scan(Family::index, "", "", [&](std::string_view key, std::string_view value) {
+    found.emplace(key, value);
+    return true;
+  }));
+  EXPECT_EQ(found, model);
+}
+
+TEST(RangeOwner, IsAsTheStrategyDealsThemOut) {
+  const auto owners = [](Partition partitions, std::size_t members) {
+    std::vector<std::size_t> all, out;
+    for (std::size_t i = 0; i < members; ++i) all.push_back(i);
+    for (Partition p = 0; p < partitions; ++p) out.push_back(range_owner(p, partitions, all));
+    return out;
+  };
+  using Owners = std::vector<std::size_t>;
+  EXPECT_EQ(owners(4, 2), (Owners{0, 0, 1, 1}));
+  EXPECT_EQ(owners(5, 2), (Owners{0, 0, 0, 1, 1}));
+  EXPECT_EQ(owners(7, 3), (Owners{0, 0, 0, 1, 1, 2, 2}));
+  EXPECT_EQ(owners(2, 4), (Owners{0, 1})) << "more members than partitions";
+}
+
+TEST(StandbyPlan, ACopyIsWhereThePartitionGoesWhenItsOwnerDies) {
+  using Partitions = std::vector<Partition>;
+  EXPECT_EQ(standby_partitions(4, 2, 0, 1), (Partitions{2, 3}));
+  EXPECT_EQ(standby_partitions(4, 2, 1, 1), (Partitions{0, 1}));
+  EXPECT_EQ(standby_partitions(4, 1, 0, 1), Partitions{}) << "nobody else is there";
+  for (const std::size_t members : {2u, 3u, 5u})
+    for (Partition p = 0; p < 12; ++p) {
+      std::vector<std::size_t> all;
+      for (std::size_t i = 0; i < members; ++i) all.push_back(i);
+      auto left = all;
+      const auto owner = range_owner(p, 12, all);
+      std::erase(left, owner);
+      const auto heir = range_owner(p, 12, left);
+      int copies = 0;
+      for (const auto member : all) {
+        const auto copy_of = standby_partitions(12, members, member, 1);
+        const bool has = std::ranges::count(copy_of, p) == 1;
+        copies += has;
+        EXPECT_EQ(has, member == heir) << members << " members, partition " << p << ", member " << member;
+      }
+      EXPECT_EQ(copies, 1);
+    }
+}
+
+TEST(StandbyPlan, NCopiesAreOnNOthers) {
+  for (Partition p = 0; p < 12; ++p) {
+    int copies = 0;
+    for (std::size_t member = 0; member < 4; ++member) {
+      const auto copy_of = standby_partitions(12, 4, member, 2);
+      copies += static_cast<int>(std::ranges::count(copy_of, p));
+    }
+    EXPECT_EQ(copies, 2);
+  }
+}
+
+// A log that tells the times of its records, as Kafka does.
+class TimedLog final : public EventSources {
+ public:
+  explicit TimedLog(MemoryLog& log) : log_(log) {}
+  Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override {
+    for (const auto& start : starts) opened.push_back(start);
+    return log_.open(std::move(starts));
+  }
+  Partition partitions(Stream stream) const override { return log_.partitions(stream); }
+  Result<Offset> first_since(StreamPartition where, Instant at) override {
+    asked[where.stream] = at;
+    return first[where.stream];
+  }
+  std::vector<StartAt> opened;
+  std::map<Stream, Instant> asked;
+  std::map<Stream, Offset> first;
+
+ private:
+  MemoryLog& log_;
+};
+
+TEST(Restore, OfAnEmptyStateReadsOnlyWhatTheWindowReaches) {
+  HandClock clock;
+  MemoryLog log;
+  MemoryKeyValue state;
+  TimedLog timed(log);
+  for (int i = 0; i < 100; ++i)
+    log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, "req-1"},
+                                     .accepted_at = clock.at + std::chrono::minutes(i),
+                                     .body_hash = 1,
+                                     .items = {{"a-" + std::to_string(i), "a-" + std::to_string(i), "{}"}}}));
+  timed.first[Stream::feedback] = 69;
+  const ResolvePolicy policy{.dedupe_window = 20min};
+  ASSERT_TRUE(Restore(timed, state, 0, policy, clock).run(90));
+  // Of the last records before the committed position, offset 89 is the latest; a minute is left for clocks.
+  EXPECT_EQ(timed.asked.at(Stream::feedback), clock.at + 89min - 20min - 1min);
+  const std::vector<std::string> ids{"a-68", "a-69", "a-89", "a-90"};
+  const auto seen = find_seen(state, 0, ids);
+  EXPECT_FALSE((*seen)[0]);
+  EXPECT_TRUE((*seen)[1]);
+  EXPECT_TRUE((*seen)[2]);
+  EXPECT_FALSE((*seen)[3]) << "not committed yet";
+  const auto meta = load_meta(state, 0);
+  EXPECT_EQ(meta->feedback, 90);
+  EXPECT_EQ(meta->accepted_max, clock.at + 89min);
+}
+
+TEST(Restore, OfAnEmptyStateReadsOnlyTheRequestsThatAreKept) {
+  HandClock clock;
+  MemoryLog log;
+  MemoryKeyValue state;
+  TimedLog timed(log);
+  for (int i = 0; i < 10; ++i)
+    for (const auto& record : request_records("tr-" + std::to_string(i), "", clock.at)) log.put(record);
+  timed.first[Stream::requests] = 4;
+  const ResolvePolicy policy{.request_retention = 1h};
+  ASSERT_TRUE(Restore(timed, state, 0, policy, clock).run(0));
+  EXPECT_EQ(timed.asked.at(Stream::requests), clock.at - 1h);
+  const std::vector<std::string> ids{"tr-3", "tr-4"};
+  const auto traces = find_traces(state, 0, ids);
+  EXPECT_FALSE((*traces)[0]);
+  EXPECT_TRUE((*traces)[1]);
+  EXPECT_EQ(load_meta(state, 0)->requests, 10);
+}
+
+TEST(Restore, ThatIsStoppedEndsAndTheNextOneGoesOn) {
+  HandClock clock;
+  MemoryLog log;
+  MemoryKeyValue state;
+  for (const auto& record : request_records("tr-1", "req-1", clock.at)) log.put(record);
+  {
+    Restore restore(log, state, 0, {}, clock);
+    restore.stop();
+    const auto ran = restore.run(0);
+    ASSERT_FALSE(ran);
+    EXPECT_EQ(ran.error(), Error::stopped);
+  }
+  ASSERT_TRUE(Restore(log, state, 0, {}, clock).run(0));
+  EXPECT_EQ(load_meta(state, 0)->requests, 2);
+}
+
+TEST(Index, AnIdToldBeforeTheTimeCountsAsUnknownAndOneOfNoTimeNever) {
+  MemoryKeyValue state;
+  const Instant told{1000ms};
+  Changes changes;
+  put_trace(changes, 0, "req-1", "tr-1", told);
+  put_trace(changes, 0, "req-2", "tr-2");
+  put_trace(changes, 0, "req-3", "\1odd");
+  ASSERT_TRUE(state.write(changes));
+  const std::vector<std::string> ids{"req-1", "req-2", "req-3"};
+  const auto all = find_traces(state, 0, ids, told);
+  EXPECT_EQ((*all)[0], "tr-1");
+  EXPECT_EQ((*all)[1], "tr-2");
+  EXPECT_EQ((*all)[2], "\1odd");
+  const auto later = find_traces(state, 0, ids, told + 1ms);
+  EXPECT_FALSE((*later)[0]);
+  EXPECT_EQ((*later)[1], "tr-2");
+  EXPECT_EQ((*later)[2], "\1odd");
+  EXPECT_FALSE(index_may_go(index_value("tr-1", told), told));
+  EXPECT_TRUE(index_may_go(index_value("tr-1", told), told + 1ms));
+  EXPECT_FALSE(index_may_go("tr-1", told + 1ms));
+  EXPECT_EQ(index_value("tr-1", told), std::string("\1\0\0\0\0\0\0\3\xe8tr-1", 13)) << "on disk: do not change";
+}
+
+}  // namespace
+}  // namespace assay

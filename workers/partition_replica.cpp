@@ -1,0 +1,199 @@
+#include "workers/partition_replica.hpp"
+
+#include <filesystem>
+
+#include "ops/runtime/log.hpp"
+#include "storage/state/partition_state.hpp"
+#include "storage/state/seen.hpp"
+
+namespace assay {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds wait_max{200};  // for records; wake() ends it
+// After a failure. Short, because it is what a partition stands still when the brokers are back.
+constexpr std::chrono::milliseconds backoff_first{50}, backoff_most{1'000};
+constexpr int corrupt_max = 2;                  // a state that can't be read so often is built anew
+constexpr std::chrono::minutes flush_every{5};  // bounds what a kill -9 makes us read again
+
+Instant at_ms(std::int64_t ms) { return Instant(std::chrono::milliseconds(ms)); }
+
+}  // namespace
+
+PartitionReplica::PartitionReplica(ReplicaConfig config, EventSources& sources, const Clock& clock, Metrics& metrics,
+                                   Counter& rebuilt, Open open, Committed committed, Role role,
+                                   std::shared_ptr<PartitionReplica> predecessor)
+    : config_(std::move(config)),
+      sources_(sources),
+      clock_(clock),
+      metrics_(metrics),
+      rebuilt_(rebuilt),
+      open_(std::move(open)),
+      committed_(std::move(committed)),
+      role_(role),
+      last_pass_(Steady::now()),
+      flushed_(Steady::now()),
+      predecessor_(std::move(predecessor)),
+      thread_([this](std::stop_token stop) { run(stop); }) {}
+
+PartitionReplica::~PartitionReplica() { end(); }
+
+void PartitionReplica::end() {
+  thread_.request_stop();
+  std::scoped_lock lock(mutex_);
+  ending_ = true;
+  if (loop_) loop_->stop();
+}
+
+void PartitionReplica::become(Role role) {
+  std::scoped_lock lock(mutex_);
+  if (role_ == role) return;
+  role_ = role;
+  // A copy may be up to date and an owner not yet.
+  if (role != Role::paused) caught_up_ = false;
+  if (loop_) loop_->wake();
+  changed_.notify_all();
+}
+
+void PartitionReplica::wait_settled() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return role_ == Role::owner || !stepping_; });
+}
+
+PartitionReplica::Role PartitionReplica::role() const {
+  std::scoped_lock lock(mutex_);
+  return role_;
+}
+
+std::uint64_t PartitionReplica::bytes_on_disk() const {
+  std::scoped_lock lock(mutex_);
+  return db_ ? db_->bytes_on_disk() : 0;
+}
+
+void PartitionReplica::run(std::stop_token stop) {
+  predecessor_.reset();
+  Backoff backoff(backoff_first, backoff_most);
+  while (!stop.stop_requested()) {
+    last_pass_ = Steady::now();
+    Role role;
+    {
+      std::scoped_lock lock(mutex_);
+      role = role_;
+      stepping_ = role == Role::owner && loop_ && loop_->is_open();
+    }
+    const auto done = turn(role);
+    {
+      std::scoped_lock lock(mutex_);
+      stepping_ = false;
+    }
+    changed_.notify_all();
+    if (done) {
+      backoff.reset();
+      corrupt_ = 0;
+      if (role == Role::paused) rest(stop, std::chrono::hours(1), role);
+      if (role == Role::standby) rest(stop, config_.follow_every, role);
+      continue;
+    }
+    if (stop.stop_requested()) break;
+    if (done.error() == Error::corrupt && ++corrupt_ >= corrupt_max) {
+      spdlog::error("event=state_unreadable partition={} act=\"throw away and rebuild\"", config_.loop.partition);
+      drop_database(true);
+      corrupt_ = 0;
+    }
+    const auto pause = backoff.next();
+    spdlog::warn("event=resolver_failed partition={} error=\"{}\" retry_ms={}", config_.loop.partition,
+                 done.error().message(), pause.count());
+    rest(stop, pause, role);
+  }
+  drop_database(false);
+  ended_ = true;
+}
+
+// Until the limit, the end, or another role.
+bool PartitionReplica::rest(std::stop_token stop, std::chrono::milliseconds limit, Role unless_left) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, stop, limit, [&] { return role_ != unless_left; });
+}
+
+Result<void> PartitionReplica::turn(Role role) {
+  if (role == Role::paused) return {};
+  if (!db_)
+    if (auto opened = open_database(); !opened) return opened;
+  set_cutoffs();
+  if (Steady::now() - flushed_ > flush_every) {
+    flushed_ = Steady::now();
+    if (auto flushed = db_->flush(); !flushed) return flushed;
+  }
+  if (role == Role::standby) return follow();
+  if (!loop_->is_open()) {
+    auto opened = loop_->open();
+    if (!opened) loop_->close();
+    return opened;
+  }
+  const auto ran = loop_->run_once(wait_max);
+  if (!ran) return ran.error();
+  caught_up_ = loop_->caught_up();
+  return {};
+}
+
+Result<void> PartitionReplica::follow() {
+  if (loop_->is_open()) loop_->close();
+  const auto committed = committed_();
+  if (!committed) return committed.error();
+  if (auto followed = loop_->follow(*committed); !followed) return followed;
+  caught_up_ = true;
+  return {};
+}
+
+// What compaction may drop: see seen_may_go and index_may_go.
+void PartitionReplica::set_cutoffs() {
+  const auto& policy = config_.loop.policy;
+  const auto accepted_max = loop_->is_open() ? loop_->meta().accepted_max : loop_->restored_accepted_max();
+  seen_cutoff_ms_ = (accepted_max - policy.dedupe_window).time_since_epoch().count();
+  if (policy.request_retention.count() > 0)
+    told_since_ms_ = told_since(policy, clock_.now()).time_since_epoch().count();
+}
+
+Result<void> PartitionReplica::open_database() {
+  DbConfig db{.directory = config_.directory, .memory = config_.memory, .cache = true};
+  db.drop = [this](Family family, std::string_view, std::string_view value) {
+    if (family == Family::seen) return seen_may_go(value, at_ms(seen_cutoff_ms_));
+    return family == Family::index && told_since_ms_ > 0 && index_may_go(value, at_ms(told_since_ms_));
+  };
+  auto opened = Db::open(db);
+  if (!opened && std::filesystem::exists(config_.directory) && opened.error().find("Corruption") != std::string::npos) {
+    spdlog::error("event=partition_unreadable partition={} problem=\"{}\" act=\"throw away and rebuild\"",
+                  config_.loop.partition, opened.error());
+    drop_database(true);
+    opened = Db::open(db);
+  }
+  if (!opened) {
+    spdlog::error("event=partition_failed partition={} problem=\"{}\"", config_.loop.partition, opened.error());
+    return Error::storage_failed;
+  }
+  auto open = [this, state = opened->get()] { return open_(*state); };
+  auto loop = std::make_unique<PartitionLoop>(config_.loop, sources_, **opened, open, clock_, metrics_, nullptr);
+  std::scoped_lock lock(mutex_);
+  db_ = std::move(*opened);
+  loop_ = std::move(loop);
+  if (ending_) loop_->stop();
+  return {};
+}
+
+void PartitionReplica::drop_database(bool remove) {
+  std::unique_ptr<PartitionLoop> loop;
+  std::unique_ptr<Db> db;
+  {
+    std::scoped_lock lock(mutex_);
+    loop = std::move(loop_);
+    db = std::move(db_);
+  }
+  loop.reset();
+  db.reset();
+  if (!remove) return;
+  std::error_code ec;
+  std::filesystem::remove_all(config_.directory, ec);
+  rebuilt_.Increment();
+}
+
+}  // namespace assay

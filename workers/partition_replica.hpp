@@ -1,0 +1,88 @@
+#pragma once
+// One partition's state on this machine and the thread that keeps it, in one of three roles, which the assignment
+// changes: the owner's (resolve and commit), a copy's that follows, ready to take over, or none for the moment. The
+// database, the sources and what was read stay through all of them; so a partition that a rebalance takes away and
+// gives back goes on where it was.
+//
+// An owner that comes back after `paused` keeps its committer, too: had anybody else opened the partition meanwhile,
+// that committer would be fenced, its next step aborted, and the partition opened anew.
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "storage/db/db.hpp"
+#include "workers/backoff.hpp"
+#include "workers/partition_loop.hpp"
+
+namespace assay {
+
+struct ReplicaConfig {
+  PartitionLoopConfig loop;
+  std::string directory;  // of its database
+  DbMemory memory;
+  std::chrono::milliseconds follow_every{500};
+};
+
+class PartitionReplica {
+ public:
+  enum class Role : std::uint8_t { paused, owner, standby };
+  using Open = std::function<Result<OpenedPartition>(KeyValue& state)>;  // see OpenPartition
+  using Committed = std::function<Result<Offset>()>;                     // the group's position, for a standby
+
+  // Begins, when `predecessor`, which may still have the database, has ended. `rebuilt` counts databases that had to be
+  // thrown away. All that is referred to outlives it.
+  PartitionReplica(ReplicaConfig config, EventSources& sources, const Clock& clock, Metrics& metrics, Counter& rebuilt,
+                   Open open, Committed committed, Role role, std::shared_ptr<PartitionReplica> predecessor = {});
+  // Ends after the step in hand, and waits for that.
+  ~PartitionReplica();
+
+  // Does not wait. Thread-safe, as all that follows.
+  void become(Role role);
+  // Until no step is in hand that was begun in a role that has been left since.
+  void wait_settled();
+  // Asks it to end, does not wait.
+  void end();
+  bool ended() const { return ended_; }
+
+  Role role() const;
+  // As an owner: has been at the ends of its streams. As a copy: has been at the committed position.
+  bool caught_up() const { return caught_up_; }
+  std::uint64_t bytes_on_disk() const;
+  // The time of the last pass, for /livez.
+  std::chrono::steady_clock::time_point last_pass() const { return last_pass_; }
+
+ private:
+  void run(std::stop_token stop);
+  Result<void> turn(Role role);
+  Result<void> open_database();
+  void drop_database(bool remove);
+  Result<void> follow();
+  void set_cutoffs();
+  bool rest(std::stop_token stop, std::chrono::milliseconds limit, Role unless_left);
+
+  const ReplicaConfig config_;
+  EventSources& sources_;
+  const Clock& clock_;
+  Metrics& metrics_;
+  Counter& rebuilt_;
+  const Open open_;
+  const Committed committed_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  Role role_;
+  bool stepping_ = false;  // as an owner, with the partition open
+  bool ending_ = false;
+  std::unique_ptr<Db> db_;
+  std::unique_ptr<PartitionLoop> loop_;  // the pointers under the mutex, for those who are not the thread
+  std::atomic<bool> caught_up_{false};
+  std::atomic<bool> ended_{false};
+  std::atomic<std::int64_t> seen_cutoff_ms_{0}, told_since_ms_{0};  // for the compaction's filter
+  std::atomic<std::chrono::steady_clock::time_point> last_pass_;
+  std::chrono::steady_clock::time_point flushed_;
+  int corrupt_ = 0;  // times in a row
+  std::shared_ptr<PartitionReplica> predecessor_;
+  std::jthread thread_;  // last: ends before anything else goes
+};
+
+}  // namespace assay
