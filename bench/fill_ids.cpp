@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: bench_fill_ids DIRECTORY COUNT RUN\n");
     return 2;
   }
-  const auto traces = std::strtoull(argv[2], nullptr, 10) / 2;
+  const std::uint64_t traces = std::strtoull(argv[2], nullptr, 10) / 2;
   const std::string run = argv[3];
   auto directory = DataDirectory::open(argv[1]);
   if (!directory) {
