@@ -33,7 +33,7 @@ json::object any_value(const json::value& value) {
     for (const auto& [key, element] : *object) {
       json::object entry;
       entry["key"] = key;
-      entry["value"] = any_value(element);
+      if (!element.is_null()) entry["value"] = any_value(element);
       values.push_back(std::move(entry));
     }
     json::object map;
@@ -49,11 +49,12 @@ json::array key_values(const json::value* attributes, bool json_in_strings) {
   for (const auto& [key, value] : attributes->get_object()) {
     json::object entry;
     entry["key"] = key;
-    entry["value"] = any_value(value);
+    if (!value.is_null()) entry["value"] = any_value(value);
     if (const auto* text = json_in_strings ? value.if_string() : nullptr) {
       boost::system::error_code ec;
       const auto inner = json::parse(*text, ec);
-      if (!ec) entry["value"] = any_value(inner);
+      if (!ec && inner.is_null()) entry.erase("value");
+      if (!ec && !inner.is_null()) entry["value"] = any_value(inner);
     }
     out.push_back(std::move(entry));
   }

@@ -49,10 +49,12 @@ class Replay:
     def plain(self, value: Any, key: str = "") -> Any:
         """What is compared of a body."""
         if isinstance(value, dict):
-            return {k: self.plain(v, k) for k, v in value.items() if k not in (*CLOCKS, "sqlstate", "error_class", "assay.feedback", "next_page_token", "message")}
+            return {k: self.plain(v, k) for k, v in value.items() if k not in (*CLOCKS, "sqlstate", "error_class", "assay.feedback", "mlflow.trace.spansLocation", "next_page_token", "message")}
         if isinstance(value, list):
             items = [self.plain(v, key) for v in value]
             return sorted(items, key=json.dumps) if key in ("assessments", "tags") else items
+        if key == "tags" and isinstance(value, str):
+            return json.loads(value)
         if key == "records":
             return [self.plain(r) for r in json.loads(value)]
         if isinstance(value, str):
@@ -80,6 +82,8 @@ class Replay:
         what = f"{one['method']} {one['path']} {json.dumps(body)[:300]}"
         if answer.status_code != one["status"]:
             return f"{what}\n  status {one['status']} there, {answer.status_code} here: {answer.text[:300]}"
+        if one["method"] == "POST" and one["path"] == "/api/3.0/mlflow/traces":
+            return None  # the echo of a trace: the client reads one tag of it
         theirs, ours = self.plain(self.translated(one["answer"])), self.plain(said)
         if isinstance(one["answer"], (dict, list)) and theirs != ours:
             return f"{what}\n  there {json.dumps(theirs)[:1500]}\n  here  {json.dumps(ours)[:1500]}"

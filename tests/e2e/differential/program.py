@@ -163,7 +163,8 @@ class Program:
         elif act == "delete":
             if len(self.deleted_experiments) + 1 < len(self.experiments):
                 self.call(f"delete_experiment {self.names.of(which)}", lambda: self.client.delete_experiment(which))
-                self.deleted_experiments.add(which)
+                if which in self.experiments:
+                    self.deleted_experiments.add(which)
         else:
             self.call(f"restore_experiment {self.names.of(which)}", lambda: self.client.restore_experiment(which))
             self.deleted_experiments.discard(which)

@@ -68,7 +68,7 @@ TEST(Otlp, KeepsSpansAsMlflowDoesAndConcludesTheTrace) {
   const auto spans = boost::json::parse(trace.spans);
   ASSERT_EQ(spans.as_array().size(), 2u);
   EXPECT_EQ(spans.at(0).at("attributes").at("mlflow.spanInputs"), R"({"q": "hi"})");
-  EXPECT_EQ(spans.at(0).at("attributes").at("mlflow.traceRequestId"), "\"" + trace.trace_id + "\"");
+  EXPECT_EQ(spans.at(0).at("attributes").at("mlflow.traceRequestId").as_string(), "\"" + trace.trace_id + "\"");
   EXPECT_EQ(spans.at(1).at("attributes").at("m"), "[1, true]");
   EXPECT_TRUE(spans.at(0).at("parent_span_id").is_null());
 }

@@ -84,7 +84,7 @@ TEST_F(StoreTest, ATraceHasItsAssessmentsAndTheTagOfTheirLastValues) {
   apply(feedback("a-3", "tr-1", at(3), "user_accuracy", "0.8"));
   apply(feedback("a-4", "tr-1", at(4), "note", R"("a,b")"));
   const auto json = info("tr-1");
-  EXPECT_NE(json.find(R"x("tags":{"k":"v","assay.feedback":"note=\"a,b\",user_accuracy=0.8,user_feedback=false"})x"),
+  EXPECT_NE(json.find(R"x("tags":{"k":"v","assay.feedback":"note=\"a,b\",user_accuracy=0.8,user_feedback=false")x"),
             std::string::npos)
       << json;
   EXPECT_LT(json.find("\"a-1\""), json.find("\"a-3\""));
@@ -98,7 +98,8 @@ TEST_F(StoreTest, TheEndOfATraceIsNotTakenBackByALatePlaceholder) {
   EXPECT_EQ(
       info("tr-1"),
       R"({"trace_id":"tr-1","trace_location":{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":"1"}},)"
-      R"("request_time":"2026-11-23T15:57:32.547Z","state":"OK","trace_metadata":{"m":"end","n":"1"},"tags":{"t":"end"},)"
+      R"("request_time":"2026-11-23T15:57:32.547Z","state":"OK","trace_metadata":{"m":"end","n":"1"},"tags":{"t":"end",)"
+      R"("mlflow.trace.spansLocation":"TRACKING_STORE","mlflow.artifactLocation":"mlflow-artifacts:/1/traces/tr-1/artifacts"},)"
       R"("request_preview":"end"})");
 }
 
