@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ OPERATIONS = 100
 ALLOWED: dict[str, str] = {}
 
 
-def start(url: str, out: Path, first: int, last: int) -> subprocess.Popen:
+def start(url: str, out: Path, first: int, last: int, run: str) -> subprocess.Popen:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("ASSAY_", "MLFLOW_"))} | {
         "MLFLOW_TRACKING_URI": url,
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -26,7 +27,7 @@ def start(url: str, out: Path, first: int, last: int) -> subprocess.Popen:
         "PYTHONHASHSEED": "0",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    command = [sys.executable, str(HERE / "run.py"), str(out), str(first), str(last), str(OPERATIONS)]
+    command = [sys.executable, str(HERE / "run.py"), str(out), str(first), str(last), str(OPERATIONS), run]
     with out.with_suffix(".log").open("wb") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
 
@@ -35,7 +36,8 @@ def compare(assay, mlflow_url: str, tmp_path: Path, first: int, last: int) -> No
     # As MLflow answers feedback for a trace that nobody knows; what parking does is in test_mlflow_client.py.
     server = assay("serve", "--unknown-trace=reject")
     outs = {"mlflow": tmp_path / "mlflow.json", "assay": tmp_path / "assay.json"}
-    running = [start(mlflow_url, outs["mlflow"], first, last), start(server.url, outs["assay"], first, last)]
+    run = uuid.uuid4().hex[:8]  # names that neither server has seen
+    running = [start(url, outs[name], first, last, run) for name, url in (("mlflow", mlflow_url), ("assay", server.url))]
     for process, out in zip(running, outs.values(), strict=True):
         assert process.wait(30 + 40 * (last - first)) == 0, out.with_suffix(".log").read_text()[-4000:]
     seen = {name: json.loads(out.read_text()) for name, out in outs.items()}

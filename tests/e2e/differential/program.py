@@ -61,7 +61,7 @@ _WORDS = [
 
 
 class Program:
-    def __init__(self, seed: int, operations: int):
+    def __init__(self, seed: int, operations: int, run: str):
         self.random = random.Random(seed)
         self.seed = seed
         self.operations = operations
@@ -76,7 +76,7 @@ class Program:
         self.assessments: list[tuple[str, str, str]] = []  # trace, id, kind
         self.datasets: list[Any] = []
         self.count = 0
-        self.unique = f"{seed}-{self.random.getrandbits(32):08x}"
+        self.unique = f"{run}-{seed}"
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-"""Runs programs of program.py against the server of MLFLOW_TRACKING_URI: `run.py OUT FIRST LAST OPERATIONS`. One process a server, because
+"""Runs programs of program.py against the server of MLFLOW_TRACKING_URI: `run.py OUT FIRST LAST OPERATIONS RUN`. One process a server, because
 MLflow's client keeps state of its own."""
 
 import json
@@ -7,13 +7,13 @@ import sys
 from program import Program
 
 
-def main(out: str, first: int, last: int, operations: int) -> None:
+def main(out: str, first: int, last: int, operations: int, run: str) -> None:
     seen = {}
     for seed in range(first, last):
-        seen[seed] = Program(seed, operations).run()
+        seen[seed] = Program(seed, operations, run).run()
     with open(out, "w", encoding="utf-8") as file:
         json.dump(seen, file, ensure_ascii=False)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]))
+    main(sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5])
