@@ -5,8 +5,8 @@
 namespace assay::mlflow {
 namespace {
 
-// What the sink keeps beside MLflow's tables, in the same transactions. DO NOT CHANGE what stands there: raise the
-// version.
+// What the sink keeps beside MLflow's tables, in the same transactions. No name is one of MLflow's: for a role that is
+// called assay this schema comes first on the search path. DO NOT CHANGE what stands there: raise the version.
 constexpr const char* our_schema = R"(
 CREATE SCHEMA IF NOT EXISTS assay;
 CREATE TABLE IF NOT EXISTS assay.version (version integer NOT NULL);
@@ -16,10 +16,10 @@ CREATE TABLE IF NOT EXISTS assay.positions (
   source text NOT NULL, stream text NOT NULL, partition integer NOT NULL, next bigint NOT NULL,
   PRIMARY KEY (source, stream, partition));
 -- What is known of a trace that came through us (the registers of a TraceRow), or that it was deleted.
-CREATE TABLE IF NOT EXISTS assay.traces (trace_id text PRIMARY KEY, deleted boolean NOT NULL, known bytea NOT NULL);
+CREATE TABLE IF NOT EXISTS assay.trace_states (trace_id text PRIMARY KEY, deleted boolean NOT NULL, known bytea NOT NULL);
 -- Of assessments of which there is more than their create: what changed (the registers of an AssessmentRow, also those
 -- that came before it), whether it was deleted, or overridden before it came.
-CREATE TABLE IF NOT EXISTS assay.assessments (
+CREATE TABLE IF NOT EXISTS assay.assessment_states (
   assessment_id text PRIMARY KEY, deleted boolean NOT NULL, overridden boolean NOT NULL, changes bytea NOT NULL);
 -- Records whose trace or experiment MLflow does not know yet.
 CREATE TABLE IF NOT EXISTS assay.waiting (

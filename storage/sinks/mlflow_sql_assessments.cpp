@@ -26,10 +26,10 @@ void SqlBatch::load(std::map<std::string, Assessment>& assessments, const std::v
   }
   std::set<std::string> gone;
   const auto traces =
-      ask("SELECT trace_id FROM assay.traces WHERE trace_id = ANY($1::text[]) AND deleted", {trace_ids.text()});
+      ask("SELECT trace_id FROM assay.trace_states WHERE trace_id = ANY($1::text[]) AND deleted", {trace_ids.text()});
   for (int i = 0; i < traces.size(); ++i) gone.emplace(traces.text(i, 0));
   const auto rows =
-      ask("SELECT assessment_id, deleted, overridden, changes FROM assay.assessments "
+      ask("SELECT assessment_id, deleted, overridden, changes FROM assay.assessment_states "
           "WHERE assessment_id = ANY($1::text[]) ORDER BY assessment_id FOR UPDATE",
           {ids.text()});
   for (int i = 0; i < rows.size(); ++i) {
@@ -38,7 +38,7 @@ void SqlBatch::load(std::map<std::string, Assessment>& assessments, const std::v
     assessment.overridden = rows.truth(i, 2);
     if (assessment.deleted) continue;
     auto changes = AssessmentRow::decode(sql::unhex(rows.text(i, 3)));
-    if (!changes) throw PgFailure{{"XX001", "assay.assessments holds what can't be read"}};
+    if (!changes) throw PgFailure{{"XX001", "assay.assessment_states holds what can't be read"}};
     assessment.changes = std::move(*changes);
   }
   for (auto* job : jobs) {
@@ -102,7 +102,7 @@ void SqlBatch::erase(std::map<std::string, Assessment>& assessments) {
       "WHERE a.assessment_id = t.id AND a.trace_id = t.trace_id AND NOT EXISTS "
       "(SELECT 1 FROM assessments o WHERE o.trace_id = a.trace_id AND o.overrides = a.assessment_id)",
       {targets.text(), traces.text()});
-  ask("UPDATE assay.assessments s SET overridden = false FROM unnest($1::text[], $2::text[]) t (id, trace_id) "
+  ask("UPDATE assay.assessment_states s SET overridden = false FROM unnest($1::text[], $2::text[]) t (id, trace_id) "
       "WHERE s.assessment_id = t.id AND NOT EXISTS "
       "(SELECT 1 FROM assessments o WHERE o.trace_id = t.trace_id AND o.overrides = t.id)",
       {targets.text(), traces.text()});
@@ -216,7 +216,7 @@ void SqlBatch::override_those(const std::vector<std::pair<std::string, std::stri
     }
   }
   if (early.size() > 0)
-    ask("INSERT INTO assay.assessments SELECT DISTINCT id, false, true, $2::bytea FROM unnest($1::text[]) e (id) "
+    ask("INSERT INTO assay.assessment_states SELECT DISTINCT id, false, true, $2::bytea FROM unnest($1::text[]) e (id) "
         "ON CONFLICT (assessment_id) DO UPDATE SET overridden = true",
         {early.text(), sql::hex(AssessmentRow().encode())});
 }
@@ -282,7 +282,7 @@ void SqlBatch::save(const std::map<std::string, Assessment>& assessments) {
     changes.add(std::string_view(assessment.deleted ? "" : sql::hex(assessment.changes.encode())));
   }
   if (ids.size() == 0) return;
-  ask("INSERT INTO assay.assessments SELECT * FROM unnest($1::text[], $2::boolean[], $3::boolean[], $4::bytea[]) "
+  ask("INSERT INTO assay.assessment_states SELECT * FROM unnest($1::text[], $2::boolean[], $3::boolean[], $4::bytea[]) "
       "ON CONFLICT (assessment_id) DO UPDATE SET deleted = excluded.deleted, overridden = excluded.overridden, "
       "changes = excluded.changes",
       {ids.text(), deleted.text(), overridden.text(), changes.text()});

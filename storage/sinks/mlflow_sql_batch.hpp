@@ -20,7 +20,7 @@ struct SqlJob {
   enum class Fate {
     applied,
     duplicate,  // changed nothing
-    held,       // a change before its create: in assay.assessments
+    held,       // a change before its create: in assay.assessment_states
     waiting,    // in assay.waiting
     dead,       // `problem` says why
   };

@@ -45,21 +45,22 @@ void SqlBatch::traces(std::vector<SqlJob*> jobs) {
     if (!trace.deleted) written_.insert(id);
   }
   if (ids.size() > 0)
-    ask("INSERT INTO assay.traces SELECT * FROM unnest($1::text[], $2::boolean[], $3::bytea[]) "
+    ask("INSERT INTO assay.trace_states SELECT * FROM unnest($1::text[], $2::boolean[], $3::bytea[]) "
         "ON CONFLICT (trace_id) DO UPDATE SET deleted = excluded.deleted, known = excluded.known",
         {ids.text(), tombstones.text(), known.text()});
 }
 
 void SqlBatch::load(std::map<std::string, Trace>& traces) {
-  const auto rows = ask(
-      "SELECT trace_id, deleted, known FROM assay.traces WHERE trace_id = ANY($1::text[]) ORDER BY trace_id FOR UPDATE",
-      {keys_of(traces)});
+  const auto rows =
+      ask("SELECT trace_id, deleted, known FROM assay.trace_states WHERE trace_id = ANY($1::text[]) ORDER BY trace_id "
+          "FOR UPDATE",
+          {keys_of(traces)});
   for (int i = 0; i < rows.size(); ++i) {
     auto& trace = traces[std::string(rows.text(i, 0))];
     trace.deleted = rows.truth(i, 1);
     if (trace.deleted) continue;
     auto row = TraceRow::decode(sql::unhex(rows.text(i, 2)));
-    if (!row) throw PgFailure{{"XX001", "assay.traces holds what can't be read"}};
+    if (!row) throw PgFailure{{"XX001", "assay.trace_states holds what can't be read"}};
     trace.row = std::move(*row);
     trace.before = trace.row.info_json(rows.text(i, 0), "", "");
   }
