@@ -13,7 +13,7 @@ namespace json = boost::json;
 
 constexpr std::size_t assessments_max = 256;
 
-Rejection invalid(std::string_view field, std::string_view reason) {
+Rejection malformed(std::string_view field, std::string_view reason) {
   return {400, std::string(field), std::string(reason)};
 }
 
@@ -44,9 +44,9 @@ std::optional<Rejection> copy_text(const json::object& from, std::string_view na
   const auto* value = from.if_contains(name);
   if (!value) return {};
   const auto* text = value->if_string();
-  if (!text) return invalid(name, "it is not a string");
-  if (text->size() > bytes_max) return invalid(name, "it is longer than " + std::to_string(bytes_max) + " bytes");
-  if (text->find('\0') != json::string::npos) return invalid(name, "it has U+0000");
+  if (!text) return malformed(name, "it is not a string");
+  if (text->size() > bytes_max) return malformed(name, "it is longer than " + std::to_string(bytes_max) + " bytes");
+  if (text->find('\0') != json::string::npos) return malformed(name, "it has U+0000");
   to[name] = *text;
   return {};
 }
@@ -56,7 +56,7 @@ Result<std::string, Rejection> id_in(const json::object& from, std::string_view 
   const auto* value = from.if_contains(name);
   if (!value) return std::string();
   const auto* text = value->if_string();
-  if (!text) return invalid(name, "it is not a string");
+  if (!text) return malformed(name, "it is not a string");
   if (auto problem = problem_with_id(name, {text->data(), text->size()})) return std::move(*problem);
   return std::string(text->data(), text->size());
 }
@@ -65,9 +65,9 @@ std::optional<Rejection> copy_map(const json::object& from, std::string_view nam
   const auto* value = from.if_contains(name);
   if (!value) return {};
   const auto* map = value->if_object();
-  if (!map) return invalid(name, "it is not an object");
+  if (!map) return malformed(name, "it is not an object");
   for (const auto& [key, text] : *map)
-    if (!text.is_string()) return invalid(name, "a value in it is not a string");
+    if (!text.is_string()) return malformed(name, "a value in it is not a string");
   to[name] = *map;
   return {};
 }
@@ -76,7 +76,7 @@ std::optional<Rejection> copy_time(const json::object& from, std::string_view na
   if (auto problem = copy_text(from, name, to, 64)) return problem;
   const auto* value = to.if_contains(name);
   if (value && !parse_time({value->get_string().data(), value->get_string().size()}))
-    return invalid(name, "it is not a time as RFC 3339 writes it");
+    return malformed(name, "it is not a time as RFC 3339 writes it");
   return {};
 }
 
@@ -85,18 +85,18 @@ Result<json::object, Rejection> parse_message(std::string_view body, std::string
   options.max_depth = BodyLimits::depth;
   error_code ec;
   const auto value = json::parse({body.data(), body.size()}, ec, {}, options);
-  if (ec) return invalid("", "the body is not JSON that can be taken: " + ec.message());
-  if (!value.is_object()) return invalid("", "the body is not an object");
+  if (ec) return malformed("", "the body is not JSON that can be taken: " + ec.message());
+  if (!value.is_object()) return malformed("", "the body is not an object");
   const auto* message = value.get_object().if_contains(field);
   if (!message || !message->is_object())
-    return invalid(field, "Missing value for required parameter '" + std::string(field) + "'");
+    return malformed(field, "Missing value for required parameter '" + std::string(field) + "'");
   return fields_of(message->get_object());
 }
 
 std::optional<Rejection> copy_source(const json::object& from, json::object& to) {
   json::object source{{"source_type", "SOURCE_TYPE_UNSPECIFIED"}};
   if (const auto* value = from.if_contains("source")) {
-    if (!value->is_object()) return invalid("source", "it is not an object");
+    if (!value->is_object()) return malformed("source", "it is not an object");
     const auto parts = fields_of(value->get_object());
     if (auto problem = copy_text(parts, "source_type", source, 64)) return problem;
     if (auto problem = copy_text(parts, "source_id", source, BodyLimits::id_bytes)) return problem;
@@ -104,7 +104,7 @@ std::optional<Rejection> copy_source(const json::object& from, json::object& to)
   auto& type = source["source_type"].get_string();
   if (type == "AI_JUDGE") type = "LLM_JUDGE";
   if (type != "HUMAN" && type != "LLM_JUDGE" && type != "CODE" && type != "SOURCE_TYPE_UNSPECIFIED")
-    return invalid("source.source_type", "it is not HUMAN, LLM_JUDGE or CODE");
+    return malformed("source.source_type", "it is not HUMAN, LLM_JUDGE or CODE");
   to["source"] = std::move(source);
   return {};
 }
@@ -116,7 +116,7 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
   to["assessment_id"] = "";  // first, as MLflow writes it
   const auto name = id_in(from, "assessment_name");
   if (!name) return name.error();
-  if (name->empty()) return invalid("assessment_name", "it is missing");
+  if (name->empty()) return malformed("assessment_name", "it is missing");
   to["assessment_name"] = *name;
   for (const std::string_view field : {"span_id", "overrides"}) {
     const auto id = id_in(from, field);
@@ -129,17 +129,17 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
   int kinds = 0;
   for (const std::string_view kind : {"feedback", "expectation"})
     if (const auto* value = from.if_contains(kind)) {
-      if (!value->is_object()) return invalid(kind, "it is not an object");
+      if (!value->is_object()) return malformed(kind, "it is not an object");
       const auto& said = value->get_object();
       if (!said.contains("value") && !said.contains("error") && !said.contains("serialized_value") &&
           !said.contains("serializedValue"))
-        return invalid(kind, "it has neither a value nor an error");
+        return malformed(kind, "it has neither a value nor an error");
       json::object kept;
       for (const auto& [key, part] : said) kept[snake({key.data(), key.size()})] = part;
       to[kind] = std::move(kept);
       ++kinds;
     }
-  if (kinds != 1) return invalid("feedback", "one of feedback and expectation is needed");
+  if (kinds != 1) return malformed("feedback", "one of feedback and expectation is needed");
   if (auto problem = copy_text(from, "rationale", to)) return std::move(*problem);
   if (auto problem = copy_map(from, "metadata", to)) return std::move(*problem);
   to["valid"] = true;
@@ -164,12 +164,12 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
 std::optional<Rejection> copy_location(const json::object& from, json::object& to) {
   const auto* value = from.if_contains("trace_location");
   if (!value) return {};
-  if (!value->is_object()) return invalid("trace_location", "it is not an object");
+  if (!value->is_object()) return malformed("trace_location", "it is not an object");
   const auto parts = fields_of(value->get_object());
   json::object location;
   if (auto problem = copy_text(parts, "type", location, 64)) return problem;
   if (const auto* experiment = parts.if_contains("mlflow_experiment")) {
-    if (!experiment->is_object()) return invalid("trace_location.mlflow_experiment", "it is not an object");
+    if (!experiment->is_object()) return malformed("trace_location.mlflow_experiment", "it is not an object");
     const auto id = id_in(fields_of(experiment->get_object()), "experiment_id");
     if (!id) return id.error();
     location["mlflow_experiment"] = json::object{{"experiment_id", *id}};
@@ -185,13 +185,13 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
   if (!trace) return trace.error();
   const auto* info = trace->if_contains("trace_info");
   if (!info || !info->is_object())
-    return invalid("trace.trace_info", "Missing value for required parameter 'trace.trace_info'");
+    return malformed("trace.trace_info", "Missing value for required parameter 'trace.trace_info'");
   const auto from = fields_of(info->get_object());
   TraceRequest out;
   auto& to = out.info;
   const auto trace_id = id_in(from, "trace_id");
   if (!trace_id) return trace_id.error();
-  if (trace_id->empty()) return invalid("trace_id", "it is missing");
+  if (trace_id->empty()) return malformed("trace_id", "it is missing");
   const auto request_id = id_in(from, "client_request_id");
   if (!request_id) return request_id.error();
   out.trace_id = *trace_id;
@@ -206,16 +206,16 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
   if (const auto* state = to.if_contains("state"))
     if (const auto& s = state->get_string();
         s != "OK" && s != "ERROR" && s != "IN_PROGRESS" && s != "STATE_UNSPECIFIED")
-      return invalid("state", "it is not OK, ERROR or IN_PROGRESS");
+      return malformed("state", "it is not OK, ERROR or IN_PROGRESS");
   for (const std::string_view map : {"trace_metadata", "tags"})
     if (auto problem = copy_map(from, map, to)) return std::move(*problem);
   for (const std::string_view preview : {"request_preview", "response_preview"})
     if (auto problem = copy_text(from, preview, to, 64u << 10)) return std::move(*problem);
   if (const auto* assessments = from.if_contains("assessments")) {
-    if (!assessments->is_array()) return invalid("assessments", "it is not a list");
-    if (assessments->get_array().size() > assessments_max) return invalid("assessments", "there are too many");
+    if (!assessments->is_array()) return malformed("assessments", "it is not a list");
+    if (assessments->get_array().size() > assessments_max) return malformed("assessments", "there are too many");
     for (const auto& assessment : assessments->get_array()) {
-      if (!assessment.is_object()) return invalid("assessments", "one of them is not an object");
+      if (!assessment.is_object()) return malformed("assessments", "one of them is not an object");
       auto read = read_assessment(fields_of(assessment.get_object()), *trace_id, now);
       if (!read) return read.error();
       out.assessments.push_back(std::move(*read));

@@ -88,7 +88,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
                                KeyValue& disk, Metrics& metrics, const Clock& clock)
     : log_(log),
       clock_(clock),
-      front_(options.ingest, log, view, metrics, clock),
+      front_(options.ingest, log, metrics, clock),
       feedback_{options.feedback, log, view, front_.recent_traces(), clock, FeedbackMetrics(metrics)},
       http_(HttpClientConfig{.ca_file = options.model_ca_file, .connections_max = 20'000}),
       journal_(disk),

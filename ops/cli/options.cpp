@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "ops/runtime/http_client.hpp"
 #include "ops/runtime/log.hpp"
 
 namespace assay::cli {
@@ -77,7 +78,7 @@ void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& 
   add(app, flag, target, help);
 }
 
-Parsed parse(CLI::App& app, std::vector<std::string> args) {
+Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle) {
   std::string level = "info";
   bool check = false;
   app.add_option("--log-level", level, "trace, debug, info, warn or error")->capture_default_str();
@@ -95,11 +96,18 @@ Parsed parse(CLI::App& app, std::vector<std::string> args) {
   }
   if (!set_up_log(level))
     return {false, complain("--log-level: " + level + " is not trace, debug, info, warn or error", usage)};
+  if (settle)
+    if (const auto problem = settle()) return {false, complain(*problem, usage)};
   if (check) {
     std::cout << app.config_to_str(true, false);
     return {false, ok};
   }
   return {true, ok};
+}
+
+std::optional<std::string> problem_with_url(const std::string& flag, const std::string& url) {
+  if (parse_http_url(url)) return {};
+  return flag + ": it is not an http:// or https:// URL, or it carries a user or a password";
 }
 
 int complain(const std::string& problem, int code) {

@@ -31,6 +31,12 @@ struct ServeOptions {
   std::chrono::milliseconds log_retention = std::chrono::hours(7 * 24);
   MlflowSinkConfig mlflow;
 
+  std::optional<std::string> settle() {
+    if (auto problem = door.settle()) return problem;
+    if (const auto& url = mlflow.mlflow.url; !url.empty()) return problem_with_url("--mlflow-url", url);
+    return {};
+  }
+
   void add_to(CLI::App& app) {
     door.add_to(app);
     add_duration(app, "--park-max", policy.park_max,
@@ -149,8 +155,8 @@ int serve(std::vector<std::string> args) {
   CLI::App app("Everything in one process: the front door, the event log, the workers, the store", "assay serve");
   ServeOptions options;
   options.add_to(app);
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
-  if (const auto problem = options.door.settle()) return complain(*problem, usage);
+  const auto settle = [&options] { return options.settle(); };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   return run(options);
 }
 

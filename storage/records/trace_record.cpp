@@ -15,6 +15,7 @@ Record to_record(const TraceRecord& trace) {
   } else {
     json.raw_field("trace_info", trace.info);
     if (!trace.spans.empty()) json.raw_field("spans", trace.spans);
+    if (trace.ends_by) json.field("ends_by", format_time(*trace.ends_by));
   }
   json.end_object();
   return record;
@@ -35,6 +36,8 @@ Result<TraceRecord, Malformed> parse_trace_record(std::string_view value) {
       out.deleted = text == "delete";
     } else if (name == "accepted_at") {
       return read_time(name, v, out.accepted_at, problem);
+    } else if (name == "ends_by") {
+      return read_time(name, v, out.ends_by.emplace(), problem);
     } else if (name == "trace_id") {
       return read_text(name, v, out.trace_id, problem);
     } else if (name == "trace_info") {

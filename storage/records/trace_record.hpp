@@ -1,12 +1,14 @@
 #pragma once
 // assay.traces: what is known of a trace. Key: trace_id. A later record of the same trace adds to it: see store/traces.
 //
-//   {"v":1,"op":"upsert","accepted_at":T,"trace_info":{…},"spans":[SPAN…]?}
+//   {"v":1,"op":"upsert","accepted_at":T,"trace_info":{…},"spans":[SPAN…]?,"ends_by":T?}
 //   {"v":1,"op":"delete","accepted_at":T,"trace_id":ID}
 //
 // trace_info is MLflow's JSON of a trace's info (trace_id, client_request_id, trace_location, request_time, state,
 // tags, …, without assessments); SPAN is MLflow's JSON of a span in its traces.json (trace_id and span_id in base64,
-// attributes as JSON strings). DO NOT CHANGE a field's meaning: raise the version.
+// attributes as JSON strings). ends_by: a chat under way at a front door, which will have recorded its end by
+// then or is gone (workers/chat_closer.hpp). DO NOT CHANGE a field's meaning: raise the version.
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +22,7 @@ struct TraceRecord {
   Instant accepted_at;
   std::string info;   // trace_info, one object; empty for a deletion
   std::string spans;  // a JSON list, or empty
+  std::optional<Instant> ends_by = {};
 };
 
 Record to_record(const TraceRecord& trace);

@@ -17,6 +17,8 @@ std::string_view name_of(Receipt::State state) {
       return "committed";
     case Receipt::State::dead:
       return "dead";
+    case Receipt::State::deleted:
+      return "deleted";
   }
   return "unknown";
 }
@@ -76,14 +78,17 @@ Result<std::optional<Receipt>> StoreView::receipt(std::string_view assessment_id
 }
 
 Result<std::optional<Receipt>> StoreView::committed(std::string_view assessment_id) const {
-  const auto found = store_.find(assessment_id);
-  if (!found) return found.error();
-  if (!*found || (*found)->row.deleted() || !(*found)->row.base()) return std::optional<Receipt>();
   const auto located = store_.locate(assessment_id);
   if (!located) return located.error();
+  if (!*located) return std::optional<Receipt>();
+  const auto& trace_id = (*located)->trace_id;
+  if ((*located)->kind == Store::Located::Kind::deleted) return std::optional(deleted(assessment_id, trace_id));
+  const auto found = store_.find(assessment_id);
+  if (!found) return found.error();
+  if (!*found) return std::optional<Receipt>();
   const auto& base = *(*found)->row.base();
   Receipt receipt{.assessment_id = std::string(assessment_id), .state = Receipt::State::committed};
-  receipt.trace_id = *located ? (*located)->trace_id : std::string();
+  receipt.trace_id = trace_id;
   receipt.client_request_id = base.client_request_id;
   receipt.accepted_at = Instant(std::chrono::milliseconds(base.stamp.accepted_at));
   receipt.sinks["store"] = "committed";
@@ -91,6 +96,18 @@ Result<std::optional<Receipt>> StoreView::committed(std::string_view assessment_
     receipt.sinks[other.name] =
         other.sink->applied({Stream::assessments, base.partition}) > base.offset ? "committed" : "pending";
   return std::optional(std::move(receipt));
+}
+
+// The store keeps no more of it than its trace. Where its deletion stood in the log is forgotten, too: another sink has
+// it for sure when it has all that the log holds.
+Receipt StoreView::deleted(std::string_view assessment_id, std::string_view trace_id) const {
+  Receipt receipt{.assessment_id = std::string(assessment_id), .state = Receipt::State::deleted};
+  receipt.trace_id = trace_id;
+  receipt.sinks["store"] = "deleted";
+  const StreamPartition where{Stream::assessments, partition_of(trace_id, log_.partitions(Stream::assessments))};
+  for (const auto& other : sinks_)
+    receipt.sinks[other.name] = other.sink->applied(where) >= end_(where) ? "deleted" : "pending";
+  return receipt;
 }
 
 Result<std::optional<Receipt>> StoreView::parked(std::string_view assessment_id) const {
