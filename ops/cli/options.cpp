@@ -91,6 +91,12 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
   std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
   try {
     app.parse(std::move(args));
+  } catch (const CLI::ConfigError& e) {
+    // "INI was not able to parse NAME"
+    const std::string what = e.what();
+    return {false, complain("--config: there is no setting \"" + what.substr(what.rfind(' ') + 1) + "\"", usage)};
+  } catch (const CLI::FileError& e) {
+    return {false, complain("--config: " + std::string(e.what()), usage)};
   } catch (const CLI::ParseError& e) {
     return {false, app.exit(e) == 0 ? ok : usage};
   }
