@@ -55,7 +55,8 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   const auto target = co_await target_of(door, id, *asked, op);
   if (!target) co_return error_response(request.path, target.error());
 
-  const auto feedback = new_change(op, id, *target, asked->key, members, door.clock.now());
+  const auto now = door.change_times.next(id, door.clock.now());
+  const auto feedback = new_change(op, id, *target, asked->key, members, now);
   auto accepted = co_await accept(door, request, feedback, door.metrics.changed);
   if (!accepted) co_return std::move(accepted.error());
 
@@ -66,9 +67,9 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
     const auto receipt = applied ? door.view->receipt(id) : Result<std::optional<Receipt>>(applied.error());
     const bool parked = receipt && *receipt && (*receipt)->state == Receipt::State::parked;
     if (applied && op == Op::update) {
-      if (auto now = door.view->assessment(id); now && *now) {
+      if (auto stands = door.view->assessment(id); stands && *stands) {
         response.status = 200;
-        response.body = std::move(**now);
+        response.body = std::move(**stands);
         co_return response;
       }
     }

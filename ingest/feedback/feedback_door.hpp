@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ingest/feedback/assessment_body.hpp"
+#include "ingest/feedback/change_times.hpp"
 #include "ingest/feedback/query.hpp"
 #include "ingest/http/request.hpp"
 #include "ingest/http/response.hpp"
@@ -38,6 +39,7 @@ struct FeedbackDoor {
   RecentTraces& recent;
   const Clock& clock;
   FeedbackMetrics metrics;
+  ChangeTimes change_times = {};
 };
 
 // Who and what, from the query and the headers.

@@ -1,6 +1,5 @@
 """Bad input of every kind: a clear 4xx that names the field, never a 5xx, and nothing of it in the log."""
 
-
 import pytest
 
 from support.raw_http import RawConnection, ask, request
