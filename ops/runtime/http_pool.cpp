@@ -85,6 +85,7 @@ namespace {
 
 using http_pool::Connection;
 using http_pool::OriginKey;
+using http_pool::steady_now;
 
 // Places are counted over all contexts.
 OriginKey place(OriginKey origin) {
