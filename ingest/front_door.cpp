@@ -6,7 +6,7 @@
 
 namespace assay {
 
-FrontDoor::FrontDoor(IngestConfig config, EventLog& log, View* view, Metrics& metrics, const Clock& clock)
+FrontDoor::FrontDoor(IngestConfig config, EventLog& log, Metrics& metrics, const Clock& clock)
     : config_(std::move(config)),
       metrics_(metrics),
       clock_(clock),
@@ -19,7 +19,6 @@ FrontDoor::FrontDoor(IngestConfig config, EventLog& log, View* view, Metrics& me
   health_.draining = [this] { return server_->draining(); };
   health_.checks.push_back({"log", [&log] { return log.writable(); }});
   add_health_routes(router_, health_, metrics_);
-  (void)view;
 }
 
 FrontDoor::~FrontDoor() = default;

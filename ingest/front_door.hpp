@@ -11,14 +11,13 @@
 #include "ingest/http/server.hpp"
 #include "ingest/ingest_config.hpp"
 #include "ingest/recent_traces.hpp"
-#include "storage/store/view.hpp"
+#include "storage/log/event_log.hpp"
 
 namespace assay {
 
 class FrontDoor {
  public:
-  // `view`: null where this process has no store to read.
-  FrontDoor(IngestConfig config, EventLog& log, View* view, Metrics& metrics, const Clock& clock);
+  FrontDoor(IngestConfig config, EventLog& log, Metrics& metrics, const Clock& clock);
   ~FrontDoor();  // ends what still runs, at once
 
   Router& router() { return router_; }

@@ -63,7 +63,9 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
   if (chat.client_request_id.empty()) chat.client_request_id = random_id(request_prefix);
 
   auto records = request_records(chat.trace_id, chat.client_request_id, chat.started_at);
-  records.push_back(to_record(opened_trace(chat)));
+  auto opened = opened_trace(chat);
+  opened.ends_by = chat.started_at + services.config.chat_max;
+  records.push_back(to_record(opened));
   const auto journalled = services.journal.open(chat);
   if (!journalled) co_return journalled.error();
   const auto results = co_await services.log.append_all(std::move(records));

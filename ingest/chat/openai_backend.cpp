@@ -24,8 +24,8 @@ bool path_safe(std::string_view id) {
 
 std::string problem_with(const OpenAiConfig& config) {
   const auto url = parse_http_url(config.url);
-  if (!url) return "the model's URL is not http:// or https://, or carries a user or a password: " + config.url;
-  if (url->target.find('?') != std::string::npos) return "the model's URL has a query: " + config.url;
+  if (!url) return "the model's URL is not http:// or https://, or carries a user or a password";
+  if (url->target.find('?') != std::string::npos) return "the model's URL has a query";
   return {};
 }
 

@@ -22,8 +22,9 @@ FeedbackRecord new_change(Op op, std::string_view assessment_id, const Target& t
   return record;
 }
 
-// Where the change goes: to where its create went. Given with the request, or found in the view.
-Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view id, const Asked& asked) {
+// Where the change goes: to where its create went. Given with the request, or found in the view. What was taken back
+// can be taken back again (the client may have missed the answer), but not changed.
+Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view id, const Asked& asked, Op op) {
   using Answer = Result<Target, Rejection>;
   if (!door.view) {
     if (asked.target) co_return Answer(*asked.target);
@@ -36,8 +37,10 @@ Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view i
   const auto receipt = door.view->receipt(id);
   if (!receipt) co_return Answer(Rejection{503, "", receipt.error().message()});
   if (!*receipt) co_return Answer(Rejection{404, "assessment_id", "no feedback is known by this id"});
-  if (asked.target) co_return Answer(*asked.target);
   const auto& found = **receipt;
+  if (found.state == Receipt::State::deleted && op == Op::update)
+    co_return Answer(Rejection{404, "assessment_id", "this feedback was deleted"});
+  if (asked.target) co_return Answer(*asked.target);
   if (!found.client_request_id.empty() && found.state != Receipt::State::committed)
     co_return Answer(Target{Target::Kind::client_request_id, found.client_request_id});
   if (!found.trace_id.empty()) co_return Answer(Target{Target::Kind::trace_id, found.trace_id});
@@ -49,18 +52,13 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   if (!asked) co_return error_response(request.path, asked.error());
   const auto id = request.params[0];
   if (const auto problem = problem_with_id("assessment_id", id)) co_return error_response(request.path, *problem);
-  const auto target = co_await target_of(door, id, *asked);
+  const auto target = co_await target_of(door, id, *asked, op);
   if (!target) co_return error_response(request.path, target.error());
 
-  const auto feedback = new_change(op, id, *target, asked->key, members, door.clock.now());
-  auto record = to_record(feedback);
-  const auto appended = co_await door.log.append(std::move(record));
-  if (!appended) co_return error_response(request.path, appended.error());
-  if (appended->outcome == Appended::Outcome::conflict) {
-    door.metrics.conflicts.Increment();
-    co_return error_response(request.path, 422, "it was used before, with another body", "Idempotency-Key");
-  }
-  (appended->outcome == Appended::Outcome::duplicate ? door.metrics.repeated : door.metrics.changed).Increment();
+  const auto now = door.change_times.next(id, door.clock.now());
+  const auto feedback = new_change(op, id, *target, asked->key, members, now);
+  auto accepted = co_await accept(door, request, feedback, door.metrics.changed);
+  if (!accepted) co_return std::move(accepted.error());
 
   Response response{.status = 202};
   response.headers.emplace_back("Assay-Durability", std::string(door.log.durability()));
@@ -69,9 +67,9 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
     const auto receipt = applied ? door.view->receipt(id) : Result<std::optional<Receipt>>(applied.error());
     const bool parked = receipt && *receipt && (*receipt)->state == Receipt::State::parked;
     if (applied && op == Op::update) {
-      if (auto now = door.view->assessment(id); now && *now) {
+      if (auto stands = door.view->assessment(id); stands && *stands) {
         response.status = 200;
-        response.body = std::move(**now);
+        response.body = std::move(**stands);
         co_return response;
       }
     }

@@ -39,6 +39,14 @@ Result<Asked, Rejection> read_asked(const Request& request) {
   return asked;
 }
 
+Result<Asked, Rejection> read_asked_about(const Request& request, Target::Kind usual) {
+  auto asked = read_asked(request);
+  if (!asked || asked->target) return asked;
+  const Target missing{usual, {}};
+  const Target other{usual == Target::Kind::trace_id ? Target::Kind::client_request_id : Target::Kind::trace_id, {}};
+  return Rejection{400, std::string(missing.field()), "it is missing (or " + std::string(other.field()) + ")"};
+}
+
 FeedbackRecord new_feedback(std::string_view door, const Target& target, const std::optional<std::string>& key,
                             std::string_view user, std::span<const AssessmentBody> bodies, Instant now) {
   FeedbackRecord record{.target = target, .accepted_at = now, .idempotent = key.has_value()};
@@ -82,6 +90,26 @@ Task<std::optional<Rejection>> unknown_trace(FeedbackDoor& door, const Target& t
   if (!applied || known_trace(door, target)) co_return std::nullopt;  // not sure, so not refused
   Rejection rejection{404, std::string(target.field()), "no trace is known by this id"};
   co_return rejection;
+}
+
+Task<Result<Appended, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback,
+                                        Counter& counter) {
+  if (feedback.op == Op::create) {
+    const auto unknown = co_await unknown_trace(door, feedback.target);
+    if (unknown) co_return error_response(request.path, *unknown);
+  }
+  auto record = to_record(feedback);
+  const auto appended = co_await door.log.append(std::move(record));
+  if (!appended) co_return error_response(request.path, appended.error());
+  if (appended->outcome == Appended::Outcome::conflict) {
+    door.metrics.conflicts.Increment();
+    co_return error_response(request.path, 422, "it was used before, with another body", "Idempotency-Key");
+  }
+  if (appended->outcome == Appended::Outcome::duplicate)
+    door.metrics.repeated.Increment();
+  else
+    counter.Increment(static_cast<double>(feedback.items.size()));
+  co_return *appended;
 }
 
 Response accepted_response(FeedbackDoor& door, const Target& target, const std::string& more) {

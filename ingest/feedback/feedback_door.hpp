@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ingest/feedback/assessment_body.hpp"
+#include "ingest/feedback/change_times.hpp"
 #include "ingest/feedback/query.hpp"
 #include "ingest/http/request.hpp"
 #include "ingest/http/response.hpp"
@@ -38,6 +39,7 @@ struct FeedbackDoor {
   RecentTraces& recent;
   const Clock& clock;
   FeedbackMetrics metrics;
+  ChangeTimes change_times = {};
 };
 
 // Who and what, from the query and the headers.
@@ -48,6 +50,8 @@ struct Asked {
   std::string user;                // user_id of the query, else X-User-ID, else empty
 };
 Result<Asked, Rejection> read_asked(const Request& request);
+// The same, of a door that must be told what the feedback is about; `usual`: the id that a missing one is called by.
+Result<Asked, Rejection> read_asked_about(const Request& request, Target::Kind usual);
 
 // One create of one or more assessments. `door` and `key` derive the ids; without a key they are random. The body hash
 // covers what was said, not when.
@@ -59,6 +63,11 @@ std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target)
 
 // 404 where the door was told to reject what it does not know and is sure that it does not; none otherwise.
 Task<std::optional<Rejection>> unknown_trace(FeedbackDoor& door, const Target& target);
+
+// Appends it, and counts it: as a repeat, or each of its items in `counter`. The error is the answer that says why it
+// is not accepted: 404 as unknown_trace() for a create, 422 where its key was used with another body, 5xx.
+Task<Result<Appended, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback,
+                                        Counter& counter);
 
 // {"status":"success","trace_id",…} or {"status":"accepted", the target, …}; `more` are further members.
 Response accepted_response(FeedbackDoor& door, const Target& target, const std::string& more);

@@ -44,9 +44,8 @@ std::vector<AssessmentBody> bodies_of(const Scores& scores, std::string_view use
 }  // namespace
 
 Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
-  const auto asked = read_asked(request);
+  const auto asked = read_asked_about(request, Target::Kind::trace_id);
   if (!asked) co_return error_response(request.path, asked.error());
-  if (!asked->target) co_return error_response(request.path, 400, "it is missing (or client_request_id)", "trace_id");
   const auto scores = read_scores(asked->query);
   if (!scores) co_return error_response(request.path, scores.error());
   if (!asked->query.get("user_id")) co_return error_response(request.path, 422, "it is missing", "user_id");
@@ -54,22 +53,10 @@ Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
   if (comment && comment->size() > BodyLimits::text_bytes)
     co_return error_response(request.path, 422, "it is too long", "comment");
   const auto& target = *asked->target;
-  const auto unknown = co_await unknown_trace(door, target);
-  if (unknown) co_return error_response(request.path, *unknown);
-
   const auto bodies = bodies_of(*scores, asked->user, comment);
   const auto feedback = new_feedback("detailed-feedback", target, asked->key, asked->user, bodies, door.clock.now());
-  auto record = to_record(feedback);
-  const auto appended = co_await door.log.append(std::move(record));
-  if (!appended) co_return error_response(request.path, appended.error());
-  if (appended->outcome == Appended::Outcome::conflict) {
-    door.metrics.conflicts.Increment();
-    co_return error_response(request.path, 422, "it was used before, with other scores", "Idempotency-Key");
-  }
-  if (appended->outcome == Appended::Outcome::duplicate)
-    door.metrics.repeated.Increment();
-  else
-    door.metrics.created.Increment(static_cast<double>(feedback.items.size()));
+  auto accepted = co_await accept(door, request, feedback, door.metrics.created);
+  if (!accepted) co_return std::move(accepted.error());
 
   std::string more;
   JsonWriter json(more);

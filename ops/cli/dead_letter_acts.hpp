@@ -17,6 +17,8 @@ class DeadLetterActs {
   // `io` runs only inside the acts.
   DeadLetterActs(const KeyValue& store, EventLog& log, IoContext& io) : store_(store), log_(log), io_(io) {}
 
+  // Durable, one after the other, when it returns.
+  Result<void> append(std::vector<Record> records) const;
   Result<void> bury(DeadLetter dead) const;
   // The feedback goes through the log once more, as the next attempt; then the dead letter is taken away. In a sentence
   // what stands against it. Twice is harmless: the attempt's record_id is the same.
@@ -26,7 +28,6 @@ class DeadLetterActs {
   std::string answer(const std::string& line) const;
 
  private:
-  Result<void> append(std::vector<Record> records) const;
   Result<std::unique_ptr<DeadLetter>, std::string> find(std::string_view record_id) const;
 
   const KeyValue& store_;

@@ -44,10 +44,13 @@ void FrontDoorOptions::add_to(CLI::App& app) {
   app.add_option("--threads", ingest.http.threads, "Threads that serve connections")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  app.add_option("--connections-max", ingest.http.connections_max, "Connections at once")->capture_default_str();
+  app.add_option("--connections-max", ingest.http.connections_max, "Connections at once")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   add_bytes(app, "--in-flight-max", ingest.admission.bytes_max,
             "Bytes of requests between header and answer, before 503");
   app.add_option("--requests-max", ingest.admission.requests_max, "Requests between header and answer, before 503")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   add_bytes(app, "--body-max", feedback.body_bytes_max, "Bytes of one request for feedback");
   add_bytes(app, "--batch-max", feedback.batch_bytes_max, "Bytes of one batch of feedback");
@@ -88,6 +91,8 @@ std::optional<std::string> FrontDoorOptions::settle() {
   if (!address) return "--listen: \"" + listen + "\" is not ADDRESS:PORT";
   ingest.http.address = address->host;
   ingest.http.port = address->port;
+  if (ingest.admission.bytes_max < feedback.body_bytes_max || ingest.admission.bytes_max < feedback.batch_bytes_max)
+    return "--in-flight-max: it has no room for one request of --body-max or --batch-max";
   feedback.reject_unknown_trace = unknown_trace == "reject";
   feedback.view_wait = ingest.view_wait;
   if (const auto* key = std::getenv("ASSAY_MODEL_API_KEY")) model.api_key = key;
@@ -102,7 +107,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
       view_(view),
       clock_(clock),
       experiment_(options.chat.experiment_id),
-      front_(options.ingest, log, view, metrics, clock),
+      front_(options.ingest, log, metrics, clock),
       feedback_{options.feedback, log, view, front_.recent_traces(), clock, FeedbackMetrics(metrics)},
       mlflow_{{.reject_unknown_trace = options.feedback.reject_unknown_trace,
                .view_wait = options.ingest.view_wait,

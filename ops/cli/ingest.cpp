@@ -59,14 +59,16 @@ int ingest(std::vector<std::string> args) {
   add_duration(app, "--append-timeout", kafka.config.append_timeout, "For Kafka to acknowledge a record, before 503");
   add_bytes(app, "--outstanding-max", kafka.config.outstanding_bytes_max,
             "Bytes not yet acknowledged by Kafka, before 503");
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
-  if (const auto problem = options.settle()) return complain(*problem, usage);
-  if (const auto problem = kafka.settle()) return complain(*problem, usage);
-  while (options.behind.url.ends_with('/')) options.behind.url.pop_back();
-  if (!options.behind.url.empty() && !parse_http_url(options.behind.url))
-    return complain("--mlflow-url: \"" + options.behind.url + "\" is not http(s)://HOST[:PORT]", usage);
-  if (options.feedback.reject_unknown_trace)
-    return complain("--unknown-trace=reject needs to know every trace: only `assay serve` does", usage);
+  const auto settle = [&]() -> std::optional<std::string> {
+    if (auto problem = options.settle()) return problem;
+    while (options.behind.url.ends_with('/')) options.behind.url.pop_back();
+    if (!options.behind.url.empty())
+      if (auto problem = problem_with_url("--mlflow-url", options.behind.url)) return problem;
+    if (options.feedback.reject_unknown_trace)
+      return "--unknown-trace=reject needs to know every trace: only `assay serve` does";
+    return kafka.settle();
+  };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   return run(options, kafka);
 }
 

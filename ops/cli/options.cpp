@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "ops/runtime/http_client.hpp"
 #include "ops/runtime/log.hpp"
 
 namespace assay::cli {
@@ -77,7 +78,7 @@ void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& 
   add(app, flag, target, help);
 }
 
-Parsed parse(CLI::App& app, std::vector<std::string> args) {
+Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle) {
   std::string level = "info";
   bool check = false;
   app.add_option("--log-level", level, "trace, debug, info, warn or error")->capture_default_str();
@@ -90,16 +91,29 @@ Parsed parse(CLI::App& app, std::vector<std::string> args) {
   std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
   try {
     app.parse(std::move(args));
+  } catch (const CLI::ConfigError& e) {
+    // "INI was not able to parse NAME"
+    const std::string what = e.what();
+    return {false, complain("--config: there is no setting \"" + what.substr(what.rfind(' ') + 1) + "\"", usage)};
+  } catch (const CLI::FileError& e) {
+    return {false, complain("--config: " + std::string(e.what()), usage)};
   } catch (const CLI::ParseError& e) {
     return {false, app.exit(e) == 0 ? ok : usage};
   }
   if (!set_up_log(level))
     return {false, complain("--log-level: " + level + " is not trace, debug, info, warn or error", usage)};
+  if (settle)
+    if (const auto problem = settle()) return {false, complain(*problem, usage)};
   if (check) {
     std::cout << app.config_to_str(true, false);
     return {false, ok};
   }
   return {true, ok};
+}
+
+std::optional<std::string> problem_with_url(const std::string& flag, const std::string& url) {
+  if (parse_http_url(url)) return {};
+  return flag + ": it is not an http:// or https:// URL, or it carries a user or a password";
 }
 
 int complain(const std::string& problem, int code) {

@@ -3,6 +3,8 @@
 // --config FILE (TOML); the first that names a setting wins. Unknown flags and keys are usage errors.
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <functional>
+#include <optional>
 #include <string>
 
 namespace assay::cli {
@@ -23,7 +25,12 @@ struct Parsed {
   int code;
 };
 // Adds --config, --check and --log-level, parses, sets up the log. `args`: without the program and the subcommand.
-Parsed parse(CLI::App& app, std::vector<std::string> args);
+// `settle` says in a sentence what is wrong with the settings together, a usage error; --check asks it, too.
+using Settle = std::function<std::optional<std::string>()>;
+Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle = {});
+
+// What is wrong with the URL of a server that a flag names, if anything; its text may hold a secret and is not told.
+std::optional<std::string> problem_with_url(const std::string& flag, const std::string& url);
 
 // Says what is wrong, for the person at the terminal.
 int complain(const std::string& problem, int code = failure);

@@ -14,7 +14,7 @@ int report(std::vector<std::string> args) {
   double hours = 24;
   app.add_option("--data", data, "The data directory of `assay serve`, which may be running")->capture_default_str();
   app.add_option("--experiment", experiment, "The experiment, by id or name")->capture_default_str();
-  app.add_option("--hours", hours, "The last so many hours")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--hours", hours, "The last so many hours")->check(CLI::Range(0.001, 1e6))->capture_default_str();
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
 

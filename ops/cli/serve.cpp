@@ -33,6 +33,14 @@ struct ServeOptions {
   std::chrono::milliseconds log_retention = std::chrono::hours(7 * 24);
   MlflowOptions mlflow;
 
+  std::optional<std::string> settle() {
+    if (auto problem = door.settle()) return problem;
+    if (auto problem = mlflow.settle()) return problem;
+    door.behind.url = mlflow.rest.mlflow.url;
+    door.behind.ca_file = mlflow.rest.mlflow.ca_file;
+    return {};
+  }
+
   void add_to(CLI::App& app) {
     door.add_to(app);
     add_duration(app, "--park-max", policy.park_max,
@@ -161,11 +169,8 @@ int serve(std::vector<std::string> args) {
   CLI::App app("Everything in one process: the front door, the event log, the workers, the store", "assay serve");
   ServeOptions options;
   options.add_to(app);
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
-  if (const auto problem = options.door.settle()) return complain(*problem, usage);
-  if (const auto problem = options.mlflow.settle()) return complain(*problem, usage);
-  options.door.behind.url = options.mlflow.rest.mlflow.url;
-  options.door.behind.ca_file = options.mlflow.rest.mlflow.ca_file;
+  const auto settle = [&options] { return options.settle(); };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   return run(options);
 }
 

@@ -19,6 +19,7 @@
 #include "storage/db/data_directory.hpp"
 #include "storage/log/kafka_source.hpp"
 #include "workers/assignment.hpp"
+#include "workers/chat_duty.hpp"
 #include "workers/shared_sink.hpp"
 
 namespace assay::cli {
@@ -36,6 +37,15 @@ struct WorkerOptions {
   int standby = 0;
   bool leave_on_stop = false;
   MlflowOptions mlflow;
+
+  std::optional<std::string> settle() {
+    const auto address = parse_address(admin_listen);
+    if (!address) return "--admin-listen: \"" + admin_listen + "\" is not ADDRESS:PORT";
+    admin.http.address = address->host;
+    admin.http.port = address->port;
+    if (auto problem = mlflow.settle()) return problem;
+    return kafka.settle();
+  }
 
   void add_to(CLI::App& app) {
     kafka.add_to(app);
@@ -145,7 +155,11 @@ int run(WorkerOptions& options) {
     mlflow = std::move(*shared);
   }
 
-  FrontDoor admin(options.admin, **log, nullptr, metrics, clock);
+  auto append = [&acts](Record record) { return acts.append({std::move(record)}); };
+  auto chats = ChatDuty::open(kafka.config, **sources, std::move(append), clock, metrics);
+  if (!chats) return complain(chats.error());
+
+  FrontDoor admin(options.admin, **log, metrics, clock);
   admin.add_check({"topics", [&assignment]() -> Result<void> {
                      if ((*assignment)->refusal().empty()) return {};
                      return Error::unsupported;
@@ -163,6 +177,7 @@ int run(WorkerOptions& options) {
     admin.begin_drain();
     assignment->reset();
     mlflow.reset();
+    chats->reset();
     home.close(**log, std::chrono::seconds(5));
     admin.drain();
   });
@@ -179,13 +194,8 @@ int worker(std::vector<std::string> args) {
   CLI::App app("Resolve and commit, behind Kafka: start as many as there are partitions", "assay worker");
   WorkerOptions options;
   options.add_to(app);
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
-  const auto address = parse_address(options.admin_listen);
-  if (!address) return complain("--admin-listen: \"" + options.admin_listen + "\" is not ADDRESS:PORT", usage);
-  options.admin.http.address = address->host;
-  options.admin.http.port = address->port;
-  if (const auto problem = options.kafka.settle()) return complain(*problem, usage);
-  if (const auto problem = options.mlflow.settle()) return complain(*problem, usage);
+  const auto settle = [&options] { return options.settle(); };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   return run(options);
 }
 

@@ -1,287 +1,25 @@
 #include "ops/runtime/http_client.hpp"
 
-#include <openssl/ssl.h>
-#include <sys/socket.h>
-
-#include <netinet/tcp.h>
 #include <algorithm>
-#include <boost/asio/connect.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/url.hpp>
-#include <charconv>
-#include <deque>
-#include <map>
-#include <mutex>
-#include <optional>
+
+#include "ops/runtime/http_pool.hpp"
 
 namespace assay {
-namespace {
 
-namespace beast = boost::beast;
-namespace http = beast::http;
-namespace ssl = asio::ssl;
-using tcp = asio::ip::tcp;
-using SteadyTime = std::chrono::steady_clock::time_point;
-using TcpStream = beast::basic_stream<tcp, Executor>;
-using TlsStream = ssl::stream<TcpStream&>;
-using Timer =
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
-using Resolver = asio::ip::basic_resolver<tcp, Executor>;
-using Endpoints = std::vector<tcp::endpoint>;
-using Moved = std::tuple<error_code, std::size_t>;
+namespace http = http_pool::http;
+namespace ssl = http_pool::ssl;
+using http_pool::Lease;
+using http_pool::plain;
+using http_pool::steady_now;
+using http_pool::SteadyTime;
+
+namespace {
 
 constexpr std::size_t piece_bytes = 16u << 10;
 constexpr int interim_responses_max = 8;
 
-SteadyTime steady_now() { return std::chrono::steady_clock::now(); }
-
-error_code plain(error_code ec) {
-  if (ec == beast::error::timeout) return Error::timed_out;
-  if (ec == http::error::body_limit || ec == http::error::header_limit || ec == http::error::buffer_overflow)
-    return Error::over_capacity;
-  return ec;
-}
-
-bool same_name(std::string_view a, std::string_view b) { return beast::iequals(a, b); }
-
-struct OriginKey {
-  const void* context;
-  bool tls;
-  std::string host, port;
-  auto operator<=>(const OriginKey&) const = default;
-};
-
-struct Connection {
-  Connection(Executor executor, bool use_tls, ssl::context& context) : tcp_stream(executor) {
-    if (use_tls) tls.emplace(tcp_stream, context);
-  }
-
-  Task<Moved> write(std::string_view bytes) {
-    const auto buffer = asio::buffer(bytes.data(), bytes.size());
-    return tls ? asio::async_write(*tls, buffer, as_result) : asio::async_write(tcp_stream, buffer, as_result);
-  }
-  template <class Parser>
-  Task<Moved> read_header(Parser& parser) {
-    return tls ? http::async_read_header(*tls, buffer, parser, as_result)
-               : http::async_read_header(tcp_stream, buffer, parser, as_result);
-  }
-  template <class Parser>
-  Task<Moved> read_some(Parser& parser) {
-    return tls ? http::async_read_some(*tls, buffer, parser, as_result)
-               : http::async_read_some(tcp_stream, buffer, parser, as_result);
-  }
-  // A server that sends its header and its body in two writes waits for our ACK in between (Nagle): 40 ms, unless
-  // the kernel is told, anew after each read, not to delay it.
-  void ack_quickly() {
-    const int on = 1;
-    ::setsockopt(tcp_stream.socket().native_handle(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
-  }
-  // An idle connection has nothing to say: readable means closed, or a server out of step.
-  bool usable() {
-    char byte;
-    const auto n = ::recv(tcp_stream.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-  }
-
-  TcpStream tcp_stream;
-  std::optional<TlsStream> tls;
-  beast::flat_buffer buffer;
-  SteadyTime idle_since{};
-};
-
-}  // namespace
-
-// Idle connections by origin and context, and how many there are.
-struct HttpClient::Pool {
-  explicit Pool(HttpClientConfig c) : config(std::move(c)), tls_context(ssl::context::tls_client) {
-    SSL_CTX_set_min_proto_version(tls_context.native_handle(), TLS1_2_VERSION);
-    tls_context.set_verify_mode(ssl::verify_peer);
-    tls_context.set_default_verify_paths();
-    if (!config.ca_file.empty()) tls_context.load_verify_file(config.ca_file);
-    static constexpr unsigned char protocols[] = "\x08http/1.1";
-    SSL_CTX_set_alpn_protos(tls_context.native_handle(), protocols, sizeof protocols - 1);
-  }
-
-  // A place among connections_max; free again when the lease dies.
-  Result<void> take_place(const OriginKey& origin) {
-    const std::lock_guard lock(mutex);
-    auto& n = open[place(origin)];
-    if (n >= config.connections_max) return Error::over_capacity;
-    ++n;
-    return {};
-  }
-  void free_place(const OriginKey& origin) {
-    const std::lock_guard lock(mutex);
-    const auto at = open.find(place(origin));
-    if (--at->second == 0) open.erase(at);
-  }
-  // The latest that still looks alive, with its place.
-  std::unique_ptr<Connection> take_idle(const OriginKey& origin) {
-    for (;;) {
-      std::unique_ptr<Connection> connection;
-      {
-        const std::lock_guard lock(mutex);
-        drop_old(origin.context);
-        const auto at = idle.find(origin);
-        if (at == idle.end()) return nullptr;
-        connection = std::move(at->second.back());
-        at->second.pop_back();
-        if (at->second.empty()) idle.erase(at);
-      }
-      if (connection->usable()) return connection;
-      connection.reset();
-      free_place(origin);
-    }
-  }
-  void put_idle(const OriginKey& origin, std::unique_ptr<Connection> connection) {
-    connection->idle_since = steady_now();
-    const std::lock_guard lock(mutex);
-    drop_old(origin.context);
-    auto& list = idle[origin];
-    list.push_back(std::move(connection));
-    if (list.size() <= (closed ? 0 : config.idle_max)) return;
-    list.pop_front();
-    const auto n = open.find(place(origin));
-    if (--n->second == 0) open.erase(n);
-    if (list.empty()) idle.erase(origin);
-  }
-  // Closes the idle ones; from now on none is kept.
-  void close() {
-    const std::lock_guard lock(mutex);
-    closed = true;
-    for (const auto& [origin, list] : idle) {
-      const auto n = open.find(place(origin));
-      if ((n->second -= list.size()) == 0) open.erase(n);
-    }
-    idle.clear();
-  }
-  std::size_t count() const {
-    const std::lock_guard lock(mutex);
-    std::size_t n = 0;
-    for (const auto& [origin, connections] : open) n += connections;
-    return n;
-  }
-
-  HttpClientConfig config;
-  ssl::context tls_context;
-
- private:
-  // Places are counted over all contexts.
-  static OriginKey place(OriginKey origin) {
-    origin.context = nullptr;
-    return origin;
-  }
-  // Only of the caller's context: a socket is closed where it lives.
-  void drop_old(const void* context) {
-    const auto oldest = steady_now() - config.idle_time;
-    for (auto at = idle.lower_bound(OriginKey{context, false, "", ""});
-         at != idle.end() && at->first.context == context;) {
-      auto& list = at->second;
-      while (!list.empty() && list.front()->idle_since < oldest) {
-        list.pop_front();
-        const auto n = open.find(place(at->first));
-        if (--n->second == 0) open.erase(n);
-      }
-      at = list.empty() ? idle.erase(at) : std::next(at);
-    }
-  }
-
-  mutable std::mutex mutex;
-  std::map<OriginKey, std::deque<std::unique_ptr<Connection>>> idle;
-  std::map<OriginKey, std::size_t> open;  // in use and idle
-  bool closed = false;
-};
-
-namespace {
-
-// A connection with its place in the pool's count: both go back when it dies.
-class Lease {
- public:
-  Lease(std::shared_ptr<HttpClient::Pool> pool, OriginKey origin)
-      : pool_(std::move(pool)), origin_(std::move(origin)) {}
-  Lease(Lease&& other) noexcept
-      : pool_(std::move(other.pool_)), origin_(std::move(other.origin_)), connection(std::move(other.connection)) {}
-  ~Lease() {
-    if (!pool_) return;
-    connection.reset();
-    pool_->free_place(origin_);
-  }
-  void keep() {
-    pool_->put_idle(origin_, std::move(connection));
-    pool_.reset();
-  }
-
- private:
-  std::shared_ptr<HttpClient::Pool> pool_;
-  OriginKey origin_;
-
- public:
-  std::unique_ptr<Connection> connection;
-};
-
-// getaddrinfo runs on a thread of Asio's and can't be stopped: after `until` nobody waits for it any more.
-Task<Result<Endpoints>> resolve(Executor executor, std::string host, std::string port, SteadyTime until) {
-  error_code no_address;
-  const auto address = asio::ip::make_address(host, no_address);
-  if (!no_address) {
-    Endpoints one;
-    one.emplace_back(address, static_cast<unsigned short>(std::atoi(port.c_str())));
-    co_return one;
-  }
-  struct Lookup {
-    explicit Lookup(Executor e) : resolver(e), timer(e) {}
-    Resolver resolver;
-    Timer timer;
-    std::optional<Result<Endpoints>> answer;
-  };
-  auto lookup = std::make_shared<Lookup>(executor);
-  lookup->timer.expires_at(until);
-  auto on_answer = [lookup](error_code ec, Resolver::results_type results) {
-    if (ec) {
-      lookup->answer = ec;
-    } else {
-      Endpoints found;
-      for (const auto& entry : results) found.push_back(entry.endpoint());
-      lookup->answer = std::move(found);
-    }
-    lookup->timer.cancel();
-  };
-  lookup->resolver.async_resolve(host, port, on_answer);
-  if (!lookup->answer) co_await lookup->timer.async_wait(as_result);
-  if (!lookup->answer) {
-    lookup->resolver.cancel();
-    co_return Error::timed_out;
-  }
-  co_return std::move(*lookup->answer);
-}
-
-Task<Result<void>> connect(Connection& connection, const HttpUrl& url, SteadyTime until) {
-  auto executor = co_await asio::this_coro::executor;
-  auto endpoints = co_await resolve(executor, url.host, url.port, until);
-  if (!endpoints) co_return endpoints.error();
-  connection.tcp_stream.expires_at(until);
-  auto [ec, endpoint] = co_await connection.tcp_stream.async_connect(*endpoints, as_result);
-  if (ec) co_return plain(ec);
-  error_code ignored;
-  connection.tcp_stream.socket().set_option(tcp::no_delay(true), ignored);
-  if (!connection.tls) co_return Result<void>();
-
-  asio::ip::make_address(url.host, ec);
-  const bool is_name = static_cast<bool>(ec);
-  if (is_name && SSL_set_tlsext_host_name(connection.tls->native_handle(), url.host.c_str()) != 1)
-    co_return error_code(boost::system::errc::make_error_code(boost::system::errc::invalid_argument));
-  connection.tls->set_verify_callback(ssl::host_name_verification(url.host), ec);
-  if (ec) co_return ec;
-  auto [tls_ec] = co_await connection.tls->async_handshake(TlsStream::client, as_result);
-  if (tls_ec) co_return plain(tls_ec);
-  co_return Result<void>();
-}
+bool same_name(std::string_view a, std::string_view b) { return boost::beast::iequals(a, b); }
 
 bool repeatable(const HttpRequest& request) {
   for (const auto* method : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
@@ -339,28 +77,6 @@ std::string_view HttpHead::header(std::string_view name) const {
   for (const auto& header : headers)
     if (same_name(header.name, name)) return header.value;
   return {};
-}
-
-Result<HttpUrl> parse_http_url(std::string_view text) {
-  const auto invalid = boost::system::errc::make_error_code(boost::system::errc::invalid_argument);
-  const auto parsed = boost::urls::parse_uri(text);
-  if (!parsed) return invalid;
-  HttpUrl url{.tls = parsed->scheme_id() == boost::urls::scheme::https};
-  if (!url.tls && parsed->scheme_id() != boost::urls::scheme::http) return invalid;
-  if (parsed->has_userinfo() || parsed->encoded_host().empty()) return invalid;
-  url.host = parsed->host_address();
-  if (!is_field_value(url.host) || url.host.find(' ') != std::string::npos) return invalid;  // decoded: %0d%0a
-  url.port = url.tls ? "443" : "80";
-  if (const std::string_view port = parsed->port(); !port.empty()) {
-    std::uint16_t number = 0;
-    const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
-    if (ec != std::errc() || end != port.data() + port.size() || number == 0) return invalid;
-    url.port = std::to_string(number);
-  }
-  const auto path = parsed->encoded_path();
-  url.target = path.empty() ? "/" : std::string(path);
-  if (parsed->has_query()) url.target.append("?").append(parsed->encoded_query());
-  return url;
 }
 
 struct HttpStream::State {
@@ -462,7 +178,7 @@ Task<Result<HttpStream>> HttpClient::open(HttpRequest request, HttpLimits limits
   const auto bytes = request_bytes(request, *url);
   if (!bytes) co_return bytes.error();
   auto executor = co_await asio::this_coro::executor;
-  const OriginKey origin{&executor.context(), url->tls, url->host, url->port};
+  const http_pool::OriginKey origin{&executor.context(), url->tls, url->host, url->port};
 
   for (bool may_reuse = true;; may_reuse = false) {
     auto idle = may_reuse ? pool_->take_idle(origin) : nullptr;
@@ -472,9 +188,9 @@ Task<Result<HttpStream>> HttpClient::open(HttpRequest request, HttpLimits limits
     Lease lease(pool_, origin);
     lease.connection = std::move(idle);
     if (!reused) {
-      lease.connection = std::make_unique<Connection>(executor, url->tls, pool_->tls_context);
+      lease.connection = std::make_unique<http_pool::Connection>(executor, url->tls, pool_->tls_context);
       const auto until = std::min(steady_now() + limits.connect, deadline);
-      auto connected = co_await connect(*lease.connection, *url, until);
+      auto connected = co_await http_pool::connect(*lease.connection, *url, until);
       if (!connected) co_return connected.error();
     }
 

@@ -56,16 +56,17 @@ KafkaConfResult with(KafkaConfResult conf, const Properties& properties) {
   return conf;
 }
 
-std::string count(auto number) { return std::to_string(number); }
+std::string text_of(auto number) { return std::to_string(number); }
 
 KafkaConfResult appending_conf(const KafkaConfig& config) {
-  return with(client_conf(config), {{"enable.idempotence", "true"},
-                                    {"acks", "all"},
-                                    {"partitioner", "murmur2_random"},
-                                    {"compression.codec", config.compression},
-                                    // Above ours, which count records and bytes exactly.
-                                    {"queue.buffering.max.messages", count(config.outstanding_records_max + 1000)},
-                                    {"queue.buffering.max.kbytes", count(config.outstanding_bytes_max / 1024 + 4096)}});
+  return with(client_conf(config),
+              {{"enable.idempotence", "true"},
+               {"acks", "all"},
+               {"partitioner", "murmur2_random"},
+               {"compression.codec", config.compression},
+               // Above ours, which count records and bytes exactly.
+               {"queue.buffering.max.messages", text_of(config.outstanding_records_max + 1000)},
+               {"queue.buffering.max.kbytes", text_of(config.outstanding_bytes_max / 1024 + 4096)}});
 }
 
 }  // namespace
@@ -121,14 +122,14 @@ KafkaConfResult client_conf(const KafkaConfig& config) {
 KafkaConfResult producer_conf(const KafkaConfig& config) {
   return with(appending_conf(config),
               {{"linger.ms", fmt::format("{:.3f}", static_cast<double>(config.linger.count()) / 1000)},
-               {"message.timeout.ms", count(config.message_timeout.count())},
+               {"message.timeout.ms", text_of(config.message_timeout.count())},
                {"statistics.interval.ms", "1000"}});  // says which brokers are up: writable()
 }
 
 KafkaConfResult transactional_conf(const KafkaConfig& config, Partition partition) {
   return with(appending_conf(config), {{"transactional.id", transactional_id_of(config, partition)},
-                                       {"transaction.timeout.ms", count(step_timeout(config).count())},
-                                       {"message.timeout.ms", count(step_timeout(config).count())},
+                                       {"transaction.timeout.ms", text_of(step_timeout(config).count())},
+                                       {"message.timeout.ms", text_of(step_timeout(config).count())},
                                        {"linger.ms", "0"},  // the step has all its records already
                                        // The broker still ends the transaction before: its default, 100 ms, would be
                                        // a step's whole duration.
@@ -148,15 +149,16 @@ KafkaConfResult source_conf(const KafkaConfig& config) {
 }
 
 KafkaConfResult group_conf(const KafkaConfig& config) {
-  Properties properties{{"group.id", group_of(config)},
-                        {"isolation.level", "read_committed"},  // committed() waits for open transactions
-                        {"enable.auto.commit", "false"},
-                        {"enable.auto.offset.store", "false"},
-                        // librdkafka 2.0.2 loses commits with the cooperative assignor when a member joins.
-                        {"partition.assignment.strategy", "range"},
-                        {"session.timeout.ms", count(config.session_timeout.count())},
-                        {"heartbeat.interval.ms", count(config.heartbeat.count())},
-                        {"max.poll.interval.ms", count(std::max(config.poll_timeout, config.session_timeout).count())}};
+  Properties properties{
+      {"group.id", group_of(config)},
+      {"isolation.level", "read_committed"},  // committed() waits for open transactions
+      {"enable.auto.commit", "false"},
+      {"enable.auto.offset.store", "false"},
+      // librdkafka 2.0.2 loses commits with the cooperative assignor when a member joins.
+      {"partition.assignment.strategy", "range"},
+      {"session.timeout.ms", text_of(config.session_timeout.count())},
+      {"heartbeat.interval.ms", text_of(config.heartbeat.count())},
+      {"max.poll.interval.ms", text_of(std::max(config.poll_timeout, config.session_timeout).count())}};
   if (!config.instance_id.empty()) properties.emplace_back("group.instance.id", config.instance_id);
   return with(client_conf(config), properties);
 }

@@ -8,7 +8,7 @@ namespace assay {
 namespace {
 
 // A topic that has just been made is not known to every broker at once.
-constexpr std::chrono::milliseconds retry_after{50};
+constexpr std::chrono::milliseconds metadata_retry_after{50};
 
 std::string describe_missing(const KafkaConfig& config, const PartitionCounts& counts) {
   std::string missing;
@@ -48,8 +48,8 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
       counts = counts_of(*metadata, config);
       if (describe_missing(config, counts).empty()) break;
     }
-    if (std::chrono::steady_clock::now() + retry_after < deadline) {
-      std::this_thread::sleep_for(retry_after);
+    if (std::chrono::steady_clock::now() + metadata_retry_after < deadline) {
+      std::this_thread::sleep_for(metadata_retry_after);
       continue;
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)

@@ -17,7 +17,7 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 // A new leader may know less of the end, for a moment, than its predecessor told.
-constexpr std::chrono::milliseconds retry_after{100};
+constexpr std::chrono::milliseconds position_retry_after{100};
 constexpr std::chrono::milliseconds reposition_limit{5'000};
 // wake() adds this to the eventfd, librdkafka one for each queue that is no longer empty.
 constexpr std::uint64_t wake_mark = std::uint64_t{1} << 32;
@@ -78,8 +78,8 @@ Result<void> KafkaSource::find_position(Followed& followed, std::chrono::millise
       followed.end = end;
       return {};
     }
-    if (Steady::now() + retry_after < deadline) {
-      std::this_thread::sleep_for(retry_after);
+    if (Steady::now() + position_retry_after < deadline) {
+      std::this_thread::sleep_for(position_retry_after);
       continue;
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);

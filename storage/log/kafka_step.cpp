@@ -10,7 +10,7 @@ namespace assay {
 namespace {
 
 using Steady = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds retry_after{20};
+constexpr std::chrono::milliseconds step_retry_after{20};
 
 int milliseconds_until(Steady::time_point deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Steady::now()).count();
@@ -54,8 +54,8 @@ Result<std::unique_ptr<KafkaStepCommitter>> KafkaStepCommitter::open(const Kafka
     KafkaFailure failure(rd_kafka_init_transactions(committer->client_.get(), milliseconds_until(deadline)));
     if (!failure) return committer;
     const auto code = rd_kafka_error_code(failure.get());
-    if (rd_kafka_error_is_retriable(failure.get()) && Steady::now() + retry_after < deadline) {
-      std::this_thread::sleep_for(retry_after);
+    if (rd_kafka_error_is_retriable(failure.get()) && Steady::now() + step_retry_after < deadline) {
+      std::this_thread::sleep_for(step_retry_after);
       continue;
     }
     spdlog::warn("kafka committer can't be opened partition={} error=\"{}\"", partition,
@@ -112,12 +112,12 @@ bool KafkaStepCommitter::send_offsets(Offset position, Steady::time_point deadli
     KafkaFailure failure(rd_kafka_send_offsets_to_transaction(client_.get(), offsets.get(), metadata.get(),
                                                               milliseconds_until(deadline)));
     if (!failure) return true;
-    const bool retry = rd_kafka_error_is_retriable(failure.get()) && Steady::now() + retry_after < deadline;
+    const bool retry = rd_kafka_error_is_retriable(failure.get()) && Steady::now() + step_retry_after < deadline;
     if (!retry) {
       failed("send offsets", failure.get());
       return false;
     }
-    std::this_thread::sleep_for(retry_after);
+    std::this_thread::sleep_for(step_retry_after);
   }
 }
 
@@ -131,8 +131,8 @@ StepOutcome KafkaStepCommitter::end(Steady::time_point deadline) {
       failed("commit", failure.get());
       return abort();
     }
-    if (rd_kafka_error_is_retriable(failure.get()) && Steady::now() + retry_after < deadline) {
-      std::this_thread::sleep_for(retry_after);
+    if (rd_kafka_error_is_retriable(failure.get()) && Steady::now() + step_retry_after < deadline) {
+      std::this_thread::sleep_for(step_retry_after);
       continue;
     }
     failed("commit", failure.get());
@@ -147,8 +147,8 @@ StepOutcome KafkaStepCommitter::abort() {
   while (usable_ && !fenced_) {
     KafkaFailure failure(rd_kafka_abort_transaction(client_.get(), milliseconds_until(deadline)));
     if (!failure) return StepOutcome::aborted;
-    if (rd_kafka_error_is_retriable(failure.get()) && Steady::now() + retry_after < deadline) {
-      std::this_thread::sleep_for(retry_after);
+    if (rd_kafka_error_is_retriable(failure.get()) && Steady::now() + step_retry_after < deadline) {
+      std::this_thread::sleep_for(step_retry_after);
       continue;
     }
     failed("abort", failure.get());

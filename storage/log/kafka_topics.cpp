@@ -142,7 +142,7 @@ std::optional<std::string> read_settings(rd_kafka_t* client, std::vector<TopicSt
   return std::nullopt;
 }
 
-long long number(const std::string& text) {
+long long number_in(const std::string& text) {
   long long value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
@@ -179,11 +179,11 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
           fmt::format("{}: cleanup.policy is '{}': purged dead letters are kept until retention", topic.name, policy));
   }
   const auto retention = setting("retention.ms");
-  if (kept(topic.stream) == Kept::by_time && !retention.empty() && number(retention) >= 0 &&
-      number(retention) < std::chrono::milliseconds(plan.retention).count())
+  if (kept(topic.stream) == Kept::by_time && !retention.empty() && number_in(retention) >= 0 &&
+      number_in(retention) < std::chrono::milliseconds(plan.retention).count())
     report.warnings.push_back(fmt::format("{}: retention.ms is {}, less than the {} h planned", topic.name, retention,
                                           plan.retention.count()));
-  const auto in_sync = number(setting("min.insync.replicas"));
+  const auto in_sync = number_in(setting("min.insync.replicas"));
   if (in_sync > topic.replicas)
     report.problems.push_back(fmt::format("{}: min.insync.replicas is {} with {} replicas: nothing can be written",
                                           topic.name, in_sync, topic.replicas));

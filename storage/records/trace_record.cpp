@@ -16,6 +16,7 @@ Record to_record(const TraceRecord& trace) {
     json.raw_field("trace_info", trace.info);
     if (!trace.spans.empty()) json.raw_field("spans", trace.spans);
     if (trace.from_spans) json.field("from", "spans");
+    if (trace.ends_by) json.field("ends_by", format_time(*trace.ends_by));
   }
   json.end_object();
   return record;
@@ -39,6 +40,8 @@ Result<TraceRecord, Malformed> parse_trace_record(std::string_view value) {
     } else if (name == "from") {
       if (v.get_string().get(text) || text != "spans") return problem(name, "is not spans");
       out.from_spans = true;
+    } else if (name == "ends_by") {
+      return read_time(name, v, out.ends_by.emplace(), problem);
     } else if (name == "trace_id") {
       return read_text(name, v, out.trace_id, problem);
     } else if (name == "trace_info") {

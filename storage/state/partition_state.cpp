@@ -10,7 +10,7 @@ constexpr std::size_t wipe_keys_max = 10'000;  // of one write
 constexpr char timed = '\1';  // begins a value of the index that has a time
 constexpr std::size_t timed_header = 9;
 
-std::string number(std::int64_t n) { return big_endian(static_cast<std::uint64_t>(n)); }
+std::string stored_number(std::int64_t n) { return big_endian(static_cast<std::uint64_t>(n)); }
 
 Result<void> wipe_family(KeyValue& state, Family family, const std::string& prefix) {
   for (;;) {
@@ -53,11 +53,11 @@ void save_meta(Changes& changes, Partition partition, const Meta& meta, const Me
   const auto put = [&](std::string_view name, std::string value) {
     changes.put(Family::meta, state::meta_key(partition, name), std::move(value));
   };
-  if (meta.requests != before.requests) put(state::requests_position, number(meta.requests));
-  if (meta.feedback != before.feedback) put(state::feedback_position, number(meta.feedback));
-  if (meta.parked != before.parked) put(state::parked_position, number(meta.parked));
+  if (meta.requests != before.requests) put(state::requests_position, stored_number(meta.requests));
+  if (meta.feedback != before.feedback) put(state::feedback_position, stored_number(meta.feedback));
+  if (meta.parked != before.parked) put(state::parked_position, stored_number(meta.parked));
   if (meta.accepted_max != before.accepted_max)
-    put(state::accepted_max, number(meta.accepted_max.time_since_epoch().count()));
+    put(state::accepted_max, stored_number(meta.accepted_max.time_since_epoch().count()));
   if (meta.ledger != before.ledger) put(state::ledger, encode(meta.ledger));
 }
 

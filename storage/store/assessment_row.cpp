@@ -11,7 +11,7 @@
 namespace assay {
 namespace {
 
-constexpr std::uint8_t format = 1;
+constexpr std::uint8_t assessment_format = 1;
 constexpr std::string_view metadata_prefix = "metadata.";
 
 Stamp stamp_of(const AssessmentRecord& record) {
@@ -175,7 +175,7 @@ std::string AssessmentRow::encode() const {
   std::string out;
   out.reserve(96 + (base_ ? base_->json.size() + base_->name.size() : 0) + changes_.size() * 96);
   ByteWriter bytes(out);
-  bytes.u8(format);
+  bytes.u8(assessment_format);
   bytes.u8(base_.has_value());
   if (base_) {
     bytes.u64(static_cast<std::uint64_t>(base_->stamp.accepted_at));
@@ -198,7 +198,7 @@ std::string AssessmentRow::encode() const {
 std::optional<AssessmentRow> AssessmentRow::decode(std::string_view encoded) {
   ByteReader bytes(encoded);
   AssessmentRow row;
-  if (bytes.u8() != format) return {};
+  if (bytes.u8() != assessment_format) return {};
   if (bytes.u8()) {
     auto& base = row.base_.emplace();
     base.stamp.accepted_at = static_cast<std::int64_t>(bytes.u64());

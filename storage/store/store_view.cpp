@@ -1,12 +1,37 @@
 #include "storage/store/store_view.hpp"
 
+#include <charconv>
+
 #include "storage/store/report.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/partition_state.hpp"
+#include "storage/state/state_keys.hpp"
 
 namespace assay {
+namespace {
+
+// What stands under the key, or under that of its latest replay: a record_id's attempts have "#1", "#2", … behind it.
+Result<std::optional<std::string>> latest_attempt(const KeyValue& kv, Family family, const std::string& key) {
+  std::optional<std::string> latest;
+  int latest_number = -1;
+  const auto scanned =
+      kv.scan(family, key, after_prefix(key + "#"), [&](std::string_view found, std::string_view value) {
+        const auto behind = found.substr(key.size());
+        int number = 0;
+        if (!behind.empty()) {
+          const auto [end, ec] = std::from_chars(behind.data() + 1, behind.data() + behind.size(), number);
+          if (behind.front() != '#' || ec != std::errc() || end != behind.data() + behind.size()) return true;
+        }
+        if (number > latest_number) latest = value, latest_number = number;
+        return true;
+      });
+  if (!scanned) return scanned.error();
+  return latest;
+}
+
+}  // namespace
 
 std::string_view name_of(Receipt::State state) {
   switch (state) {
@@ -18,6 +43,8 @@ std::string_view name_of(Receipt::State state) {
       return "committed";
     case Receipt::State::dead:
       return "dead";
+    case Receipt::State::deleted:
+      return "deleted";
   }
   return "unknown";
 }
@@ -77,14 +104,17 @@ Result<std::optional<Receipt>> StoreView::receipt(std::string_view assessment_id
 }
 
 Result<std::optional<Receipt>> StoreView::committed(std::string_view assessment_id) const {
-  const auto found = store_.find(assessment_id);
-  if (!found) return found.error();
-  if (!*found || (*found)->row.deleted() || !(*found)->row.base()) return std::optional<Receipt>();
   const auto located = store_.locate(assessment_id);
   if (!located) return located.error();
+  if (!*located) return std::optional<Receipt>();
+  const auto& trace_id = (*located)->trace_id;
+  if ((*located)->kind == Store::Located::Kind::deleted) return std::optional(deleted(assessment_id, trace_id));
+  const auto found = store_.find(assessment_id);
+  if (!found) return found.error();
+  if (!*found) return std::optional<Receipt>();
   const auto& base = *(*found)->row.base();
   Receipt receipt{.assessment_id = std::string(assessment_id), .state = Receipt::State::committed};
-  receipt.trace_id = *located ? (*located)->trace_id : std::string();
+  receipt.trace_id = trace_id;
   receipt.client_request_id = base.client_request_id;
   receipt.accepted_at = Instant(std::chrono::milliseconds(base.stamp.accepted_at));
   receipt.sinks["store"] = "committed";
@@ -94,23 +124,36 @@ Result<std::optional<Receipt>> StoreView::committed(std::string_view assessment_
   return std::optional(std::move(receipt));
 }
 
+// The store keeps no more of it than its trace. Where its deletion stood in the log is forgotten, too: another sink has
+// it for sure when it has all that the log holds.
+Receipt StoreView::deleted(std::string_view assessment_id, std::string_view trace_id) const {
+  Receipt receipt{.assessment_id = std::string(assessment_id), .state = Receipt::State::deleted};
+  receipt.trace_id = trace_id;
+  receipt.sinks["store"] = "deleted";
+  const StreamPartition where{Stream::assessments, partition_of(trace_id, log_.partitions(Stream::assessments))};
+  for (const auto& other : sinks_)
+    receipt.sinks[other.name] = other.sink->applied(where) >= end_(where) ? "deleted" : "pending";
+  return receipt;
+}
+
 Result<std::optional<Receipt>> StoreView::parked(std::string_view assessment_id) const {
   const std::string id(assessment_id);
   for (Partition p = 0; p < log_.partitions(Stream::feedback); ++p) {
-    const auto found = find_parked(kv_, p, {&id, 1});
+    const auto found = latest_attempt(kv_, Family::parked, state::parked_key(p, id));
     if (!found) return found.error();
-    if (!found->front()) continue;
-    const auto& parked = *found->front();
+    if (!*found) continue;
+    const auto parked = parse_parked_record(**found);
+    if (!parked) return make_error_code(Error::corrupt);
     Receipt receipt{.assessment_id = id, .state = Receipt::State::parked};
-    (parked.target.kind == Target::Kind::trace_id ? receipt.trace_id : receipt.client_request_id) = parked.target.id;
-    receipt.accepted_at = parked.accepted_at;
+    (parked->target.kind == Target::Kind::trace_id ? receipt.trace_id : receipt.client_request_id) = parked->target.id;
+    receipt.accepted_at = parked->accepted_at;
     return std::optional(std::move(receipt));
   }
   return std::optional<Receipt>();
 }
 
 Result<std::optional<Receipt>> StoreView::dead(std::string_view assessment_id) const {
-  const auto value = kv_.get(Family::dead, assessment_id);
+  const auto value = latest_attempt(kv_, Family::dead, std::string(assessment_id));
   if (!value) return value.error();
   if (!*value) return std::optional<Receipt>();
   const auto dead = parse_dead_letter(**value);

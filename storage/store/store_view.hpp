@@ -40,6 +40,7 @@ class StoreView final : public View {
     const AssessmentSink* sink;
   };
   Result<std::optional<Receipt>> committed(std::string_view assessment_id) const;
+  Receipt deleted(std::string_view assessment_id, std::string_view trace_id) const;
   Result<std::optional<Receipt>> parked(std::string_view assessment_id) const;
   Result<std::optional<Receipt>> dead(std::string_view assessment_id) const;
   Task<Result<void>> reached(Follower who, std::vector<Stream> streams, std::chrono::steady_clock::time_point deadline);

@@ -14,7 +14,7 @@
 namespace assay {
 namespace {
 
-constexpr std::uint8_t format = 1;
+constexpr std::uint8_t trace_format = 1;
 constexpr std::string_view tags = "tags.", metadata = "trace_metadata.";
 
 using Level = TraceRank::Level;
@@ -231,7 +231,7 @@ std::string TraceRow::info_json(std::string_view trace_id, std::string_view feed
 std::string TraceRow::encode() const {
   std::string out;
   ByteWriter bytes(out);
-  bytes.u8(format);
+  bytes.u8(trace_format);
   bytes.u32(static_cast<std::uint32_t>(fields_.size()));
   for (const auto& [path, field] : fields_) {
     bytes.text(path);
@@ -244,7 +244,7 @@ std::string TraceRow::encode() const {
 std::optional<TraceRow> TraceRow::decode(std::string_view encoded) {
   ByteReader bytes(encoded);
   TraceRow row;
-  if (bytes.u8() != format) return {};
+  if (bytes.u8() != trace_format) return {};
   for (auto n = bytes.u32(); n > 0 && bytes.ok(); --n) {
     std::string path(bytes.text());
     Register field;
@@ -260,7 +260,7 @@ std::optional<TraceRow> TraceRow::decode(std::string_view encoded) {
 std::string SpanRow::encode() const {
   std::string out;
   ByteWriter bytes(out);
-  bytes.u8(format);
+  bytes.u8(trace_format);
   write(bytes, rank);
   bytes.text(json);
   return out;
@@ -269,7 +269,7 @@ std::string SpanRow::encode() const {
 std::optional<SpanRow> SpanRow::decode(std::string_view encoded) {
   ByteReader bytes(encoded);
   SpanRow row;
-  if (bytes.u8() != format) return {};
+  if (bytes.u8() != trace_format) return {};
   row.rank = read_rank(bytes);
   row.json = bytes.text();
   if (!bytes.at_end()) return {};

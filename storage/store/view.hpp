@@ -16,13 +16,13 @@ namespace assay {
 
 // Where an accepted feedback is now.
 struct Receipt {
-  enum class State { accepted, parked, committed, dead };
+  enum class State { accepted, parked, committed, dead, deleted };
   std::string assessment_id;
   State state = State::accepted;
   std::string trace_id;           // empty: not known
   std::string client_request_id;  // empty: the feedback came by trace_id
   std::optional<Instant> accepted_at;
-  std::map<std::string, std::string> sinks;  // name -> "committed" | "pending" | "dead"
+  std::map<std::string, std::string> sinks;  // name -> "committed" | "pending" | "dead" | "deleted"
   std::string reason;                        // of a dead one
 };
 std::string_view name_of(Receipt::State state);
@@ -40,7 +40,8 @@ class View {
   // Error::timed_out after `limit`.
   virtual Task<Result<void>> applied(std::chrono::milliseconds limit) = 0;
 
-  // None: no such assessment here. Call applied() first to read your own writes; so for the two below.
+  // None: no such assessment here. One that was taken back, or whose trace was deleted, is `deleted`: only its trace is
+  // still known. Call applied() first to read your own writes; so for the two below.
   virtual Result<std::optional<Receipt>> receipt(std::string_view assessment_id) = 0;
 
   // MLflow's JSON of the assessment, changes folded in; none: unknown or deleted.

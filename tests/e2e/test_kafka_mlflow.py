@@ -366,6 +366,32 @@ def test_a_chat_cut_by_the_death_of_its_front_door_is_closed_as_an_error_when_it
     wait_until("it is closed", lambda: on.mlflow.search_traces(locations=[on.experiment_id], include_spans=False)[0].info.state == "ERROR", WITHIN)
 
 
+def test_a_chat_whose_front_door_never_comes_back_is_closed_as_an_error_by_a_worker(assay, kafka, topic_prefix, mlflow_url, plain_mlflow_env):
+    never = threading.Event()
+
+    def tokens():
+        yield "Water"
+        never.wait(60)
+
+    with FakeModel(tokens) as model:
+        on = deploy(assay, kafka, topic_prefix, mlflow_url, ingest_flags=("--model-url", model.url, "--chat-max", "8s"))
+        with on.http.stream("POST", "/chat/stream", json={"message": "Is water wet?"}) as answer:
+            trace_id = answer.headers["X-Trace-Id"]
+            assert next(events(answer.iter_lines()))[1]["content"] == "Water"
+            on.ingest.kill9()
+        never.set()
+    on.restart(0)  # whoever follows the chat's partition then learns of it from the log
+
+    def closed():
+        [trace] = on.mlflow.search_traces(locations=[on.experiment_id], include_spans=False)
+        assert trace.info.trace_id == trace_id
+        return trace.info.state == "ERROR" and trace.info
+
+    info = wait_until("it is closed", closed, WITHIN)
+    assert "did not come back" in info.response_preview and "Is water wet?" in info.request_preview
+    assert len([r for r in on.records("traces") if r.key.decode() == trace_id]) == 2, "opened once, closed once"
+
+
 def test_poison_records_on_every_topic_stop_nothing_behind_them(on):
     on.wait_flowed()
     producer = Producer({"bootstrap.servers": on.kafka})

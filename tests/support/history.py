@@ -102,7 +102,7 @@ def _judge_trace(trace: Trace, read_trace, read_receipt) -> list[str]:
         for feedback in trace.feedback:
             # Nobody can say which trace it found, if any: its receipt must still know it.
             receipt = feedback.assessment_id and read_receipt(feedback.assessment_id)
-            if feedback.assessment_id and (not receipt or receipt["state"] not in ("parked", "committed")):
+            if feedback.assessment_id and (not receipt or receipt["state"] not in ("parked", "committed", "deleted")):
                 wrong.append(f"{who}: feedback {feedback.name} was accepted and its receipt says {receipt}")
         return wrong
     if trace.chat:
@@ -140,9 +140,8 @@ def _judge_feedback(who: str, feedback: Feedback, found: list[dict], read_receip
             wrong.append(f"{said} was accepted as {feedback.assessment_id} and stands as {assessment['assessment_id']}")
     if feedback.assessment_id:
         receipt = read_receipt(feedback.assessment_id)
-        if receipt is None and None in allowed and not found:
-            pass  # what was taken back has no receipt any more
-        elif receipt is None or receipt["state"] != "committed":
+        state = "committed" if found or None not in allowed else "deleted"
+        if receipt is None or receipt["state"] != state:
             wrong.append(f"{said}: its receipt says {receipt}")
         elif receipt.get("trace_id") != who:
             wrong.append(f"{said}: its receipt names the trace {receipt.get('trace_id')}")

@@ -38,14 +38,6 @@ TEST(FeedbackRecord, ReadsBackWhatWasWritten) {
   EXPECT_EQ(back->items[1].record_id, "a-2");
 }
 
-TEST(FeedbackRecord, HasTheBytesOfVersionOne) {
-  EXPECT_EQ(
-      *to_record(two_scores()).value,
-      R"({"v":1,"op":"create","accepted_at":"2026-11-23T15:57:31.547Z","client_request_id":"req-\"1\"",)"
-      R"("body_hash":"0000000000000abc","idempotent":true,"items":[{"assessment_id":"a-1","assessment_name":"user_accuracy"},)"
-      R"({"assessment_id":"a-2","assessment_name":"user_relevance"}]})");
-}
-
 TEST(FeedbackRecord, AReplayHasItsAttemptInTheRecordId) {
   auto feedback = two_scores();
   feedback.attempt = 2;
@@ -78,10 +70,6 @@ TEST(AssessmentRecord, ForwardingAddsTheTraceAndKeepsTheRest) {
   const auto record = forward(feedback.items[0], Op::create, feedback.target, t0, "tr-9");
   EXPECT_EQ(record.key, "tr-9");
   EXPECT_EQ(record.headers.front().value, "a-1");
-  EXPECT_EQ(
-      *record.value,
-      R"({"v":1,"op":"create","assessment":{"trace_id":"tr-9","assessment_id":"a-1","assessment_name":"user_accuracy"},)"
-      R"("client_request_id":"req-\"1\"","accepted_at":"2026-11-23T15:57:31.547Z"})");
   const auto back = parse_assessment_record(*record.value);
   ASSERT_TRUE(back) << back.error().reason;
   EXPECT_EQ(back->assessment_id, "a-1");

@@ -10,11 +10,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const Instant t0{std::chrono::milliseconds(1'700'000'000'000)};
+const Instant start{std::chrono::milliseconds(1'700'000'000'000)};
 
-ParkedRecord waiting(const std::string& id, const std::string& target, std::int64_t order, Instant expires = t0) {
+ParkedRecord waiting(const std::string& id, const std::string& target, std::int64_t order, Instant expires = start) {
   return {.target = {Target::Kind::client_request_id, target},
-          .accepted_at = t0,
+          .accepted_at = start,
           .expires_at = expires,
           .order = order,
           .item = {id, id, R"({"assessment_id":")" + id + R"("})"}};
@@ -38,8 +38,8 @@ TEST(State, WhatWaitsIsReleasedInOrderAndAnIdThatBeginsAnotherIsNotTakenForIt) {
 TEST(State, UnparkingLeavesNothing) {
   MemoryKeyValue state;
   Changes changes;
-  park(changes, 0, waiting("a-1", "req-1", 5, t0 + 1h));
-  unpark(changes, 0, waiting("a-1", "req-1", 5, t0 + 1h));
+  park(changes, 0, waiting("a-1", "req-1", 5, start + 1h));
+  unpark(changes, 0, waiting("a-1", "req-1", 5, start + 1h));
   ASSERT_TRUE(state.write(changes));
   int keys = 0;
   ASSERT_TRUE(state.scan(Family::parked, "", "", [&](auto, auto) { return ++keys > 0; }));
@@ -49,18 +49,19 @@ TEST(State, UnparkingLeavesNothing) {
 TEST(State, TheTimeUpIsFoundOldestFirst) {
   MemoryKeyValue state;
   Changes changes;
-  park(changes, 0, waiting("a-1", "req-1", 1, t0 + 2ms));
-  park(changes, 0, waiting("a-2", "req-1", 2, t0 + 1ms));
-  park(changes, 0, waiting("a-3", "req-1", 3, t0 + 3ms));
+  park(changes, 0, waiting("a-1", "req-1", 1, start + 2ms));
+  park(changes, 0, waiting("a-2", "req-1", 2, start + 1ms));
+  park(changes, 0, waiting("a-3", "req-1", 3, start + 3ms));
   ASSERT_TRUE(state.write(changes));
-  EXPECT_EQ(*expired_at(state, 0, t0 + 2ms, 10), (std::vector<std::string>{"a-2", "a-1"}));
-  EXPECT_EQ(*next_expiry(state, 0), t0 + 1ms);
+  EXPECT_EQ(*expired_at(state, 0, start + 2ms, 10), (std::vector<std::string>{"a-2", "a-1"}));
+  EXPECT_EQ(*next_expiry(state, 0), start + 1ms);
 }
 
 TEST(State, AWipeTakesOnePartitionAndFinishesWhatWasInterrupted) {
   MemoryKeyValue state;
   Changes changes;
-  const Meta meta{.requests = 1, .feedback = 2, .parked = 3, .accepted_max = t0, .ledger = {.logged = 4, .parked = 4}};
+  const Meta meta{
+      .requests = 1, .feedback = 2, .parked = 3, .accepted_max = start, .ledger = {.logged = 4, .parked = 4}};
   for (const Partition p : {0, 1}) {
     park(changes, p, waiting("a-1", "req-1", 1));
     put_trace(changes, p, "req-2", "tr-2");
@@ -78,10 +79,10 @@ TEST(State, AWipeTakesOnePartitionAndFinishesWhatWasInterrupted) {
 }
 
 TEST(State, AnAgedEntryMayGoAndWhatCantBeReadStays) {
-  const auto value = encode_seen({1, 2, t0});
-  EXPECT_FALSE(seen_may_go(value, t0));
-  EXPECT_TRUE(seen_may_go(value, t0 + 1ms));
-  EXPECT_FALSE(seen_may_go("?", t0 + 1h));
+  const auto value = encode_seen({1, 2, start});
+  EXPECT_FALSE(seen_may_go(value, start));
+  EXPECT_TRUE(seen_may_go(value, start + 1ms));
+  EXPECT_FALSE(seen_may_go("?", start + 1h));
 }
 
 TEST(State, TheKeysOnDiskStayAsTheyAre) {

@@ -1,0 +1,223 @@
+"""`assay serve` as a process: its health, the tools beside it, its settings, its start and its end."""
+
+import json
+import signal
+import threading
+
+import httpx
+import pytest
+
+from support.assay import Assay, run_assay
+from support.door import accepted, assessments, chat, events, new_request_id, new_trace_id, post_trace, receipt, wait_state
+from support.fake_model import FakeModel
+from support.waiting import wait_until
+
+THUMB = {"is_correct": True, "comment": "spot on"}
+
+
+@pytest.fixture
+def serve(assay) -> Assay:
+    return assay("serve")
+
+
+# ── health, and what stands beside the process ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_health_and_metrics_say_that_every_record_is_accounted_for(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    for _ in range(10):
+        last = accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json=THUMB))
+    accepted(serve.http.post("/feedback", params={"client_request_id": new_request_id()}, json=THUMB))
+    wait_state(serve.http, last, "committed")
+    assert serve.http.get("/livez").status_code == 200
+    assert serve.http.get("/readyz").status_code == 200
+    assert any(name.startswith("assay_unaccounted") for name in serve.metrics())
+    wait_until("counters settled", lambda: serve.metric("assay_unaccounted") == 0)
+
+
+def test_the_report_has_the_guides_figures(serve):
+    traces = [chat(serve.http)["trace_id"] for _ in range(4)]
+    given = [accepted(serve.http.post("/feedback", params={"trace_id": t}, json={"is_correct": correct})) for t, correct in zip(traces, (True, True, False))]
+    query = {"trace_id": traces[0], "accuracy": 5, "helpfulness": 3, "relevance": 1, "user_id": "ana"}
+    assert serve.http.post("/detailed-feedback", params=query).status_code == 200
+    for assessment_id in given:
+        wait_state(serve.http, assessment_id, "committed")
+    wait_until("the details", lambda: len(assessments(serve.http, traces[0])) == 4)
+
+    as_json = run_assay("report", "--data", str(serve.data), "--hours", "1", "--output", "json")
+    assert as_json.returncode == 0, as_json.stderr
+    figures = json.loads(as_json.stdout)
+    assert figures["total_traces"] == 4
+    assert figures["traces_with_feedback"] == 3
+    assert figures["feedback_rate"] == pytest.approx(75)
+    assert figures["positive_rate"] == pytest.approx(100 * 2 / 3)
+    as_text = run_assay("report", "--data", str(serve.data), "--hours", "1")
+    assert as_text.returncode == 0 and "accuracy" in as_text.stdout
+
+
+def test_a_feedback_whose_trace_never_comes_is_a_dead_letter_that_can_be_replayed(assay):
+    serve = assay("serve", "--park-max", "1s")
+    request_id, trace_id = new_request_id(), new_trace_id()
+    assessment_id = accepted(serve.http.post("/feedback", params={"client_request_id": request_id, "user_id": "ana"}, json=THUMB))
+    assert wait_state(serve.http, assessment_id, "dead")["reason"]
+
+    listed = run_assay("deadletters", "list", "--data", str(serve.data))
+    assert listed.returncode == 0 and assessment_id in listed.stdout and "expired" in listed.stdout, listed
+    shown = run_assay("deadletters", "show", assessment_id, "--data", str(serve.data))
+    assert shown.returncode == 0 and request_id in shown.stdout and "spot on" in shown.stdout, shown
+
+    post_trace(serve.http, trace_id, request_id)
+    replayed = run_assay("deadletters", "replay", assessment_id, "--data", str(serve.data))
+    assert replayed.returncode == 0, replayed
+    wait_state(serve.http, assessment_id, "committed")
+    assert set(assessments(serve.http, trace_id)) == {assessment_id}
+    assert assessment_id not in run_assay("deadletters", "list", "--data", str(serve.data)).stdout
+    assert_verified(serve)
+
+
+def test_the_receipt_of_a_replay_that_finds_no_trace_either_says_where_it_is(assay):
+    serve = assay("serve", "--park-max", "2s")
+    request_id = new_request_id()
+    assessment_id = accepted(serve.http.post("/feedback", params={"client_request_id": request_id}, json=THUMB))
+    for attempt in ("", "#1", "#2"):
+        dead = wait_state(serve.http, assessment_id, "dead")
+        assert dead["client_request_id"] == request_id and "expired" in dead["reason"]
+        replayed = run_assay("deadletters", "replay", f"{assessment_id}{attempt}", "--data", str(serve.data))
+        assert replayed.returncode == 0, replayed
+        wait_state(serve.http, assessment_id, "parked")
+    post_trace(serve.http, trace_id := new_trace_id(), request_id)
+    wait_state(serve.http, assessment_id, "committed")
+    assert set(assessments(serve.http, trace_id)) == {assessment_id}
+    assert_verified(serve)
+
+
+def test_an_unknown_dead_letter_is_an_error_in_words(serve):
+    for verb in ("show", "replay"):
+        done = run_assay("deadletters", verb, "a-nobody", "--data", str(serve.data))
+        assert done.returncode == 1 and "a-nobody" in done.stderr, done
+
+
+# ── the process ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def assert_verified(serve: Assay) -> None:
+    done = run_assay("verify", "--data", str(serve.data))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "unaccounted" in done.stdout
+
+
+def test_a_restart_keeps_traces_feedback_parked_and_keys(serve):
+    answer = chat(serve.http)
+    key = {"Idempotency-Key": "click-1"}
+    known = accepted(serve.http.post("/feedback", params={"trace_id": answer["trace_id"]}, json=THUMB, headers=key))
+    early, trace_id = new_request_id(), new_trace_id()
+    parked = accepted(serve.http.post("/feedback", params={"client_request_id": early}, json=THUMB))
+    wait_state(serve.http, known, "committed")
+    wait_state(serve.http, parked, "parked")
+
+    assert serve.terminate() == 0
+    serve.start()
+    assert receipt(serve.http, known)["state"] == "committed"
+    assert receipt(serve.http, parked)["state"] == "parked"
+    assert accepted(serve.http.post("/feedback", params={"trace_id": answer["trace_id"]}, json=THUMB, headers=key)) == known
+    post_trace(serve.http, trace_id, early)
+    wait_state(serve.http, parked, "committed")
+    assert set(assessments(serve.http, answer["trace_id"])) == {known}
+    assert_verified(serve)
+    assert serve.terminate() == 0
+    assert_verified(serve)  # nobody serves: the directory alone says it, too
+
+
+def test_sigterm_answers_what_is_in_flight_and_ends_with_0(assay):
+    go_on = threading.Event()
+
+    def tokens():
+        yield "Water"
+        assert go_on.wait(30)
+        yield " is wet."
+
+    with FakeModel(tokens) as model:
+        serve = assay("serve", "--model-url", model.url)
+        came = {}
+
+        def ask():
+            with httpx.Client(base_url=serve.url, timeout=30, trust_env=False) as http:
+                came["answer"] = http.post("/chat", json={"message": "Is water wet?"})
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        wait_until("the model was asked", lambda: model.requests)
+        serve.signal(signal.SIGTERM)
+        wait_until("it takes no more", lambda: not _connects(serve))
+        go_on.set()
+        asking.join(30)
+        assert came["answer"].status_code == 200 and came["answer"].json()["response"] == "Water is wet."
+        assert wait_until("the end", lambda: serve.exit_code is not None) and serve.exit_code == 0
+    assert_verified(serve)
+
+
+def test_a_second_sigterm_ends_at_once(assay):
+    never = threading.Event()
+
+    def tokens():
+        yield "Water"
+        never.wait(60)
+
+    with FakeModel(tokens) as model:
+        serve = assay("serve", "--model-url", model.url)
+        with serve.http.stream("POST", "/chat/stream", json={"message": "Is water wet?"}) as answer:
+            assert next(events(answer.iter_lines()))[1]["content"] == "Water"
+            serve.signal(signal.SIGTERM)
+            wait_until("it takes no more", lambda: not _connects(serve))
+            serve.signal(signal.SIGTERM)
+            wait_until("the end", lambda: not serve.running, within=10)
+        never.set()
+
+
+def _connects(serve: Assay) -> bool:
+    try:
+        with httpx.Client(timeout=5, trust_env=False) as http:
+            return http.get(f"{serve.url}/readyz").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_a_second_process_on_the_same_data_is_refused_in_words(serve, assay):
+    second = assay("serve", start=False)
+    done = run_assay("serve", "--listen", second.address, "--data", str(serve.data), within=30)
+    assert done.returncode == 1
+    assert str(serve.data) in done.stderr and "another process" in done.stderr
+    assert chat(serve.http)["response"], "the first goes on"
+
+
+def test_a_taken_port_is_refused_in_words(serve, tmp_path):
+    done = run_assay("serve", "--listen", serve.address, "--data", str(tmp_path / "other"), within=30)
+    assert done.returncode == 1 and str(serve.port) in done.stderr
+
+
+def test_flags_environment_and_file_are_checked(tmp_path):
+    data = str(tmp_path / "data")
+    unknown_flag = run_assay("serve", "--data", data, "--no-such-flag")
+    assert unknown_flag.returncode == 2 and "no-such-flag" in unknown_flag.stderr
+    assert run_assay("serve", "--data", data, "--park-max", "soon").returncode == 2
+    assert run_assay("no-such-command").returncode == 2
+    missing = run_assay("serve", "--data", data, "--config", str(tmp_path / "none.toml"))
+    assert missing.returncode == 2 and "none.toml" in missing.stderr
+    for wrong in (("--listen", "nowhere"), ("--in-flight-max", "1KB"), ("--requests-max", "0")):
+        for check in ((), ("--check",)):
+            refused = run_assay("serve", "--data", data, *wrong, *check)
+            assert refused.returncode == 2 and wrong[0] in refused.stderr, refused
+    for flag in ("--mlflow-url", "--model-url"):
+        refused = run_assay("serve", "--data", data, flag, "http://bob:s3cret@127.0.0.1:1")
+        assert refused.returncode == 2 and flag in refused.stderr and "s3cret" not in refused.stderr + refused.stdout
+
+    config = tmp_path / "assay.toml"
+    config.write_text('park-max = "7h"\nno-such-key = 1\n')
+    unknown_key = run_assay("serve", "--data", data, "--config", str(config))
+    assert unknown_key.returncode == 2 and "no-such-key" in unknown_key.stderr
+
+    config.write_text('park-max = "7h"\nlisten = "127.0.0.1:1"\n')
+    checked = run_assay("serve", "--data", data, "--config", str(config), "--check", env={"ASSAY_LISTEN": "127.0.0.1:2"})
+    assert checked.returncode == 0, checked.stderr
+    assert "7h" in checked.stdout and "127.0.0.1:2" in checked.stdout and "127.0.0.1:1\"" not in checked.stdout
+    assert not (tmp_path / "data").exists(), "--check runs nothing"

@@ -1,0 +1,191 @@
+#include "workers/chat_closer.hpp"
+
+#include <gtest/gtest.h>
+
+#include "storage/log/memory_log.hpp"
+#include "storage/sinks/store_sink.hpp"
+#include "storage/state/memory_key_value.hpp"
+#include "storage/store/store.hpp"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct MovedClock final : Clock {
+  Instant now() const override { return at; }
+  Instant at{std::chrono::milliseconds(1'700'000'000'000)};
+};
+
+class ChatCloserTest : public testing::Test {
+ protected:
+  std::unique_ptr<ChatCloser> closer() {
+    ChatPositions positions{.load = [this](StreamPartition) -> Result<Offset> { return saved; },
+                            .save = [this](auto moved) -> Result<void> {
+                              for (const auto& [where, next] : moved) saved = next;
+                              return {};
+                            }};
+    auto append = [this](Record record) -> Result<void> {
+      if (refusal) return refusal;
+      log.put(record);
+      return {};
+    };
+    return std::make_unique<ChatCloser>(ChatCloserConfig{.partitions = {0}}, log, std::move(positions),
+                                        std::move(append), clock, metrics);
+  }
+
+  static std::string info(const std::string& trace_id, const std::string& state, const std::string& more = "") {
+    return R"({"trace_id":")" + trace_id + R"(","client_request_id":"req-1","state":")" + state + "\"" + more + "}";
+  }
+  // What a door appends when a chat begins; ten minutes at most.
+  TraceRecord opened(const std::string& trace_id) const {
+    return {.trace_id = trace_id,
+            .accepted_at = clock.at,
+            .info = info(trace_id, "IN_PROGRESS", R"(,"request_preview":"{\"message\":\"hi\"}","tags":{"k": "v"})"),
+            .ends_by = clock.at + 10min};
+  }
+  void answered(const std::string& trace_id) {
+    log.put(to_record(TraceRecord{.trace_id = trace_id, .accepted_at = clock.at, .info = info(trace_id, "OK")}));
+  }
+  Offset end() const { return log.end({Stream::traces, 0}); }
+  std::size_t turn(ChatCloser& closer) {
+    const auto closed = closer.step(0ms);
+    EXPECT_TRUE(closed) << closed.error().message();
+    return closed ? *closed : 0;
+  }
+  std::size_t turns(ChatCloser& closer) {
+    std::size_t closed = 0;
+    for (int i = 0; i < 5; ++i) closed += turn(closer);
+    return closed;
+  }
+  // What the store makes of all traces in the log.
+  std::string state_of(const std::string& trace_id) {
+    MemoryKeyValue kv;
+    StoreSink sink(kv, clock);
+    auto source = log.open({{{Stream::traces, 0}, 0}});
+    for (auto records = (*source)->read(1000, 0ms); records && !records->empty(); records = (*source)->read(1000, 0ms))
+      EXPECT_TRUE(sink.apply(*records));
+    const auto info = Store(kv).trace_info(trace_id);
+    if (!info || !*info) return "";
+    constexpr std::string_view field = R"("state":")";
+    const auto at = (*info)->find(field) + field.size();
+    return (*info)->substr(at, (*info)->find('"', at) - at);
+  }
+
+  MemoryLog log;
+  MovedClock clock;
+  Metrics metrics;
+  Offset saved = 0;
+  error_code refusal;
+};
+
+TEST_F(ChatCloserTest, EndsAChatWhoseDoorDidNotComeBackAndNoneBefore) {
+  const auto it = closer();
+  log.put(to_record(opened("tr-1")));
+  EXPECT_EQ(turns(*it), 0u);
+  clock.at += 10min;
+  EXPECT_EQ(turns(*it), 0u) << "the door may be about to end it";
+  clock.at += 2min;
+  EXPECT_EQ(turns(*it), 1u);
+  EXPECT_EQ(end(), 2);
+  EXPECT_EQ(state_of("tr-1"), "ERROR");
+  EXPECT_EQ(turns(*it), 0u);
+  EXPECT_EQ(it->open(), 0u);
+  EXPECT_EQ(saved, 2);
+}
+
+TEST_F(ChatCloserTest, LeavesAChatThatEndedOrWasDeletedAndOthersTraces) {
+  const auto it = closer();
+  for (const auto* id : {"tr-1", "tr-2", "tr-3"}) log.put(to_record(opened(id)));
+  // An application's own, logged while it works: it has no limit.
+  log.put(to_record(TraceRecord{.trace_id = "tr-4", .accepted_at = clock.at, .info = info("tr-4", "IN_PROGRESS")}));
+  EXPECT_EQ(turns(*it), 0u);
+  EXPECT_EQ(it->open(), 3u);
+  answered("tr-1");
+  log.put(to_record(TraceRecord{.deleted = true, .trace_id = "tr-2", .accepted_at = clock.at}));
+  EXPECT_EQ(turns(*it), 0u);
+  EXPECT_EQ(it->open(), 1u);
+  clock.at += 1h;
+  EXPECT_EQ(turns(*it), 1u);
+  EXPECT_EQ(state_of("tr-1"), "OK");
+  EXPECT_EQ(state_of("tr-3"), "ERROR");
+  EXPECT_EQ(state_of("tr-4"), "IN_PROGRESS");
+}
+
+TEST_F(ChatCloserTest, AnEndThatStandsInTheLogUnreadIsReadFirst) {
+  const auto it = closer();
+  log.put(to_record(opened("tr-1")));
+  turns(*it);
+  clock.at += 1h;
+  answered("tr-1");
+  EXPECT_EQ(turns(*it), 0u);
+  EXPECT_EQ(state_of("tr-1"), "OK");
+}
+
+TEST_F(ChatCloserTest, ADoorThatComesBackLaterStillHasTheLastWord) {
+  const auto it = closer();
+  log.put(to_record(opened("tr-1")));
+  const auto began = clock.at;
+  turns(*it);
+  clock.at += 1h;
+  EXPECT_EQ(turns(*it), 1u);
+  // Its answer had been given a second after the question; the log did not take it then.
+  log.put(to_record(TraceRecord{.trace_id = "tr-1", .accepted_at = began + 1s, .info = info("tr-1", "OK")}));
+  EXPECT_EQ(state_of("tr-1"), "OK");
+}
+
+TEST_F(ChatCloserTest, WhoeverTakesThePartitionOverReadsFromTheOldestOpenChatAndWritesTheSameEnd) {
+  const auto first = closer();
+  log.put(to_record(opened("tr-1")));
+  answered("tr-0");
+  turns(*first);
+  EXPECT_EQ(saved, 0);
+  const auto second = closer();
+  turns(*second);
+  clock.at += 1h;
+  EXPECT_EQ(turns(*second), 1u);
+  // The first does not know that it is out, and has not read what the second wrote.
+  auto source = log.open({{{Stream::traces, 0}, 2}});
+  const std::string end_of_second((*source)->read(1, 0ms)->front().value);
+  EXPECT_EQ(end_of_second, *to_record(*abandoned_chat([&] {
+                              auto chat = opened("tr-1");
+                              chat.accepted_at -= 1h;
+                              return chat;
+                            }()))
+                                .value);
+}
+
+TEST_F(ChatCloserTest, ALogThatRefusesIsAskedAgain) {
+  const auto it = closer();
+  log.put(to_record(opened("tr-1")));
+  turns(*it);
+  clock.at += 1h;
+  refusal = Error::log_unavailable;
+  EXPECT_FALSE(it->step(0ms));
+  refusal = {};
+  EXPECT_EQ(turns(*it), 1u);
+  EXPECT_EQ(state_of("tr-1"), "ERROR");
+}
+
+TEST_F(ChatCloserTest, LearningLateOfAChatGivesItsDoorATime) {
+  log.put(to_record(opened("tr-1")));
+  clock.at += 1h;
+  const auto it = closer();
+  EXPECT_EQ(turns(*it), 0u);
+  clock.at += 2min;
+  EXPECT_EQ(turns(*it), 1u);
+}
+
+TEST(AbandonedChat, KeepsWhatIsKnownAndSaysWhy) {
+  const TraceRecord chat{.trace_id = "tr-1",
+                         .accepted_at = Instant(5s),
+                         .info = R"({"trace_id":"tr-1","state":"IN_PROGRESS","tags":{"a":"b"} ,"n":1})"};
+  const auto end = abandoned_chat(chat);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->info, R"({"trace_id":"tr-1","tags":{"a":"b"},"n":1,"state":"ERROR",)"
+                       R"("response_preview":"{\"error\":\"the front door did not come back\"}"})");
+  EXPECT_EQ(end->accepted_at, Instant(4999ms));
+}
+
+}  // namespace
+}  // namespace assay

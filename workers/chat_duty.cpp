@@ -1,0 +1,35 @@
+#include "workers/chat_duty.hpp"
+
+namespace assay {
+
+Result<std::unique_ptr<ChatDuty>, std::string> ChatDuty::open(const KafkaConfig& kafka, EventSources& sources,
+                                                              AppendRecord append, const Clock& clock,
+                                                              Metrics& metrics) {
+  std::unique_ptr<ChatDuty> self(new ChatDuty(sources, std::move(append), clock, metrics));
+  KafkaWorkerGroup::Callbacks callbacks;
+  callbacks.on_assigned = [raw = self.get()](std::vector<Partition> partitions) {
+    raw->opened_.wait();
+    raw->assigned(std::move(partitions));
+  };
+  callbacks.on_revoked = [raw = self.get()](std::vector<Partition>, bool) { raw->closer_.reset(); };
+  auto group = KafkaWorkerGroup::open(kafka, std::move(callbacks), {"chats", Stream::traces});
+  if (!group) return group.error();
+  self->group_ = std::move(*group);
+  self->opened_.count_down();
+  return self;
+}
+
+ChatDuty::~ChatDuty() { group_.reset(); }  // its last callback ends the closer
+
+void ChatDuty::assigned(std::vector<Partition> partitions) {
+  closer_.reset();
+  if (partitions.empty()) return;
+  const ChatPositions positions{
+      .load = [this](StreamPartition of) { return group_->committed(of, std::chrono::seconds(10)); },
+      .save = [this](auto moved) { return group_->commit(moved); }};
+  closer_ = std::make_unique<ChatCloser>(ChatCloserConfig{.partitions = std::move(partitions)}, sources_, positions,
+                                         append_, clock_, metrics_);
+  closer_->start();
+}
+
+}  // namespace assay

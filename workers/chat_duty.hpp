@@ -1,0 +1,33 @@
+#pragma once
+// The chat closers of several workers on Kafka: the group gives each some partitions of assay.traces, and keeps how far
+// they have come.
+#include <latch>
+#include <memory>
+
+#include "storage/log/kafka_group.hpp"
+#include "workers/chat_closer.hpp"
+
+namespace assay {
+
+class ChatDuty {
+ public:
+  // All that is referred to outlives it. An error is a sentence.
+  static Result<std::unique_ptr<ChatDuty>, std::string> open(const KafkaConfig& kafka, EventSources& sources,
+                                                             AppendRecord append, const Clock& clock, Metrics& metrics);
+  ~ChatDuty();
+
+ private:
+  ChatDuty(EventSources& sources, AppendRecord append, const Clock& clock, Metrics& metrics)
+      : sources_(sources), append_(std::move(append)), clock_(clock), metrics_(metrics) {}
+  void assigned(std::vector<Partition> partitions);
+
+  EventSources& sources_;
+  const AppendRecord append_;
+  const Clock& clock_;
+  Metrics& metrics_;
+  std::latch opened_{1};                // group_ is there
+  std::unique_ptr<ChatCloser> closer_;  // the group's thread only
+  std::unique_ptr<KafkaWorkerGroup> group_;
+};
+
+}  // namespace assay
