@@ -300,7 +300,8 @@ Result<void> PartitionLoop::commit(Resolution& resolution, std::chrono::steady_c
   return {};
 }
 
-// What has been read and is not decided yet counts as lag, too; where the log does not say its end, the last figure stands.
+// What has been read and is not decided yet counts as lag, too; where the log does not say its end, the last figure
+// stands.
 void PartitionLoop::count_lag() {
   Offset lag = static_cast<Offset>(undecided_.size());
   for (const auto& where : {requests(), feedback()}) {

@@ -248,9 +248,12 @@ void add_assessment_routes(Router& router, MlflowDoor& door) {
   using http::verb;
   const std::string all = "3.0/mlflow/traces/{trace_id}/assessments", one = all + "/{assessment_id}";
   add_mlflow(router, verb::post, all, [&door](Request& r) { return create(door, r); }, {.scope = Scope::feedback});
-  add_mlflow(router, verb::get, one, [&door](Request& r) { return get(door, r); }, {.scope = Scope::read, .else_behind = true});
-  add_mlflow(router, verb::patch, one, [&door](Request& r) { return update(door, r); }, {.scope = Scope::feedback, .else_behind = true});
-  add_mlflow(router, verb::delete_, one, [&door](Request& r) { return erase(door, r); }, {.scope = Scope::feedback, .else_behind = true});
+  add_mlflow(router, verb::get, one, [&door](Request& r) { return get(door, r); },
+             {.scope = Scope::read, .else_behind = true});
+  add_mlflow(router, verb::patch, one, [&door](Request& r) { return update(door, r); },
+             {.scope = Scope::feedback, .else_behind = true});
+  add_mlflow(router, verb::delete_, one, [&door](Request& r) { return erase(door, r); },
+             {.scope = Scope::feedback, .else_behind = true});
 }
 
 }  // namespace assay

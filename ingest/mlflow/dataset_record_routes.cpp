@@ -273,7 +273,8 @@ void add_dataset_record_routes(Router& router, MlflowDoor& door) {
   add_mlflow(router, verb::post, path, [&door](Request& r) { return upsert_records(door, r); },
              {.scope = Scope::admin, .body_bytes_max = door.config.trace_bytes_max});
   add_mlflow(router, verb::get, path, [&door](Request& r) { return list_records(door, r); }, {.scope = Scope::read});
-  add_mlflow(router, verb::delete_, path, [&door](Request& r) { return delete_records(door, r); }, {.scope = Scope::admin});
+  add_mlflow(router, verb::delete_, path, [&door](Request& r) { return delete_records(door, r); },
+             {.scope = Scope::admin});
 }
 
 }  // namespace assay

@@ -223,13 +223,18 @@ Task<Response> change_experiments(MlflowDoor& door, Request& request, bool add) 
 void add_dataset_routes(Router& router, MlflowDoor& door) {
   using http::verb;
   const std::string base = "3.0/mlflow/datasets/", one = base + "{dataset_id}";
-  add_mlflow(router, verb::post, base + "create", [&door](Request& r) { return create(door, r); }, {.scope = Scope::admin});
-  add_mlflow(router, verb::post, base + "search", [&door](Request& r) { return search(door, r); }, {.scope = Scope::read});
+  add_mlflow(router, verb::post, base + "create", [&door](Request& r) { return create(door, r); },
+             {.scope = Scope::admin});
+  add_mlflow(router, verb::post, base + "search", [&door](Request& r) { return search(door, r); },
+             {.scope = Scope::read});
   add_mlflow(router, verb::get, one, [&door](Request& r) { return get(door, r); }, {.scope = Scope::read});
   add_mlflow(router, verb::delete_, one, [&door](Request& r) { return erase(door, r); }, {.scope = Scope::admin});
-  add_mlflow(router, verb::patch, one + "/tags", [&door](Request& r) { return set_tags(door, r); }, {.scope = Scope::admin});
-  add_mlflow(router, verb::delete_, one + "/tags/{key}", [&door](Request& r) { return delete_tag(door, r); }, {.scope = Scope::admin});
-  add_mlflow(router, verb::get, one + "/experiment-ids", [&door](Request& r) { return experiment_ids(door, r); }, {.scope = Scope::read});
+  add_mlflow(router, verb::patch, one + "/tags", [&door](Request& r) { return set_tags(door, r); },
+             {.scope = Scope::admin});
+  add_mlflow(router, verb::delete_, one + "/tags/{key}", [&door](Request& r) { return delete_tag(door, r); },
+             {.scope = Scope::admin});
+  add_mlflow(router, verb::get, one + "/experiment-ids", [&door](Request& r) { return experiment_ids(door, r); },
+             {.scope = Scope::read});
   add_mlflow(router, verb::post, one + "/add-experiments",
              [&door](Request& r) { return change_experiments(door, r, true); }, {.scope = Scope::admin});
   add_mlflow(router, verb::post, one + "/remove-experiments",

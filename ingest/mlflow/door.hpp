@@ -45,8 +45,7 @@ Response error_response(const MlflowError& error);
 
 // Registers under /api/ and /ajax-api/, with a look at who asks: clients before 3.0 speak another protocol.
 // `path`: "3.0/mlflow/traces".
-void add_mlflow(Router& router, http::verb method, std::string_view path, const Handler& handler,
-                RouteOptions options);
+void add_mlflow(Router& router, http::verb method, std::string_view path, const Handler& handler, RouteOptions options);
 
 // The fields of the body under their snake-case names; what is no JSON counts as empty.
 Result<boost::json::object, MlflowError> read_body(const Request& request);

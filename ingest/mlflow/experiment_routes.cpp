@@ -247,10 +247,13 @@ Experiment new_experiment(std::string_view name, std::string_view id, Instant at
 void add_experiment_routes(Router& router, MlflowDoor& door) {
   using http::verb;
   const std::string base = "2.0/mlflow/experiments/";
-  add_mlflow(router, verb::post, base + "create", [&door](Request& r) { return create(door, r); }, {.scope = Scope::admin});
+  add_mlflow(router, verb::post, base + "create", [&door](Request& r) { return create(door, r); },
+             {.scope = Scope::admin});
   add_mlflow(router, verb::get, base + "get", [&door](Request& r) { return get(door, r); }, {.scope = Scope::read});
-  add_mlflow(router, verb::get, base + "get-by-name", [&door](Request& r) { return get_by_name(door, r); }, {.scope = Scope::read});
-  add_mlflow(router, verb::post, base + "search", [&door](Request& r) { return search(door, r); }, {.scope = Scope::read});
+  add_mlflow(router, verb::get, base + "get-by-name", [&door](Request& r) { return get_by_name(door, r); },
+             {.scope = Scope::read});
+  add_mlflow(router, verb::post, base + "search", [&door](Request& r) { return search(door, r); },
+             {.scope = Scope::read});
 
   const auto add_change = [&](const std::string& path, Change what) {
     add_mlflow(router, verb::post, base + path,

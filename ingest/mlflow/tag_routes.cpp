@@ -111,8 +111,10 @@ std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size
 void add_tag_routes(Router& router, MlflowDoor& door) {
   for (const std::string version : {"2.0", "3.0"}) {
     const auto path = version + "/mlflow/traces/{trace_id}/tags";
-    add_mlflow(router, http::verb::patch, path, [&door](Request& r) { return change_tag(door, r, false); }, {.scope = Scope::trace});
-    add_mlflow(router, http::verb::delete_, path, [&door](Request& r) { return change_tag(door, r, true); }, {.scope = Scope::trace});
+    add_mlflow(router, http::verb::patch, path, [&door](Request& r) { return change_tag(door, r, false); },
+               {.scope = Scope::trace});
+    add_mlflow(router, http::verb::delete_, path, [&door](Request& r) { return change_tag(door, r, true); },
+               {.scope = Scope::trace});
   }
 }
 

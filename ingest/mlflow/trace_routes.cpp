@@ -277,14 +277,17 @@ void add_trace_routes(Router& router, MlflowDoor& door, bool alone) {
   const RouteOptions large{.scope = Scope::trace, .body_bytes_max = door.config.trace_bytes_max};
   add_mlflow(
       router, verb::post, "3.0/mlflow/traces", [&door](Request& r) { return start_trace(door, r); }, large);
-  add_mlflow(router, verb::get, "3.0/mlflow/traces/{trace_id}",
-             [&door](Request& r) { return get_trace_info(door, r); }, {.scope = Scope::read, .else_behind = true});
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/{trace_id}", [&door](Request& r) { return get_trace_info(door, r); },
+             {.scope = Scope::read, .else_behind = true});
   if (!alone) return;
-  add_mlflow(router, verb::get, "3.0/mlflow/traces/get", [&door](Request& r) { return get_trace(door, r); }, {.scope = Scope::read});
-  add_mlflow(router, verb::get, "3.0/mlflow/traces/batchGet", [&door](Request& r) { return batch_get(door, r); }, {.scope = Scope::read});
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/get", [&door](Request& r) { return get_trace(door, r); },
+             {.scope = Scope::read});
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/batchGet", [&door](Request& r) { return batch_get(door, r); },
+             {.scope = Scope::read});
   add_mlflow(router, verb::post, "3.0/mlflow/traces/batchGetInfos",
              [&door](Request& r) { return batch_get_infos(door, r); }, {.scope = Scope::read});
-  add_mlflow(router, verb::post, "3.0/mlflow/traces/search", [&door](Request& r) { return search_traces(door, r); }, {.scope = Scope::read});
+  add_mlflow(router, verb::post, "3.0/mlflow/traces/search", [&door](Request& r) { return search_traces(door, r); },
+             {.scope = Scope::read});
   for (const std::string version : {"2.0", "3.0"})
     add_mlflow(router, verb::post, version + "/mlflow/traces/delete-traces",
                [&door](Request& r) { return delete_traces(door, r); }, {.scope = Scope::admin});

@@ -10,17 +10,17 @@ namespace assay {
 struct PageFile {
   std::string_view path;  // below /assay/, e.g. "assets/index-abc.js"
   std::string_view content_type;
-  std::string_view etag;       // quoted; of the content, whatever its coding
-  bool immutable;              // its name changes with its content
-  std::string_view plain;      // the three codings; the compressed ones may be empty
+  std::string_view etag;   // quoted; of the content, whatever its coding
+  bool immutable;          // its name changes with its content
+  std::string_view plain;  // the three codings; the compressed ones may be empty
   std::string_view gzip, brotli;
 };
 
 // Defined in the file that the build generates.
 std::span<const PageFile> page_files();
 
-// GET /assay/ and each file below it, with ETag, 304, and the best coding that the client takes; /assay leads there, and
-// so does / where `at_root`.
+// GET /assay/ and each file below it, with ETag, 304, and the best coding that the client takes; /assay leads there,
+// and so does / where `at_root`.
 void add_page_routes(Router& router, std::span<const PageFile> files, bool at_root);
 
 // The best of the codings that the client accepts and the file has: "br", "gzip", or "" for plain (RFC 9110, 12.5.3).

@@ -2,8 +2,8 @@
 // GET /assay/quality?hours=24&experiment=0: the guide's figures as JSON (storage/store/report.hpp), for the page's
 // Quality tab. Needs a view; without one 501 in words.
 //
-// Counting reads every trace of the window: it runs on a thread of its own, one at a time, and its answer serves all who
-// ask the same within a second (or ten times what it took, if that is longer).
+// Counting reads every trace of the window: it runs on a thread of its own, one at a time, and its answer serves all
+// who ask the same within a second (or ten times what it took, if that is longer).
 #include <boost/asio/thread_pool.hpp>
 #include <map>
 #include <mutex>

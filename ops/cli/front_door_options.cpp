@@ -8,8 +8,8 @@
 #include "ingest/chat/builtin_responder.hpp"
 #include "ingest/mlflow/experiment_routes.hpp"
 #include "ingest/mlflow/mlflow_routes.hpp"
-#include "ingest/web/page.hpp"
 #include "ingest/openai/openai_routes.hpp"
+#include "ingest/web/page.hpp"
 #include "ops/runtime/log.hpp"
 #include "storage/store/catalog.hpp"
 

@@ -11,10 +11,10 @@
 #include "ingest/chat/openai_backend.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ingest/front_door.hpp"
-#include "ingest/web/quality_route.hpp"
-#include "ingest/ws/chat_socket.hpp"
 #include "ingest/mlflow/door.hpp"
 #include "ingest/proxy/reverse_proxy.hpp"
+#include "ingest/web/quality_route.hpp"
+#include "ingest/ws/chat_socket.hpp"
 #include "ops/cli/options.hpp"
 #include "ops/runtime/http_client.hpp"
 

@@ -14,7 +14,7 @@ struct TopicPlan {
   std::chrono::hours retention{7 * 24};  // of feedback, traces, assessments; at least park-max and the dedupe window
   std::chrono::hours dead_letters{30 * 24};
   std::chrono::hours requests{30 * 24};  // at least the workers' request-retention; 0: for ever
-  int replicas_max = 3;  // fewer where there are fewer brokers
+  int replicas_max = 3;                  // fewer where there are fewer brokers
 };
 
 struct TopicState {

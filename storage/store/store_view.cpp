@@ -2,12 +2,12 @@
 
 #include <charconv>
 
-#include "storage/store/report.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/partition_state.hpp"
 #include "storage/state/state_keys.hpp"
+#include "storage/store/report.hpp"
 
 namespace assay {
 namespace {
