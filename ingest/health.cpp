@@ -34,7 +34,8 @@ Response ready(const Health& health) {
 }  // namespace
 
 void add_health_routes(Router& router, const Health& health, Metrics& metrics) {
-  const RouteOptions always{.admission = {}, .body_bytes_max = 0};
+  const RouteOptions always{.scope = Scope::open, .admission = {}, .body_bytes_max = 0};
+  const RouteOptions figures{.scope = Scope::read, .admission = {}, .body_bytes_max = 0};
   router.add(
       http::verb::get, "/livez", [&health](Request&) -> Task<Response> { co_return live(health); }, always);
   router.add(
@@ -44,7 +45,7 @@ void add_health_routes(Router& router, const Health& health, Metrics& metrics) {
       [&metrics](Request&) -> Task<Response> {
         co_return Response{.content_type = "text/plain; version=0.0.4", .body = metrics.text()};
       },
-      always);
+      figures);
 }
 
 }  // namespace assay

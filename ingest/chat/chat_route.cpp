@@ -109,7 +109,8 @@ StreamHandler chat_handler(std::function<Task<void>(Request&, ResponseStream&)> 
 }
 
 void add_chat_routes(Router& router, ChatServices& services) {
-  const RouteOptions options{.admission = Admission::Kind::chat,
+  const RouteOptions options{.scope = Scope::chat,
+                             .admission = Admission::Kind::chat,
                              .body_bytes_max = services.config.message_bytes_max,
                              .time_max = services.config.chat_max + std::chrono::seconds{30}};
   const auto with = [&services](auto answer) {

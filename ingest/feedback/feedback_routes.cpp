@@ -4,8 +4,9 @@ namespace assay {
 
 void add_feedback_routes(Router& router, FeedbackDoor& door) {
   using Verb = http::verb;
-  const RouteOptions one{.body_bytes_max = door.config.body_bytes_max};
-  const RouteOptions many{.body_bytes_max = door.config.batch_bytes_max};
+  const RouteOptions one{.scope = Scope::feedback, .body_bytes_max = door.config.body_bytes_max};
+  const RouteOptions many{.scope = Scope::feedback, .body_bytes_max = door.config.batch_bytes_max};
+  const RouteOptions read{.scope = Scope::read, .body_bytes_max = 0};
   const auto add = [&](Verb verb, std::string pattern, Task<Response> (*handler)(FeedbackDoor&, Request&),
                        const RouteOptions& options) {
     router.add(
@@ -16,7 +17,7 @@ void add_feedback_routes(Router& router, FeedbackDoor& door) {
   add(Verb::post, "/feedback/batch", post_batch, many);
   add(Verb::patch, "/feedback/{assessment_id}", patch_feedback, one);
   add(Verb::delete_, "/feedback/{assessment_id}", delete_feedback, one);
-  add(Verb::get, "/feedback/{assessment_id}", get_receipt, one);
+  add(Verb::get, "/feedback/{assessment_id}", get_receipt, read);
 }
 
 }  // namespace assay

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "ingest/access/scope.hpp"
 #include "ingest/admission.hpp"
 #include "ingest/http/request.hpp"
 #include "ingest/http/response.hpp"
@@ -26,6 +27,8 @@ using Handler = std::function<Task<Response>(Request&)>;
 using StreamHandler = std::function<Task<void>(Request&, ResponseStream&)>;
 
 struct RouteOptions {
+  // What a caller needs to be let in; has no default: who adds a door says whom it is for.
+  RequiredScope scope;
   // Which share of the budget a request asks for before its body is read; none: always let in (health).
   std::optional<Admission::Kind> admission = Admission::Kind::feedback;
   std::size_t body_bytes_max = 64u << 10;
@@ -46,8 +49,8 @@ class Router {
  public:
   // A pattern is a path whose segments are literal or {name}, at most two of these: "/feedback/{assessment_id}". What
   // is literal wins over what is not. Adding the same method and pattern twice is a bug.
-  void add(http::verb method, std::string pattern, Handler handler, RouteOptions options = {});
-  void add_stream(http::verb method, std::string pattern, StreamHandler handler, RouteOptions options = {});
+  void add(http::verb method, std::string pattern, Handler handler, RouteOptions options);
+  void add_stream(http::verb method, std::string pattern, StreamHandler handler, RouteOptions options);
 
   struct Found {
     const Route* route = nullptr;       // none: 404, or 405 where `allow` is not empty

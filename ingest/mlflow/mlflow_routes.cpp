@@ -95,11 +95,13 @@ void add_mlflow_routes(Router& router, EventLog& log, View* view, RecentTraces& 
   const std::string traces = "/api/3.0/mlflow/traces";
   router.add(http::verb::post, traces,
              [&log, &recent, &clock](Request& request) { return start_trace(log, recent, clock, request); },
-             {.body_bytes_max = config.trace_bytes_max});
+             {.scope = Scope::trace, .body_bytes_max = config.trace_bytes_max});
   router.add(http::verb::get, traces + "/{trace_id}",
-             [view, wait = config.view_wait](Request& request) { return get_trace(view, wait, request); });
+             [view, wait = config.view_wait](Request& request) { return get_trace(view, wait, request); },
+             {.scope = Scope::read, .body_bytes_max = 0});
   router.add(http::verb::post, traces + "/{trace_id}/assessments",
-             [&log, &clock](Request& request) { return log_assessment(log, clock, request); });
+             [&log, &clock](Request& request) { return log_assessment(log, clock, request); },
+             {.scope = Scope::feedback});
 }
 
 }  // namespace assay

@@ -52,36 +52,55 @@ class HttpServer : public ::testing::Test {
   void SetUp() override {
     config.port = 0;
     config.sweep_interval = 5ms;
-    router.add(http::verb::post, "/echo",
-               [](Request& r) -> Task<Response> { co_return Response{.body = std::string(r.body)}; });
-    router.add(http::verb::get, "/hello", [](Request&) -> Task<Response> { co_return Response{.body = "\"hello\""}; });
-    router.add(http::verb::get, "/item/{id}",
-               [](Request& r) -> Task<Response> { co_return Response{.body = std::string(r.params[0])}; });
-    router.add(http::verb::get, "/fails", [](Request&) -> Task<Response> {
-      throw std::runtime_error("a bug");
-      co_return Response{};
-    });
-    router.add(http::verb::post, "/waits", [this](Request& r) -> Task<Response> {
-      co_await gate.pass();
-      co_return Response{.body = std::string(r.body)};
-    });
-    router.add_stream(http::verb::get, "/stream", [](Request&, ResponseStream& stream) -> Task<void> {
-      const std::vector<std::pair<std::string_view, std::string>> headers{{"X-Trace-Id", "tr-1"}};
-      if (!co_await stream.begin(200, "text/event-stream", headers)) co_return;
-      for (int i = 0; i < 3; ++i)
-        if (!co_await stream.write("data: x\n\n")) co_return;
-      co_await stream.end();
-    });
-    router.add_stream(http::verb::get, "/cut", [](Request&, ResponseStream& stream) -> Task<void> {
-      if (!co_await stream.begin(200, "text/event-stream", {})) co_return;
-      co_await stream.write("half");
-    });
-    router.add_stream(http::verb::get, "/flood", [this](Request&, ResponseStream& stream) -> Task<void> {
-      const std::string block(64 << 10, 'x');
-      auto written = co_await stream.begin(200, "text/plain", {});
-      while (written) written = co_await stream.write(block);
-      flood_ended.set_value(written.error());
-    });
+    const RouteOptions anyone{.scope = Scope::open};
+    router.add(
+        http::verb::post, "/echo",
+        [](Request& r) -> Task<Response> { co_return Response{.body = std::string(r.body)}; }, anyone);
+    router.add(
+        http::verb::get, "/hello", [](Request&) -> Task<Response> { co_return Response{.body = "\"hello\""}; }, anyone);
+    router.add(
+        http::verb::get, "/item/{id}",
+        [](Request& r) -> Task<Response> { co_return Response{.body = std::string(r.params[0])}; }, anyone);
+    router.add(
+        http::verb::get, "/fails",
+        [](Request&) -> Task<Response> {
+          throw std::runtime_error("a bug");
+          co_return Response{};
+        },
+        anyone);
+    router.add(
+        http::verb::post, "/waits",
+        [this](Request& r) -> Task<Response> {
+          co_await gate.pass();
+          co_return Response{.body = std::string(r.body)};
+        },
+        anyone);
+    router.add_stream(
+        http::verb::get, "/stream",
+        [](Request&, ResponseStream& stream) -> Task<void> {
+          const std::vector<std::pair<std::string_view, std::string>> headers{{"X-Trace-Id", "tr-1"}};
+          if (!co_await stream.begin(200, "text/event-stream", headers)) co_return;
+          for (int i = 0; i < 3; ++i)
+            if (!co_await stream.write("data: x\n\n")) co_return;
+          co_await stream.end();
+        },
+        anyone);
+    router.add_stream(
+        http::verb::get, "/cut",
+        [](Request&, ResponseStream& stream) -> Task<void> {
+          if (!co_await stream.begin(200, "text/event-stream", {})) co_return;
+          co_await stream.write("half");
+        },
+        anyone);
+    router.add_stream(
+        http::verb::get, "/flood",
+        [this](Request&, ResponseStream& stream) -> Task<void> {
+          const std::string block(64 << 10, 'x');
+          auto written = co_await stream.begin(200, "text/plain", {});
+          while (written) written = co_await stream.write(block);
+          flood_ended.set_value(written.error());
+        },
+        anyone);
   }
   void start() {
     admission.emplace(limits);
