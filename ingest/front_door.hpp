@@ -22,6 +22,9 @@ class FrontDoor {
   Router& router() { return router_; }
   Admission& admission() { return admission_; }
   RecentTraces& recent_traces() { return recent_; }
+  // Before start(): who may pass, and the certificate to show. Without them everybody may, and HTTP is plain.
+  void guard_with(Gate& gate) { gate_ = &gate; }
+  void speak_tls(TlsSlot& tls) { tls_ = &tls; }
   // Beside the log's own, for /readyz.
   void add_check(ReadyCheck check) { health_.checks.push_back(std::move(check)); }
 
@@ -44,6 +47,8 @@ class FrontDoor {
   const Clock& clock_;
   Admission admission_;
   RecentTraces recent_;
+  Gate* gate_ = nullptr;
+  TlsSlot* tls_ = nullptr;
   Router router_;
   Health health_;
   std::unique_ptr<Server> server_;  // last: its sessions use the rest

@@ -44,12 +44,14 @@ std::vector<AssessmentBody> bodies_of(const Scores& scores, std::string_view use
 }  // namespace
 
 Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
-  const auto asked = read_asked(request);
+  auto asked = read_asked(request);
   if (!asked) co_return error_response(request.path, asked.error());
+  imply_target(*asked);
   if (!asked->target) co_return error_response(request.path, 400, "it is missing (or client_request_id)", "trace_id");
   const auto scores = read_scores(asked->query);
   if (!scores) co_return error_response(request.path, scores.error());
-  if (!asked->query.get("user_id")) co_return error_response(request.path, 422, "it is missing", "user_id");
+  const bool named = asked->capability && !asked->capability->user.empty();
+  if (!named && !asked->query.get("user_id")) co_return error_response(request.path, 422, "it is missing", "user_id");
   const auto comment = asked->query.get("comment");
   if (comment && comment->size() > BodyLimits::text_bytes)
     co_return error_response(request.path, 422, "it is too long", "comment");
@@ -57,8 +59,11 @@ Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
   const auto unknown = co_await unknown_trace(door, target);
   if (unknown) co_return error_response(request.path, *unknown);
 
-  const auto bodies = bodies_of(*scores, asked->user, comment);
-  const auto feedback = new_feedback("detailed-feedback", target, asked->key, asked->user, bodies, door.clock.now());
+  auto bodies = bodies_of(*scores, asked->user, comment);
+  for (auto& body : bodies)
+    if (const auto problem = hold_to_capability(*asked, body)) co_return error_response(request.path, *problem);
+  const auto feedback = new_feedback("detailed-feedback", target, asked->key, asked->user, bodies, door.clock.now(),
+                                     door.gate ? door.gate->capability_keys() : nullptr, asked->capability);
   auto record = to_record(feedback);
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());

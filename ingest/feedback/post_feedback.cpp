@@ -4,16 +4,19 @@
 namespace assay {
 
 Task<Response> post_feedback(FeedbackDoor& door, Request& request) {
-  const auto asked = read_asked(request);
+  auto asked = read_asked(request);
   if (!asked) co_return error_response(request.path, asked.error());
+  imply_target(*asked);
   if (!asked->target) co_return error_response(request.path, 400, "it is missing (or trace_id)", "client_request_id");
-  const auto body = parse_assessment_body(request.body, true);
+  auto body = parse_assessment_body(request.body, true);
   if (!body) co_return error_response(request.path, body.error());
+  if (const auto problem = hold_to_capability(*asked, *body)) co_return error_response(request.path, *problem);
   const auto& target = *asked->target;
   const auto unknown = co_await unknown_trace(door, target);
   if (unknown) co_return error_response(request.path, *unknown);
 
-  const auto feedback = new_feedback("feedback", target, asked->key, asked->user, {&*body, 1}, door.clock.now());
+  const auto feedback = new_feedback("feedback", target, asked->key, asked->user, {&*body, 1}, door.clock.now(),
+                                     door.gate ? door.gate->capability_keys() : nullptr, asked->capability);
   auto record = to_record(feedback);
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());

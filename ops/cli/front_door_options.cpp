@@ -8,6 +8,7 @@
 #include "ingest/chat/builtin_responder.hpp"
 #include "ingest/mlflow/mlflow_routes.hpp"
 #include "ingest/openai/openai_routes.hpp"
+#include "ingest/openapi/openapi_route.hpp"
 #include "ops/runtime/log.hpp"
 
 namespace assay::cli {
@@ -29,6 +30,7 @@ std::optional<Address> parse_address(const std::string& text) {
 void FrontDoorOptions::add_to(CLI::App& app) {
   app.add_option("--listen", listen, "Where to listen, ADDRESS:PORT; port 0: any that is free")->capture_default_str();
   app.add_option("--data", data, "The directory that keeps everything")->capture_default_str();
+  access.add_to(app);
   app.add_option("--threads", ingest.http.threads, "Threads that serve connections")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
@@ -76,6 +78,8 @@ std::optional<std::string> FrontDoorOptions::settle() {
   if (!address) return "--listen: \"" + listen + "\" is not ADDRESS:PORT";
   ingest.http.address = address->host;
   ingest.http.port = address->port;
+  if (auto problem = access.settle(data, address->host)) return problem;
+  socket.origins = access.origins;
   feedback.reject_unknown_trace = unknown_trace == "reject";
   feedback.view_wait = ingest.view_wait;
   if (const auto* key = std::getenv("ASSAY_MODEL_API_KEY")) model.api_key = key;
@@ -86,16 +90,20 @@ std::optional<std::string> FrontDoorOptions::settle() {
 
 DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, View* view, bool view_is_complete,
                                KeyValue& disk, Metrics& metrics, const Clock& clock)
-    : log_(log),
+    : redactor_(options.access.redaction.empty() ? nullptr : std::move(*Redactor::make(options.access.redaction))),
+      redacting_(redactor_ ? std::make_unique<RedactingLog>(log, *redactor_, options.access.redaction, metrics)
+                           : nullptr),
+      log_(redacting_ ? static_cast<EventLog&>(*redacting_) : log),
       clock_(clock),
-      front_(options.ingest, log, view, metrics, clock),
-      feedback_{options.feedback, log, view, front_.recent_traces(), clock, FeedbackMetrics(metrics)},
+      access_(options.access, clock, metrics),
+      front_(options.ingest, log_, view, metrics, clock),
+      feedback_{options.feedback, log_, view, front_.recent_traces(), clock, FeedbackMetrics(metrics), &access_.gate()},
       http_(HttpClientConfig{.ca_file = options.model_ca_file, .connections_max = 20'000}),
       journal_(disk),
       chat_metrics_(metrics),
       live_(options.chat, chat_metrics_),
       chat_{options.chat,
-            log,
+            log_,
             *[&] {
               if (options.model.url.empty())
                 backend_ = std::make_unique<BuiltinResponder>(options.builtin_pause);
@@ -109,18 +117,27 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
             live_,
             [this](std::string_view trace_id, std::string_view request_id) {
               front_.recent_traces().add(trace_id, request_id);
+            },
+            [this, &capability = options.access.capability](std::string_view trace_id, std::string_view request_id,
+                                                            std::string_view user) {
+              return mint_for_answer(access_.gate(), capability, trace_id, request_id, user, clock_.now());
             }} {
   feedback_.config.view_is_complete = view_is_complete;
+  front_.guard_with(access_.gate());
+  if (access_.tls()) front_.speak_tls(*access_.tls());
+  add_openapi_route(front_.router(), access_.gate());
+  add_capability_routes(front_.router(), access_.gate(), options.access.capability, clock);
   add_feedback_routes(front_.router(), feedback_);
   add_chat_routes(front_.router(), chat_);
   add_chat_socket(front_.router(), chat_, options.socket);
   add_openai_routes(front_.router(), chat_);
-  add_mlflow_routes(front_.router(), log, view, front_.recent_traces(), clock, options.ingest);
+  add_mlflow_routes(front_.router(), log_, view, front_.recent_traces(), clock, options.ingest);
 }
 
 DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }
 
 Result<void, std::string> DoorWithRoutes::start() {
+  if (const auto opened = access_.open(); !opened) return opened.error();
   const auto found = journal_.load();
   if (!found) return "the journal of chats can't be read: " + found.error().message();
   if (*found > 0) spdlog::info("event=chats_left_open count={}", *found);

@@ -12,6 +12,7 @@
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ingest/front_door.hpp"
 #include "ingest/ws/chat_socket.hpp"
+#include "ops/cli/access_options.hpp"
 #include "ops/cli/options.hpp"
 #include "ops/runtime/http_client.hpp"
 
@@ -21,6 +22,7 @@ struct FrontDoorOptions {
   std::string listen = "127.0.0.1:8080";
   std::string data = "assay-data";
   IngestConfig ingest;
+  AccessOptions access;
   ChatConfig chat;
   FeedbackConfig feedback;
   OpenAiConfig model;
@@ -50,6 +52,8 @@ class DoorWithRoutes {
   ~DoorWithRoutes();
 
   FrontDoor& front() { return front_; }
+  // Reads keys and certificates again. Any thread.
+  void reload() { access_.reload(); }
   // Closes what an earlier life of this door left open, as far as the log takes it, then listens.
   Result<void, std::string> start();
   void drain();
@@ -57,8 +61,11 @@ class DoorWithRoutes {
  private:
   void close_left_over();
 
+  std::unique_ptr<Redactor> redactor_;  // none: nothing is taken out
+  std::unique_ptr<RedactingLog> redacting_;
   EventLog& log_;
   const Clock& clock_;
+  Access access_;
   FrontDoor front_;
   FeedbackDoor feedback_;
   HttpClient http_;

@@ -26,10 +26,12 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka) {
   if (const auto started = door.start(); !started) return complain(started.error());
   spdlog::info("event=ingesting address={} port={} kafka=\"{}\" topic_prefix={} version=" ASSAY_VERSION,
                options.ingest.http.address, door.front().port(), kafka.config.brokers, kafka.config.topic_prefix);
-  wait_for_stop([&] {
-    door.drain();
-    home.close(**log, std::chrono::seconds(10));
-  });
+  wait_for_stop(
+      [&] {
+        door.drain();
+        home.close(**log, std::chrono::seconds(10));
+      },
+      [&door] { door.reload(); });
   spdlog::info("event=stopped");
   return ok;
 }
@@ -51,6 +53,7 @@ int ingest(std::vector<std::string> args) {
   add_duration(app, "--append-timeout", kafka.config.append_timeout, "For Kafka to acknowledge a record, before 503");
   add_bytes(app, "--outstanding-max", kafka.config.outstanding_bytes_max,
             "Bytes not yet acknowledged by Kafka, before 503");
+  block_reload_signal();
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
   if (const auto problem = options.settle()) return complain(*problem, usage);
   if (const auto problem = kafka.settle()) return complain(*problem, usage);
