@@ -24,7 +24,7 @@ FrontDoor::FrontDoor(IngestConfig config, EventLog& log, Metrics& metrics, const
 FrontDoor::~FrontDoor() = default;
 
 Result<void, std::string> FrontDoor::start() {
-  server_ = std::make_unique<Server>(config_.http, router_, admission_, clock_, metrics_);
+  server_ = std::make_unique<Server>(config_.http, router_, admission_, clock_, metrics_, gate_, tls_);
   if (const auto started = server_->start(); !started) {
     server_.reset();
     return "can't listen on " + config_.http.address + ":" + std::to_string(config_.http.port) + ": " +

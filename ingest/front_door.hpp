@@ -23,6 +23,9 @@ class FrontDoor {
   Router& router() { return router_; }
   Admission& admission() { return admission_; }
   RecentTraces& recent_traces() { return recent_; }
+  // Before start(): who may pass, and the certificate to show. Without them everybody may, and HTTP is plain.
+  void guard_with(Gate& gate) { gate_ = &gate; }
+  void speak_tls(TlsSlot& tls) { tls_ = &tls; }
   // Beside the log's own, for /readyz.
   void add_check(ReadyCheck check) { health_.checks.push_back(std::move(check)); }
 
@@ -50,6 +53,8 @@ class FrontDoor {
   const Clock& clock_;
   Admission admission_;
   RecentTraces recent_;
+  Gate* gate_ = nullptr;
+  TlsSlot* tls_ = nullptr;
   Router router_;
   std::vector<std::function<bool()>> live_checks_;
   Health health_;

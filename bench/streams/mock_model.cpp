@@ -48,7 +48,7 @@ int serve_mock_model(const Settings& settings) {
   Router router;
   router.add_stream(http::verb::post, "/v1/chat/completions",
                     [&settings](Request& request, ResponseStream& stream) { return answer(settings, request, stream); },
-                    {.admission = {}});
+                    {.scope = Scope::open, .admission = {}});
   Admission admission{{}};
   const SystemClock clock;
   Metrics metrics;

@@ -3,7 +3,8 @@
 // WebSocket the JSON is a message.
 //
 //   {"type":"token","content"}
-//   {"type":"done","trace_id","client_request_id"}   with "stopped":true where it was stopped
+//   {"type":"done","trace_id","client_request_id"}   with "stopped":true where it was stopped, and
+//     "feedback_token" where there are keys to sign one with
 //   {"type":"error","error"}
 //
 // An id is how many bytes (UTF-8) of the answer its reader has then; that of the last event is one more.
@@ -16,7 +17,8 @@ namespace assay {
 
 // The JSON of one event.
 std::string token_json(std::string_view content);
-std::string done_json(std::string_view trace_id, std::string_view client_request_id, bool stopped);
+std::string done_json(std::string_view trace_id, std::string_view client_request_id, bool stopped,
+                      std::string_view feedback_token = {});
 std::string error_json(std::string_view error);
 
 // As a server-sent event.

@@ -12,7 +12,9 @@ Response answer_of(const LiveChat& chat, std::string_view text, std::string_view
   Response response;
   JsonWriter json(response.body);
   json.begin_object().field("response", text).field("trace_id", chat.trace_id());
-  json.field("client_request_id", chat.client_request_id()).end_object();
+  json.field("client_request_id", chat.client_request_id());
+  if (const auto token = chat.feedback_token(); !token.empty()) json.field("feedback_token", token);
+  json.end_object();
   add_ids(response.headers, chat);
   response.headers.emplace_back("Assay-Durability", durability);
   return response;

@@ -67,7 +67,7 @@ Result<Asked, Rejection> asked_for(ChatServices& services, const Request& reques
 std::string last_event(const LiveChat& chat, std::size_t position, LiveChat::End end) {
   if (end == LiveChat::End::failed) return sse_event(position + 1, error_json(chat.failure().reason));
   const bool stopped = end == LiveChat::End::stopped;
-  return sse_event(position + 1, done_json(chat.trace_id(), chat.client_request_id(), stopped));
+  return sse_event(position + 1, done_json(chat.trace_id(), chat.client_request_id(), stopped, chat.feedback_token()));
 }
 
 }  // namespace

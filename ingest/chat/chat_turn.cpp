@@ -103,6 +103,11 @@ Task<ChatAnswer::Next> ChatTurn::pull() {
   co_return co_await answer_->next();
 }
 
+std::string ChatTurn::feedback_token() const {
+  if (!services_->feedback_token) return {};
+  return services_->feedback_token(chat_.trace_id, chat_.client_request_id, chat_.user);
+}
+
 Task<ChatTurn::Event> ChatTurn::next() {
   ChatAnswer::Next pulled = std::optional<ChatPiece>();
   if (!ending_) {

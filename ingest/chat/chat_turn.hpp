@@ -36,6 +36,9 @@ struct ChatServices {
   LiveChats& live;
   // Told of each trace once its ids are durable, before they leave the door; may be empty.
   std::function<void(std::string_view trace_id, std::string_view client_request_id)> on_started = {};
+  // The token that the answer's reader may rate it with; empty, or returning nothing: none.
+  std::function<std::string(std::string_view trace_id, std::string_view client_request_id, std::string_view user)>
+      feedback_token = {};
 };
 
 class ChatTurn {
@@ -55,6 +58,7 @@ class ChatTurn {
 
   const std::string& trace_id() const { return chat_.trace_id; }
   const std::string& client_request_id() const { return chat_.client_request_id; }
+  std::string feedback_token() const;
   // What has been answered so far.
   const std::string& response() const { return outcome_.response; }
 

@@ -48,10 +48,12 @@ Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view i
 }
 
 Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_view members) {
-  const auto asked = read_asked(request);
+  auto asked = read_asked(request);
   if (!asked) co_return error_response(request.path, asked.error());
+  if (!door.view) imply_target(*asked);
   const auto id = request.params[0];
   if (const auto problem = problem_with_id("assessment_id", id)) co_return error_response(request.path, *problem);
+  if (const auto problem = problem_with_owner(door, *asked, id)) co_return error_response(request.path, *problem);
   const auto target = co_await target_of(door, id, *asked, op);
   if (!target) co_return error_response(request.path, target.error());
 

@@ -1,6 +1,5 @@
 #include "ingest/feedback/feedback_door.hpp"
 
-#include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -36,46 +35,51 @@ Result<Asked, Rejection> read_asked(const Request& request) {
     if (auto problem = problem_with_id("X-User-ID", *header)) return *problem;
     asked.user = *header;
   }
+  if (request.capability) {
+    const auto& capability = *request.capability;
+    asked.capability = &capability;
+    if (!capability.user.empty()) asked.user = capability.user;
+    if (asked.target) {
+      const auto& own =
+          asked.target->kind == Target::Kind::trace_id ? capability.trace_id : capability.client_request_id;
+      if (own.empty() || own != asked.target->id)
+        return Rejection{403, std::string(asked.target->field()), "the feedback token is for another answer"};
+    }
+  }
   return asked;
+}
+
+void imply_target(Asked& asked) {
+  if (!asked.capability || asked.target) return;
+  const auto& [trace_id, request_id, user, names, expires_at] = *asked.capability;
+  asked.target =
+      trace_id.empty() ? Target{Target::Kind::client_request_id, request_id} : Target{Target::Kind::trace_id, trace_id};
 }
 
 Result<Asked, Rejection> read_asked_about(const Request& request, Target::Kind usual) {
   auto asked = read_asked(request);
-  if (!asked || asked->target) return asked;
+  if (!asked) return asked;
+  imply_target(*asked);
+  if (asked->target) return asked;
   const Target missing{usual, {}};
   const Target other{usual == Target::Kind::trace_id ? Target::Kind::client_request_id : Target::Kind::trace_id, {}};
   return Rejection{400, std::string(missing.field()), "it is missing (or " + std::string(other.field()) + ")"};
 }
 
-FeedbackRecord new_feedback(std::string_view door, const Target& target, const std::optional<std::string>& key,
-                            std::string_view user, std::span<const AssessmentBody> bodies, Instant now) {
-  FeedbackRecord record{.target = target, .accepted_at = now, .idempotent = key.has_value()};
-  const auto time = format_time(now);
-  std::string said;
-  for (const auto& body : bodies) {
-    std::string source;
-    JsonWriter json(source);
-    json.begin_object().field("source_type", body.source_type);
-    const auto& source_id = body.source_id.empty() ? user : std::string_view(body.source_id);
-    if (!source_id.empty()) json.field("source_id", source_id);
-    json.end_object();
+std::optional<Rejection> hold_to_capability(const Asked& asked, AssessmentBody& body) {
+  if (!asked.capability) return {};
+  if (!asked.capability->allows(body.name))
+    return Rejection{403, "name", "the feedback token does not allow an assessment of this name"};
+  if (body.source_type != "HUMAN") return Rejection{403, "source", "a feedback token is for people"};
+  if (!asked.capability->user.empty()) body.source_id.clear();
+  return {};
+}
 
-    FeedbackItem item;
-    item.assessment_id = key ? derived_id(assessment_prefix, {*key, door, target.field(), target.id, body.name})
-                             : random_id(assessment_prefix);
-    item.record_id = item.assessment_id;
-    item.json.reserve(body.members.size() + 320);
-    JsonWriter out(item.json);
-    out.begin_object()
-        .field("assessment_id", item.assessment_id)
-        .field("assessment_name", body.name)
-        .raw_field("source", source);
-    out.field("create_time", time).field("last_update_time", time).raw(body.members).field("valid", true).end_object();
-    if (key) said.append(body.name).append(source).append(body.members);
-    record.items.push_back(std::move(item));
-  }
-  if (key) record.body_hash = content_hash({target.field(), target.id, said});
-  return record;
+std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const Asked& asked, std::string_view id) {
+  if (!asked.capability) return {};
+  const auto* keys = door.gate ? door.gate->capability_keys() : nullptr;
+  if (keys && keys->owns(*asked.capability, id)) return {};
+  return Rejection{403, "assessment_id", "it was not said with this feedback token"};
 }
 
 std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target) {

@@ -4,8 +4,10 @@
 #include <optional>
 #include <string>
 
+#include "ingest/access/gate.hpp"
 #include "ingest/feedback/assessment_body.hpp"
 #include "ingest/feedback/change_times.hpp"
+#include "ingest/feedback/new_feedback.hpp"
 #include "ingest/feedback/query.hpp"
 #include "ingest/http/request.hpp"
 #include "ingest/http/response.hpp"
@@ -39,6 +41,7 @@ struct FeedbackDoor {
   RecentTraces& recent;
   const Clock& clock;
   FeedbackMetrics metrics;
+  const Gate* gate = nullptr;  // whose keys mark what was said with a capability
   ChangeTimes change_times = {};
 };
 
@@ -46,17 +49,21 @@ struct FeedbackDoor {
 struct Asked {
   Query query;
   std::optional<Target> target;
-  std::optional<std::string> key;  // Idempotency-Key
-  std::string user;                // user_id of the query, else X-User-ID, else empty
+  std::optional<std::string> key;          // Idempotency-Key
+  std::string user;                        // of the capability, else user_id of the query, else X-User-ID, else empty
+  const Capability* capability = nullptr;  // what the caller may do, where it came with one
 };
+// 403 where a capability is for another answer.
 Result<Asked, Rejection> read_asked(const Request& request);
 // The same, of a door that must be told what the feedback is about; `usual`: the id that a missing one is called by.
 Result<Asked, Rejection> read_asked_about(const Request& request, Target::Kind usual);
 
-// One create of one or more assessments. `door` and `key` derive the ids; without a key they are random. The body hash
-// covers what was said, not when.
-FeedbackRecord new_feedback(std::string_view door, const Target& target, const std::optional<std::string>& key,
-                            std::string_view user, std::span<const AssessmentBody> bodies, Instant now);
+// A create without a target of its own is about the capability's answer.
+void imply_target(Asked& asked);
+// What the capability does not allow of this; as whom it is said is the capability's to say.
+std::optional<Rejection> hold_to_capability(const Asked& asked, AssessmentBody& body);
+// A change or a look by capability: only at what was said with it.
+std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const Asked& asked, std::string_view id);
 
 // The trace that the target names, as far as this door can know now.
 std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target);

@@ -4,9 +4,9 @@ namespace assay {
 
 void add_feedback_routes(Router& router, FeedbackDoor& door) {
   using Verb = http::verb;
-  const RouteOptions one{.scope = Scope::feedback, .body_bytes_max = door.config.body_bytes_max};
+  const RouteOptions one{.scope = Scope::feedback, .capability = true, .body_bytes_max = door.config.body_bytes_max};
   const RouteOptions many{.scope = Scope::feedback, .body_bytes_max = door.config.batch_bytes_max};
-  const RouteOptions read{.scope = Scope::read, .body_bytes_max = 0};
+  const RouteOptions read{.scope = Scope::read, .capability = true, .body_bytes_max = 0};
   const auto add = [&](Verb verb, std::string pattern, Task<Response> (*handler)(FeedbackDoor&, Request&),
                        const RouteOptions& options) {
     router.add(

@@ -1,44 +1,9 @@
+#include "ingest/feedback/batch_items.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
 namespace {
-
-// What becomes of one item: refused before the append, or one record of it.
-struct Item {
-  std::optional<Rejection> rejection;
-  FeedbackRecord feedback;
-};
-
-Item item_of(const Result<AssessmentBody, Rejection>& body, std::string_view user, Instant now) {
-  if (!body) return {body.error(), {}};
-  const auto who = body->user_id ? std::string_view(*body->user_id) : user;
-  return {{}, new_feedback("feedback/batch", *body->target, body->idempotency_key, who, {&*body, 1}, now)};
-}
-
-// A JSON list, or one document a line: a line that is none harms no other.
-Result<std::vector<Item>, Rejection> read_items(std::string_view body, std::string_view user, Instant now,
-                                                std::size_t items_max) {
-  std::vector<Item> items;
-  const Rejection too_many{413, "body", "it has more than " + std::to_string(items_max) + " items"};
-  const auto first = body.find_first_not_of(" \t\r\n");
-  if (first == body.npos) return Rejection{400, "body", "it is empty"};
-  if (body[first] == '[') {
-    const auto list = parse_list(body, true);
-    if (!list) return list.error();
-    if (list->size() > items_max) return too_many;
-    for (const auto element : *list) items.push_back(item_of(parse_assessment_body(element, Place::batch), user, now));
-    return items;
-  }
-  while (!body.empty()) {
-    const auto line = body.substr(0, body.find('\n'));
-    body.remove_prefix(std::min(body.size(), line.size() + 1));
-    if (line.find_first_not_of(" \t\r") == line.npos) continue;
-    if (items.size() == items_max) return too_many;
-    items.push_back(item_of(parse_assessment_body(line, false, Place::batch), user, now));
-  }
-  return items;
-}
 
 void write_error(JsonWriter& json, unsigned status, std::string_view field, std::string_view reason) {
   json.field("status", status).key("error").begin_object();
@@ -56,7 +21,7 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
     co_return error_response(request.path, 400, "each item of a batch has its own", asked->target->field());
   if (asked->key)
     co_return error_response(request.path, 400, "each item of a batch has its own idempotency_key", "Idempotency-Key");
-  auto items = read_items(request.body, asked->user, door.clock.now(), door.config.batch_items_max);
+  auto items = read_batch(request.body, asked->user, door.clock.now(), door.config.batch_items_max);
   if (!items) co_return error_response(request.path, items.error());
 
   std::vector<Record> records;

@@ -48,13 +48,17 @@ Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
   if (!asked) co_return error_response(request.path, asked.error());
   const auto scores = read_scores(asked->query);
   if (!scores) co_return error_response(request.path, scores.error());
-  if (!asked->query.get("user_id")) co_return error_response(request.path, 422, "it is missing", "user_id");
+  const bool named = asked->capability && !asked->capability->user.empty();
+  if (!named && !asked->query.get("user_id")) co_return error_response(request.path, 422, "it is missing", "user_id");
   const auto comment = asked->query.get("comment");
   if (comment && comment->size() > BodyLimits::text_bytes)
     co_return error_response(request.path, 422, "it is too long", "comment");
   const auto& target = *asked->target;
-  const auto bodies = bodies_of(*scores, asked->user, comment);
-  const auto feedback = new_feedback("detailed-feedback", target, asked->key, asked->user, bodies, door.clock.now());
+  auto bodies = bodies_of(*scores, asked->user, comment);
+  for (auto& body : bodies)
+    if (const auto problem = hold_to_capability(*asked, body)) co_return error_response(request.path, *problem);
+  const auto feedback = new_feedback("detailed-feedback", target, asked->key, asked->user, bodies, door.clock.now(),
+                                     door.gate ? door.gate->capability_keys() : nullptr, asked->capability);
   auto accepted = co_await accept(door, request, feedback, door.metrics.created);
   if (!accepted) co_return std::move(accepted.error());
 

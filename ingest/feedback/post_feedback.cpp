@@ -6,10 +6,12 @@ namespace assay {
 Task<Response> post_feedback(FeedbackDoor& door, Request& request) {
   const auto asked = read_asked_about(request, Target::Kind::client_request_id);
   if (!asked) co_return error_response(request.path, asked.error());
-  const auto body = parse_assessment_body(request.body, true);
+  auto body = parse_assessment_body(request.body, true);
   if (!body) co_return error_response(request.path, body.error());
+  if (const auto problem = hold_to_capability(*asked, *body)) co_return error_response(request.path, *problem);
   const auto& target = *asked->target;
-  const auto feedback = new_feedback("feedback", target, asked->key, asked->user, {&*body, 1}, door.clock.now());
+  const auto feedback = new_feedback("feedback", target, asked->key, asked->user, {&*body, 1}, door.clock.now(),
+                                     door.gate ? door.gate->capability_keys() : nullptr, asked->capability);
   auto accepted = co_await accept(door, request, feedback, door.metrics.created);
   if (!accepted) co_return std::move(accepted.error());
   std::string id = R"("assessment_id":)";

@@ -13,6 +13,8 @@
 
 namespace assay {
 
+struct Capability;
+
 namespace http = boost::beast::http;
 
 struct HeaderField {
@@ -29,6 +31,7 @@ struct Request {
   std::string_view peer;                    // the address that the connection comes from
   Instant received_at;                      // when its header was complete
   bool keep_alive = true;
+  const Capability* capability = nullptr;  // all that the caller may do, where it came with one
 
   // The first field with this name, whatever its case.
   std::optional<std::string_view> header(std::string_view name) const;

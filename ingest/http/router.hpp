@@ -32,6 +32,8 @@ using PassHandler = std::function<Task<void>(Request&, RequestBody&, ResponseStr
 struct RouteOptions {
   // What a caller needs to be let in; has no default: who adds a door says whom it is for.
   RequiredScope scope;
+  // A feedback capability opens it, too; its handler checks that it is for what is asked.
+  bool capability = false;
   // Which share of the budget a request asks for before its body is read; none: always let in (health).
   std::optional<Admission::Kind> admission = Admission::Kind::feedback;
   std::size_t body_bytes_max = 64u << 10;

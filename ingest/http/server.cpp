@@ -5,8 +5,8 @@
 namespace assay {
 
 Server::Server(const HttpConfig& config, const Router& router, Admission& admission, const Clock& clock,
-               Metrics& metrics)
-    : metrics_(metrics, router, admission), shared_{config, router, admission, clock, metrics_} {}
+               Metrics& metrics, Gate* gate, TlsSlot* tls)
+    : metrics_(metrics, router, admission), shared_{config, router, admission, clock, metrics_, gate, tls} {}
 
 Server::~Server() {
   insist();

@@ -52,7 +52,9 @@ class ServerThread {
 class Server {
  public:
   // `config`, `router`, `admission`, `clock` outlive it. Routes are complete.
-  Server(const HttpConfig& config, const Router& router, Admission& admission, const Clock& clock, Metrics& metrics);
+  // So do `gate` and `tls`; null: everybody may do everything, and without TLS.
+  Server(const HttpConfig& config, const Router& router, Admission& admission, const Clock& clock, Metrics& metrics,
+         Gate* gate = nullptr, TlsSlot* tls = nullptr);
   ~Server();  // insists
 
   // Listens and serves; on an error nothing runs.

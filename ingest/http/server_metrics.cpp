@@ -15,6 +15,7 @@ ServerMetrics::ServerMetrics(Metrics& metrics, const Router& router, const Admis
     : connections(metrics.gauge("assay_ingest_connections", "Open connections")),
       accepted_total(metrics.counter("assay_ingest_connections_total", "Connections accepted")),
       accept_errors_total(metrics.counter("assay_ingest_accept_errors_total", "Failed accepts")),
+      tls_failures_total(metrics.counter("assay_ingest_tls_failures_total", "Connections whose TLS handshake failed")),
       refused_over_capacity(refused(metrics, "over_capacity")),
       refused_malformed(refused(metrics, "malformed")),
       refused_too_large(refused(metrics, "too_large")),

@@ -20,6 +20,7 @@ class ServerMetrics {
   Gauge& connections;
   Counter& accepted_total;  // connections
   Counter& accept_errors_total;
+  Counter& tls_failures_total;  // handshakes
   // Refused before a handler ran.
   Counter& refused_over_capacity;
   Counter& refused_malformed;  // 4xx of the framing

@@ -1,6 +1,7 @@
 #include "ingest/http/session.hpp"
 
 #include <algorithm>
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/write.hpp>
 
 #include "ops/runtime/error.hpp"
@@ -19,19 +20,36 @@ double seconds_since(SteadyTime then) {
 }  // namespace
 
 Session::Session(Socket socket, ServerShared& shared)
-    : socket_(std::move(socket)),
+    : socket_(std::move(socket), shared.tls ? shared.tls->get() : TlsContext()),
       shared_(shared),
       capacity_(shared.config.target_bytes_max + shared.config.header_bytes_max + read_bytes),
       scanner_(shared.config) {
   // Not cleared: the pages of a connection that sends little are never touched.
   buffer_ = std::make_unique_for_overwrite<char[]>(capacity_ + BodyBuffer::padding);
   error_code gone;
-  if (const auto from = socket_.remote_endpoint(gone); !gone) peer_ = from.address().to_string();
+  if (const auto from = socket_.remote_endpoint(gone); !gone) peer_ = from.address();
+  if (!gone) peer_text_ = peer_.to_string();
 }
 
 Task<void> Session::run() {
+  if (socket_.is_tls() && !co_await begin_tls()) co_return;
   bool more = true;  // g++ 12 makes a trap of an empty loop around a co_await
   while (more) more = co_await serve_one();
+  if (socket_.is_tls()) co_await end_tls();
+}
+
+Task<bool> Session::begin_tls() {
+  enter(Phase::head, shared_.config.header_timeout);
+  const auto [ec] = co_await socket_.async_handshake(as_result);
+  if (ec) shared_.metrics.tls_failures_total.Increment();
+  co_return !ec;
+}
+
+// So that the other end knows that nothing was cut off. It has a moment to say the same.
+Task<void> Session::end_tls() {
+  if (expired_ || gave_up_ || !socket_.is_open()) co_return;
+  enter(Phase::lingering, shared_.config.linger_timeout);
+  co_await socket_.async_shutdown(as_result);
 }
 
 Task<bool> Session::serve_one() {
@@ -39,6 +57,10 @@ Task<bool> Session::serve_one() {
   began_ = std::chrono::steady_clock::now();
   cut_body_ = head_.method == http::verb::head;
   const auto found = shared_.router.find(head_.method, head_.path);
+  if (shared_.gate) {
+    shared_.gate->decide(found.route, found.allow, head_, peer_, verdict_);
+    if (verdict_.refusal) co_return co_await turn_away(found.route);
+  }
   if (!found.route) {
     auto response = found.allow.empty() ? error_response(head_.path, 404, nothing_there)
                                         : error_response(head_.path, 405, "this path does not take this method");
@@ -78,9 +100,10 @@ Task<bool> Session::serve_one() {
                   .params = {found.params[0], found.params[1]},
                   .body = body_view_,
                   .headers = head_.fields,
-                  .peer = peer_,
+                  .peer = peer_text_,
                   .received_at = shared_.clock.now(),
-                  .keep_alive = head_.keep_alive};
+                  .keep_alive = head_.keep_alive,
+                  .capability = verdict_.capability ? &*verdict_.capability : nullptr};
   co_await handle(route, request);
   body_.clear();
   if (answer_ == Answer::handed_over) shared_.metrics.answered(&route, status_, seconds_since(began_));
@@ -139,6 +162,21 @@ Task<Result<void>> Session::answer_or_ask_behind(const Route& route, Request& re
   co_return Result<void>();
 }
 
+// Whoever is over its quota is not listened to for a while: its next request costs nobody anything before.
+Task<bool> Session::turn_away(const Route* route) {
+  auto refusal = std::move(*verdict_.refusal);
+  verdict_.refusal.reset();
+  const auto wait = verdict_.wait;
+  const bool more = co_await say_no(route, std::move(refusal));
+  if (more && wait.count() > 0) {
+    enter(Phase::idle, shared_.config.idle_timeout);
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer(
+        socket_.get_executor(), wait);
+    co_await timer.async_wait(as_result);
+  }
+  co_return more;
+}
+
 // A request that is refused before its body was read: the connection lives on where that is cheap.
 Task<bool> Session::say_no(const Route* route, Response response) {
   if (response.status == 503) shared_.metrics.refused_over_capacity.Increment();
@@ -179,7 +217,7 @@ void Session::count_refusal(unsigned status) {
 // Closing while the client still sends would reset the connection and take the answer away from it: read on a little.
 Task<void> Session::linger() {
   error_code ec;
-  socket_.shutdown(Socket::shutdown_send, ec);
+  if (!socket_.is_tls()) socket_.shutdown(Wire::shutdown_send, ec);
   enter(Phase::lingering, shared_.config.linger_timeout);
   const auto into = asio::buffer(buffer_.get(), capacity_);
   while (!ec && !expired_) std::tie(ec, std::ignore) = co_await socket_.async_read_some(into, as_result);
@@ -211,8 +249,8 @@ void Session::give_up() {
   if (!cut_body_) out_ += response.body;
   shared_.metrics.answered(nullptr, response.status, seconds_since(began_));
   error_code ec;
-  socket_.write_some(asio::buffer(out_), ec);  // a few hundred bytes on a socket with nothing before them
-  socket_.shutdown(Socket::shutdown_both, ec);
+  socket_.write_last(asio::buffer(out_));  // a few hundred bytes on a socket with nothing before them
+  socket_.shutdown(Wire::shutdown_both, ec);
 }
 
 void Session::drain() {

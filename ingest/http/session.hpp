@@ -9,12 +9,14 @@
 #include <optional>
 #include <string>
 
+#include "ingest/access/gate.hpp"
 #include "ingest/http/body_buffer.hpp"
 #include "ingest/http/request_body.hpp"
 #include "ingest/http/request_head.hpp"
 #include "ingest/http/response_stream.hpp"
 #include "ingest/http/router.hpp"
 #include "ingest/http/server_metrics.hpp"
+#include "ingest/http/tls.hpp"
 #include "ops/runtime/task.hpp"
 
 namespace assay {
@@ -28,6 +30,8 @@ struct ServerShared {
   Admission& admission;
   const Clock& clock;
   ServerMetrics& metrics;
+  Gate* gate = nullptr;    // null: nobody is asked anything
+  TlsSlot* tls = nullptr;  // null: plain HTTP
   std::atomic<std::size_t> connections{0};
   std::atomic<bool> draining{false};  // answer what runs, take nothing more
   std::atomic<bool> insisting{false};
@@ -64,6 +68,9 @@ class Session final : public ResponseStream, public RequestBody {
   enum class Answer { none, streaming, complete, handed_over };
 
   Task<bool> serve_one();
+  Task<bool> begin_tls();
+  Task<void> end_tls();
+  Task<bool> turn_away(const Route* route);
   Task<bool> read_head();
   Task<Result<void, Rejection>> read_body(std::size_t body_bytes_max);
   Task<Result<void, Rejection>> read_sized_body(std::size_t size);
@@ -87,15 +94,17 @@ class Session final : public ResponseStream, public RequestBody {
   std::string_view buffered() const { return {buffer_.get() + start_, end_ - start_}; }
   std::string_view behind_head() const { return buffered().substr(head_size_); }
 
-  Socket socket_;
+  Wire socket_;
   ServerShared& shared_;
   asio::cancellation_signal cancel_;
-  std::string peer_;
+  std::string peer_text_;
 
   Phase phase_ = Phase::idle;
   SteadyTime deadline_ = SteadyTime::max();
-  bool expired_ = false;  // the sweep ended what was waited for
-  bool gave_up_ = false;  // the sweep has answered while the handler still runs
+  IpAddress peer_;
+  Gate::Verdict verdict_;  // on the request that is served
+  bool expired_ = false;   // the sweep ended what was waited for
+  bool gave_up_ = false;   // the sweep has answered while the handler still runs
 
   // [start_, end_): what has come and is not used up. A request's head begins at start_ and stays where it is until its
   // answer is written, since the request's views point there.

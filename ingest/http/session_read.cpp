@@ -19,6 +19,7 @@ Task<bool> Session::receive_more() {
 Task<bool> Session::read_head() {
   const auto& config = shared_.config;
   head_size_ = body_used_ = 0;
+  verdict_.headers.clear();
   expired_ = false;
   scanner_.reset();
   if (start_ == end_) {

@@ -1,6 +1,5 @@
 // How a session writes: complete answers, and streams.
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 
 #include <array>
 #include <boost/beast/http/status.hpp>
@@ -38,6 +37,7 @@ void Session::append_head(unsigned status, std::string_view content_type, Header
     out_.append("Content-Type: ").append(content_type).append("\r\n");
   for (const auto& [name, value] : headers)
     if (fit_for_a_header(value)) out_.append(name).append(": ").append(value).append("\r\n");
+  out_ += verdict_.headers;
   if (length && status != 204 && status != 304) out_.append("Content-Length: ").append(number(*length)).append("\r\n");
   if (chunked_) out_.append("Transfer-Encoding: chunked\r\n");
   out_.append(keeps_alive() ? (head_.http_1_0 || chunked_ ? "Connection: keep-alive\r\n\r\n" : "\r\n")
@@ -155,11 +155,6 @@ std::unique_ptr<TakenConnection> Session::take_over() {
   return std::make_unique<TakenConnection>(TakenConnection{std::move(socket_), std::string(buffered()), draining});
 }
 
-bool Session::gone() {
-  if (shared_.insisting || !socket_.is_open()) return true;
-  char byte;
-  const auto n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-}
+bool Session::gone() { return shared_.insisting || socket_.peer_closed(); }
 
 }  // namespace assay

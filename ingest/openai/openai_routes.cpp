@@ -132,12 +132,15 @@ void add_openai_routes(Router& router, ChatServices& services) {
   const auto time_max = services.config.chat_max + std::chrono::seconds{30};
   auto answer = [&services](Request& request, ResponseStream& stream) { return complete(services, request, stream); };
   router.add_stream(http::verb::post, "/v1/chat/completions", chat_handler(std::move(answer)),
-                    {.admission = Admission::Kind::chat,
+                    {.scope = Scope::chat,
+                     .admission = Admission::Kind::chat,
                      .body_bytes_max = services.config.openai_request_bytes_max,
                      .time_max = time_max});
   const auto list = [&services](Request& request) { return models(services, request); };
-  router.add(http::verb::get, "/v1/models", list, {.admission = Admission::Kind::chat});
-  router.add(http::verb::get, "/v1/models/{model}", list, {.admission = Admission::Kind::chat});
+  router.add(http::verb::get, "/v1/models", list,
+             {.scope = Scope::chat, .admission = Admission::Kind::chat, .body_bytes_max = 0});
+  router.add(http::verb::get, "/v1/models/{model}", list,
+             {.scope = Scope::chat, .admission = Admission::Kind::chat, .body_bytes_max = 0});
 }
 
 }  // namespace assay

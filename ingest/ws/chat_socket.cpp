@@ -26,7 +26,7 @@ std::string start_json(const LiveChat& chat) {
 
 std::string last_json(const LiveChat& chat, LiveChat::End end) {
   if (end == LiveChat::End::failed) return error_json(chat.failure().reason);
-  return done_json(chat.trace_id(), chat.client_request_id(), end == LiveChat::End::stopped);
+  return done_json(chat.trace_id(), chat.client_request_id(), end == LiveChat::End::stopped, chat.feedback_token());
 }
 
 // One connection. Its reader is the session's own task; the turn under way is another one, which the reader waits for.
@@ -222,7 +222,7 @@ void add_chat_socket(Router& router, ChatServices& services, ChatSocketConfig co
     return serve(services, config, request, stream);
   };
   router.add_stream(http::verb::get, "/chat/ws", chat_handler(std::move(answer)),
-                    {.admission = Admission::Kind::chat, .body_bytes_max = 0});
+                    {.scope = Scope::chat, .admission = Admission::Kind::chat, .body_bytes_max = 0});
 }
 
 }  // namespace assay

@@ -4,6 +4,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket/stream.hpp>
 
+#include "ingest/ws/wire_teardown.hpp"
 #include "ops/runtime/error.hpp"
 
 namespace assay {
@@ -17,7 +18,7 @@ struct WebSocket::Stream {
         read(std::move(c.read)),
         draining(std::move(c.draining)),
         limits(l) {}
-  ws::stream<Socket, false> socket;
+  ws::stream<Wire, false> socket;
   asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> stall;
   std::string read;
   std::function<bool()> draining;

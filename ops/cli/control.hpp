@@ -4,6 +4,7 @@
 //
 //   replay RECORD_ID   ->  ok | error SENTENCE
 //   purge RECORD_ID    ->  ok | error SENTENCE
+//   forget-…           ->  the same: see forget_acts.hpp
 #include <functional>
 #include <memory>
 #include <string>

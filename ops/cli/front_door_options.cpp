@@ -9,6 +9,7 @@
 #include "ingest/mlflow/experiment_routes.hpp"
 #include "ingest/mlflow/mlflow_routes.hpp"
 #include "ingest/openai/openai_routes.hpp"
+#include "ingest/openapi/openapi_route.hpp"
 #include "ingest/web/page.hpp"
 #include "ops/runtime/log.hpp"
 #include "storage/store/catalog.hpp"
@@ -41,6 +42,7 @@ std::optional<Address> parse_address(const std::string& text) {
 void FrontDoorOptions::add_to(CLI::App& app) {
   app.add_option("--listen", listen, "Where to listen, ADDRESS:PORT; port 0: any that is free")->capture_default_str();
   app.add_option("--data", data, "The directory that keeps everything")->capture_default_str();
+  access.add_to(app);
   app.add_option("--threads", ingest.http.threads, "Threads that serve connections")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
@@ -93,6 +95,8 @@ std::optional<std::string> FrontDoorOptions::settle() {
   ingest.http.port = address->port;
   if (ingest.admission.bytes_max < feedback.body_bytes_max || ingest.admission.bytes_max < feedback.batch_bytes_max)
     return "--in-flight-max: it has no room for one request of --body-max or --batch-max";
+  if (auto problem = access.settle(data, address->host)) return problem;
+  socket.origins = access.origins;
   feedback.reject_unknown_trace = unknown_trace == "reject";
   feedback.view_wait = ingest.view_wait;
   if (const auto* key = std::getenv("ASSAY_MODEL_API_KEY")) model.api_key = key;
@@ -103,16 +107,20 @@ std::optional<std::string> FrontDoorOptions::settle() {
 
 DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, View* view, bool view_is_complete,
                                KeyValue& disk, Metrics& metrics, const Clock& clock)
-    : log_(log),
+    : redactor_(options.access.redaction.empty() ? nullptr : std::move(*Redactor::make(options.access.redaction))),
+      redacting_(redactor_ ? std::make_unique<RedactingLog>(log, *redactor_, options.access.redaction, metrics)
+                           : nullptr),
+      log_(redacting_ ? static_cast<EventLog&>(*redacting_) : log),
       view_(view),
       clock_(clock),
       experiment_(options.chat.experiment_id),
-      front_(options.ingest, log, metrics, clock),
-      feedback_{options.feedback, log, view, front_.recent_traces(), clock, FeedbackMetrics(metrics)},
+      access_(options.access, clock, metrics),
+      front_(options.ingest, log_, metrics, clock),
+      feedback_{options.feedback, log_, view, front_.recent_traces(), clock, FeedbackMetrics(metrics), &access_.gate()},
       mlflow_{{.reject_unknown_trace = options.feedback.reject_unknown_trace,
                .view_wait = options.ingest.view_wait,
                .trace_bytes_max = options.ingest.trace_bytes_max},
-              log,
+              log_,
               view,
               front_.recent_traces(),
               clock,
@@ -126,7 +134,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
               chat.experiment_id = experiment_id_of(experiment_, view);
               return chat;
             }(),
-            log,
+            log_,
             *[&] {
               if (options.model.url.empty())
                 backend_ = std::make_unique<BuiltinResponder>(options.builtin_pause);
@@ -140,9 +148,17 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
             live_,
             [this](std::string_view trace_id, std::string_view request_id) {
               front_.recent_traces().add(trace_id, request_id);
+            },
+            [this, &capability = options.access.capability](std::string_view trace_id, std::string_view request_id,
+                                                            std::string_view user) {
+              return mint_for_answer(access_.gate(), capability, trace_id, request_id, user, clock_.now());
             }},
       quality_(view, clock, experiment_id_of(experiment_, view)) {
   feedback_.config.view_is_complete = view_is_complete;
+  front_.guard_with(access_.gate());
+  if (access_.tls()) front_.speak_tls(*access_.tls());
+  add_openapi_route(front_.router(), access_.gate());
+  add_capability_routes(front_.router(), access_.gate(), options.access.capability, clock);
   add_feedback_routes(front_.router(), feedback_);
   add_chat_routes(front_.router(), chat_);
   quality_.add_to(front_.router());
@@ -155,7 +171,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   behind_ = std::make_unique<ReverseProxy>(options.behind, metrics);
   front_.router().set_behind([this](Request& request, RequestBody& body,
                                     ResponseStream& answer) { return behind_->pass(request, body, answer); },
-                             {.body_bytes_max = options.behind.body_bytes_max});
+                             {.scope = Scope::trace, .body_bytes_max = options.behind.body_bytes_max});
 }
 
 DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }
@@ -176,6 +192,7 @@ void DoorWithRoutes::make_experiment() {
 }
 
 Result<void, std::string> DoorWithRoutes::start() {
+  if (const auto opened = access_.open(); !opened) return opened.error();
   const auto found = journal_.load();
   if (!found) return "the journal of chats can't be read: " + found.error().message();
   if (*found > 0) spdlog::info("event=chats_left_open count={}", *found);

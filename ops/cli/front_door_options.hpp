@@ -15,6 +15,7 @@
 #include "ingest/proxy/reverse_proxy.hpp"
 #include "ingest/web/quality_route.hpp"
 #include "ingest/ws/chat_socket.hpp"
+#include "ops/cli/access_options.hpp"
 #include "ops/cli/options.hpp"
 #include "ops/runtime/http_client.hpp"
 
@@ -24,6 +25,7 @@ struct FrontDoorOptions {
   std::string listen = "127.0.0.1:8080";
   std::string data = "assay-data";
   IngestConfig ingest;
+  AccessOptions access;
   ChatConfig chat;
   FeedbackConfig feedback;
   OpenAiConfig model;
@@ -54,6 +56,8 @@ class DoorWithRoutes {
   ~DoorWithRoutes();
 
   FrontDoor& front() { return front_; }
+  // Reads keys and certificates again. Any thread.
+  void reload() { access_.reload(); }
   // Closes what an earlier life of this door left open, as far as the log takes it, then listens.
   Result<void, std::string> start();
   void drain();
@@ -63,10 +67,13 @@ class DoorWithRoutes {
   // The experiment of chats that was given by its name is in the catalog, unless it is there already.
   void make_experiment();
 
+  std::unique_ptr<Redactor> redactor_;  // none: nothing is taken out
+  std::unique_ptr<RedactingLog> redacting_;
   EventLog& log_;
   View* view_;
   const Clock& clock_;
   const std::string experiment_;  // as it was given: an id or a name
+  Access access_;
   FrontDoor front_;
   FeedbackDoor feedback_;
   MlflowDoor mlflow_;

@@ -30,11 +30,13 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka) {
   spdlog::info("event=ingesting address={} port={} kafka=\"{}\" topic_prefix={} version=" ASSAY_VERSION,
                options.ingest.http.address, door.front().port(), kafka.config.brokers, kafka.config.topic_prefix);
   ServiceManager manager([&] { return door.front().live(); });
-  wait_for_stop([&] {
-    manager.stopping();
-    door.drain();
-    home.close(**log, std::chrono::seconds(10));
-  });
+  wait_for_stop(
+      [&] {
+        manager.stopping();
+        door.drain();
+        home.close(**log, std::chrono::seconds(10));
+      },
+      [&door] { door.reload(); });
   spdlog::info("event=stopped");
   return ok;
 }
@@ -68,6 +70,7 @@ int ingest(std::vector<std::string> args) {
       return "--unknown-trace=reject needs to know every trace: only `assay serve` does";
     return kafka.settle();
   };
+  block_reload_signal();
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   return run(options, kafka);
 }

@@ -21,6 +21,8 @@ constexpr Command commands[] = {
     {"deadletters", "list | show | replay | purge what could not be committed", cli::dead_letters},
     {"verify", "recount every record of the log against the sinks", cli::verify},
     {"report", "the figures of an experiment's feedback in a time window", cli::report},
+    {"forget", "take away what one user said", cli::forget},
+    {"keys", "create | list | revoke API keys; rotate-capabilities", cli::keys},
     {"load", "an open-loop load generator that checks what it sent", cli::load},
 };
 

@@ -43,6 +43,8 @@ int topics(std::vector<std::string> args);
 int dead_letters(std::vector<std::string> args);
 int verify(std::vector<std::string> args);
 int report(std::vector<std::string> args);
+int forget(std::vector<std::string> args);
+int keys(std::vector<std::string> args);
 int load(std::vector<std::string> args);
 
 }  // namespace assay::cli

@@ -4,6 +4,7 @@
 
 #include "ops/cli/control.hpp"
 #include "ops/cli/dead_letter_acts.hpp"
+#include "ops/cli/forget_acts.hpp"
 #include "ops/cli/front_door_options.hpp"
 #include "ops/cli/mlflow_options.hpp"
 #include "ops/runtime/log.hpp"
@@ -98,6 +99,8 @@ int run(ServeOptions& options) {
 
   IoContext append_io(1);  // of appends that are not a request's: dead letters, replays
   const DeadLetterActs acts(**db, **log, append_io);
+  IoContext forget_io(1);
+  const ForgetActs forget(**log, forget_io);
   KeyValuePositions mlflow_positions(**db, "mlflow");
   std::unique_ptr<AssessmentSink> mlflow;
   std::unique_ptr<Committer> mlflow_committer;
@@ -112,7 +115,9 @@ int run(ServeOptions& options) {
   }
 
   DoorWithRoutes door(options.door, **log, &view, true, **db, metrics, clock);
-  auto control = ControlServer::open(directory->path(), [&acts](const std::string& line) { return acts.answer(line); });
+  auto control = ControlServer::open(directory->path(), [&acts, &forget](const std::string& line) {
+    return ForgetActs::knows(line) ? forget.answer(line) : acts.answer(line);
+  });
   if (!control) return complain(control.error());
   auto& disk_bytes = metrics.gauge("assay_store_disk_bytes", "Bytes of the database's files");
   auto& memory_bytes = metrics.gauge("assay_store_memory_bytes", "Bytes of the database's caches and write buffers");
@@ -149,16 +154,18 @@ int run(ServeOptions& options) {
     }
   });
   ServiceManager manager([&] { return door.front().live(); });
-  wait_for_stop([&] {
-    manager.stopping();
-    door.drain();  // what was accepted is in the log; who follows it goes on there at the next start
-    upkeep.request_stop();
-    feeder.reset();
-    control->reset();
-    resolver.stop();
-    store_committer.stop();
-    if (mlflow_committer) mlflow_committer->stop();
-  });
+  wait_for_stop(
+      [&] {
+        manager.stopping();
+        door.drain();  // what was accepted is in the log; who follows it goes on there at the next start
+        upkeep.request_stop();
+        feeder.reset();
+        control->reset();
+        resolver.stop();
+        store_committer.stop();
+        if (mlflow_committer) mlflow_committer->stop();
+      },
+      [&door] { door.reload(); });
   spdlog::info("event=stopped");
   return ok;
 }
@@ -169,6 +176,7 @@ int serve(std::vector<std::string> args) {
   CLI::App app("Everything in one process: the front door, the event log, the workers, the store", "assay serve");
   ServeOptions options;
   options.add_to(app);
+  block_reload_signal();
   const auto settle = [&options] { return options.settle(); };
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   return run(options);

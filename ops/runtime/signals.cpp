@@ -26,11 +26,20 @@ void block_stop_signals() {
   signal(SIGPIPE, SIG_IGN);
 }
 
-void wait_for_stop(const std::function<void()>& drain) {
+void block_reload_signal() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void wait_for_stop(const std::function<void()>& drain, const std::function<void()>& reload) {
   const auto set = stop_signals();
+  auto awaited = set;
+  if (reload) sigaddset(&awaited, SIGHUP);
   int number = 0;
-  while (sigwait(&set, &number) != 0) {
-  }
+  while (sigwait(&awaited, &number) != 0 || number == SIGHUP)
+    if (number == SIGHUP) reload();
   spdlog::info("event=draining signal={}", number == SIGTERM ? "SIGTERM" : "SIGINT");
   std::jthread second([set](std::stop_token done) {
     const timespec a_moment{0, 100'000'000};

@@ -25,7 +25,7 @@ Task<void> echo(Request&, ResponseStream& stream) {
 int run() {
   HttpConfig config{.port = 0};
   Router router;
-  router.add_stream(http::verb::get, "/", &echo);
+  router.add_stream(http::verb::get, "/", &echo, {.scope = Scope::open});
   Admission admission{{}};
   const SystemClock clock;
   Metrics metrics;

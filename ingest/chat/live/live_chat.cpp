@@ -21,6 +21,7 @@ LiveChat::LiveChat(ChatServices& services, ChatTurn turn, Kind kind, Executor ho
     : services_(services),
       trace_id_(turn.trace_id()),
       client_request_id_(turn.client_request_id()),
+      feedback_token_(turn.feedback_token()),
       resume_token_(kind == Kind::resumable ? services.live.new_token() : std::string()),
       kind_(kind),
       home_(home),

@@ -33,6 +33,8 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
 
   const std::string& trace_id() const { return trace_id_; }
   const std::string& client_request_id() const { return client_request_id_; }
+  // What the answer can be rated with; empty where there is nothing to sign it with.
+  const std::string& feedback_token() const { return feedback_token_; }
   // Whoever shows it started this chat.
   const std::string& resume_token() const { return resume_token_; }
   Kind kind() const { return kind_; }
@@ -81,7 +83,7 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
   void wake_reader_locked(bool ended);
 
   ChatServices& services_;
-  const std::string trace_id_, client_request_id_, resume_token_;
+  const std::string trace_id_, client_request_id_, feedback_token_, resume_token_;
   const Kind kind_;
   const Executor home_;
   const Waiter::Time deadline_;

@@ -2,6 +2,9 @@
 // needs.
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
+
+#include "ingest/openapi/openapi_route.hpp"
 #include "ops/cli/front_door_options.hpp"
 #include "storage/log/memory_log.hpp"
 #include "storage/state/memory_key_value.hpp"
@@ -14,6 +17,7 @@ using Verb = http::verb;
 const std::map<std::pair<std::string, std::string>, Scope> expected = {
     {{"GET", "/livez"}, Scope::open},
     {{"GET", "/readyz"}, Scope::open},
+    {{"GET", "/openapi.json"}, Scope::open},
     {{"GET", "/metrics"}, Scope::read},
     {{"POST", "/feedback"}, Scope::feedback},
     {{"POST", "/detailed-feedback"}, Scope::feedback},
@@ -21,20 +25,30 @@ const std::map<std::pair<std::string, std::string>, Scope> expected = {
     {{"PATCH", "/feedback/{assessment_id}"}, Scope::feedback},
     {{"DELETE", "/feedback/{assessment_id}"}, Scope::feedback},
     {{"GET", "/feedback/{assessment_id}"}, Scope::read},
+    {{"POST", "/capabilities"}, Scope::feedback},
     {{"POST", "/chat"}, Scope::chat},
     {{"POST", "/chat/stream"}, Scope::chat},
+    {{"GET", "/chat/stream/{trace_id}"}, Scope::chat},
+    {{"DELETE", "/chat/stream/{trace_id}"}, Scope::chat},
+    {{"GET", "/chat/ws"}, Scope::chat},
+    {{"POST", "/v1/chat/completions"}, Scope::chat},
+    {{"GET", "/v1/models"}, Scope::chat},
+    {{"GET", "/v1/models/{model}"}, Scope::chat},
     {{"POST", "/api/3.0/mlflow/traces"}, Scope::trace},
     {{"GET", "/api/3.0/mlflow/traces/{trace_id}"}, Scope::read},
     {{"POST", "/api/3.0/mlflow/traces/{trace_id}/assessments"}, Scope::feedback},
 };
+
+using Doors = std::set<std::pair<std::string, std::string>>;
 
 TEST(Scopes, EveryDoorHasTheOneThatTheTableSays) {
   MemoryLog log;
   MemoryKeyValue disk;
   Metrics metrics;
   const SystemClock clock;
-  cli::DoorWithRoutes door({}, log, nullptr, false, disk, metrics, clock);
-  std::set<std::pair<std::string, std::string>> seen;
+  const cli::FrontDoorOptions options;
+  cli::DoorWithRoutes door(options, log, nullptr, false, disk, metrics, clock);
+  Doors seen;
   for (const auto& route : door.front().router().routes()) {
     const std::pair<std::string, std::string> key{http::to_string(route->method), route->pattern};
     seen.insert(key);
@@ -47,6 +61,49 @@ TEST(Scopes, EveryDoorHasTheOneThatTheTableSays) {
   }
   for (const auto& [key, scope] : expected)
     EXPECT_TRUE(seen.contains(key)) << "no such door: " << key.first << " " << key.second;
+}
+
+Doors operations(const boost::json::object& document) {
+  Doors found;
+  for (const auto& [path, item] : document.at("paths").as_object())
+    for (const auto& [method, operation] : item.as_object())
+      if (operation.is_object()) {
+        std::string upper(method);
+        for (auto& c : upper) c = static_cast<char>(std::toupper(c));
+        found.insert({upper, std::string(path)});
+      }
+  return found;
+}
+
+// Every $ref leads somewhere.
+void check_references(const boost::json::value& value, const boost::json::value& root) {
+  if (const auto* object = value.if_object()) {
+    for (const auto& [key, part] : *object) {
+      if (key == "$ref") {
+        boost::system::error_code ec;
+        EXPECT_TRUE(root.find_pointer(std::string_view(part.as_string()).substr(1), ec)) << part;
+      }
+      check_references(part, root);
+    }
+  } else if (const auto* array = value.if_array()) {
+    for (const auto& part : *array) check_references(part, root);
+  }
+}
+
+TEST(OpenApi, DescribesEveryDoorAndNoOther) {
+  MemoryLog log;
+  MemoryKeyValue disk;
+  Metrics metrics;
+  const SystemClock clock;
+  const cli::FrontDoorOptions options;
+  cli::DoorWithRoutes door(options, log, nullptr, false, disk, metrics, clock);
+  const auto& router = door.front().router();
+  Doors doors;
+  for (const auto& route : router.routes()) doors.insert({std::string(http::to_string(route->method)), route->pattern});
+  const auto document = openapi_document(router, {});
+  EXPECT_EQ(operations(document), doors);
+  EXPECT_EQ(operations(openapi_fragments()), doors) << "something is described that no door is";
+  check_references(document, document);
 }
 
 }  // namespace

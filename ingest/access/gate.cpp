@@ -1,0 +1,253 @@
+#include "ingest/access/gate.hpp"
+
+#include <boost/beast/core/string.hpp>
+
+#include "ingest/http/percent.hpp"
+
+namespace assay {
+namespace {
+
+using boost::beast::iequals;
+
+constexpr std::string_view exposed =
+    "X-Trace-Id, X-Client-Request-Id, X-Resume-Token, Assay-Durability, Retry-After, RateLimit, RateLimit-Policy";
+constexpr std::string_view page_policy =
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' "
+    "data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Referrer-Policy: no-referrer\r\n"
+    "X-Frame-Options: DENY\r\n"
+    "Permissions-Policy: camera=(), geolocation=(), microphone=()\r\n"
+    "Cross-Origin-Opener-Policy: same-origin\r\n";
+constexpr std::string_view only_tls = "Strict-Transport-Security: max-age=31536000\r\n";
+
+// The password of "Basic …": MLflow's client sends a key so; the name before the colon is for people.
+std::optional<std::string> basic_password(std::string_view encoded) {
+  auto text = base64_decoded(encoded);
+  if (!text) return {};
+  const auto colon = text->find(':');
+  if (colon == text->npos) return {};
+  return text->substr(colon + 1);
+}
+
+std::optional<std::string> token_of_query(std::string_view query) {
+  constexpr std::string_view name = "feedback_token=";
+  while (!query.empty()) {
+    const auto pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    if (pair.starts_with(name)) return percent_decoded(pair.substr(name.size()), true);
+  }
+  return {};
+}
+
+// "https://app.example" of the same host that was asked.
+bool same_host(std::string_view origin, std::string_view host) {
+  const auto scheme = origin.find("://");
+  return scheme != origin.npos && !host.empty() && iequals(origin.substr(scheme + 3), host);
+}
+
+}  // namespace
+
+GateMetrics::GateMetrics(Metrics& metrics)
+    : unauthenticated(metrics.counter("assay_ingest_refused_access_total", "Requests refused before their body",
+                                      {{"reason", "unauthenticated"}})),
+      forbidden(metrics.counter("assay_ingest_refused_access_total", "Requests refused before their body",
+                                {{"reason", "forbidden"}})),
+      over_quota(metrics.counter("assay_ingest_refused_access_total", "Requests refused before their body",
+                                 {{"reason", "quota"}})),
+      origin_refused(metrics.counter("assay_ingest_refused_access_total", "Requests refused before their body",
+                                     {{"reason", "origin"}})) {}
+
+Gate::Gate(GateConfig config, const Clock& clock, Metrics& metrics)
+    : config_(std::move(config)),
+      clock_(clock),
+      metrics_(metrics),
+      key_buckets_(1024),
+      capability_buckets_(config_.capability_rate.limited() ? config_.bucket_slots : 8),
+      address_buckets_(config_.address_rate.limited() ? config_.bucket_slots : 8) {}
+
+void Gate::replace(ApiKeys keys) {
+  std::scoped_lock lock(mutex_);
+  keys_ = all_keys_.emplace_back(std::make_unique<ApiKeys>(std::move(keys))).get();
+}
+
+void Gate::replace(CapabilityKeys keys) {
+  std::scoped_lock lock(mutex_);
+  capability_keys_ = all_capability_keys_.emplace_back(std::make_unique<CapabilityKeys>(std::move(keys))).get();
+}
+
+bool Gate::allows_origin(std::string_view origin, std::string_view host) const {
+  if (same_host(origin, host)) return true;
+  for (const auto& known : config_.origins)
+    if (known == "*" || iequals(known, origin)) return true;
+  return false;
+}
+
+// What the request brings, of what matters here. Views point into the head.
+struct Gate::Credentials {
+  std::string_view key, capability, origin, host, fetch_site, preflight_method;
+  std::string held;        // a key or a token that had to be decoded
+  bool presented = false;  // an Authorization of any kind
+};
+
+void Gate::read_credentials(const RequestHead& head, bool takes_capability, Credentials& found) const {
+  for (const auto& [name, value] : head.fields) {
+    switch (name.size()) {
+      case 4:
+        if (iequals(name, "Host")) found.host = value;
+        break;
+      case 6:
+        if (iequals(name, "Origin")) found.origin = value;
+        break;
+      case 13:
+        if (!iequals(name, "Authorization")) break;
+        found.presented = true;
+        if (value.size() > 7 && iequals(value.substr(0, 7), "Bearer ")) {
+          const auto token = value.substr(7);
+          (token.starts_with(capability_prefix) ? found.capability : found.key) = token;
+        } else if (value.size() > 6 && iequals(value.substr(0, 6), "Basic ")) {
+          found.held = basic_password(value.substr(6)).value_or(std::string());
+          found.key = found.held;
+        }
+        break;
+      case 14:
+        if (iequals(name, "Sec-Fetch-Site")) found.fetch_site = value;
+        break;
+      case 16:
+        if (iequals(name, "X-Feedback-Token")) found.capability = value;
+        break;
+      case 29:
+        if (iequals(name, "Access-Control-Request-Method")) found.preflight_method = value;
+        break;
+      default:
+        break;
+    }
+  }
+  // A beacon can't set a header: its token stands in the query.
+  if (takes_capability && found.capability.empty() && head.query.find("feedback_token=") != head.query.npos)
+    if (auto token = token_of_query(head.query)) {
+      found.held = std::move(*token);
+      found.key = {};
+      found.capability = found.held;
+    }
+}
+
+void Gate::answer_origin(const RequestHead& head, std::string_view allow, bool routed, const Credentials& found,
+                         Verdict& verdict) const {
+  bool any = false, listed = false;
+  for (const auto& known : config_.origins) {
+    any = any || known == "*";
+    listed = listed || iequals(known, found.origin);
+  }
+  if (any || listed) {
+    verdict.headers.append("Access-Control-Allow-Origin: ").append(any ? "*" : found.origin);
+    if (!any) verdict.headers.append("\r\nVary: Origin\r\nAccess-Control-Allow-Credentials: true");
+    verdict.headers.append("\r\nAccess-Control-Expose-Headers: ").append(exposed).append("\r\n");
+  } else if (!config_.origins.empty()) {
+    verdict.headers.append("Vary: Origin\r\n");
+  }
+  const bool preflight = !routed && head.method == http::verb::options && !found.preflight_method.empty();
+  if (preflight && !allow.empty() && (any || listed)) {
+    Response answer{.status = 204};
+    answer.headers.emplace_back("Access-Control-Allow-Methods", std::string(allow));
+    answer.headers.emplace_back("Access-Control-Allow-Headers",
+                                "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Client-Request-Id, "
+                                "X-Feedback-Token, X-Resume-Token, X-Session-ID, X-User-ID");
+    answer.headers.emplace_back("Access-Control-Max-Age", "7200");
+    verdict.refusal = std::move(answer);
+    return;
+  }
+  // A page of another site that nobody has listed: its browser hides the answer from it, but the act would be done.
+  const bool foreign = found.fetch_site == "cross-site" && !same_host(found.origin, found.host);
+  if (!any && !listed && (foreign || preflight))
+    verdict.refusal = error_response(head.path, 403, "pages of this origin may not use this door", "Origin");
+}
+
+bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Rate& rate, std::string_view policy,
+                        std::string_view path, Verdict& verdict) {
+  if (!rate.limited()) return true;
+  const auto taken = buckets.take(caller, rate, std::chrono::steady_clock::now());
+  const auto burst = static_cast<std::uint64_t>(std::max(rate.burst, 1.0));
+  const auto window =
+      std::max<std::uint64_t>(1, static_cast<std::uint64_t>(static_cast<double>(burst) / rate.per_second));
+  const auto seconds = static_cast<std::uint64_t>((taken.wait.count() + 999) / 1000);
+  auto& out = verdict.headers;
+  out.append("RateLimit-Policy: \"").append(policy).append("\";q=").append(std::to_string(burst));
+  out.append(";w=").append(std::to_string(window)).append("\r\nRateLimit: \"").append(policy).append("\";r=");
+  out.append(std::to_string(taken.remaining)).append(";t=").append(std::to_string(seconds)).append("\r\n");
+  if (taken.allowed) return true;
+  metrics_.over_quota.Increment();
+  auto refusal = error_response(path, 429, "too many requests: repeat it after the time that Retry-After says");
+  for (auto& [name, value] : refusal.headers)
+    if (name == "Retry-After") value = std::to_string(std::max<std::uint64_t>(seconds, 1));
+  verdict.refusal = std::move(refusal);
+  verdict.wait = std::min<std::chrono::milliseconds>(taken.wait, std::chrono::milliseconds(1000));
+  return false;
+}
+
+void Gate::decide(const Route* route, std::string_view allow, const RequestHead& head, const IpAddress& peer,
+                  Verdict& verdict) {
+  verdict.refusal.reset();
+  verdict.capability.reset();
+  verdict.headers.clear();
+  verdict.wait = {};
+  const bool takes_capability = route && route->options.capability;
+  Credentials found;
+  read_credentials(head, takes_capability, found);
+  if (head.path.starts_with("/assay/")) {
+    verdict.headers.append(page_policy);
+    if (config_.tls) verdict.headers.append(only_tls);
+  }
+  if (!found.origin.empty()) {
+    answer_origin(head, allow, route != nullptr, found, verdict);
+    if (verdict.refusal) {
+      if (verdict.refusal->status == 403) metrics_.origin_refused.Increment();
+      return;
+    }
+  }
+  const auto scope = route ? Scope(route->options.scope) : Scope::open;
+  if (scope == Scope::open && route) return;  // health and the page: never refused
+
+  const auto* keys = keys_.load(std::memory_order_acquire);
+  const auto* key = keys && !found.key.empty() ? keys->find(found.key) : nullptr;
+  if (key) {
+    const auto& rate = key->rate.limited() ? key->rate : config_.key_rate;
+    if (!within_quota(key_buckets_, key->id, rate, "key", head.path, verdict)) return;
+    if (key->scopes.has(scope)) return;
+    metrics_.forbidden.Increment();
+    verdict.refusal =
+        error_response(head.path, 403, "this key does not have the scope \"" + std::string(name_of(scope)) + "\"");
+    return;
+  }
+  if (config_.address_rate.limited()) {
+    const auto identity = quota_identity(client_address(peer, head.fields, config_.proxies));
+    if (!within_quota(address_buckets_, {identity.data(), identity.size()}, config_.address_rate, "address", head.path,
+                      verdict))
+      return;
+  }
+  const auto refuse = [&](unsigned status, std::string_view why, std::string_view field) {
+    (status == 401 ? metrics_.unauthenticated : metrics_.forbidden).Increment();
+    verdict.refusal = error_response(head.path, status, why, field);
+    if (status == 401) verdict.refusal->headers.emplace_back("WWW-Authenticate", "Bearer realm=\"assay\"");
+  };
+  if (!found.capability.empty()) {
+    if (!takes_capability) {
+      if (config_.anonymous.has(scope)) return;
+      return refuse(403, "a feedback capability is for feedback on its own answer only", {});
+    }
+    const auto* capabilities = capability_keys();
+    if (!capabilities) return refuse(401, "this door knows no feedback capabilities", "feedback_token");
+    auto checked = capabilities->check(found.capability, clock_.now());
+    if (!checked) return refuse(401, checked.error(), "feedback_token");
+    const auto& about = checked->trace_id.empty() ? checked->client_request_id : checked->trace_id;
+    if (!within_quota(capability_buckets_, about, config_.capability_rate, "capability", head.path, verdict)) return;
+    verdict.capability = std::move(*checked);
+    return;
+  }
+  if (!route || config_.anonymous.has(scope)) return;
+  if (found.presented) return refuse(401, "the key is not known here", "Authorization");
+  refuse(401, "an API key is needed here, or a feedback capability for feedback", "Authorization");
+}
+
+}  // namespace assay

@@ -1,0 +1,81 @@
+#pragma once
+// Who may pass: asked by the session for each request when its head is there, before its admission and its body. Reads
+// keys and capabilities, keeps the quotas, says what browsers of other origins may see.
+//
+// Thread-safe. Keys may be replaced at any time; what is in use stays valid as long as the gate.
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ingest/access/api_keys.hpp"
+#include "ingest/access/capability.hpp"
+#include "ingest/access/client_address.hpp"
+#include "ingest/access/token_buckets.hpp"
+#include "ingest/http/request_head.hpp"
+#include "ingest/http/router.hpp"
+#include "ops/runtime/metrics.hpp"
+
+namespace assay {
+
+struct GateConfig {
+  ScopeSet anonymous = ScopeSet::all();  // what is let in without a key
+  std::vector<std::string> origins;      // of other sites whose pages may use this door: exact, or one "*"
+  TrustedProxies proxies;
+  // For each caller of its kind, and for each address that comes without a key.
+  Rate key_rate, capability_rate, address_rate;
+  std::size_t bucket_slots = 64u << 10;  // of each kind
+  bool tls = false;                      // pages are told to come back by TLS only
+};
+
+struct GateMetrics {
+  explicit GateMetrics(Metrics& metrics);
+  Counter &unauthenticated, &forbidden, &over_quota, &origin_refused;
+};
+
+class Gate {
+ public:
+  Gate(GateConfig config, const Clock& clock, Metrics& metrics);
+
+  // For the session, which keeps one of these and gives it back each time.
+  struct Verdict {
+    std::optional<Response> refusal;
+    std::string headers;  // lines for the answer, whatever it will be
+    std::optional<Capability> capability;
+    std::chrono::milliseconds wait{0};  // over its quota: not listened to before
+  };
+  // `route`: null where there is none; `allow`: the methods of its path then.
+  void decide(const Route* route, std::string_view allow, const RequestHead& head, const IpAddress& peer,
+              Verdict& verdict);
+
+  // Any thread.
+  void replace(ApiKeys keys);
+  void replace(CapabilityKeys keys);
+  // Null until there are some.
+  const CapabilityKeys* capability_keys() const { return capability_keys_.load(std::memory_order_acquire); }
+  const GateConfig& config() const { return config_; }
+  // Whether a page of this origin may use the door: what a WebSocket must ask for itself.
+  bool allows_origin(std::string_view origin, std::string_view host) const;
+
+ private:
+  struct Credentials;
+  void read_credentials(const RequestHead& head, bool takes_capability, Credentials& found) const;
+  void answer_origin(const RequestHead& head, std::string_view allow, bool routed, const Credentials& credentials,
+                     Verdict& verdict) const;
+  bool within_quota(TokenBuckets& buckets, std::string_view caller, const Rate& rate, std::string_view policy,
+                    std::string_view path, Verdict& verdict);
+
+  const GateConfig config_;
+  const Clock& clock_;
+  GateMetrics metrics_;
+  TokenBuckets key_buckets_, capability_buckets_, address_buckets_;
+  std::atomic<const ApiKeys*> keys_{nullptr};
+  std::atomic<const CapabilityKeys*> capability_keys_{nullptr};
+  std::mutex mutex_;
+  // Everything that was ever in use: replacing is rare, and no reader needs a lock.
+  std::vector<std::unique_ptr<const ApiKeys>> all_keys_;
+  std::vector<std::unique_ptr<const CapabilityKeys>> all_capability_keys_;
+};
+
+}  // namespace assay

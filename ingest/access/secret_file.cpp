@@ -1,0 +1,37 @@
+#include "ingest/access/secret_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace assay {
+
+Result<SecretFile, std::string> read_secret_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream bytes;
+  if (file) bytes << file.rdbuf();
+  if (!file || !bytes) return "can't read " + path + ": " + std::strerror(errno);
+  return SecretFile{std::move(bytes).str()};
+}
+
+Result<void, std::string> write_secret_file(const std::string& path, std::string_view bytes) {
+  const auto beside = path + ".new";
+  const auto failed = [&](const char* act) { return std::string(act) + " " + beside + ": " + std::strerror(errno); };
+  const int file = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0) return failed("can't open");
+  const bool written = ::fchmod(file, 0600) == 0 &&
+                       ::write(file, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()) &&
+                       ::fsync(file) == 0;
+  auto problem = written ? std::string() : failed("can't write");
+  ::close(file);
+  if (!problem.empty()) return problem;
+  if (::rename(beside.c_str(), path.c_str()) != 0) return failed("can't rename");
+  return {};
+}
+
+}  // namespace assay

@@ -1,0 +1,17 @@
+#pragma once
+// A file of secrets: read whole, written whole (beside it, then renamed over it), readable by its owner alone. Errors
+// are sentences.
+#include <string>
+#include <string_view>
+
+#include "ops/runtime/result.hpp"
+
+namespace assay {
+
+struct SecretFile {
+  std::string bytes;
+};
+Result<SecretFile, std::string> read_secret_file(const std::string& path);
+Result<void, std::string> write_secret_file(const std::string& path, std::string_view bytes);
+
+}  // namespace assay

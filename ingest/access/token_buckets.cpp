@@ -1,0 +1,89 @@
+#include "ingest/access/token_buckets.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "ingest/access/secret.hpp"
+
+namespace assay {
+namespace {
+
+std::uint64_t random_word() {
+  const auto bytes = random_secret(8);
+  std::uint64_t word;
+  std::memcpy(&word, bytes.data(), sizeof word);
+  return word;
+}
+
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const auto product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+}  // namespace
+
+TokenBuckets::TokenBuckets(std::size_t slots)
+    : sets_(std::bit_ceil(std::max<std::size_t>(slots / 8, 1))),
+      secret_(random_word() | 1),
+      start_(std::chrono::steady_clock::now()),
+      table_(std::make_unique<Set[]>(sets_)) {}
+
+std::uint64_t TokenBuckets::hash(std::string_view caller) const {
+  auto state = secret_ ^ caller.size();
+  while (!caller.empty()) {
+    std::uint64_t word = 0;
+    const auto n = std::min<std::size_t>(caller.size(), sizeof word);
+    std::memcpy(&word, caller.data(), n);
+    state = mix(state ^ word, 0x9e3779b97f4a7c15u ^ secret_);
+    caller.remove_prefix(n);
+  }
+  return mix(state, 0xd6e8feb86659fd93u);
+}
+
+TokenBuckets::Taken TokenBuckets::take(std::string_view caller, const Rate& rate, Time now) {
+  if (!rate.limited()) return {};
+  const auto key = hash(caller);
+  const auto tag = key | 1;
+  const auto now_ms =
+      static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now - start_).count());
+  const auto burst = static_cast<float>(std::max(rate.burst, 1.0));
+  const auto filled = [&](const Slot& slot) {
+    if (slot.tag == 0) return burst;
+    // Clocks of two threads may be a moment apart: not before it was last looked at.
+    const auto elapsed = static_cast<std::int32_t>(now_ms - slot.at_ms);
+    if (elapsed <= 0) return std::min(burst, slot.tokens);
+    return std::min(burst, slot.tokens + static_cast<float>(elapsed / 1000.0 * rate.per_second));
+  };
+
+  auto& set = table_[(key >> 32) & (sets_ - 1)];
+  while (set.busy.test_and_set(std::memory_order_acquire)) {
+  }
+  Slot* mine = nullptr;
+  Slot* fullest = &set.slots[0];
+  for (auto& slot : set.slots) {
+    if (slot.tag == tag) mine = &slot;
+    if (filled(slot) > filled(*fullest)) fullest = &slot;
+  }
+  float tokens = burst;
+  if (mine) {
+    tokens = filled(*mine);
+  } else {
+    mine = fullest;
+    mine->tag = tag;
+  }
+  Taken taken{.allowed = tokens >= 1};
+  if (taken.allowed) tokens -= 1;
+  mine->tokens = tokens;
+  mine->at_ms = now_ms;
+  set.busy.clear(std::memory_order_release);
+
+  taken.remaining = static_cast<std::uint32_t>(tokens);
+  if (!taken.allowed)
+    taken.wait = std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil((1 - tokens) / rate.per_second * 1000)));
+  return taken;
+}
+
+}  // namespace assay

@@ -1,0 +1,39 @@
+#include "ingest/feedback/batch_items.hpp"
+
+#include "ingest/feedback/new_feedback.hpp"
+
+namespace assay {
+namespace {
+
+BatchItem item_of(const Result<AssessmentBody, Rejection>& body, std::string_view user, Instant now) {
+  if (!body) return {body.error(), {}};
+  const auto who = body->user_id ? std::string_view(*body->user_id) : user;
+  return {{}, new_feedback("feedback/batch", *body->target, body->idempotency_key, who, {&*body, 1}, now)};
+}
+
+}  // namespace
+
+Result<std::vector<BatchItem>, Rejection> read_batch(std::string_view body, std::string_view user, Instant now,
+                                                     std::size_t items_max) {
+  std::vector<BatchItem> items;
+  const Rejection too_many{413, "body", "it has more than " + std::to_string(items_max) + " items"};
+  const auto first = body.find_first_not_of(" \t\r\n");
+  if (first == body.npos) return Rejection{400, "body", "it is empty"};
+  if (body[first] == '[') {
+    const auto list = parse_list(body, true);
+    if (!list) return list.error();
+    if (list->size() > items_max) return too_many;
+    for (const auto element : *list) items.push_back(item_of(parse_assessment_body(element, Place::batch), user, now));
+    return items;
+  }
+  while (!body.empty()) {
+    const auto line = body.substr(0, body.find('\n'));
+    body.remove_prefix(std::min(body.size(), line.size() + 1));
+    if (line.find_first_not_of(" \t\r") == line.npos) continue;
+    if (items.size() == items_max) return too_many;
+    items.push_back(item_of(parse_assessment_body(line, false, Place::batch), user, now));
+  }
+  return items;
+}
+
+}  // namespace assay

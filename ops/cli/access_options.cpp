@@ -1,0 +1,244 @@
+#include "ops/cli/access_options.hpp"
+
+#include <charconv>
+#include <filesystem>
+
+#include "ingest/access/secret_file.hpp"
+#include "ops/runtime/log.hpp"
+
+namespace assay::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Rate public_capability_rate{1, 30};
+constexpr Rate public_address_rate{50, 200};
+
+bool is_loopback(const std::string& host) {
+  boost::system::error_code ec;
+  const auto address = boost::asio::ip::make_address(host, ec);
+  return !ec && address.is_loopback();
+}
+
+std::optional<std::string> settle_rate(const std::string& flag, const std::string& text, Rate otherwise, Rate& into) {
+  into = otherwise;
+  if (text.empty()) return {};
+  const auto rate = parse_rate(text);
+  if (!rate) return flag + ": \"" + text + "\" is not REQUESTS_PER_SECOND[:BURST]";
+  into = *rate;
+  return {};
+}
+
+// "https://app.example", "http://localhost:3000"
+bool is_origin(const std::string& text) {
+  const auto scheme = text.find("://");
+  if (scheme == text.npos || (!text.starts_with("http://") && !text.starts_with("https://"))) return false;
+  const auto host = text.substr(scheme + 3);
+  return !host.empty() && host.find_first_of("/*? ") == host.npos;
+}
+
+}  // namespace
+
+std::optional<Rate> parse_rate(const std::string& text) {
+  const auto number = [](std::string_view digits, double& out) {
+    const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
+    return ec == std::errc() && end == digits.data() + digits.size() && out >= 0 && out <= 1e9;
+  };
+  Rate rate;
+  const auto colon = text.find(':');
+  if (!number(std::string_view(text).substr(0, colon), rate.per_second)) return {};
+  rate.burst = std::max(1.0, rate.per_second);
+  if (colon != text.npos && (!number(std::string_view(text).substr(colon + 1), rate.burst) || rate.burst < 1))
+    return {};
+  return rate;
+}
+
+std::optional<ScopeSet> parse_scopes(const std::vector<std::string>& names, std::string& unknown) {
+  ScopeSet scopes;
+  for (const auto& name : names) {
+    const auto scope = scope_named(name);
+    if (!scope) {
+      unknown = name;
+      return {};
+    }
+    scopes.add(*scope);
+  }
+  return scopes;
+}
+
+void AccessOptions::add_to(CLI::App& app) {
+  app.add_option("--keys", keys_file, "The file of API keys (default: api-keys.json in --data); see assay keys");
+  app.add_flag("--require-keys", require_keys, "Ask for a key on loopback, too, as behind a proxy on this machine");
+  app.add_flag("--insecure-no-auth", insecure, "Let everybody do everything, wherever the door listens");
+  app.add_option("--anonymous", anonymous, "Scopes that need no key where keys are asked for: chat, feedback, …")
+      ->delimiter(',');
+  app.add_option("--capability-keys", capability_keys_file,
+                 "The file of keys that sign feedback capabilities, the same for all front doors of a deployment "
+                 "(default: capability-keys.json in --data, made where it is missing)");
+  add_duration(app, "--capability-ttl", capability.ttl, "How long the feedback token of an answer is good");
+  app.add_option(
+         "--capability-names", capability.names,
+         "Assessments that may be made with the feedback token of an answer; a * at the end stands for any rest")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--cors-origin", origins, "Web sites whose pages may use this door, as https://app.example, or *")
+      ->delimiter(',');
+  app.add_option("--tls-cert", tls_certificate, "Speak TLS, with the certificate chain of this file (PEM)");
+  app.add_option("--tls-key", tls_key, "Its key (PEM)");
+  app.add_option("--trusted-proxy", proxies,
+                 "Networks of proxies whose word on the client's address counts, as 10.0.0.0/8")
+      ->delimiter(',');
+  app.add_option("--forwarded-header", forwarded_header, "The header that they write it in")
+      ->check(CLI::IsMember({"x-forwarded-for", "forwarded"}))
+      ->capture_default_str();
+  app.add_option("--redact", redaction.built_in, "What is taken out of texts before the log: email, phone, card")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"email", "phone", "card"}));
+  app.add_option("--redact-pattern", redaction.patterns,
+                 "NAME=EXPRESSION (RE2): what it finds becomes [NAME]; repeatable");
+  app.add_option_function<std::vector<std::string>>(
+         "--redact-in",
+         [this](const std::vector<std::string>& parts) {
+           redaction.feedback = redaction.traces = false;
+           for (const auto& part : parts) (part == "feedback" ? redaction.feedback : redaction.traces) = true;
+         },
+         "Where: feedback (values, comments, metadata), traces (previews, spans); default: both")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"feedback", "traces"}));
+  app.add_option("--quota-key", key_rate, "Requests a second of one API key, RATE[:BURST]; 0: no limit (default)");
+  app.add_option("--quota-capability", capability_rate,
+                 "Of one answer's feedback tokens (default: 1:30 where keys are asked for)");
+  app.add_option("--quota-address", address_rate,
+                 "Of one address without a key (default: 50:200 where keys are asked for)");
+}
+
+std::optional<std::string> AccessOptions::settle(const std::string& data, const std::string& host) {
+  if (insecure && require_keys) return "--insecure-no-auth and --require-keys contradict each other";
+  if (keys_file.empty()) keys_file = data + "/" + std::string(api_keys_name);
+  made_capability_keys = capability_keys_file.empty();
+  if (made_capability_keys) capability_keys_file = data + "/" + std::string(capability_keys_name);
+  if (const auto problem = problem_with_names(capability.names)) return "--capability-names: " + *problem;
+  if (capability.ttl < 1s || capability.ttl > capability.ttl_max) return "--capability-ttl: from 1s to 30d";
+  for (const auto& origin : origins)
+    if (origin != "*" && !is_origin(origin))
+      return "--cors-origin: \"" + origin + "\" is not scheme://host[:port], or *";
+  gate.origins = origins;
+  if (tls_certificate.empty() != tls_key.empty()) return "--tls-cert and --tls-key belong together";
+  gate.tls = !tls_certificate.empty();
+  if (!redaction.empty())
+    if (const auto redactor = Redactor::make(redaction); !redactor) return "--redact-pattern: " + redactor.error();
+  for (const auto& text : proxies) {
+    const auto network = parse_network(text);
+    if (!network) return "--trusted-proxy: \"" + text + "\" is not a network such as 10.0.0.0/8";
+    gate.proxies.networks.push_back(*network);
+  }
+  gate.proxies.header = forwarded_header == "forwarded" ? ForwardedHeader::forwarded : ForwardedHeader::x_forwarded_for;
+
+  const bool asked = !insecure && (require_keys || !proxies.empty() || !is_loopback(host));
+  std::string unknown;
+  const auto scopes = parse_scopes(anonymous, unknown);
+  if (!scopes) return "--anonymous: there is no scope \"" + unknown + "\"";
+  gate.anonymous = asked ? *scopes : ScopeSet::all();
+  if (auto problem = settle_rate("--quota-key", key_rate, {}, gate.key_rate)) return problem;
+  if (auto problem = settle_rate("--quota-capability", capability_rate, asked ? public_capability_rate : Rate(),
+                                 gate.capability_rate))
+    return problem;
+  if (auto problem =
+          settle_rate("--quota-address", address_rate, asked ? public_address_rate : Rate(), gate.address_rate))
+    return problem;
+  if (!asked) return {};
+  const auto file = read_secret_file(keys_file);
+  const auto keys = file ? ApiKeys::parse(file->bytes) : Result<ApiKeys, std::string>(ApiKeys());
+  if (!keys) return keys_file + ": " + keys.error();
+  if (keys->list().empty())
+    return "others than this machine could use this door, and there is no API key: make one (assay keys create), or "
+           "say --insecure-no-auth";
+  return {};
+}
+
+Access::Access(const AccessOptions& options, const Clock& clock, Metrics& metrics)
+    : options_(options),
+      clock_(clock),
+      gate_(options.gate, clock, metrics),
+      keys_{options.keys_file, {}},
+      capability_keys_{options.capability_keys_file, {}},
+      certificate_{options.tls_certificate, {}},
+      tls_key_{options.tls_key, {}} {}
+
+Access::~Access() { watcher_.request_stop(); }
+
+std::string Access::take_keys() {
+  auto keys = keys_.bytes.empty() ? Result<ApiKeys, std::string>(ApiKeys()) : ApiKeys::parse(keys_.bytes);
+  if (!keys) return keys_.path + ": " + keys.error();
+  spdlog::info("event=api_keys count={}", keys->list().size());
+  gate_.replace(std::move(*keys));
+  return {};
+}
+
+std::string Access::take_capability_keys() {
+  auto keys = CapabilityKeys::parse(capability_keys_.bytes);
+  if (!keys) return capability_keys_.path + ": " + keys.error();
+  spdlog::info("event=capability_keys count={} newest={}", keys->size(), keys->newest());
+  gate_.replace(std::move(*keys));
+  return {};
+}
+
+std::string Access::take_certificate() {
+  auto context = make_tls_context(certificate_.path, tls_key_.path);
+  if (!context) return context.error();
+  tls_.put(std::move(*context));
+  spdlog::info("event=certificate file=\"{}\"", certificate_.path);
+  return {};
+}
+
+Result<void, std::string> Access::open() {
+  if (options_.keys_file.empty()) return {};  // never settled: a test's
+  if (std::filesystem::exists(keys_.path)) {
+    auto file = read_secret_file(keys_.path);
+    if (!file) return file.error();
+    keys_.bytes = std::move(file->bytes);
+  }
+  if (auto problem = take_keys(); !problem.empty()) return problem;
+  if (!std::filesystem::exists(capability_keys_.path) && options_.made_capability_keys)
+    if (auto made = write_secret_file(capability_keys_.path, CapabilityKeys::create(clock_.now()).to_json()); !made)
+      return made.error();
+  auto file = read_secret_file(capability_keys_.path);
+  if (!file) return file.error();
+  capability_keys_.bytes = std::move(file->bytes);
+  if (auto problem = take_capability_keys(); !problem.empty()) return problem;
+  if (tls()) {
+    for (auto* part : {&certificate_, &tls_key_}) {
+      auto pem = read_secret_file(part->path);
+      if (!pem) return pem.error();
+      part->bytes = std::move(pem->bytes);
+    }
+    if (auto problem = take_certificate(); !problem.empty()) return problem;
+  }
+  watcher_ = std::jthread([this](std::stop_token stop) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any wake;
+    while (!wake.wait_for(lock, stop, 1s, [] { return false; }) && !stop.stop_requested()) reload();
+  });
+  return {};
+}
+
+void Access::reload() {
+  std::scoped_lock lock(mutex_);
+  const auto again = [](Watched& file, auto take) {
+    auto found = std::filesystem::exists(file.path) ? read_secret_file(file.path)
+                                                    : Result<SecretFile, std::string>(SecretFile());
+    if (!found || found->bytes == file.bytes) return false;
+    std::swap(file.bytes, found->bytes);
+    if (const auto problem = take(); !problem.empty()) spdlog::error("event=keys_unreadable why=\"{}\"", problem);
+    return true;
+  };
+  again(keys_, [this] { return take_keys(); });
+  again(capability_keys_, [this] { return take_capability_keys(); });
+  if (!tls()) return;
+  // Written one after the other: a pair that does not fit is said in the log, and the second change mends it.
+  const auto certificate = [this] { return take_certificate(); };
+  if (!again(certificate_, certificate)) again(tls_key_, certificate);
+}
+
+}  // namespace assay::cli

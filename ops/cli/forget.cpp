@@ -1,0 +1,150 @@
+// assay forget: takes away what one user said, and says what went where, and what goes when.
+#include <iostream>
+#include <thread>
+
+#include "ops/cli/control.hpp"
+#include "ops/cli/dead_letter_acts.hpp"
+#include "ops/cli/forget_acts.hpp"
+#include "ops/cli/local_store.hpp"
+#include "ops/cli/options.hpp"
+#include "ops/cli/said_by.hpp"
+#include "storage/db/data_directory.hpp"
+#include "storage/records/json_writer.hpp"
+
+namespace assay::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+Result<SaidBy, std::string> find(const std::string& data, const std::string& user) {
+  auto local = LocalStore::open(data);
+  if (!local) return local.error();
+  auto said = find_said_by((*local)->db(), user);
+  if (!said) return "the store can't be read: " + said.error().message();
+  return std::move(*said);
+}
+
+std::vector<std::string> acts_for(const SaidBy& said) {
+  std::vector<std::string> lines;
+  for (const auto& [id, trace_id] : said.assessments) lines.push_back("forget-assessment\t" + id + "\t" + trace_id);
+  for (const auto& parked : said.parked)
+    lines.push_back((parked.by_trace_id ? "forget-assessment\t" : "forget-parked\t") + parked.assessment_id + "\t" +
+                    parked.id);
+  for (const auto& id : said.traces) lines.push_back("forget-trace\t" + id);
+  for (const auto& id : said.dead_letters) lines.push_back("purge " + id);
+  return lines;
+}
+
+// By the process that owns the data, or, where none runs, by this one.
+std::string act(const std::string& data, const std::vector<std::string>& lines) {
+  auto directory = DataDirectory::open(data);
+  std::unique_ptr<Db> db;
+  std::unique_ptr<EmbeddedLog> log;
+  Metrics metrics;
+  IoContext io(1);
+  if (directory) {
+    auto opened = Db::open({.directory = directory->database()});
+    if (!opened) return opened.error();
+    db = std::move(*opened);
+    auto embedded = EmbeddedLog::open(*db, directory->path(), {}, metrics);
+    if (!embedded) return embedded.error();
+    log = std::move(*embedded);
+  }
+  for (const auto& line : lines) {
+    const auto answer = !log                      ? ask_owner(data, line)
+                        : ForgetActs::knows(line) ? OwnerAnswer{true, ForgetActs(*log, io).answer(line)}
+                                                  : OwnerAnswer{true, DeadLetterActs(*db, *log, io).answer(line)};
+    if (!answer.reached || answer.line != "ok") return answer.line;
+  }
+  return {};
+}
+
+struct Report {
+  std::string user;
+  SaidBy found, left;
+  bool done = false;  // the deletions were appended
+  std::string log_dropped_by;
+};
+
+std::string text_of(const Report& report) {
+  std::string out;
+  const auto line = [&](const char* what, std::size_t found, std::size_t left) {
+    out += std::string(what) + ": " + std::to_string(found) + " found";
+    if (report.done) out += ", " + std::to_string(found - std::min(found, left)) + " taken away";
+    if (report.done && left > 0) out += ", " + std::to_string(left) + " not yet";
+    out += "\n";
+  };
+  line("assessments", report.found.assessments.size(), report.left.assessments.size());
+  line("traces, with all that was said about them", report.found.traces.size(), report.left.traces.size());
+  line("parked feedback", report.found.parked.size(), report.left.parked.size());
+  line("dead letters", report.found.dead_letters.size(), report.left.dead_letters.size());
+  if (!report.done) return out += "nothing was changed\n";
+  for (const auto& parked : report.left.parked)
+    out += "parked " + parked.assessment_id + " waits for its trace until " + parked.expires_at +
+           ": it goes when that comes; if it does not, forget once more after that time\n";
+  out += "sinks (MLflow among them): they delete the same, each as soon as it has read so far\n";
+  out += "the event log: what it still keeps of all this is dropped by " + report.log_dropped_by +
+         ", once every reader has passed it\n";
+  return out;
+}
+
+std::string json_of(const Report& report) {
+  std::string out;
+  JsonWriter json(out);
+  const auto part = [&](const char* what, std::size_t found, std::size_t left) {
+    json.key(what).begin_object().field("found", found);
+    if (report.done) json.field("left", left);
+    json.end_object();
+  };
+  json.begin_object().field("user", report.user).field("done", report.done);
+  part("assessments", report.found.assessments.size(), report.left.assessments.size());
+  part("traces", report.found.traces.size(), report.left.traces.size());
+  part("parked", report.found.parked.size(), report.left.parked.size());
+  part("dead_letters", report.found.dead_letters.size(), report.left.dead_letters.size());
+  if (report.done) json.field("log_dropped_by", report.log_dropped_by);
+  json.end_object();
+  return out += "\n";
+}
+
+}  // namespace
+
+int forget(std::vector<std::string> args) {
+  CLI::App app("Takes away what one user said: feedback, and traces of what the user asked", "assay forget");
+  std::string data = "assay-data", user, output = "text";
+  std::chrono::milliseconds retention = std::chrono::hours(7 * 24), wait = 30s;
+  bool dry_run = false;
+  app.add_option("--user", user, "Whose: the user_id, as it came with feedback and chats")->required();
+  app.add_option("--data", data, "The data directory of `assay serve`, which may be running")->capture_default_str();
+  app.add_flag("--dry-run", dry_run, "Only say what would go");
+  add_duration(app, "--log-retention", retention, "As `assay serve` has it: says when the log drops its records");
+  add_duration(app, "--wait", wait, "For the store to have taken it away");
+  app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+  if (user.empty()) return complain("--user is empty", usage);
+
+  auto found = find(data, user);
+  if (!found) return complain(found.error());
+  Report report{.user = user, .found = std::move(*found)};
+  if (!dry_run) {
+    if (const auto problem = act(data, acts_for(report.found)); !problem.empty()) return complain(problem);
+    report.done = true;
+    report.log_dropped_by = format_time(SystemClock().now() + retention);
+    // What is parked waits for its trace; the rest goes as soon as the store has read so far.
+    const auto deadline = std::chrono::steady_clock::now() + wait;
+    for (;;) {
+      auto left = find(data, user);
+      if (!left) return complain(left.error());
+      report.left = std::move(*left);
+      const bool gone =
+          report.left.assessments.empty() && report.left.traces.empty() && report.left.dead_letters.empty();
+      if (gone || std::chrono::steady_clock::now() >= deadline) break;
+      std::this_thread::sleep_for(200ms);
+    }
+  }
+  std::cout << (output == "json" ? json_of(report) : text_of(report));
+  const bool rest =
+      !report.left.assessments.empty() || !report.left.traces.empty() || !report.left.dead_letters.empty();
+  return report.done && rest ? failure : ok;
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,136 @@
+// assay keys: API keys of servers, and the keys that sign feedback capabilities.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+
+#include "ingest/access/secret_file.hpp"
+#include "ops/cli/access_options.hpp"
+
+namespace assay::cli {
+namespace {
+
+// One change of a file at a time, whoever makes it.
+class FileLock {
+ public:
+  explicit FileLock(const std::string& path)
+      : file_(::open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+    if (file_ >= 0) ::flock(file_, LOCK_EX);
+  }
+  ~FileLock() {
+    if (file_ >= 0) ::close(file_);
+  }
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  int file_;
+};
+
+Result<ApiKeys, std::string> read_keys(const std::string& path) {
+  if (!std::filesystem::exists(path)) return ApiKeys();
+  auto file = read_secret_file(path);
+  if (!file) return file.error();
+  auto keys = ApiKeys::parse(std::move(file->bytes));
+  if (!keys) return path + ": " + keys.error();
+  return keys;
+}
+
+std::string scopes_text(ScopeSet scopes) {
+  std::string out;
+  for (const auto& [scope, name] : scope_names)
+    if (scopes.has(scope)) out.append(out.empty() ? "" : ",").append(name);
+  return out;
+}
+
+void list(const ApiKeys& keys) {
+  for (const auto& key : keys.list()) {
+    std::cout << key.id << "  " << std::left << std::setw(24) << key.name << "  " << std::setw(32)
+              << scopes_text(key.scopes) << "  " << format_time(key.created_at);
+    if (key.rate.limited()) std::cout << "  " << key.rate.per_second << "/s, burst " << key.rate.burst;
+    std::cout << "\n";
+  }
+}
+
+int rotate(const std::string& path, std::size_t keep) {
+  const SystemClock clock;
+  FileLock lock(path);
+  auto keys = CapabilityKeys::create(clock.now());
+  if (std::filesystem::exists(path)) {
+    const auto file = read_secret_file(path);
+    if (!file) return complain(file.error());
+    auto found = CapabilityKeys::parse(file->bytes);
+    if (!found) return complain(path + ": " + found.error());
+    keys = std::move(*found);
+    keys.rotate(keep, clock.now());
+  }
+  if (const auto written = write_secret_file(path, keys.to_json()); !written) return complain(written.error());
+  std::cout << "key " << keys.newest() << " signs, " << keys.size() << " check\n";
+  return ok;
+}
+
+}  // namespace
+
+int keys(std::vector<std::string> args) {
+  CLI::App app("API keys of servers, and the keys that sign feedback capabilities", "assay keys");
+  std::string verb, data = "assay-data", file, name, capability_file, rate;
+  std::vector<std::string> scopes;
+  std::size_t keep = 1;
+  app.add_option("verb", verb, "create, list, revoke, or rotate-capabilities")
+      ->required()
+      ->check(CLI::IsMember({"create", "list", "revoke", "rotate-capabilities"}))
+      ->configurable(false);
+  app.add_option("name", name, "Of the key; to revoke: its name or id")->configurable(false);
+  app.add_option("--data", data, "The data directory of the front door")->capture_default_str();
+  app.add_option("--keys", file, "The file of API keys (default: api-keys.json in --data)");
+  app.add_option("--scope", scopes, "What the key may do: feedback, chat, trace, read, admin")->delimiter(',');
+  app.add_option("--rate", rate, "Its own quota, REQUESTS_PER_SECOND[:BURST]");
+  app.add_option("--capability-keys", capability_file,
+                 "The file of signing keys (default: capability-keys.json in --data)");
+  app.add_option("--keep", keep, "How many older signing keys go on checking")
+      ->check(CLI::Range(0, 16))
+      ->capture_default_str();
+  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+  if (file.empty()) file = data + "/" + std::string(api_keys_name);
+  if (capability_file.empty()) capability_file = data + "/" + std::string(capability_keys_name);
+  if (verb != "list") {
+    std::error_code ec;
+    std::filesystem::create_directories(std::filesystem::path(file).parent_path(), ec);
+  }
+  if (verb == "rotate-capabilities") return rotate(capability_file, keep);
+
+  FileLock lock(file);
+  auto found = read_keys(file);
+  if (!found) return complain(found.error());
+  if (verb == "list") {
+    list(*found);
+    return ok;
+  }
+  if (name.empty()) return complain(verb + " needs the name of a key", usage);
+  std::string text;
+  if (verb == "create") {
+    std::string unknown;
+    const auto set = parse_scopes(scopes, unknown);
+    if (!set) return complain("--scope: there is no scope \"" + unknown + "\"", usage);
+    if (set->empty()) return complain("--scope says what the key may do: it is missing", usage);
+    const auto own = parse_rate(rate.empty() ? "0" : rate);
+    if (!own) return complain("--rate: \"" + rate + "\" is not REQUESTS_PER_SECOND[:BURST]", usage);
+    text = found->create(name, *set, *own, SystemClock().now());
+  } else if (found->revoke(name) == 0) {
+    return complain("there is no key \"" + name + "\"");
+  }
+  if (const auto written = write_secret_file(file, found->to_json()); !written) return complain(written.error());
+  if (verb == "revoke") {
+    std::cout << "revoked; a front door that runs has heard of it within a second or two\n";
+    return ok;
+  }
+  // On its own line of standard output, so that a script can take it; it is shown this once.
+  std::cerr << "assay: the key, shown this once; keep it safe:\n";
+  std::cout << text << std::endl;
+  return ok;
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,74 @@
+#include "ops/cli/said_by.hpp"
+
+#include <boost/json.hpp>
+
+#include "storage/records/dead_letter_record.hpp"
+#include "storage/records/parked_record.hpp"
+#include "storage/store/assessment_row.hpp"
+#include "storage/store/trace_row.hpp"
+
+namespace assay::cli {
+namespace {
+
+namespace json = boost::json;
+
+// The text at a JSON pointer; empty where there is none.
+std::string text_at(std::string_view document, std::string_view pointer) {
+  boost::system::error_code ec;
+  const auto value = json::parse({document.data(), document.size()}, ec);
+  if (ec) return {};
+  const auto* found = value.find_pointer({pointer.data(), pointer.size()}, ec);
+  if (ec || !found || !found->is_string()) return {};
+  return std::string(found->get_string());
+}
+
+bool is_said_by(std::string_view assessment, const std::string& user) {
+  return text_at(assessment, "/source/source_id") == user;
+}
+
+}  // namespace
+
+Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user) {
+  SaidBy said;
+  const auto assessment = [&](std::string_view key, std::string_view value) {
+    const auto row = AssessmentRow::decode(value);
+    const auto nul = key.find('\0');
+    if (row && row->base() && nul != key.npos && is_said_by(row->base()->json, user))
+      said.assessments.push_back({std::string(key.substr(nul + 1)), std::string(key.substr(0, nul))});
+    return true;
+  };
+  for (const auto family : {Family::assessments, Family::held})
+    if (const auto scanned = kv.scan(family, {}, {}, assessment); !scanned) return scanned.error();
+
+  const auto trace = [&](std::string_view key, std::string_view value) {
+    const auto nul = key.find('\0');
+    if (nul == key.npos || key.substr(nul + 1) != "i") return true;
+    const auto id = key.substr(0, nul);
+    const auto row = TraceRow::decode(value);
+    if (row && text_at(row->info_json(id, {}, "[]"), "/trace_metadata/mlflow.trace.user") == user)
+      said.traces.emplace_back(id);
+    return true;
+  };
+  if (const auto scanned = kv.scan(Family::traces, {}, {}, trace); !scanned) return scanned.error();
+
+  const auto parked = [&](std::string_view key, std::string_view value) {
+    if (key.size() < 5 || key[4] != 'r') return true;
+    const auto record = parse_parked_record(value);
+    if (record && record->op == Op::create && is_said_by(record->item.json, user))
+      said.parked.push_back({record->item.record_id, record->item.assessment_id, record->target.id,
+                             record->target.kind == Target::Kind::trace_id, format_time(record->expires_at)});
+    return true;
+  };
+  if (const auto scanned = kv.scan(Family::parked, {}, {}, parked); !scanned) return scanned.error();
+
+  const auto dead = [&](std::string_view key, std::string_view value) {
+    const auto letter = parse_dead_letter(value);
+    if (letter && letter->record && is_said_by(letter->record->items.front().json, user))
+      said.dead_letters.emplace_back(key);
+    return true;
+  };
+  if (const auto scanned = kv.scan(Family::dead, {}, {}, dead); !scanned) return scanned.error();
+  return said;
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,92 @@
+"""What people said: cleared before it is kept, and taken away when they ask."""
+
+import json
+
+from support.assay import run_assay
+from support.door import accepted, assessments, new_request_id, trace_info, wait_state
+from support.waiting import wait_until
+
+MAIL, CARD, PHONE = "ana@mail.example", "4111 1111 1111 1111", "+49 30 1234567"
+
+
+def test_what_is_redacted_reaches_neither_the_store_nor_the_disk(assay):
+    door = assay("serve", "--redact", "email,phone,card", "--redact-pattern", "ticket=T-[0-9]{4}")
+    said = f"{MAIL} {CARD} {PHONE} T-1234"
+    trace_id = door.http.post("/chat", json={"message": f"I am {said}"}, headers={"X-User-ID": MAIL}).json()["trace_id"]
+    target = f"trace_id={trace_id}&user_id={MAIL}"
+    ids = [
+        accepted(door.http.post(f"/feedback?{target}", json={"is_correct": False, "comment": said})),
+        accepted(door.http.post(f"/feedback?{target}", json={"name": "n", "value": {"text": said}, "metadata": {"k": said}})),
+        accepted(door.http.post(f"/feedback?{target}", json={"name": "m", "value": 1})),
+        door.http.post("/feedback/batch", json=[{"trace_id": trace_id, "name": "b", "value": said}]).json()["results"][0]["assessment_id"],
+        door.http.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json={"assessment": {"assessment_name": "x", "feedback": {"value": said}}}).json()["assessment"]["assessment_id"],
+    ]  # fmt: skip
+    for assessment_id in ids:
+        wait_state(door.http, assessment_id, "committed")
+    changed = door.http.patch(f"/feedback/{ids[2]}", json={"rationale": said})
+    cleared = "[email] [card] [phone] [ticket]"
+    assert changed.json()["rationale"] == cleared
+    found = assessments(door.http, trace_id)
+    assert found[ids[0]]["rationale"] == cleared and found[ids[0]]["source"]["source_id"] == MAIL
+    assert found[ids[1]]["feedback"]["value"] == {"text": cleared} and found[ids[1]]["metadata"] == {"k": cleared}
+    assert found[ids[3]]["feedback"]["value"] == cleared and found[ids[4]]["feedback"]["value"] == cleared
+    info = trace_info(door.http, trace_id)
+    for preview in (info["request_preview"], info["response_preview"], json.dumps(info["trace_metadata"])):
+        assert CARD not in preview and PHONE not in preview
+    assert "[card]" in info["request_preview"]
+    assert door.metric("assay_ingest_redacted_total") >= 6
+    assert run_assay("verify", "--data", str(door.data)).returncode == 0
+
+
+def test_a_user_is_forgotten_and_nobody_else(assay):
+    door = assay("serve", "--park-max", "2s")
+    mine = door.http.post("/chat", json={"message": "who am I?"}, headers={"X-User-ID": "ana"}).json()["trace_id"]
+    others = door.http.post("/chat", json={"message": "and I?"}, headers={"X-User-ID": "bob"}).json()["trace_id"]
+    said = {
+        (user, trace): accepted(door.http.post(f"/feedback?trace_id={trace}&user_id={user}", json={"is_correct": True, "comment": f"by {user}"}))
+        for user in ("ana", "bob")
+        for trace in (mine, others)
+    }
+    dead = accepted(door.http.post(f"/feedback?client_request_id={new_request_id()}&user_id=ana", json={"is_correct": True}))
+    for assessment_id in said.values():
+        wait_state(door.http, assessment_id, "committed")
+    wait_state(door.http, dead, "dead")
+
+    def forget(*more):
+        run = run_assay("forget", "--user", "ana", "--data", str(door.data), "--output", "json", *more)
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+    looked = forget("--dry-run")
+    assert not looked["done"] and looked["assessments"]["found"] == 2 and looked["traces"]["found"] == 1 and looked["dead_letters"]["found"] == 1
+    assert len(assessments(door.http, others)) == 2
+    report = forget()
+    assert report["done"] and report["log_dropped_by"]
+    for part in ("assessments", "traces", "dead_letters"):
+        assert report[part]["left"] == 0 and report[part]["found"] > 0, report
+    assert door.http.get(f"/api/3.0/mlflow/traces/{mine}").status_code == 404
+    assert set(assessments(door.http, others)) == {said["bob", others]}
+    assert door.http.get(f"/feedback/{dead}").status_code == 404
+    assert forget()["assessments"]["found"] == 0
+    assert run_assay("verify", "--data", str(door.data)).returncode == 0
+
+    # The same with nobody there, and in words.
+    accepted(door.http.post(f"/feedback?trace_id={others}&user_id=ana", json={"is_correct": True}))
+    wait_until("it is committed", lambda: len(assessments(door.http, others)) == 2)
+    door.terminate()
+    run = run_assay("forget", "--user", "ana", "--data", str(door.data), "--wait", "0s")
+    assert "assessments: 1 found" in run.stdout and "dropped by" in run.stdout, run.stdout + run.stderr
+    door.start()
+    wait_until("it is gone", lambda: set(assessments(door.http, others)) == {said["bob", others]})
+
+
+def test_what_is_parked_goes_when_its_trace_comes(assay):
+    door = assay("serve")
+    request_id = new_request_id()
+    parked = accepted(door.http.post(f"/feedback?client_request_id={request_id}&user_id=ana", json={"is_correct": True}))
+    wait_state(door.http, parked, "parked")
+    run = run_assay("forget", "--user", "ana", "--data", str(door.data))
+    assert run.returncode == 0 and f"parked {parked} waits for its trace until" in run.stdout, run.stdout
+    trace_id = door.http.post("/chat", json={"message": "hi"}, headers={"X-Client-Request-Id": request_id}).json()["trace_id"]
+    wait_until("it went by", lambda: door.http.get(f"/feedback/{parked}").status_code == 404)
+    assert assessments(door.http, trace_id) == {}
