@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
+#include <charconv>
 
 #include "ops/runtime/http_pool.hpp"
 
