@@ -170,7 +170,7 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
           fmt::format("{}: cleanup.policy is '{}', it must be 'compact' or 'compact,delete': ids would be lost",
                       topic.name, policy));
     if (kept(topic.stream) == Kept::compacted_and_maybe_by_time && deletes &&
-        (plan.requests.count() == 0 || number_of(setting("retention.ms")) < ms_of(plan.requests)))
+        (plan.requests.count() == 0 || number_in(setting("retention.ms")) < ms_of(plan.requests)))
       report.warnings.push_back(fmt::format(
           "{}: retention.ms is {}: ids of traces are forgotten after it, whatever the workers' --request-retention",
           topic.name, setting("retention.ms")));
