@@ -66,7 +66,7 @@ std::string index_value(std::string_view trace_id, Instant told_at) {
   if (ms == 0 && !trace_id.starts_with(timed)) return std::string(trace_id);
   std::string value;
   value.reserve(timed_header + trace_id.size());
-  return value.append(1, timed).append(number(ms)).append(trace_id);
+  return value.append(1, timed).append(stored_number(ms)).append(trace_id);
 }
 
 bool index_may_go(std::string_view value, Instant since) {
