@@ -86,9 +86,10 @@ Task<std::optional<Rejection>> unknown_trace(FeedbackDoor& door, const Target& t
   co_return rejection;
 }
 
-Response accepted_response(FeedbackDoor& door, const Target& target, const std::string& more) {
+Response accepted_response(FeedbackDoor& door, const Target& target, const Result<Appended>& appended,
+                           const std::string& more) {
   Response response;
-  response.headers.emplace_back("Assay-Durability", std::string(door.log.durability()));
+  response.headers.emplace_back("Assay-Durability", durability_of(door.log, appended));
   JsonWriter json(response.body);
   json.begin_object();
   if (const auto trace = known_trace(door, target)) {

@@ -68,6 +68,7 @@ std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target)
 Task<std::optional<Rejection>> unknown_trace(FeedbackDoor& door, const Target& target);
 
 // {"status":"success","trace_id",…} or {"status":"accepted", the target, …}; `more` are further members.
-Response accepted_response(FeedbackDoor& door, const Target& target, const std::string& more);
+Response accepted_response(FeedbackDoor& door, const Target& target, const Result<Appended>& appended,
+                           const std::string& more);
 
 }  // namespace assay

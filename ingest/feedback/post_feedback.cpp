@@ -27,7 +27,7 @@ Task<Response> post_feedback(FeedbackDoor& door, Request& request) {
   (appended->outcome == Appended::Outcome::duplicate ? door.metrics.repeated : door.metrics.created).Increment();
   std::string id = R"("assessment_id":)";
   append_json_string(id, feedback.items.front().assessment_id);
-  co_return accepted_response(door, target, id);
+  co_return accepted_response(door, target, appended, id);
 }
 
 }  // namespace assay

@@ -13,9 +13,9 @@ namespace {
 
 namespace json = boost::json;
 
-Response durable(const EventLog& log, const json::object& body) {
+Response durable(std::string_view durability, const json::object& body) {
   Response response{.body = json::serialize(body)};
-  response.headers.emplace_back("Assay-Durability", log.durability());
+  response.headers.emplace_back("Assay-Durability", durability);
   return response;
 }
 
@@ -56,7 +56,7 @@ Task<Response> start_trace(EventLog& log, RecentTraces& recent, const Clock& clo
   json::object inner, outer;
   inner["trace_info"] = std::move(info);
   outer["trace"] = std::move(inner);
-  co_return durable(log, outer);
+  co_return durable(durability_of(log, appended), outer);
 }
 
 Task<Response> get_trace(View* view, std::chrono::milliseconds wait, Request& request) {
@@ -85,7 +85,7 @@ Task<Response> log_assessment(EventLog& log, const Clock& clock, Request& reques
   sent->json["trace_id"] = trace_id;
   json::object answer;
   answer["assessment"] = std::move(sent->json);
-  co_return durable(log, answer);
+  co_return durable(durability_of(log, appended), answer);
 }
 
 }  // namespace
