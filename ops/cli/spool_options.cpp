@@ -14,7 +14,11 @@ constexpr std::chrono::milliseconds first_look{3'000}, later_look{2'000};
 constexpr std::size_t spool_bytes_min = 16u << 20;
 
 std::optional<std::size_t> bytes_of(std::string text) {
-  if (!CLI::AsSizeValue(false)(text).empty()) return {};
+  try {
+    if (!CLI::AsSizeValue(false)(text).empty()) return {};
+  } catch (const CLI::ValidationError&) {  // a unit that it does not know
+    return {};
+  }
   std::size_t bytes = 0;
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), bytes);
   if (ec != std::errc() || end != text.data() + text.size()) return {};
