@@ -66,13 +66,19 @@ void Committer::run(std::stop_token stop) {
 }
 
 Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
-  healthy_ = false;
+  const auto done = turn(wait);
+  healthy_ = done.has_value();
+  return done;
+}
+
+Result<std::size_t> Committer::turn(std::chrono::milliseconds wait) {
   if (!source_)
     if (const auto opened = open(); !opened) return opened.error();
   if (pending_.empty()) {
     const auto records = read(wait);
     if (!records) return records.error();
     pending_ = *records;
+    for (const auto& record : pending_) read_to_[{record.stream, record.partition}] = record.offset + 1;
   }
   const auto begun = std::chrono::steady_clock::now();
   const auto applied = sink_.apply(pending_);
@@ -83,7 +89,6 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
     batch_seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
   const auto n = pending_.size();
   pending_ = {};
-  healthy_ = true;
   return n;
 }
 
@@ -102,8 +107,10 @@ Result<void> Committer::open() {
   if (starts.empty()) return make_error_code(Error::log_unavailable);
   auto source = sources_.open(std::move(starts));
   if (!source) return source.error();
+  read_to_.clear();
   std::scoped_lock lock(mutex_);
   source_ = std::move(*source);
+  opened_ = true;
   return {};
 }
 
@@ -125,9 +132,12 @@ Result<std::span<const LogRecord>> Committer::read(std::chrono::milliseconds wai
 Result<void> Committer::note_progress() {
   std::int64_t lag = 0;
   for (const auto& partition : partitions_) {
-    const auto applied = sink_.applied(partition);
+    auto applied = sink_.applied(partition);
     const auto end = source_->end(partition);
     if (!end) return end.error();
+    // On Kafka the ends of transactions take offsets, too: what has read and applied every record has applied these.
+    if (const auto read = read_to_.find(partition); read == read_to_.end() || applied >= read->second)
+      applied = std::max(applied, source_->position(partition));
     if (partition.stream != Stream::deadletters) lag += std::max<Offset>(0, *end - applied);
     if (options_.progress) options_.progress->advance(Follower::store, partition, applied);
   }

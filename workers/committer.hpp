@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -46,11 +47,14 @@ class Committer {
 
   // Records that stand in the log and are not applied. Thread-safe; as of the last turn.
   std::int64_t lag() const { return lag_.load(std::memory_order_relaxed); }
+  // Whether the log was there to be read, once. Thread-safe.
+  bool opened() const { return opened_.load(std::memory_order_relaxed); }
   // Whether the last turn was a success, for /readyz. Thread-safe.
   bool healthy() const { return healthy_.load(std::memory_order_relaxed); }
 
  private:
   void run(std::stop_token stop);
+  Result<std::size_t> turn(std::chrono::milliseconds wait);
   Result<void> open();
   Result<std::span<const LogRecord>> read(std::chrono::milliseconds wait);
   Result<void> note_progress();
@@ -60,11 +64,12 @@ class Committer {
   AssessmentSink& sink_;
   CommitterOptions options_;
   std::vector<StreamPartition> partitions_;
-  std::size_t turn_ = 0;                // which partition is next, where they are read one by one
-  std::span<const LogRecord> pending_;  // read and not yet applied; views into the source
+  std::size_t turn_ = 0;                       // which partition is next, where they are read one by one
+  std::span<const LogRecord> pending_;         // read and not yet applied; views into the source
+  std::map<StreamPartition, Offset> read_to_;  // one past the last record read, in this life of the source
   SinkLedger counted_;
   std::atomic<std::int64_t> lag_{0};
-  std::atomic<bool> healthy_{false};
+  std::atomic<bool> healthy_{false}, opened_{false};
 
   Counter &applied_, &duplicate_, &held_, &dead_, &failures_;
   Gauge& lag_gauge_;

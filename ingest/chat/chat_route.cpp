@@ -8,7 +8,7 @@
 namespace assay {
 namespace {
 
-Response answer_of(const LiveChat& chat, std::string_view text, std::string_view durability) {
+Response answer_of(const LiveChat& chat, std::string_view text) {
   Response response;
   JsonWriter json(response.body);
   json.begin_object().field("response", text).field("trace_id", chat.trace_id());
@@ -16,7 +16,7 @@ Response answer_of(const LiveChat& chat, std::string_view text, std::string_view
   if (const auto token = chat.feedback_token(); !token.empty()) json.field("feedback_token", token);
   json.end_object();
   add_ids(response.headers, chat);
-  response.headers.emplace_back("Assay-Durability", durability);
+  response.headers.emplace_back("Assay-Durability", chat.durability());
   return response;
 }
 
@@ -41,7 +41,7 @@ Task<void> answer_whole(ChatServices& services, Request& request, ResponseStream
   chat->launch();
   const auto part = co_await await_whole(services, *chat, reader, stream);
   if (!part) co_return;
-  auto response = answer_of(*chat, part->text, services.log.durability());
+  auto response = answer_of(*chat, part->text);
   if (part->end == LiveChat::End::failed) {
     const auto failure = chat->failure();
     response = error_response(request.path, failure.status, failure.reason);

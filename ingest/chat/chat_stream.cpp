@@ -78,7 +78,7 @@ Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, s
   ChatHeaders headers{{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
   add_ids(headers, *chat);
   headers.emplace_back(token_header, chat->resume_token());
-  headers.emplace_back("Assay-Durability", services.log.durability());
+  headers.emplace_back("Assay-Durability", chat->durability());
   ChatReader reader(chat, from, co_await asio::this_coro::executor);
   auto written = co_await stream.begin(200, "text/event-stream", headers);
   std::string bytes = sse_prelude(from, config.retry_hint);

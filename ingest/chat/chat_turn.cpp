@@ -24,14 +24,15 @@ void leave_over_as_failed(ChatServices& services, const ChatTrace& chat, std::st
 
 }  // namespace
 
-ChatTurn::ChatTurn(ChatServices& services, ChatTrace chat, ChatQuestion question)
-    : services_(&services), chat_(std::move(chat)), question_(std::move(question)) {
+ChatTurn::ChatTurn(ChatServices& services, ChatTrace chat, ChatQuestion question, std::string_view durability)
+    : services_(&services), chat_(std::move(chat)), durability_(durability), question_(std::move(question)) {
   services.metrics.open.Increment();
 }
 
 ChatTurn::ChatTurn(ChatTurn&& other) noexcept
     : services_(std::exchange(other.services_, nullptr)),
       chat_(std::move(other.chat_)),
+      durability_(other.durability_),
       outcome_(std::move(other.outcome_)),
       question_(std::move(other.question_)),
       answer_(std::move(other.answer_)),
@@ -82,7 +83,7 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
     co_return result.error();
   }
   if (services.on_started) services.on_started(chat.trace_id, chat.client_request_id);
-  co_return ChatTurn(services, std::move(chat), std::move(question));
+  co_return ChatTurn(services, std::move(chat), std::move(question), durability_of(services.log, results));
 }
 
 void ChatTurn::abort(ChatFailure reason) {
@@ -199,6 +200,7 @@ Task<bool> ChatTurn::record_end(std::string error) {
     journal.leave_over(chat_.trace_id);
     co_return false;
   }
+  durability_ = durability_of(services_->log, appended);
   journal.close(chat_.trace_id);
   co_return true;
 }

@@ -59,6 +59,8 @@ class ChatTurn {
   const std::string& trace_id() const { return chat_.trace_id; }
   const std::string& client_request_id() const { return chat_.client_request_id; }
   std::string feedback_token() const;
+  // Where the records stand that were written so far: the value of Assay-Durability.
+  std::string_view durability() const { return durability_; }
   // What has been answered so far.
   const std::string& response() const { return outcome_.response; }
 
@@ -71,7 +73,7 @@ class ChatTurn {
   bool pulling() const { return pulling_; }
 
  private:
-  ChatTurn(ChatServices& services, ChatTrace chat, ChatQuestion question);
+  ChatTurn(ChatServices& services, ChatTrace chat, ChatQuestion question, std::string_view durability);
   Task<ChatAnswer::Next> pull();
   void record(std::string_view text, std::string& to);
   void record(const ToolCall& part);
@@ -80,6 +82,7 @@ class ChatTurn {
 
   ChatServices* services_;
   ChatTrace chat_;
+  std::string_view durability_;
   ChatOutcome outcome_;
   ChatQuestion question_;
   std::unique_ptr<ChatAnswer> answer_;

@@ -116,9 +116,10 @@ Task<Result<Appended, Response>> accept(FeedbackDoor& door, const Request& reque
   co_return *appended;
 }
 
-Response accepted_response(FeedbackDoor& door, const Target& target, const std::string& more) {
+Response accepted_response(FeedbackDoor& door, const Target& target, const Result<Appended>& appended,
+                           const std::string& more) {
   Response response;
-  response.headers.emplace_back("Assay-Durability", std::string(door.log.durability()));
+  response.headers.emplace_back("Assay-Durability", durability_of(door.log, appended));
   JsonWriter json(response.body);
   json.begin_object();
   if (const auto trace = known_trace(door, target)) {

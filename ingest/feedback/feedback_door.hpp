@@ -77,6 +77,7 @@ Task<Result<Appended, Response>> accept(FeedbackDoor& door, const Request& reque
                                         Counter& counter);
 
 // {"status":"success","trace_id",…} or {"status":"accepted", the target, …}; `more` are further members.
-Response accepted_response(FeedbackDoor& door, const Target& target, const std::string& more);
+Response accepted_response(FeedbackDoor& door, const Target& target, const Result<Appended>& appended,
+                           const std::string& more);
 
 }  // namespace assay

@@ -34,7 +34,7 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
   if (!records.empty()) appended = co_await door.log.append_all(std::move(records));
 
   Response response{.status = 207};
-  response.headers.emplace_back("Assay-Durability", std::string(door.log.durability()));
+  response.headers.emplace_back("Assay-Durability", durability_of(door.log, appended));
   JsonWriter json(response.body);
   json.begin_object().key("results").begin_array();
   std::size_t next = 0;

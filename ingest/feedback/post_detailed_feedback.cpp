@@ -69,7 +69,7 @@ Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
   json.end_object().key("assessment_ids").begin_object();
   for (std::size_t i = 0; i < std::size(dimensions); ++i) json.field(dimensions[i], feedback.items[i].assessment_id);
   json.end_object().end_object();
-  co_return accepted_response(door, target, more.substr(1, more.size() - 2));
+  co_return accepted_response(door, target, *accepted, more.substr(1, more.size() - 2));
 }
 
 }  // namespace assay

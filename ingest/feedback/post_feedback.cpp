@@ -16,7 +16,7 @@ Task<Response> post_feedback(FeedbackDoor& door, Request& request) {
   if (!accepted) co_return std::move(accepted.error());
   std::string id = R"("assessment_id":)";
   append_json_string(id, feedback.items.front().assessment_id);
-  co_return accepted_response(door, target, id);
+  co_return accepted_response(door, target, *accepted, id);
 }
 
 }  // namespace assay

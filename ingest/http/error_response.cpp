@@ -92,6 +92,7 @@ unsigned status_of(error_code ec) {
   if (ec == Error::over_quota) return 429;
   if (ec == Error::not_found) return 404;
   if (ec == Error::unsupported) return 501;
+  if (ec == boost::system::errc::message_size) return 413;  // longer than a record of the log can be
   if (ec == Error::over_capacity || ec == Error::log_unavailable || ec == Error::log_full || ec == Error::timed_out ||
       ec == Error::stopped)
     return 503;
@@ -100,6 +101,7 @@ unsigned status_of(error_code ec) {
 
 Response error_response(std::string_view path, error_code ec) {
   const auto status = status_of(ec);
+  if (status == 413) return error_response(path, status, "it is longer than a record of the event log may be");
   return error_response(path, status, status == 500 ? std::string("an error of our own") : ec.message());
 }
 

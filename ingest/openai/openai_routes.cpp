@@ -34,14 +34,14 @@ Task<void> answer_whole(ChatServices& services, std::shared_ptr<LiveChat> chat, 
   else
     response.body = std::move(part->text);
   add_ids(response.headers, *chat);
-  response.headers.emplace_back("Assay-Durability", services.log.durability());
+  response.headers.emplace_back("Assay-Durability", chat->durability());
   co_await stream.respond(std::move(response));
 }
 
 Task<Result<void>> begin(ChatServices& services, const LiveChat& chat, ResponseStream& stream) {
   ChatHeaders headers{{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
   add_ids(headers, chat);
-  headers.emplace_back("Assay-Durability", services.log.durability());
+  headers.emplace_back("Assay-Durability", chat.durability());
   auto begun = co_await stream.begin(200, "text/event-stream", headers);
   if (begun) stream.expect_reader(services.config.stall_max);
   co_return begun;

@@ -1,7 +1,7 @@
 #include <iostream>
 
 #include "ops/cli/control.hpp"
-#include "ops/cli/dead_letter_acts.hpp"
+#include "ops/cli/kafka_letters.hpp"
 #include "ops/cli/local_store.hpp"
 #include "ops/cli/options.hpp"
 #include "storage/db/data_directory.hpp"
@@ -16,9 +16,12 @@ struct Listed {
   std::string record_id, json;
 };
 
-Result<std::vector<Listed>, std::string> dead_letters_of(const KeyValue& store) {
+// Those of this reason; empty: all.
+Result<std::vector<Listed>, std::string> dead_letters_of(const KeyValue& store, const std::string& reason) {
   std::vector<Listed> out;
   const auto scanned = store.scan(Family::dead, {}, {}, [&](std::string_view key, std::string_view value) {
+    if (!reason.empty())
+      if (const auto dead = parse_dead_letter(value); !dead || dead->reason != reason) return true;
     out.push_back({std::string(key), std::string(value)});
     return out.size() < list_max;
   });
@@ -26,10 +29,8 @@ Result<std::vector<Listed>, std::string> dead_letters_of(const KeyValue& store) 
   return out;
 }
 
-int list(const std::string& data, const std::string& output) {
-  auto local = LocalStore::open(data);
-  if (!local) return complain(local.error());
-  const auto letters = dead_letters_of((*local)->db());
+int list(const KeyValue& store, const std::string& reason, const std::string& output) {
+  const auto letters = dead_letters_of(store, reason);
   if (!letters) return complain(letters.error());
   std::string json = "[";
   for (const auto& letter : *letters) {
@@ -51,14 +52,31 @@ int list(const std::string& data, const std::string& output) {
   return ok;
 }
 
-int show(const std::string& data, const std::string& record_id) {
-  auto local = LocalStore::open(data);
-  if (!local) return complain(local.error());
-  const auto value = (*local)->db().get(Family::dead, record_id);
+int show(const KeyValue& store, const std::string& record_id) {
+  const auto value = store.get(Family::dead, record_id);
   if (!value) return complain("the store can't be read: " + value.error().message());
   if (!*value) return complain("there is no dead letter " + record_id);
   std::cout << **value << "\n";
   return ok;
+}
+
+int tell(const std::string& verb, const std::string& record_id, const OwnerAnswer& answer) {
+  constexpr std::string_view error = "error ";
+  if (answer.reached && answer.line == "ok") {
+    std::cout << record_id << ": " << verb << " accepted\n";
+    return ok;
+  }
+  return complain(record_id + ": " + (answer.line.starts_with(error) ? answer.line.substr(error.size()) : answer.line));
+}
+
+int act(KafkaLetters& letters, const std::string& verb, const std::vector<std::string>& record_ids) {
+  const auto acts = letters.acts();
+  if (!acts) return complain(acts.error());
+  int code = ok;
+  for (const auto& record_id : record_ids)
+    if (const auto told = tell(verb, record_id, {true, (*acts)->answer(verb + " " + record_id)}); told != ok)
+      code = told;
+  return code;
 }
 
 // By the process that owns the data, or, where none runs, by this one.
@@ -80,12 +98,7 @@ int act(const std::string& data, const std::string& verb, const std::vector<std:
   for (const auto& record_id : record_ids) {
     const auto line = verb + " " + record_id;
     const auto answer = log ? OwnerAnswer{true, DeadLetterActs(*db, *log, io).answer(line)} : ask_owner(data, line);
-    constexpr std::string_view error = "error ";
-    if (answer.reached && answer.line == "ok")
-      std::cout << record_id << ": " << verb << " accepted\n";
-    else
-      code = complain(record_id + ": " +
-                      (answer.line.starts_with(error) ? answer.line.substr(error.size()) : answer.line));
+    if (const auto told = tell(verb, record_id, answer); told != ok) code = told;
   }
   return code;
 }
@@ -108,21 +121,39 @@ int dead_letters(std::vector<std::string> args) {
       ->capture_default_str();
   bool all = false;
   app.add_flag("--all", all, "Replay or purge every dead letter");
+  std::string reason;
+  app.add_option("--reason", reason, "Of list, and with --all: only those of this reason, e.g. expired");
+  KafkaOptions kafka;
+  kafka.add_to(app, false);
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
-  if (verb == "list") return list(data, output);
-  if (verb == "show")
-    return record_ids.size() == 1 ? show(data, record_ids.front())
-                                  : complain("deadletters show takes one record_id", usage);
-  if (all) {
-    auto local = LocalStore::open(data);
-    if (!local) return complain(local.error());
-    const auto letters = dead_letters_of((*local)->db());
-    if (!letters) return complain(letters.error());
-    for (const auto& letter : *letters) record_ids.push_back(letter.record_id);
-  } else if (record_ids.empty()) {
+  const bool on_kafka = !kafka.config.brokers.empty();
+  if (on_kafka)
+    if (const auto problem = kafka.settle()) return complain(*problem, usage);
+  if (verb == "show" && record_ids.size() != 1) return complain("deadletters show takes one record_id", usage);
+  if ((verb == "replay" || verb == "purge") && !all && record_ids.empty())
     return complain("deadletters " + verb + " takes record_ids, or --all", usage);
+
+  std::unique_ptr<KafkaLetters> letters;
+  std::unique_ptr<LocalStore> local;
+  if (on_kafka) {
+    auto opened = KafkaLetters::open(kafka);
+    if (!opened) return complain(opened.error());
+    letters = std::move(*opened);
+  } else if (verb == "list" || verb == "show" || all) {
+    auto opened = LocalStore::open(data);
+    if (!opened) return complain(opened.error());
+    local = std::move(*opened);
   }
-  return act(data, verb, record_ids);
+  const auto store = [&]() -> const KeyValue& { return letters ? letters->store() : local->db(); };
+  if (verb == "list") return list(store(), reason, output);
+  if (verb == "show") return show(store(), record_ids.front());
+  if (all) {
+    const auto found = dead_letters_of(store(), reason);
+    if (!found) return complain(found.error());
+    for (const auto& letter : *found) record_ids.push_back(letter.record_id);
+    local.reset();
+  }
+  return letters ? act(*letters, verb, record_ids) : act(data, verb, record_ids);
 }
 
 }  // namespace assay::cli

@@ -1,31 +1,57 @@
 // assay ingest: the front door alone, in front of Kafka.
 #include "ops/cli/front_door_options.hpp"
-#include "ops/cli/home_thread.hpp"
-#include "ops/cli/kafka_options.hpp"
+#include "ops/cli/kafka_view.hpp"
+#include "ops/cli/role.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
 #include "ops/runtime/service_manager.hpp"
 #include "ops/runtime/signals.hpp"
 #include "storage/db/data_directory.hpp"
 #include "storage/db/db.hpp"
-#include "storage/log/kafka_log.hpp"
 
 namespace assay::cli {
 namespace {
 
-int run(FrontDoorOptions& options, KafkaOptions& kafka) {
+struct ViewOptions {
+  bool on = false;
+  std::int64_t lag_max = 10'000;
+  std::size_t cache_bytes = 64u << 20;
+  std::size_t write_buffer_bytes = 64u << 20;
+
+  void add_to(CLI::App& app) {
+    app.add_flag("--view", on, "Follow all streams into a store of this door's own, and read from it");
+    app.add_option("--view-lag-max", lag_max, "Records that the view may be behind and still be ready")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the view's database");
+    add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the view before they are files");
+  }
+  DbMemory memory() const {
+    return on ? DbMemory::with(cache_bytes, write_buffer_bytes) : DbMemory::with(8u << 20, 8u << 20);
+  }
+};
+
+int run(FrontDoorOptions& options, KafkaOptions& kafka, const SpoolOptions& spool, const ViewOptions& view_options) {
   auto directory = DataDirectory::open(options.data);
   if (!directory) return complain(directory.error());
   const SystemClock clock;
   Metrics metrics;
   add_process_metrics(metrics);
-  // Its own disk keeps only the journal of open chats.
-  auto db = Db::open({.directory = directory->database(), .memory = DbMemory::with(8u << 20, 8u << 20)});
+  // Its own disk keeps the journal of open chats, the spool and the view.
+  auto db = Db::open({.directory = directory->database(), .memory = view_options.memory()});
   if (!db) return complain(db.error());
-  HomeThread home;
-  auto log = KafkaLog::open(home.io(), kafka.config, metrics, kafka.wait);
+  if (const auto problem = claim_role(**db, directory->path(), "ingest")) return complain(*problem);
+  auto log = DoorLog::open(spool, kafka, view_options.on, **db, directory->path(), clock, metrics);
   if (!log) return complain(log.error());
-  DoorWithRoutes door(options, **log, nullptr, false, **db, metrics, clock);
+  if (view_options.on && (*log)->log().partitions(Stream::feedback) == 0)
+    return complain("no Kafka broker at " + kafka.config.brokers + " answers: a view needs one when it starts first");
+  std::unique_ptr<KafkaView> view;
+  if (view_options.on) {
+    view = std::make_unique<KafkaView>(kafka, **log, **db, clock, metrics);
+    if (const auto started = view->start(); !started) return complain(started.error());
+  }
+  DoorWithRoutes door(options, (*log)->log(), view ? &view->view() : nullptr, false, **db, metrics, clock);
+  if (view) door.front().add_check({"view", [&] { return view->caught_up(view_options.lag_max); }});
   if (const auto started = door.start(); !started) return complain(started.error());
   spdlog::info("event=ingesting address={} port={} kafka=\"{}\" topic_prefix={} version=" ASSAY_VERSION,
                options.ingest.http.address, door.front().port(), kafka.config.brokers, kafka.config.topic_prefix);
@@ -34,7 +60,8 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka) {
       [&] {
         manager.stopping();
         door.drain();
-        home.close(**log, std::chrono::seconds(10));
+        if (view) view->stop();
+        (*log)->close(std::chrono::seconds(10));
       },
       [&door] { door.reload(); });
   spdlog::info("event=stopped");
@@ -48,8 +75,12 @@ int ingest(std::vector<std::string> args) {
   FrontDoorOptions options;
   options.data = "assay-ingest";
   KafkaOptions kafka;
+  SpoolOptions spool;
+  ViewOptions view;
   options.add_to(app);
   kafka.add_to(app);
+  spool.add_to(app);
+  view.add_to(app);
   app.add_option_function<double>(
          "--linger-ms",
          [&kafka](double ms) { kafka.config.linger = std::chrono::microseconds(static_cast<std::int64_t>(ms * 1000)); },
@@ -58,7 +89,9 @@ int ingest(std::vector<std::string> args) {
   app.add_option("--mlflow-url", options.behind.url,
                  "An MLflow server behind this door: it gets what the door does not answer, its page included");
   app.add_option("--mlflow-ca-file", options.behind.ca_file, "Certificates (PEM) to trust beside the system's");
-  add_duration(app, "--append-timeout", kafka.config.append_timeout, "For Kafka to acknowledge a record, before 503");
+  kafka.config.append_timeout = std::chrono::seconds(2);
+  add_duration(app, "--append-timeout", kafka.config.append_timeout,
+               "For Kafka to acknowledge a record, before it goes to the spool, or 503 without one");
   add_bytes(app, "--outstanding-max", kafka.config.outstanding_bytes_max,
             "Bytes not yet acknowledged by Kafka, before 503");
   const auto settle = [&]() -> std::optional<std::string> {
@@ -66,13 +99,17 @@ int ingest(std::vector<std::string> args) {
     while (options.behind.url.ends_with('/')) options.behind.url.pop_back();
     if (!options.behind.url.empty())
       if (auto problem = problem_with_url("--mlflow-url", options.behind.url)) return problem;
-    if (options.feedback.reject_unknown_trace)
-      return "--unknown-trace=reject needs to know every trace: only `assay serve` does";
-    return kafka.settle();
+    if (spool.text == "off" && app.count("--append-timeout") == 0)
+      kafka.config.append_timeout = std::chrono::seconds(10);
+    if (auto problem = kafka.settle()) return problem;
+    if (auto problem = spool.settle(kafka)) return problem;
+    if (options.feedback.reject_unknown_trace && !view.on)
+      return "--unknown-trace=reject needs to know every trace: with --view, or in `assay serve`";
+    return {};
   };
   block_reload_signal();
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
-  return run(options, kafka);
+  return run(options, kafka, spool, view);
 }
 
 }  // namespace assay::cli

@@ -11,12 +11,17 @@ namespace assay::cli {
 
 struct KafkaOptions {
   KafkaConfig config;
-  std::vector<std::string> properties;
+  std::vector<std::string> properties;  // no secrets: see kafka_options.cpp
+  std::string properties_file;
   std::chrono::milliseconds wait{30'000};  // for the brokers, at the start
 
-  void add_to(CLI::App& app);
+  // `required`: false for a tool that works on a data directory, too.
+  void add_to(CLI::App& app, bool required = true);
   // After parsing: what is wrong, in a sentence.
   std::optional<std::string> settle();
+
+ private:
+  std::optional<std::string> read_file();
 };
 
 }  // namespace assay::cli

@@ -19,6 +19,7 @@ constexpr Command commands[] = {
     {"worker", "resolve and commit, behind Kafka", cli::worker},
     {"topics", "create | check | describe the topics on Kafka", cli::topics},
     {"deadletters", "list | show | replay | purge what could not be committed", cli::dead_letters},
+    {"sinks", "list | replay the sinks of the workers on Kafka", cli::sinks},
     {"verify", "recount every record of the log against the sinks", cli::verify},
     {"report", "the figures of an experiment's feedback in a time window", cli::report},
     {"forget", "take away what one user said", cli::forget},

@@ -45,6 +45,7 @@ int verify(std::vector<std::string> args);
 int report(std::vector<std::string> args);
 int forget(std::vector<std::string> args);
 int keys(std::vector<std::string> args);
+int sinks(std::vector<std::string> args);
 int load(std::vector<std::string> args);
 
 }  // namespace assay::cli

@@ -7,6 +7,7 @@
 #include "ops/cli/forget_acts.hpp"
 #include "ops/cli/front_door_options.hpp"
 #include "ops/cli/mlflow_options.hpp"
+#include "ops/cli/role.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
 #include "ops/runtime/service_manager.hpp"
@@ -88,6 +89,7 @@ int run(ServeOptions& options) {
   };
   auto db = Db::open(std::move(db_config));
   if (!db) return complain(db.error());
+  if (const auto problem = claim_role(**db, directory->path(), "serve")) return complain(*problem);
   options.log.dedupe_window = options.policy.dedupe_window;
   auto log = EmbeddedLog::open(**db, directory->path(), options.log, metrics);
   if (!log) return complain(log.error());

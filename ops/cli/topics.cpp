@@ -3,29 +3,55 @@
 #include <iostream>
 
 #include "ops/cli/kafka_options.hpp"
+#include "storage/log/kafka_offsets.hpp"
 
 namespace assay::cli {
 namespace {
 
-int judge(const std::vector<TopicState>& topics, const TopicPlan& plan) {
-  const auto found = check_topics(topics, plan);
+int judge(const ClusterState& cluster, const TopicPlan& plan) {
+  const auto found = check_cluster(cluster, plan);
   for (const auto& warning : found.warnings) std::cout << "warning: " << warning << "\n";
   for (const auto& problem : found.problems) std::cout << "problem: " << problem << "\n";
   if (found.ok()) std::cout << "the topics keep the promises that they can\n";
   return found.ok() ? ok : failure;
 }
 
-void describe(const std::vector<TopicState>& topics) {
-  for (const auto& topic : topics) {
+// Records that are there, and how many of them the workers have not decided yet.
+std::string fill_of(const TopicState& topic, const KafkaOffsets& offsets, std::chrono::milliseconds limit) {
+  std::vector<StreamPartition> where;
+  for (Partition p = 0; p < topic.partitions; ++p) where.push_back({topic.stream, p});
+  const auto begins = offsets.begins(where, limit), ends = offsets.ends(where, limit);
+  if (!begins || !ends) return "  offsets can't be had";
+  Offset records = 0, behind = 0;
+  for (const auto& of : where) records += ends->at(of) - begins->at(of);
+  auto out = "  offsets " + std::to_string(records);
+  if (topic.stream != Stream::feedback) return out;
+  const auto committed = offsets.committed(where, limit);
+  if (!committed) return out;
+  for (const auto& of : where) {
+    const auto at = committed->find(of);
+    behind += ends->at(of) - std::max(begins->at(of), at == committed->end() ? 0 : at->second);
+  }
+  return out + "  behind " + std::to_string(behind);
+}
+
+int describe(const ClusterState& cluster, const KafkaOptions& kafka) {
+  const auto offsets = KafkaOffsets::open(kafka.config, "resolve");
+  if (!offsets) return complain(offsets.error());
+  std::cout << "brokers " << cluster.brokers << "\n";
+  for (const auto& topic : cluster.internal) std::cout << topic.name << "  replicas " << topic.replicas << "\n";
+  for (const auto& topic : cluster.topics) {
     std::cout << topic.name;
     if (!topic.exists) {
       std::cout << "  missing\n";
       continue;
     }
-    std::cout << "  partitions " << topic.partitions << "  replicas " << topic.replicas;
+    std::cout << "  partitions " << topic.partitions << "  replicas " << topic.replicas << "  in sync "
+              << topic.in_sync;
     for (const auto& [name, value] : topic.settings) std::cout << "  " << name << "=" << value;
-    std::cout << "\n";
+    std::cout << fill_of(topic, **offsets, kafka.wait) << "\n";
   }
+  return ok;
 }
 
 }  // namespace
@@ -48,6 +74,9 @@ int topics(std::vector<std::string> args) {
       ->capture_default_str();
   std::chrono::milliseconds requests = plan.requests;
   add_duration(app, "--request-retention", requests, "How long ids of traces are kept, by the hour; 0s: for ever");
+  add_duration(app, "--retention", plan.retention, "Of feedback, traces and assessments; of new topics, and checked");
+  add_duration(app, "--park-max", plan.park_max, "The workers': retention must be as long");
+  add_duration(app, "--dedupe-window", plan.dedupe_window, "The workers': retention must be as long");
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
   plan.requests = std::chrono::ceil<std::chrono::hours>(requests);
   if (const auto problem = kafka.settle()) return complain(*problem, usage);
@@ -57,14 +86,11 @@ int topics(std::vector<std::string> args) {
     if (!made) return complain(made.error());
     for (const auto& name : *made) std::cout << "created " << name << "\n";
   }
-  const auto found = describe_topics(kafka.config, kafka.wait);
+  const auto found = describe_cluster(kafka.config, kafka.wait);
   if (!found) return complain(found.error());
-  if (verb == "describe") {
-    describe(*found);
-    return ok;
-  }
+  if (verb == "describe") return describe(*found, kafka);
   // Of topics that were there before, their own count of partitions is the plan's, unless another one is asked for.
-  for (const auto& topic : *found) {
+  for (const auto& topic : found->topics) {
     if (topic.stream != Stream::feedback || !topic.exists) continue;
     if (app.count("--partitions") > 0 && topic.partitions != plan.partitions)
       return complain(topic.name + " has " + std::to_string(topic.partitions) + " partitions, not " +

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "ops/cli/kafka_verify.hpp"
 #include "ops/cli/local_store.hpp"
 #include "ops/cli/options.hpp"
 #include "storage/state/partition_state.hpp"
@@ -11,9 +12,22 @@ namespace assay::cli {
 int verify(std::vector<std::string> args) {
   CLI::App app("Recounts every record of the log against the sinks and says what is unaccounted for", "assay verify");
   std::string data = "assay-data", output = "text";
-  app.add_option("--data", data, "The data directory of `assay serve`, which may be running")->capture_default_str();
+  KafkaVerify on_kafka;
+  app.add_option(
+         "--data", data,
+         "The data directory of `assay serve`; with --kafka that of a front door with a view. It may be running")
+      ->capture_default_str();
+  app.add_option("--mlflow-url", on_kafka.mlflow_url, "With --kafka: an MLflow server to recount against, too");
+  add_duration(app, "--dedupe-window", on_kafka.dedupe_window, "With --kafka: the workers'");
+  on_kafka.kafka.add_to(app, false);
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+  if (!on_kafka.kafka.config.brokers.empty()) {
+    if (const auto problem = on_kafka.kafka.settle()) return complain(*problem, usage);
+    if (app.count("--data") > 0) on_kafka.data = data;
+    on_kafka.output = output;
+    return verify_kafka(on_kafka);
+  }
 
   auto local = LocalStore::open(data);
   if (!local) return complain(local.error());

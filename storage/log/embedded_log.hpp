@@ -60,6 +60,10 @@ class EmbeddedLog final : public EventLog, public EventSources {
   // thread.
   void trim(Instant now, std::chrono::milliseconds retention, const std::function<Offset(StreamPartition)>& passed);
 
+  // For a log that is a queue: erases what stands below `before`, with `more` in the same write, and returns when that
+  // is on disk. One thread for each partition.
+  Result<void> forget(StreamPartition where, Offset before, Changes more = {});
+
  private:
   friend class EmbeddedSource;
   friend class EmbeddedCommitter;

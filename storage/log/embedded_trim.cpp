@@ -45,4 +45,16 @@ void EmbeddedLog::trim(Instant now, std::chrono::milliseconds retention,
   }
 }
 
+Result<void> EmbeddedLog::forget(StreamPartition where, Offset before, Changes more) {
+  const auto family = embedded::family_of(where.stream);
+  if (!family) return Error::unsupported;
+  for (auto offset = first(where); offset < before; ++offset)
+    more.erase(*family, embedded::key_of(where.partition, offset));
+  more.put(Family::meta, embedded::first_key(where), big_endian(static_cast<std::uint64_t>(before)));
+  if (const auto written = db_.write(more); !written) return written;
+  if (const auto synced = db_.sync(); !synced) return synced;
+  first_[static_cast<std::size_t>(where.stream)][static_cast<std::size_t>(where.partition)] = before;
+  return {};
+}
+
 }  // namespace assay

@@ -19,6 +19,8 @@ struct Appended {
   Outcome outcome = Outcome::appended;
   Partition partition = 0;
   Offset offset = -1;  // of the record appended; -1 where it is not known
+  // Where it stands, where that is not the log's own durability(): on the disk of a spool that Kafka gets it from.
+  std::string_view durability = {};
 };
 
 class EventLog {
@@ -45,5 +47,16 @@ class EventLog {
 
   virtual Partition partitions(Stream stream) const = 0;
 };
+
+// The value of Assay-Durability for what was appended.
+inline std::string_view durability_of(const EventLog& log, const Result<Appended>& appended) {
+  return appended && !appended->durability.empty() ? appended->durability : log.durability();
+}
+// Of several: one of them that stands elsewhere decides.
+inline std::string_view durability_of(const EventLog& log, const std::vector<Result<Appended>>& appended) {
+  for (const auto& one : appended)
+    if (one && !one->durability.empty()) return one->durability;
+  return log.durability();
+}
 
 }  // namespace assay

@@ -28,7 +28,7 @@ error_code append_error(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
     case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
-      return kafka_code(code);
+      return boost::system::errc::make_error_code(boost::system::errc::message_size);
     default:
       return Error::log_unavailable;
   }

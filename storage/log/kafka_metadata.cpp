@@ -66,4 +66,15 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
   return counts;
 }
 
+Result<bool, std::string> brokers_answer(const KafkaConfig& config, std::chrono::milliseconds limit) {
+  auto conf = client_conf(config);
+  if (!conf) return conf.error();
+  auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf));
+  if (!client) return client.error();
+  const rd_kafka_metadata_t* got = nullptr;
+  const auto code = rd_kafka_metadata(client->get(), 0, nullptr, &got, static_cast<int>(limit.count()));
+  KafkaMetadata metadata(got);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 }  // namespace assay

@@ -15,4 +15,7 @@ using PartitionCounts = std::array<Partition, std::size(all_streams) + 1>;
 Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const KafkaConfig& config,
                                                       std::chrono::milliseconds limit);
 
+// Whether some broker answers within `limit`. An error is a sentence: the configuration is wrong.
+Result<bool, std::string> brokers_answer(const KafkaConfig& config, std::chrono::milliseconds limit);
+
 }  // namespace assay

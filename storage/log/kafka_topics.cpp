@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "storage/log/kafka_metadata.hpp"
 
@@ -32,7 +33,7 @@ Kept kept(Stream stream) {
 }
 
 Settings settings_of(Stream stream, const TopicPlan& plan, int replicas) {
-  const auto ms = [](std::chrono::hours hours) { return std::to_string(std::chrono::milliseconds(hours).count()); };
+  const auto ms = [](std::chrono::milliseconds time) { return std::to_string(time.count()); };
   Settings settings{{"min.insync.replicas", replicas >= 3 ? "2" : "1"}};
   switch (kept(stream)) {
     case Kept::by_time:
@@ -45,6 +46,8 @@ Settings settings_of(Stream stream, const TopicPlan& plan, int replicas) {
     case Kept::compacted_and_by_time:
       settings["cleanup.policy"] = "compact,delete";
       settings["retention.ms"] = ms(plan.dead_letters);
+      // As long as feedback is there to be recounted, a tombstone tells that it was dead once.
+      settings["delete.retention.ms"] = ms(plan.retention);
       break;
     case Kept::compacted_and_maybe_by_time:
       settings["cleanup.policy"] = plan.requests.count() > 0 ? "compact,delete" : "compact";
@@ -78,12 +81,17 @@ Result<KafkaEvent, std::string> answer_of(rd_kafka_queue_t* queue, std::chrono::
   return event;
 }
 
-struct Cluster {
-  int brokers = 0;
-  std::vector<TopicState> topics;
-};
+void count_replicas(const rd_kafka_metadata_topic& topic, TopicState& state) {
+  state.replicas = state.in_sync = std::numeric_limits<int>::max();
+  for (int p = 0; p < topic.partition_cnt; ++p) {
+    const auto& partition = topic.partitions[p];
+    state.replicas = std::min(state.replicas, partition.replica_cnt);
+    state.in_sync = std::min(state.in_sync, partition.isr_cnt);
+    if (partition.leader < 0) ++state.leaderless;
+  }
+}
 
-Result<Cluster, std::string> look(rd_kafka_t* client, const KafkaConfig& config, std::chrono::milliseconds limit) {
+Result<ClusterState, std::string> look(rd_kafka_t* client, const KafkaConfig& config, std::chrono::milliseconds limit) {
   // Of all topics: asked by name, a broker may make those that are missing.
   const rd_kafka_metadata_t* got = nullptr;
   const auto code = rd_kafka_metadata(client, 1, nullptr, &got, static_cast<int>(limit.count()));
@@ -91,7 +99,11 @@ Result<Cluster, std::string> look(rd_kafka_t* client, const KafkaConfig& config,
     return fmt::format("no Kafka broker at {} answered within {} ms: {}", config.brokers, limit.count(),
                        rd_kafka_err2str(code));
   KafkaMetadata metadata(got);
-  Cluster cluster{metadata->broker_cnt, {}};
+  ClusterState cluster{.brokers = metadata->broker_cnt};
+  for (const std::string_view name : {"__consumer_offsets", "__transaction_state"})
+    for (int i = 0; i < metadata->topic_cnt; ++i)
+      if (name == metadata->topics[i].topic && metadata->topics[i].partition_cnt > 0)
+        cluster.internal.push_back({std::string(name), metadata->topics[i].partitions[0].replica_cnt});
   for (const auto stream : all_streams) {
     TopicState state{.stream = stream, .name = topic_of(config, stream)};
     for (int i = 0; i < metadata->topic_cnt; ++i) {
@@ -99,7 +111,7 @@ Result<Cluster, std::string> look(rd_kafka_t* client, const KafkaConfig& config,
       if (state.name != topic.topic || topic.partition_cnt == 0) continue;
       state.exists = true;
       state.partitions = topic.partition_cnt;
-      state.replicas = topic.partitions[0].replica_cnt;
+      count_replicas(topic, state);
     }
     cluster.topics.push_back(std::move(state));
   }
@@ -179,17 +191,32 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
           fmt::format("{}: cleanup.policy is '{}': purged dead letters are kept until retention", topic.name, policy));
   }
   const auto retention = setting("retention.ms");
-  if (kept(topic.stream) == Kept::by_time && !retention.empty() && number_in(retention) >= 0 &&
-      number_in(retention) < std::chrono::milliseconds(plan.retention).count())
-    report.warnings.push_back(fmt::format("{}: retention.ms is {}, less than the {} h planned", topic.name, retention,
-                                          plan.retention.count()));
+  if (kept(topic.stream) == Kept::by_time && !retention.empty() && number_in(retention) >= 0) {
+    const auto needed = std::max(plan.park_max, plan.dedupe_window);
+    if (number_in(retention) < needed.count())
+      report.problems.push_back(fmt::format(
+          "{}: retention.ms is {}, less than the {} that feedback may be parked or its repeats recognised for",
+          topic.name, retention, needed.count()));
+    else if (number_in(retention) < plan.retention.count())
+      report.warnings.push_back(fmt::format("{}: retention.ms is {}, less than the {} planned", topic.name, retention,
+                                            plan.retention.count()));
+  }
   const auto in_sync = number_in(setting("min.insync.replicas"));
   if (in_sync > topic.replicas)
     report.problems.push_back(fmt::format("{}: min.insync.replicas is {} with {} replicas: nothing can be written",
                                           topic.name, in_sync, topic.replicas));
-  if (topic.replicas >= 3 && in_sync < 2)
+  if (topic.replicas >= 2 && in_sync < 2)
     report.warnings.push_back(fmt::format(
         "{}: min.insync.replicas is {}: one broker's disk alone may hold what was accepted", topic.name, in_sync));
+  if (topic.replicas >= 2 && in_sync == topic.replicas)
+    report.warnings.push_back(fmt::format("{}: min.insync.replicas is {} of {} replicas: no broker may be away",
+                                          topic.name, in_sync, topic.replicas));
+  if (topic.leaderless > 0)
+    report.problems.push_back(
+        fmt::format("{}: {} partitions have no leader: nothing can be written there", topic.name, topic.leaderless));
+  else if (topic.in_sync < topic.replicas)
+    report.warnings.push_back(fmt::format("{}: a partition has {} of its {} replicas in sync now", topic.name,
+                                          topic.in_sync, topic.replicas));
   if (topic.replicas == 1)
     report.warnings.push_back(fmt::format(
         "{}: one replica: what was accepted is lost with that broker's disk, and on a power failure", topic.name));
@@ -200,13 +227,19 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
 
 }  // namespace
 
-Result<std::vector<TopicState>, std::string> describe_topics(const KafkaConfig& config,
-                                                             std::chrono::milliseconds limit) {
+Result<ClusterState, std::string> describe_cluster(const KafkaConfig& config, std::chrono::milliseconds limit) {
   auto client = admin(config);
   if (!client) return client.error();
   auto cluster = look(client->get(), config, limit);
   if (!cluster) return cluster.error();
   if (auto problem = read_settings(client->get(), cluster->topics, limit)) return *problem;
+  return cluster;
+}
+
+Result<std::vector<TopicState>, std::string> describe_topics(const KafkaConfig& config,
+                                                             std::chrono::milliseconds limit) {
+  auto cluster = describe_cluster(config, limit);
+  if (!cluster) return cluster.error();
   return std::move(cluster->topics);
 }
 
@@ -271,6 +304,19 @@ TopicsReport check_topics(const std::vector<TopicState>& topics, const TopicPlan
       report.problems.push_back(fmt::format("{} has {} partitions, it must have one", topic.name, topic.partitions));
     check_topic(topic, plan, report);
   }
+  return report;
+}
+
+TopicsReport check_cluster(const ClusterState& cluster, const TopicPlan& plan) {
+  auto report = check_topics(cluster.topics, plan);
+  int replicas = 0;
+  for (const auto& topic : cluster.topics) replicas = std::max(replicas, topic.replicas);
+  for (const auto& topic : cluster.internal)
+    if (topic.replicas < replicas)
+      report.warnings.push_back(fmt::format(
+          "{}: {} replicas where the topics have {}: positions and transactions are lost with fewer brokers "
+          "than records are",
+          topic.name, topic.replicas, replicas));
   return report;
 }
 

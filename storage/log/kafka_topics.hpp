@@ -10,8 +10,11 @@
 namespace assay {
 
 struct TopicPlan {
-  Partition partitions = 12;             // of all but the catalog, which has one; never to be changed later
-  std::chrono::hours retention{7 * 24};  // of feedback, traces, assessments; at least park-max and the dedupe window
+  Partition partitions = 12;  // of all but the catalog, which has one; never to be changed later
+  std::chrono::milliseconds retention = std::chrono::hours(7 * 24);  // of feedback, traces, assessments
+  // What the workers are told: retention must cover both, or a sink that waits for a trace loses what it waits with.
+  std::chrono::milliseconds park_max = std::chrono::hours(24);
+  std::chrono::milliseconds dedupe_window = std::chrono::hours(1);
   std::chrono::hours dead_letters{30 * 24};
   std::chrono::hours requests{30 * 24};  // at least the workers' request-retention; 0: for ever
   int replicas_max = 3;                  // fewer where there are fewer brokers
@@ -22,8 +25,22 @@ struct TopicState {
   std::string name;
   bool exists = false;
   Partition partitions = 0;
-  int replicas = 0;                             // of its first partition
+  int replicas = 0;                             // the fewest of a partition
+  int in_sync = 0;                              // the same, now
+  int leaderless = 0;                           // partitions that nobody leads now
   std::map<std::string, std::string> settings;  // those that matter here: cleanup.policy, retention.ms, …
+};
+
+// Kafka's own topics, which transactions and groups rest on.
+struct InternalTopic {
+  std::string name;
+  int replicas = 0;
+};
+
+struct ClusterState {
+  int brokers = 0;
+  std::vector<TopicState> topics;       // in the order of all_streams
+  std::vector<InternalTopic> internal;  // those that exist: Kafka makes them when they are first needed
 };
 
 struct TopicsReport {
@@ -33,6 +50,8 @@ struct TopicsReport {
 };
 
 // All block up to `limit`; errors are sentences.
+
+Result<ClusterState, std::string> describe_cluster(const KafkaConfig& config, std::chrono::milliseconds limit);
 
 // In the order of all_streams.
 Result<std::vector<TopicState>, std::string> describe_topics(const KafkaConfig& config,
@@ -45,5 +64,7 @@ Result<std::vector<std::string>, std::string> create_topics(const KafkaConfig& c
 
 // Judges what describe_topics found.
 TopicsReport check_topics(const std::vector<TopicState>& topics, const TopicPlan& plan);
+// The same, and what is said of the internal topics.
+TopicsReport check_cluster(const ClusterState& cluster, const TopicPlan& plan);
 
 }  // namespace assay

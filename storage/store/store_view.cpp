@@ -71,29 +71,46 @@ Result<std::optional<std::string>> StoreView::trace_of(std::string_view id) {
   return traces->front();
 }
 
-Task<Result<void>> StoreView::reached(Follower who, std::vector<Stream> streams,
-                                      std::chrono::steady_clock::time_point deadline) {
+namespace {
+
+// The resolver and the store in this process, and how far the log has come.
+struct Followed {
+  const EventLog& log;
+  Progress& progress;
+  std::function<Offset(StreamPartition)> end;
+};
+
+Task<Result<void>> reached(const Followed& followed, Follower who, std::vector<Stream> streams,
+                           std::chrono::steady_clock::time_point deadline) {
   for (const auto stream : streams)
-    for (Partition p = 0; p < log_.partitions(stream); ++p) {
+    for (Partition p = 0; p < followed.log.partitions(stream); ++p) {
       const StreamPartition where{stream, p};
       const auto left =
           std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-      const auto end = end_(where);
-      const auto done = co_await progress_.wait(who, where, end, std::max(left, std::chrono::milliseconds(0)));
+      const auto end = followed.end(where);
+      const auto done = co_await followed.progress.wait(who, where, end, std::max(left, std::chrono::milliseconds(0)));
       if (!done) co_return done;
     }
   co_return Result<void>();
 }
 
 // First the resolver passes what was acknowledged; what it has written by then is what the store must have read.
-Task<Result<void>> StoreView::applied(std::chrono::milliseconds limit) {
+Task<Result<void>> applied_here(const Followed& followed, std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   std::vector<Stream> resolved{Stream::requests, Stream::feedback};
-  const auto decided = co_await reached(Follower::resolver, std::move(resolved), deadline);
+  const auto decided = co_await reached(followed, Follower::resolver, std::move(resolved), deadline);
   if (!decided) co_return decided;
   std::vector<Stream> written{Stream::traces, Stream::assessments, Stream::deadletters, Stream::catalog};
-  co_return co_await reached(Follower::store, std::move(written), deadline);
+  co_return co_await reached(followed, Follower::store, std::move(written), deadline);
 }
+
+}  // namespace
+
+StoreView::StoreView(const KeyValue& kv, const EventLog& log, Progress& progress,
+                     std::function<Offset(StreamPartition)> end)
+    : StoreView(kv, log,
+                [followed = std::make_shared<Followed>(Followed{log, progress, std::move(end)})](
+                    std::chrono::milliseconds limit) { return applied_here(*followed, limit); }) {}
 
 // A dead letter that was replayed is in the store or parked again: these come first. The store comes last, and once
 // more: what is released or committed while we look has moved on towards it.
@@ -119,8 +136,8 @@ Result<std::optional<Receipt>> StoreView::committed(std::string_view assessment_
   receipt.accepted_at = Instant(std::chrono::milliseconds(base.stamp.accepted_at));
   receipt.sinks["store"] = "committed";
   for (const auto& other : sinks_)
-    receipt.sinks[other.name] =
-        other.sink->applied({Stream::assessments, base.partition}) > base.offset ? "committed" : "pending";
+    if (const auto applied = other.applied({Stream::assessments, base.partition}))
+      receipt.sinks[other.name] = *applied > base.offset ? "committed" : "pending";
   return std::optional(std::move(receipt));
 }
 

@@ -14,15 +14,23 @@ namespace assay {
 class StoreView final : public View {
  public:
   // `kv` holds both the resolver's state and the store. `end`: one past the last durable record; thread-safe.
-  StoreView(const KeyValue& kv, const EventLog& log, Progress& progress, std::function<Offset(StreamPartition)> end)
-      : kv_(kv), store_(kv), log_(log), progress_(progress), end_(std::move(end)) {}
+  StoreView(const KeyValue& kv, const EventLog& log, Progress& progress, std::function<Offset(StreamPartition)> end);
+  // The same where resolver and sinks are elsewhere: `applied` waits as View::applied does.
+  using Applied = std::function<Task<Result<void>>(std::chrono::milliseconds limit)>;
+  StoreView(const KeyValue& kv, const EventLog& log, Applied applied)
+      : kv_(kv), store_(kv), log_(log), applied_(std::move(applied)) {}
 
-  // Another sink whose state receipts tell. Before anybody reads. `sink` outlives the view; its applied() is
-  // thread-safe.
-  void add_sink(std::string name, const AssessmentSink& sink) { sinks_.push_back({std::move(name), &sink}); }
+  // Another sink whose state receipts tell: one past the last record of the partition that it has; none: nobody knows.
+  // Before anybody reads; thread-safe.
+  using SinkApplied = std::function<std::optional<Offset>(StreamPartition)>;
+  void add_sink(std::string name, SinkApplied applied) { sinks_.push_back({std::move(name), std::move(applied)}); }
+  // `sink` outlives the view; its applied() is thread-safe.
+  void add_sink(std::string name, const AssessmentSink& sink) {
+    add_sink(std::move(name), [&sink](StreamPartition of) { return std::optional(sink.applied(of)); });
+  }
 
   Result<std::optional<std::string>> trace_of(std::string_view id) override;
-  Task<Result<void>> applied(std::chrono::milliseconds limit) override;
+  Task<Result<void>> applied(std::chrono::milliseconds limit) override { return applied_(limit); }
   Result<std::optional<Receipt>> receipt(std::string_view assessment_id) override;
   Result<std::optional<std::string>> assessment(std::string_view assessment_id) override {
     return store_.assessment(assessment_id);
@@ -37,19 +45,17 @@ class StoreView final : public View {
  private:
   struct OtherSink {
     std::string name;
-    const AssessmentSink* sink;
+    SinkApplied applied;
   };
   Result<std::optional<Receipt>> committed(std::string_view assessment_id) const;
   Receipt deleted(std::string_view assessment_id, std::string_view trace_id) const;
   Result<std::optional<Receipt>> parked(std::string_view assessment_id) const;
   Result<std::optional<Receipt>> dead(std::string_view assessment_id) const;
-  Task<Result<void>> reached(Follower who, std::vector<Stream> streams, std::chrono::steady_clock::time_point deadline);
 
   const KeyValue& kv_;
   const Store store_;
   const EventLog& log_;
-  Progress& progress_;
-  const std::function<Offset(StreamPartition)> end_;
+  const Applied applied_;
   std::vector<OtherSink> sinks_;
 };
 

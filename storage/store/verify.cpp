@@ -7,6 +7,7 @@
 #include "storage/records/feedback_record.hpp"
 #include "storage/sinks/poison.hpp"
 #include "storage/sinks/positions.hpp"
+#include "storage/state/seen.hpp"
 #include "storage/store/store.hpp"
 
 namespace assay {
@@ -41,6 +42,7 @@ class Verifier {
   // Positions first, then what may have become of a record, the log last: whatever moves on meanwhile is found where it
   // was or where it went.
   Result<Verification> run() {
+    out_.with_store = in_.store;
     std::map<Partition, Offset> resolved, stored;
     for (Partition p = 0; p < in_.log.partitions(Stream::feedback); ++p) {
       const auto next = in_.resolved(p);
@@ -48,7 +50,7 @@ class Verifier {
       resolved[p] = *next;
     }
     for (Partition p = 0; p < in_.log.partitions(Stream::assessments); ++p) {
-      const auto next = load_position(in_.kv, "store", {Stream::assessments, p});
+      const auto next = in_.store ? load_position(in_.kv, "store", {Stream::assessments, p}) : Result<Offset>(0);
       if (!next) return next.error();
       stored[p] = *next;
     }
@@ -59,7 +61,8 @@ class Verifier {
     forwarded_.sort();
     for (const auto& [p, next] : resolved)
       if (const auto done = read_feedback(p, next); !done) return done.error();
-    if (const auto done = look_for_rows_twice(); !done) return done.error();
+    if (in_.store)
+      if (const auto done = look_for_rows_twice(); !done) return done.error();
     return std::move(out_);
   }
 
@@ -93,10 +96,11 @@ class Verifier {
     for (Partition p = 0; p < in_.log.partitions(Stream::feedback); ++p) {
       const auto prefix = big_endian(static_cast<std::uint32_t>(p)) + "r";
       const auto scanned =
-          in_.kv.scan(Family::parked, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view) {
-            parked_.add(key.substr(prefix.size()));
-            return true;
-          });
+          (in_.parked ? *in_.parked : in_.kv)
+              .scan(Family::parked, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view) {
+                parked_.add(key.substr(prefix.size()));
+                return true;
+              });
       if (!scanned) return scanned;
     }
     parked_.sort();
@@ -127,7 +131,10 @@ class Verifier {
     const StreamPartition of{Stream::assessments, partition};
     auto& count = out_.assessments[partition];
     return each(of, [&](std::span<const LogRecord> records) -> Result<void> {
-      if (records.front().offset > 0 && count.logged == 0) trimmed_ = true;
+      if (records.front().offset > 0 && count.logged == 0) {
+        trimmed_ = true;
+        if (const auto oldest = read_assessment(records.front())) horizon_ = std::max(horizon_, oldest->accepted_at);
+      }
       std::vector<AssessmentRecord> parsed;
       std::vector<Offset> offsets;
       std::vector<std::string> ids;
@@ -139,6 +146,8 @@ class Verifier {
           ids.push_back(assessment->assessment_id);
           parsed.push_back(std::move(*assessment));
           offsets.push_back(record.offset);
+        } else if (!in_.store) {
+          continue;  // who reads it makes a dead letter of it
         } else if (record.offset >= stored) {
           ++count.in_flight;
         } else if (dead_.count(hash_of(place(of, record.offset)))) {
@@ -148,6 +157,7 @@ class Verifier {
           example(place(of, record.offset) + " can't be read and is no dead letter: " + assessment.error().reason);
         }
       }
+      if (!in_.store) return {};
       const auto where = in_.kv.multi_get(Family::assessment_ids, ids);
       if (!where) return where.error();
       for (std::size_t i = 0; i < parsed.size(); ++i) judge(parsed[i], of, offsets[i], stored, (*where)[i], count);
@@ -177,6 +187,7 @@ class Verifier {
     std::uint64_t hash;
     Offset offset;
     bool in_flight, in_store;  // in_store: where assay.assessments no longer goes back far enough to tell
+    Instant accepted_at = {}, accepted_max = {};  // the latter: the largest of the partition so far
   };
 
   Result<void> read_feedback(Partition partition, Offset resolved) {
@@ -184,6 +195,7 @@ class Verifier {
     auto& count = out_.feedback[partition];
     std::vector<Item> items;
     bool whole = true;  // nothing was trimmed
+    Instant accepted_max;
     const auto read = each(of, [&](std::span<const LogRecord> records) -> Result<void> {
       if (records.front().offset > 0 && items.empty()) whole = false;
       for (const auto& record : records) {
@@ -193,14 +205,16 @@ class Verifier {
           items.push_back({hash_of(place(of, record.offset)), record.offset, in_flight, false});
           continue;
         }
+        accepted_max = std::max(accepted_max, feedback->accepted_at);
         for (const auto& item : feedback->items) {
           bool in_store = false;
-          if (trimmed_ && !in_flight) {
+          if (trimmed_ && !in_flight && in_.store) {
             const auto located = store_.locate(item.assessment_id);
             if (!located) return located.error();
             in_store = located->has_value();
           }
-          items.push_back({hash_of(item.record_id), record.offset, in_flight, in_store});
+          items.push_back(
+              {hash_of(item.record_id), record.offset, in_flight, in_store, feedback->accepted_at, accepted_max});
         }
       }
       return {};
@@ -217,6 +231,19 @@ class Verifier {
     return {};
   }
 
+  // How many of these stand outside the dedupe window of the one before: as the resolver decides it.
+  std::int64_t forwards_allowed(std::span<const Item> same) const {
+    if (!in_.dedupe_window) return std::ssize(same);
+    std::int64_t most = 0;
+    Seen seen;
+    for (const auto& item : same) {
+      if (most > 0 && is_repeat(seen, item.offset, item.accepted_max, *in_.dedupe_window)) continue;
+      seen = {item.offset, 0, item.accepted_at};
+      ++most;
+    }
+    return most;
+  }
+
   // All items of one record_id, by offset.
   void settle(std::span<const Item> same, StreamPartition of, bool whole, FeedbackCount& count) {
     const auto hash = same.front().hash;
@@ -229,8 +256,8 @@ class Verifier {
     };
     const auto in_flight = std::count_if(same.begin(), same.end(), [](const Item& item) { return item.in_flight; });
     const auto forwarded = forwarded_.count(hash);
-    if (whole && forwarded > std::ssize(same)) {
-      out_.forwarded_too_often += forwarded - std::ssize(same);
+    if (const auto most = forwards_allowed(same); whole && forwarded > most) {
+      out_.forwarded_too_often += forwarded - most;
       example(place(of, same.front().offset) + " was forwarded " + std::to_string(forwarded) + " times");
     }
     // What the resolver decided while we read may be forwarded and behind its position as it was: forwarded counts.
@@ -241,6 +268,8 @@ class Verifier {
     take(count.in_flight, in_flight);
     if (known) {
       take(count.duplicate, left);
+    } else if (trimmed_ && !in_.store && same.front().accepted_at < horizon_) {
+      take(count.forgotten, left);
     } else if (left > 0) {
       count.unaccounted += left;
       example(place(of, same.front().offset) + " is neither forwarded nor parked nor dead");
@@ -285,6 +314,7 @@ class Verifier {
   Verification out_;
   Ids forwarded_, parked_, dead_;
   bool trimmed_ = false;  // assay.assessments does not go back to its beginning
+  Instant horizon_;       // where that is so: what was accepted since then must still be there
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 // can be read. May run beside a process that goes on writing: what it had not yet come to is in flight.
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct FeedbackCount {
   std::int64_t parked = 0;
   std::int64_t dead = 0;
   std::int64_t in_flight = 0;  // behind the resolver's position
+  std::int64_t forgotten = 0;  // accepted before what assay.assessments still holds, with no store to ask
   std::int64_t unaccounted = 0;
   bool operator==(const FeedbackCount&) const = default;
 };
@@ -39,6 +41,7 @@ struct Verification {
   std::map<Partition, FeedbackCount> feedback;
   std::map<Partition, AssessmentCount> assessments;
   std::int64_t forwarded_too_often = 0;  // more often on assay.assessments than it was logged
+  bool with_store = true;                // there was one to recount assay.assessments against
   std::int64_t stored_twice = 0;         // assessment ids with a row under more than one trace
   std::vector<std::string> examples;     // of what is wrong, in words, the first few
 
@@ -47,13 +50,17 @@ struct Verification {
 
 struct VerifyInput {
   EventSources& log;
-  const KeyValue& kv;  // the parked, the store and the dead letters
+  const KeyValue& kv;  // the parked, the store and the dead letters, but for what is said below
   // One past the last feedback record that the resolver of this partition has decided.
   std::function<Result<Offset>(Partition)> resolved;
   std::chrono::milliseconds read_limit = std::chrono::seconds(30);  // without a record, while there should be one
+  const KeyValue* parked = nullptr;                                 // where they are not in `kv`
+  bool store = true;                                                // false: `kv` holds none to recount against
+  // What a repeat is, where none may be forwarded: none is checked without it.
+  std::optional<std::chrono::milliseconds> dedupe_window = {};
 };
 
-// Memory: 24 bytes for each item of feedback and 8 for each assessment in the log.
+// Memory: 40 bytes for each item of feedback and 8 for each assessment in the log.
 Result<Verification> verify(const VerifyInput& input);
 
 std::string to_text(const Verification& found);

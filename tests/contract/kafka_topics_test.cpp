@@ -17,7 +17,8 @@ std::vector<TopicState> good() {
                      .name = "assay." + std::string(name_of(stream)),
                      .exists = true,
                      .partitions = stream == Stream::catalog ? 1 : 6,
-                     .replicas = 3};
+                     .replicas = 3,
+                     .in_sync = 3};
     const bool compacted = stream == Stream::requests || stream == Stream::parked || stream == Stream::catalog;
     topic.settings = {{"cleanup.policy", compacted ? "compact" : "delete"},
                       {"retention.ms", "604800000"},
@@ -66,22 +67,49 @@ TEST(KafkaTopicsCheck, NamesWhatIsMissingMismatchedOrLosesRecords) {
   of(topics, Stream::feedback).settings["unclean.leader.election.enable"] = "true";
   expect_problem(topics, "unclean.leader.election");
   topics = good();
-  of(topics, Stream::feedback).replicas = 1;
+  of(topics, Stream::feedback).replicas = of(topics, Stream::feedback).in_sync = 1;
   expect_problem(topics, "nothing can be written");
+  topics = good();
+  of(topics, Stream::feedback).leaderless = 1;
+  expect_problem(topics, "1 partitions have no leader");
+  topics = good();
+  of(topics, Stream::traces).settings["retention.ms"] = "86399999";
+  expect_problem(topics, "feedback may be parked");
   topics = good();
   of(topics, Stream::catalog).partitions = 2;
   expect_problem(topics, "must have one");
 }
 
-TEST(KafkaTopicsCheck, WarnsWhereADiskIsAllThereIs) {
-  auto topics = good();
-  auto& feedback = of(topics, Stream::feedback);
-  feedback.replicas = 1;
-  feedback.settings["min.insync.replicas"] = "1";
-  of(topics, Stream::traces).settings["retention.ms"] = "1000";
+void expect_warning(const std::vector<TopicState>& topics, const std::string& words) {
   const auto report = check_topics(topics, {});
   EXPECT_TRUE(report.ok());
-  EXPECT_EQ(report.warnings.size(), 2u);
+  ASSERT_EQ(report.warnings.size(), 1u);
+  EXPECT_NE(report.warnings[0].find(words), std::string::npos) << report.warnings[0];
+}
+
+TEST(KafkaTopicsCheck, WarnsWhereTheyPromiseTooLittle) {
+  auto topics = good();
+  auto* feedback = &of(topics, Stream::feedback);
+  feedback->replicas = feedback->in_sync = 1;
+  feedback->settings["min.insync.replicas"] = "1";
+  expect_warning(topics, "one replica");
+  topics = good();
+  feedback = &of(topics, Stream::feedback);
+  feedback->replicas = feedback->in_sync = 2;
+  feedback->settings["min.insync.replicas"] = "1";
+  expect_warning(topics, "one broker's disk alone");
+  feedback->settings["min.insync.replicas"] = "2";
+  expect_warning(topics, "no broker may be away");
+  topics = good();
+  of(topics, Stream::feedback).in_sync = 2;
+  expect_warning(topics, "2 of its 3 replicas in sync");
+  topics = good();
+  of(topics, Stream::traces).settings["retention.ms"] = "86400000";
+  expect_warning(topics, "less than the 604800000 planned");
+  const auto report = check_cluster({3, good(), {{"__transaction_state", 1}, {"__consumer_offsets", 3}}}, {});
+  EXPECT_TRUE(report.ok());
+  ASSERT_EQ(report.warnings.size(), 1u);
+  EXPECT_NE(report.warnings[0].find("__transaction_state: 1 replicas"), std::string::npos);
 }
 
 TEST(KafkaTopicsCreate, MakesWhatIsMissingOnceAndPassesItsOwnCheck) {
@@ -105,6 +133,7 @@ TEST(KafkaTopicsCreate, MakesWhatIsMissingOnceAndPassesItsOwnCheck) {
   EXPECT_EQ(of(*topics, Stream::catalog).partitions, 1);
   EXPECT_EQ(of(*topics, Stream::parked).settings["cleanup.policy"], "compact");
   EXPECT_EQ(of(*topics, Stream::feedback).settings["retention.ms"], "604800000");
+  EXPECT_EQ(of(*topics, Stream::feedback).in_sync, of(*topics, Stream::feedback).replicas);
 }
 
 }  // namespace

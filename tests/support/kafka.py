@@ -17,17 +17,21 @@ from .waiting import wait_until
 class KafkaCluster:
     """A cluster of one or three brokers of its own, for a test that stops or kills them. It keeps ports and data over restarts."""
 
-    def __init__(self, home: Path, brokers: int = 1):
-        self.home, self.brokers = home, brokers
+    def __init__(self, home: Path, brokers: int = 1, secure: bool = False):
+        self.home, self.brokers, self._secure = home, brokers, secure
         self.bootstrap = ""
 
     def start(self) -> "KafkaCluster":
         """Starts the brokers that do not run; returns once all answer."""
-        command = [OPS / "kafka" / "start", "--port", "0", "--dir", self.home, "--brokers", str(self.brokers)]
+        command = [OPS / "kafka" / "start", "--port", "0", "--dir", self.home, "--brokers", str(self.brokers), "--secure", "yes" if self._secure else "no"]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, f"Kafka did not start:\n{done.stderr}"
         self.bootstrap = done.stdout.strip()
         return self
+
+    def secure(self, what: str) -> str:
+        """Of the listener with TLS and SASL: its address, the user, the password."""
+        return (self.home / "secure" / what).read_text().strip()
 
     def stop(self) -> None:
         subprocess.run([OPS / "kafka" / "stop", "--dir", self.home], stdin=subprocess.DEVNULL, check=True, timeout=120)

@@ -27,6 +27,7 @@ LiveChat::LiveChat(ChatServices& services, ChatTurn turn, Kind kind, Executor ho
       home_(home),
       deadline_(steady_clock::now() + services.config.chat_max),
       running_(std::make_unique<Running>(std::move(turn), home)),
+      durability_(running_->turn.durability()),
       left_at_(steady_clock::now()) {}
 
 void LiveChat::launch() {
@@ -94,6 +95,7 @@ void LiveChat::finish(End end, ChatFailure failure) {
     const std::lock_guard lock(mutex_);
     if (end_ != End::none) return;
     end_ = end;
+    if (running_) durability_ = running_->turn.durability();
     failure_ = std::move(failure);
     bytes = text_.size();
     wake_reader_locked(true);
@@ -202,6 +204,11 @@ Task<LiveChat::End> LiveChat::ended(Waiter::Time until) {
 LiveChat::End LiveChat::end() const {
   const std::lock_guard lock(mutex_);
   return end_;
+}
+
+std::string_view LiveChat::durability() const {
+  const std::lock_guard lock(mutex_);
+  return durability_;
 }
 
 ChatFailure LiveChat::failure() const {

@@ -55,6 +55,8 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
   End end() const;
   // Why it failed. After it has.
   ChatFailure failure() const;
+  // Where its records stand: until it has ended those that began it, then its result.
+  std::string_view durability() const;
   // Whether a reader can go on behind `position`.
   bool is_position(std::size_t position) const;
   std::size_t size() const;
@@ -95,6 +97,7 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
   std::size_t base_ = 0;   // bytes dropped before text_
   std::size_t taken_ = 0;  // how far the reader has written
   End end_ = End::none;
+  std::string_view durability_;
   ChatFailure failure_;
   std::optional<ChatFailure> why_;  // it is to end
   bool stopping_ = false;

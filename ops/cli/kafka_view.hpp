@@ -1,0 +1,77 @@
+#pragma once
+// --view: a front door on Kafka that follows all streams into a store of its own, and reads from it. The workers'
+// committer with the store as its sink, and beside it what the workers know (the index, the parked), put together here.
+//
+// Reading one's own writes: what this door had acknowledged when the read arrived must first have been decided by the
+// workers, wherever they are (the group has committed a position behind it), and then what they wrote by that time must
+// have been applied here. One thread finds that out for all who wait.
+#include <memory>
+#include <thread>
+
+#include "ops/cli/spool_options.hpp"
+#include "storage/log/kafka_offsets.hpp"
+#include "storage/log/kafka_source.hpp"
+#include "storage/sinks/state_sink.hpp"
+#include "storage/sinks/store_sink.hpp"
+#include "storage/store/store_view.hpp"
+#include "workers/committer.hpp"
+
+namespace assay::cli {
+
+// The brokers may be away when the process starts: opened when first read.
+class LazyKafkaSources final : public EventSources {
+ public:
+  LazyKafkaSources(const KafkaOptions& kafka, const EventLog& log) : kafka_(kafka), log_(log) {}
+  Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override;
+  Partition partitions(Stream stream) const override { return log_.partitions(stream); }
+
+ private:
+  const KafkaOptions& kafka_;
+  const EventLog& log_;
+  std::mutex mutex_;
+  std::unique_ptr<KafkaSources> sources_;
+};
+
+// All given outlives it. `door` knows how many partitions there are.
+class KafkaView {
+ public:
+  KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, const Clock& clock, Metrics& metrics);
+  ~KafkaView();
+
+  View& view() { return view_; }
+  // An error is a sentence.
+  Result<void, std::string> start();
+  void stop();
+  // For /readyz: everything has been read, but for `lag_max` records; or nobody can know, because Kafka is away.
+  Result<void> caught_up(std::int64_t lag_max) const;
+
+ private:
+  Task<Result<void>> applied(std::chrono::milliseconds limit);
+  Task<Result<void>> until_drained(std::chrono::steady_clock::time_point deadline);
+  bool wanted() const { return waiting_ > 0 && wanted_ > reached_; }
+  void watch(std::stop_token stop);
+  bool settle(std::stop_token stop);
+  bool decided(const std::map<StreamPartition, Offset>& own, std::stop_token stop);
+  bool followed(const KafkaOffsets::Offsets& ends, std::stop_token stop);
+  void look_at_sinks();
+  std::vector<StreamPartition> all(std::initializer_list<Stream> streams) const;
+
+  const KafkaOptions& kafka_;
+  DoorLog& door_;
+  LazyKafkaSources sources_;
+  Progress progress_;
+  StoreSink store_sink_;
+  StateSink state_sink_;
+  Committer store_committer_, state_committer_;
+  StoreView view_;
+
+  std::unique_ptr<KafkaOffsets> resolver_, mlflow_;
+  Progress settled_;  // how many acknowledgements can be read, at one made-up place
+  std::atomic<std::int64_t> wanted_{0}, reached_{0}, waiting_{0};
+  mutable std::mutex mutex_;  // of the sleep, and of mlflow_offsets_
+  std::condition_variable_any wake_;
+  std::map<StreamPartition, Offset> mlflow_offsets_;
+  std::jthread watcher_;
+};
+
+}  // namespace assay::cli

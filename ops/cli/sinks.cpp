@@ -1,0 +1,101 @@
+// assay sinks: how far the workers' sinks on Kafka have come, and from the beginning once more.
+#include <iostream>
+
+#include "ops/cli/kafka_options.hpp"
+#include "ops/runtime/error.hpp"
+#include "storage/log/kafka_offsets.hpp"
+#include "storage/log/kafka_source.hpp"
+
+namespace assay::cli {
+namespace {
+
+const std::string group_prefix = "sink-";
+
+struct SinksOptions {
+  KafkaOptions kafka;
+  std::string verb, name;
+  std::chrono::milliseconds since{0};
+  bool some = false;  // `since` was given
+};
+
+std::vector<StreamPartition> followed(const EventSources& sources) {
+  std::vector<StreamPartition> out;
+  for (const auto stream : {Stream::traces, Stream::assessments})
+    for (Partition p = 0; p < sources.partitions(stream); ++p) out.push_back({stream, p});
+  return out;
+}
+
+int list(const SinksOptions& asked, std::span<const StreamPartition> where) {
+  const auto& config = asked.kafka.config;
+  const auto any = KafkaOffsets::open(config, group_prefix);
+  if (!any) return complain(any.error());
+  const auto groups = (*any)->groups(group_prefix, asked.kafka.wait);
+  if (!groups) return complain("the groups can't be listed: " + groups.error().message());
+  const auto begins = (*any)->begins(where, asked.kafka.wait), ends = (*any)->ends(where, asked.kafka.wait);
+  if (!begins || !ends) return complain("the topics' offsets can't be had");
+  for (const auto& group : *groups) {
+    const auto offsets = KafkaOffsets::open(config, group.name);
+    if (!offsets) return complain(offsets.error());
+    const auto committed = (*offsets)->committed(where, asked.kafka.wait);
+    if (!committed) return complain("the positions of " + group.name + " can't be had");
+    std::cout << group.name.substr(group_prefix.size()) << "  " << group.state << "  members " << group.members << "\n";
+    for (const auto& of : where) {
+      const auto at = committed->find(of);
+      const auto position = std::max(begins->at(of), at == committed->end() ? 0 : at->second);
+      std::cout << "  " << name_of(of.stream) << "/" << of.partition << "  position " << position << "  behind "
+                << ends->at(of) - position << "\n";
+    }
+  }
+  if (groups->empty()) std::cout << "no sink has begun yet\n";
+  return ok;
+}
+
+int replay(const SinksOptions& asked, std::span<const StreamPartition> where) {
+  const auto& config = asked.kafka.config;
+  const auto group = group_prefix + asked.name;
+  const auto offsets = KafkaOffsets::open(config, group);
+  if (!offsets) return complain(offsets.error());
+  const auto groups = (*offsets)->groups(group, asked.kafka.wait);
+  if (!groups) return complain("the groups can't be listed: " + groups.error().message());
+  const auto known = std::find_if(groups->begin(), groups->end(), [&](const auto& one) { return one.name == group; });
+  if (known == groups->end()) return complain("no sink " + asked.name + " has begun yet: there is nothing to replay");
+  const std::string stop_first = "the sink " + asked.name +
+                                 " is at work: stop the workers first (one that had --instance-id is a member until "
+                                 "its --session-timeout is over)";
+  if (known->members > 0) return complain(stop_first);
+  const auto from = asked.some ? (*offsets)->since(where, SystemClock().now() - asked.since, asked.kafka.wait)
+                               : (*offsets)->begins(where, asked.kafka.wait);
+  if (!from) return complain("the topics' offsets can't be had: " + from.error().message());
+  if (const auto set = (*offsets)->commit(*from); !set)
+    return complain(set.error() == Error::unsupported ? stop_first
+                                                      : "the positions can't be set: " + set.error().message());
+  const auto ends = (*offsets)->ends(where, asked.kafka.wait);
+  Offset records = 0;
+  for (const auto& of : where) records += ends ? ends->at(of) - from->at(of) : 0;
+  std::cout << asked.name << " will apply " << records << " offsets again when the workers start\n";
+  return ok;
+}
+
+}  // namespace
+
+int sinks(std::vector<std::string> args) {
+  CLI::App app("How far the workers' sinks on Kafka have come, and from the log's beginning once more", "assay sinks");
+  SinksOptions asked;
+  app.add_option("verb", asked.verb, "list or replay")
+      ->required()
+      ->check(CLI::IsMember({"list", "replay"}))
+      ->configurable(false);
+  app.add_option("name", asked.name, "For replay: which sink, e.g. mlflow")->configurable(false);
+  asked.kafka.add_to(app);
+  add_duration(app, "--since", asked.since, "Of replay: only what was written so long ago or later; else all there is");
+  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+  if (const auto problem = asked.kafka.settle()) return complain(*problem, usage);
+  if (asked.verb == "replay" && asked.name.empty()) return complain("sinks replay takes a sink's name", usage);
+  asked.some = app.count("--since") > 0;
+  const auto sources = KafkaSources::open(asked.kafka.config, asked.kafka.wait);
+  if (!sources) return complain(sources.error());
+  const auto where = followed(**sources);
+  return asked.verb == "list" ? list(asked, where) : replay(asked, where);
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,122 @@
+#include "ops/cli/spool_options.hpp"
+
+#include <charconv>
+
+#include "ops/runtime/log.hpp"
+#include "storage/log/kafka_metadata.hpp"
+
+namespace assay::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds first_look{3'000}, later_look{2'000};
+constexpr std::size_t spool_bytes_min = 16u << 20;
+
+std::optional<std::size_t> bytes_of(std::string text) {
+  try {
+    if (!CLI::AsSizeValue(false)(text).empty()) return {};
+  } catch (const CLI::ValidationError&) {  // a unit that it does not know
+    return {};
+  }
+  std::size_t bytes = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  if (ec != std::errc() || end != text.data() + text.size()) return {};
+  return bytes;
+}
+
+std::string partitions_key(Stream stream) { return "partitions/" + std::string(name_of(stream)); }
+
+}  // namespace
+
+void SpoolOptions::add_to(CLI::App& app) {
+  app.add_option("--spool", text,
+                 "Bytes on this door's disk for what Kafka can't take now, or off: then it is 503 while Kafka is away")
+      ->capture_default_str();
+}
+
+std::optional<std::string> SpoolOptions::settle(const KafkaOptions& kafka) {
+  if (text == "off") return std::nullopt;
+  const auto bytes = bytes_of(text);
+  if (!bytes || *bytes < spool_bytes_min) return "--spool: \"" + text + "\" is not off, nor a size of at least 16MB";
+  config.emplace();
+  config->bytes_max = *bytes;
+  if (const auto given = kafka.config.properties.find("message.max.bytes"); given != kafka.config.properties.end())
+    if (const auto most = bytes_of(given->second)) config->record_bytes_max = *most;
+  return std::nullopt;
+}
+
+Result<std::unique_ptr<DoorLog>, std::string> DoorLog::open(const SpoolOptions& options, const KafkaOptions& kafka,
+                                                            bool for_view, Db& db, const std::string& directory,
+                                                            const Clock& clock, Metrics& metrics) {
+  std::unique_ptr<DoorLog> self(new DoorLog(kafka, for_view, db, metrics));
+  if (const auto loaded = self->load_partitions(); !loaded) return loaded.error();
+  if (!options.config) {
+    if (const auto opened = self->open_kafka(kafka.wait); !opened) return opened.error();
+    return self;
+  }
+  auto spool = Spool::open(db, directory, *options.config, clock, metrics);
+  if (!spool) return spool.error();
+  self->spool_ = std::move(*spool);
+  const auto answers = brokers_answer(kafka.config, std::min(first_look, kafka.wait));
+  if (!answers) return answers.error();
+  EventLog* upstream = nullptr;
+  if (*answers) {
+    const auto opened = self->open_kafka(kafka.wait);
+    if (!opened) return opened.error();
+    upstream = *opened;
+  } else {
+    spdlog::warn("event=kafka_away brokers=\"{}\" act=\"what is accepted goes to the spool\"", kafka.config.brokers);
+  }
+  self->spooled_ = std::make_unique<SpooledLog>(
+      *self->spool_, upstream, [raw = self.get()] { return raw->open_kafka(later_look); },
+      SpooledLogConfig{.partitions = self->partitions_});
+  return self;
+}
+
+// The drain first: what it waits for is answered on the home thread.
+DoorLog::~DoorLog() {
+  if (spooled_) spooled_->stop();
+  home_.stop();
+}
+
+Result<EventLog*, std::string> DoorLog::open_kafka(std::chrono::milliseconds limit) {
+  auto log = KafkaLog::open(home_.io(), options_.config, metrics_, limit);
+  if (!log) return log.error();
+  if (const auto kept = keep_partitions(**log); !kept) return kept.error();
+  kafka_ = std::move(*log);
+  if (for_view_) noted_ = std::make_unique<AcknowledgedLog>(*kafka_, acknowledged_);
+  return &kafka_log();
+}
+
+Result<void, std::string> DoorLog::load_partitions() {
+  for (const auto stream : all_streams) {
+    const auto found = db_.get(Family::meta, partitions_key(stream));
+    if (!found) return "the data can't be read: " + found.error().message();
+    if (*found) partitions_[static_cast<std::size_t>(stream)] = static_cast<Partition>(read_big_endian32(**found));
+  }
+  return {};
+}
+
+// What a view has stored is arranged by partitions: another count would read past it.
+Result<void, std::string> DoorLog::keep_partitions(const EventLog& log) {
+  Changes changes;
+  for (const auto stream : all_streams) {
+    const auto now = log.partitions(stream), before = partitions_[static_cast<std::size_t>(stream)];
+    if (for_view_ && before != 0 && before != now)
+      return topic_of(options_.config, stream) + " has " + std::to_string(now) + " partitions, and had " +
+             std::to_string(before) + " when this data directory was made: start with an empty one";
+    changes.put(Family::meta, partitions_key(stream), big_endian(static_cast<std::uint32_t>(now)));
+  }
+  if (const auto written = db_.write(changes); !written)
+    return "the data directory can't be written: " + written.error().message();
+  return {};
+}
+
+void DoorLog::close(std::chrono::milliseconds limit) {
+  if (spooled_) spooled_->stop();
+  if (kafka_) home_.close(*kafka_, limit);
+  home_.stop();
+}
+
+}  // namespace assay::cli

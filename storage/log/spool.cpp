@@ -1,0 +1,149 @@
+#include "storage/log/spool.hpp"
+
+#include "ops/runtime/log.hpp"
+#include "storage/log/embedded_format.hpp"
+#include "storage/log/spool_format.hpp"
+
+namespace assay {
+namespace {
+
+constexpr StreamPartition queue{Stream::feedback, 0};
+
+std::string aside_key(Offset offset) { return "spool/aside/" + big_endian(static_cast<std::uint64_t>(offset)); }
+
+}  // namespace
+
+Spool::Spool(Db& db, SpoolConfig config, const Clock& clock, Metrics& metrics)
+    : db_(db),
+      config_(config),
+      clock_(clock),
+      bytes_gauge_(metrics.gauge("assay_spool_bytes", "Bytes on the spool, which wait for Kafka")),
+      records_gauge_(metrics.gauge("assay_spool_records", "Records on the spool")),
+      room_gauge_(metrics.gauge("assay_spool_room_bytes", "Bytes that the spool would still take")),
+      age_gauge_(metrics.gauge("assay_spool_age_seconds", "Since the first record on the spool was accepted")),
+      spooled_total_(metrics.counter("assay_spool_appended_total", "Records that went to the spool")),
+      drained_total_(metrics.counter("assay_spool_drained_total", "Records that Kafka got from the spool")),
+      aside_total_(metrics.counter("assay_spool_aside_total",
+                                   "Records of the spool that Kafka refuses for good, kept beside it")) {
+  metrics.on_collect([this] { collect(); });
+}
+
+Result<std::unique_ptr<Spool>, std::string> Spool::open(Db& db, const std::string& directory, SpoolConfig config,
+                                                        const Clock& clock, Metrics& metrics) {
+  std::unique_ptr<Spool> spool(new Spool(db, config, clock, metrics));
+  auto log =
+      EmbeddedLog::open(db, directory, {.partitions = 1, .disk_reserve_bytes = config.disk_reserve_bytes}, metrics);
+  if (!log) return log.error();
+  spool->log_ = std::move(*log);
+  if (const auto counted = spool->count(); !counted) return "the spool can't be read: " + counted.error().message();
+  auto source = spool->log_->open({{queue, spool->log_->first(queue)}});
+  if (!source) return "the spool can't be read: " + source.error().message();
+  spool->source_ = std::move(*source);
+  if (!spool->empty())
+    spdlog::info("event=spool_left records={} bytes={}", spool->records_.load(), spool->bytes_.load());
+  return spool;
+}
+
+Result<void> Spool::count() {
+  std::size_t bytes = 0, records = 0;
+  const auto scanned = db_.scan(*embedded::family_of(queue.stream), embedded::key_of(0, log_->first(queue)),
+                                embedded::key_of(1, 0), [&](std::string_view, std::string_view value) {
+                                  const auto parts = embedded::parts_of(value);
+                                  const auto record = parts ? parts->value : value;
+                                  if (const auto at = spooled_at(record); records == 0 && at)
+                                    oldest_ms_ = at->time_since_epoch().count();
+                                  bytes += record.size();
+                                  ++records;
+                                  return true;
+                                });
+  if (!scanned) return scanned;
+  bytes_ = bytes;
+  records_ = records;
+  return {};
+}
+
+bool Spool::reserve(std::size_t bytes, std::size_t records) {
+  auto now = bytes_.load();
+  do {
+    if (now + bytes > config_.bytes_max) return false;
+  } while (!bytes_.compare_exchange_weak(now, now + bytes));
+  records_ += records;
+  return true;
+}
+
+void Spool::release(std::size_t bytes, std::size_t records) {
+  bytes_ -= bytes;
+  records_ -= records;
+}
+
+Task<std::vector<Result<Appended>>> Spool::append_all(std::vector<Record> records) {
+  std::vector<Record> whole;
+  whole.reserve(records.size());
+  std::size_t bytes = 0;
+  error_code refused;
+  for (const auto& record : records) {
+    whole.push_back({.stream = queue.stream, .key = {}, .value = encode_spooled(record)});
+    const auto size = whole.back().value->size();
+    bytes += size;
+    if (size > config_.record_bytes_max)
+      refused = boost::system::errc::make_error_code(boost::system::errc::message_size);
+  }
+  if (!refused && !reserve(bytes, whole.size())) refused = Error::log_full;
+  if (refused) co_return std::vector<Result<Appended>>(records.size(), refused);
+  const auto count = whole.size();
+  auto results = co_await log_->append_all(std::move(whole));
+  const bool failed = std::any_of(results.begin(), results.end(), [](const auto& r) { return !r.has_value(); });
+  if (failed) {
+    release(bytes, count);
+    co_return results;
+  }
+  spooled_total_.Increment(static_cast<double>(count));
+  for (auto& result : results) result = Appended{.durability = log_->durability()};
+  co_return results;
+}
+
+Result<void> Spool::writable() const {
+  if (auto writable = log_->writable(); !writable) return writable;
+  if (room() < config_.room_min) return Error::log_full;
+  return {};
+}
+
+Result<std::vector<Spool::Queued>> Spool::first(std::size_t records_max, std::chrono::milliseconds wait) {
+  if (const auto sought = source_->seek(queue, log_->first(queue)); !sought) return sought.error();
+  const auto read = source_->read(records_max, wait);
+  if (!read) return read.error();
+  std::vector<Queued> out;
+  out.reserve(read->size());
+  for (const auto& record : *read) {
+    out.push_back({record.offset, record.value.size(), decode_spooled(record.value), {}});
+    if (!out.back().record) out.back().unreadable = record.value;
+  }
+  if (!out.empty() && out.front().record) oldest_ms_ = out.front().record->accepted_at.time_since_epoch().count();
+  return out;
+}
+
+Result<void> Spool::remove(std::span<const Queued> queued, bool aside) {
+  if (queued.empty()) return {};
+  std::size_t bytes = 0;
+  for (const auto& one : queued) bytes += one.bytes;
+  Changes kept;
+  for (const auto& one : queued)
+    if (aside)
+      kept.put(Family::journal, aside_key(one.offset), one.record ? encode_spooled(*one.record) : one.unreadable);
+  if (const auto forgotten = log_->forget(queue, queued.back().offset + 1, std::move(kept)); !forgotten)
+    return forgotten;
+  release(bytes, queued.size());
+  (aside ? aside_total_ : drained_total_).Increment(static_cast<double>(queued.size()));
+  return {};
+}
+
+void Spool::collect() {
+  bytes_gauge_.Set(static_cast<double>(bytes_));
+  records_gauge_.Set(static_cast<double>(records_));
+  room_gauge_.Set(static_cast<double>(room()));
+  const std::chrono::duration<double> age =
+      clock_.now() - Instant(std::chrono::milliseconds(empty() ? 0 : oldest_ms_.load()));
+  age_gauge_.Set(empty() ? 0 : std::max(0.0, age.count()));
+}
+
+}  // namespace assay

@@ -1,0 +1,93 @@
+// SpooledLog: the thread that opens Kafka and gives it what is on the spool.
+#include <boost/asio/co_spawn.hpp>
+
+#include "ops/runtime/log.hpp"
+#include "storage/log/spooled_log.hpp"
+
+namespace assay {
+
+void SpooledLog::stop() {
+  drain_.request_stop();
+  spool_.wake();
+  if (drain_.joinable()) drain_.join();
+}
+
+void SpooledLog::pause(std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  stopping_.wait_for(lock, stop, config_.retry, [] { return false; });
+}
+
+void SpooledLog::drain_until_stopped(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    if (!upstream_.load()) try_to_open();
+    if (!upstream_.load() || !drain_some()) pause(stop);
+  }
+}
+
+void SpooledLog::try_to_open() {
+  auto opened = open_();
+  if (opened) {
+    spdlog::info("event=kafka_opened spool_bytes={}", spool_.bytes());
+    complaint_.clear();
+    upstream_ = *opened;
+    return;
+  }
+  if (opened.error() == complaint_) return;
+  complaint_ = opened.error();
+  spdlog::warn("event=kafka_not_opened problem=\"{}\" act=\"what is accepted goes to the spool\"", complaint_);
+}
+
+// False: try again a little later.
+bool SpooledLog::drain_some() {
+  const auto queued = spool_.first(config_.drain_records_max, config_.idle_wait);
+  if (!queued) {
+    spdlog::error("event=spool_unreadable problem=\"{}\"", queued.error().message());
+    return false;
+  }
+  if (queued->empty()) return true;
+  if (!draining_.exchange(true)) spdlog::warn("event=spooling bytes={}", spool_.bytes());
+  if (!upstream_.load()->writable() || !send(*queued)) return false;
+  if (spool_.empty()) {
+    draining_ = false;
+    spdlog::info("event=spool_drained");
+  }
+  return true;
+}
+
+// Takes off the spool what Kafka has acknowledged, up to the first that it has not.
+bool SpooledLog::send(std::span<const Spool::Queued> queued) {
+  std::vector<Record> records;
+  for (const auto& one : queued) {
+    if (!one.record) break;
+    records.push_back(*one.record);
+  }
+  if (records.empty()) {
+    spdlog::error("event=spool_corrupt offset={} act=\"left out\"", queued.front().offset);
+    return spool_.remove(queued.first(1), true).has_value();
+  }
+  std::vector<Result<Appended>> results;
+  auto task = [&]() -> Task<void> { results = co_await upstream_.load()->append_all(std::move(records)); };
+  std::exception_ptr thrown;
+  IoContext io(1);
+  asio::co_spawn(io, std::move(task), [&thrown](std::exception_ptr e) { thrown = e; });
+  io.run();
+  if (thrown) std::rethrow_exception(thrown);
+
+  std::size_t from = 0, done = 0;  // on the spool still; acknowledged, or set aside
+  for (; done < results.size(); ++done) {
+    if (results[done]) continue;
+    const auto failure = results[done].error();
+    const bool kafkas_fault = failure == Error::timed_out || failure == Error::log_unavailable ||
+                              failure == Error::over_capacity || failure == Error::stopped;
+    if (kafkas_fault) break;
+    // It would be refused for ever, and nothing behind it would move.
+    spdlog::error("event=spooled_record_refused offset={} problem=\"{}\" act=\"kept aside\"", queued[done].offset,
+                  failure.message());
+    if (!spool_.remove(queued.subspan(from, done - from)) || !spool_.remove(queued.subspan(done, 1), true))
+      return false;
+    from = done + 1;
+  }
+  return spool_.remove(queued.subspan(from, done - from)).has_value() && done == results.size();
+}
+
+}  // namespace assay

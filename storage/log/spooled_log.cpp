@@ -1,0 +1,113 @@
+#include "storage/log/spooled_log.hpp"
+
+namespace assay {
+
+// Counts one append that waits for Kafka.
+class SpooledLog::InFlight {
+ public:
+  explicit InFlight(SpooledLog& log) : log_(log) {
+    if (log_.in_flight_++ == 0) log_.progress_ = Clock::now().time_since_epoch().count();
+  }
+  ~InFlight() { --log_.in_flight_; }
+  InFlight(const InFlight&) = delete;
+  void acknowledged() { log_.progress_ = Clock::now().time_since_epoch().count(); }
+
+ private:
+  SpooledLog& log_;
+};
+
+SpooledLog::SpooledLog(Spool& spool, EventLog* upstream, OpenUpstream open, SpooledLogConfig config)
+    : spool_(spool),
+      open_(std::move(open)),
+      config_(config),
+      upstream_(upstream),
+      progress_(Clock::now().time_since_epoch().count()),
+      drain_([this](std::stop_token stop) { drain_until_stopped(stop); }) {}
+
+SpooledLog::~SpooledLog() { stop(); }
+
+bool SpooledLog::stalled() const {
+  const Clock::duration since(Clock::now().time_since_epoch().count() - progress_.load());
+  return in_flight_ > 0 && since > config_.stalled_after;
+}
+
+bool SpooledLog::reachable() const {
+  const auto* upstream = upstream_.load();
+  return upstream && !stalled() && upstream->writable();
+}
+
+bool SpooledLog::direct() const { return spool_.empty() && reachable(); }
+
+// Over capacity while Kafka goes on acknowledging is load, and load is refused; the rest says that Kafka is away. What
+// is the record's own fault stays its fault.
+bool SpooledLog::for_the_spool(const error_code& failure, const EventLog& upstream) const {
+  if (failure == Error::over_capacity) return stalled() || !upstream.writable();
+  return failure == Error::timed_out || failure == Error::log_unavailable;
+}
+
+Task<Result<Appended>> SpooledLog::to_spool(Record record, error_code before) {
+  std::vector<Record> one;
+  one.push_back(std::move(record));
+  auto results = co_await spool_.append_all(std::move(one));
+  // Kafka may have what the spool refused: "nothing was written" would be too much to say.
+  if (!results.front() && before && before != Error::over_capacity) co_return before;
+  co_return results.front();
+}
+
+Task<Result<Appended>> SpooledLog::append(Record record) {
+  if (!direct()) co_return co_await to_spool(std::move(record), {});
+  auto* const upstream = upstream_.load();
+  Record copy = record;  // librdkafka keeps the bytes of one that it gave no answer to
+  Result<Appended> result;
+  {
+    InFlight in_flight(*this);
+    result = co_await upstream->append(std::move(record));
+    if (result) in_flight.acknowledged();
+  }
+  if (result || !for_the_spool(result.error(), *upstream)) co_return result;
+  co_return co_await to_spool(std::move(copy), result.error());
+}
+
+Task<std::vector<Result<Appended>>> SpooledLog::append_all(std::vector<Record> records) {
+  if (!direct()) co_return co_await spool_.append_all(std::move(records));
+  auto* const upstream = upstream_.load();
+  auto copies = records;
+  std::vector<Result<Appended>> results;
+  {
+    InFlight in_flight(*this);
+    results = co_await upstream->append_all(std::move(records));
+    for (const auto& result : results)
+      if (result) in_flight.acknowledged();
+  }
+  std::vector<std::size_t> failed;
+  std::vector<Record> again;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i] || !for_the_spool(results[i].error(), *upstream)) continue;
+    failed.push_back(i);
+    again.push_back(std::move(copies[i]));
+  }
+  if (failed.empty()) co_return results;
+  const auto spooled = co_await spool_.append_all(std::move(again));
+  for (std::size_t i = 0; i < failed.size(); ++i) {
+    auto& result = results[failed[i]];
+    if (spooled[i] || result.error() == Error::over_capacity) result = spooled[i];
+  }
+  co_return results;
+}
+
+std::string_view SpooledLog::durability() const {
+  const auto* upstream = upstream_.load();
+  return upstream ? upstream->durability() : "kafka";
+}
+
+Result<void> SpooledLog::writable() const {
+  if (direct()) return {};
+  return spool_.writable();
+}
+
+Partition SpooledLog::partitions(Stream stream) const {
+  const auto* upstream = upstream_.load();
+  return upstream ? upstream->partitions(stream) : config_.partitions[static_cast<std::size_t>(stream)];
+}
+
+}  // namespace assay

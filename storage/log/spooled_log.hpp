@@ -1,0 +1,81 @@
+#pragma once
+// The event log of a front door that outlives its Kafka: what Kafka does not take goes to a spool on the door's own
+// disk, and from there to Kafka in the order in which it came.
+//
+// Order. While the spool is not empty everything goes through it. A record counts as on the spool before its append is
+// answered, so what is sent after that answer queues behind it. What was sent straight to Kafka and had no answer yet
+// when the spool began is concurrent with all of it: nobody was told which of the two came first.
+//
+// Nothing is lost, some may be sent twice: a record whose fate Kafka leaves open (it expired in the producer, the
+// acknowledgement got lost) goes to the spool and is sent again; from the spool everything from the first failure on
+// is. Record ids are the same, and the workers drop the repeat; the streams without ids are kept by key, and the last
+// of a key is the last again.
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "storage/log/spool.hpp"
+
+namespace assay {
+
+struct SpooledLogConfig {
+  std::chrono::milliseconds stalled_after{1000};  // appends wait and none was acknowledged for so long
+  std::chrono::milliseconds retry{200};           // between two tries to drain, or to open Kafka
+  std::size_t drain_records_max = 1000;           // sent at once
+  std::chrono::milliseconds idle_wait{500};
+  // What partitions() answers until Kafka has been reached: what an earlier life was told.
+  std::array<Partition, std::size(all_streams) + 1> partitions{};
+};
+
+class SpooledLog final : public EventLog {
+ public:
+  // Opens Kafka's log and keeps it; blocks for some seconds at most; an error is a sentence. Called from one thread,
+  // again and again until it succeeds.
+  using OpenUpstream = std::function<Result<EventLog*, std::string>()>;
+
+  // `upstream`: null where Kafka could not be reached yet. All outlives the log.
+  SpooledLog(Spool& spool, EventLog* upstream, OpenUpstream open, SpooledLogConfig config = {});
+  ~SpooledLog() override;  // stops
+
+  Task<Result<Appended>> append(Record record) override;
+  Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) override;
+  std::string_view durability() const override;
+  // Kafka takes it, or the spool has room.
+  Result<void> writable() const override;
+  Partition partitions(Stream stream) const override;
+
+  // Whether Kafka was opened, and takes what it is given.
+  bool reachable() const;
+  // Whether what is appended now goes straight to Kafka.
+  bool direct() const;
+  // Ends the draining; what is left stays on the spool. Appends are still taken.
+  void stop();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  class InFlight;
+
+  bool stalled() const;
+  bool for_the_spool(const error_code& failure, const EventLog& upstream) const;
+  Task<Result<Appended>> to_spool(Record record, error_code before);
+  void drain_until_stopped(std::stop_token stop);
+  void try_to_open();
+  bool drain_some();
+  bool send(std::span<const Spool::Queued> queued);
+  void pause(std::stop_token stop);
+
+  Spool& spool_;
+  const OpenUpstream open_;
+  const SpooledLogConfig config_;
+  std::atomic<EventLog*> upstream_;
+  std::atomic<std::int64_t> in_flight_{0};
+  std::atomic<Clock::rep> progress_;  // the last acknowledgement, or when the first of those in flight set out
+  std::atomic<bool> draining_{false};
+  std::string complaint_;  // the drain's: said once
+  std::mutex mutex_;
+  std::condition_variable_any stopping_;
+  std::jthread drain_;
+};
+
+}  // namespace assay

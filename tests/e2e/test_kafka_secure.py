@@ -1,0 +1,65 @@
+"""Every part of the program over TLS with SASL, as librdkafka names the settings; secrets come by environment or file and show nowhere."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.assay import run_assay
+from support.door import accepted, new_trace_id, post_trace, wait_assessment
+from support.kafka import KafkaCluster
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[KafkaCluster]:
+    with KafkaCluster(tmp_path_factory.mktemp("kafka"), secure=True) as cluster:
+        yield cluster
+
+
+def flags(cluster: KafkaCluster, mechanism: str, prefix: str) -> tuple[str, ...]:
+    properties = {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": mechanism,
+        "sasl.username": cluster.secure("user"),
+        "ssl.ca.location": str(cluster.home / "secure" / "ca.pem"),
+    }
+    given = [word for name, value in properties.items() for word in ("--kafka-property", f"{name}={value}")]
+    return ("--kafka", cluster.secure("address"), "--topic-prefix", prefix, *given)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+@pytest.mark.timeout(240)
+def test_the_whole_way_over_tls_with_sasl(assay, cluster, tmp_path, mechanism):
+    password = cluster.secure("password")
+    env = {"ASSAY_KAFKA_SASL_PASSWORD": password}
+    on = flags(cluster, mechanism, f"{mechanism.lower()}.")
+    made = run_assay("topics", "create", *on, "--partitions", "2", env=env)
+    assert made.returncode == 0, made.stderr
+    secrets: Path = tmp_path / "secrets"
+    secrets.write_text(f"# of the broker\n\nsasl.password = {password}\n")
+    worker = assay("worker", *on, "--kafka-properties", str(secrets))
+    door = assay("ingest", *on, "--view", env=env)
+    trace_id = new_trace_id()
+    post_trace(door.http, trace_id)
+    assessment_id = accepted(door.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True}))
+    wait_assessment(door.http, trace_id, assessment_id, within=60)
+    verified = run_assay("verify", *on, "--data", str(door.data), env=env)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    described = run_assay("topics", "describe", *on, env=env)
+    assert described.returncode == 0 and "behind 0" in described.stdout, described.stdout
+    for process in (door, worker):
+        assert password not in process.log.read_text()
+    checked = run_assay("ingest", *on, "--kafka-properties", str(secrets), "--check", env=env)
+    assert checked.returncode == 0 and password not in checked.stdout + checked.stderr
+
+
+def test_a_wrong_password_is_refused_in_words_that_do_not_hold_it(cluster):
+    on = flags(cluster, "PLAIN", "wrong.")
+    refused = run_assay("topics", "describe", *on, "--kafka-wait", "3s", env={"ASSAY_KAFKA_SASL_PASSWORD": "not-the-word"})
+    assert refused.returncode == 1 and "not-the-word" not in refused.stderr + refused.stdout
+
+
+def test_a_secret_in_a_flag_is_refused_and_not_repeated():
+    refused = run_assay("topics", "describe", "--kafka", "127.0.0.1:1", "--kafka-property", "sasl.password=hush", "--check")
+    assert refused.returncode == 2 and "hush" not in refused.stderr + refused.stdout
+    assert "ASSAY_KAFKA_SASL_PASSWORD" in refused.stderr
