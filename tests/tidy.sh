@@ -41,30 +41,6 @@ await_builds_nothing() {
     }'
 }
 
-# The sanitizers' builds compile the sources of a library in one piece (CMakePresets.json), where two anonymous namespaces are one:
-# a name in them stands for one thing in all of the library. Functions may differ by what they take.
-one_meaning_a_name() {
-  cpp | { grep '\.cpp$' || true; } | each perl -0777 -ne '
-    my ($library) = $ARGV =~ m{^(ops/\w+|tests/\w+/\w+(?=/)|tests/\w+|ingest|storage|workers)/} or next;
-    s{//[^\n]*}{}g;
-    s{R"\(.*?\)"|"(?:\\.|[^"\\\n])*"|\x27(?:\\.|[^\x27\\\n])+\x27}{0}gs;
-    while (/\bnamespace\s*(\{(?:[^{}]++|(?1))*\})/g) {
-      my $body = substr($1, 1, -1);
-      $body =~ s/(\{(?:[^{}]++|(?1))*\})/{};/g;
-      for (split /;/, $body) {
-        my $what;
-        if (/\b(?:struct|class|enum(?:\s+class)?)\s+(\w+)[^()=]*\{\}$/) { $what = $1 }
-        elsif (/^\s*(?:\[\[\w+\]\]\s*)?(?:template\s*<[^{]*>\s*)?[\w:<>,&*\s]*?\b(\w+)\s*\(([^{}]*)\)[\w\s]*\{\}$/s && !/^\s*(?:TEST|TYPED)/) {
-          my ($name, $taken) = ($1, $2);
-          $taken =~ s/\s*=[^,]*//g;
-          $what = "$name(" . join(",", map { s/\s+/ /gr =~ s/^ | ?\w+$| $//gr } split /,/, $taken) . ")";
-        }
-        elsif (/\b(?:const|constexpr|constinit|static|thread_local|inline)\b[^()]*?\b(\w+)\s*(?:\[[^\]]*\])?\s*(?:=|\{\}$)/) { $what = $1 }
-        print "$library $what $ARGV\n" if $what;
-      }
-    }' | sort -u | awk '$1 == library && $2 == name { print $3 ": " $2 " stands for something else in " file } { library = $1; name = $2; file = $3 }'
-}
-
 guarded() { headers | each grep -L '^#pragma once$'; }
 
 # Arrows of the layout: runtime <- storage <- ingest, workers <- ops/cli. The link edges say it too, but a header needs no link.
@@ -110,7 +86,6 @@ main() {
   check co_await await_builds_nothing
   check pragma-once guarded
   check arrows arrows_kept
-  check unique-name one_meaning_a_name
   check include from_the_root
   check machine-path no_machine_paths
   check registry no_registries

@@ -53,6 +53,7 @@ def compare(assay, mlflow_url: str, tmp_path: Path, first: int, last: int) -> No
     assert not differences, f"{len(differences)} differences:\n\n" + "\n\n".join(differences[:8])
 
 
+@pytest.mark.timeout(900)
 def test_the_client_sees_the_same_as_with_mlflow(assay, mlflow_url, tmp_path):
     compare(assay, mlflow_url, tmp_path, 0, 20)
 

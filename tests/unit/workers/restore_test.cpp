@@ -135,11 +135,13 @@ TEST(Restore, OfAnEmptyStateReadsOnlyWhatTheWindowReaches) {
   MemoryLog log;
   MemoryKeyValue state;
   TimedLog timed(log);
-  for (int i = 0; i < 100; ++i)
+  for (int i = 0; i < 100; ++i) {
+    const auto id = "a-" + std::to_string(i);
     log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, "req-1"},
                                      .accepted_at = clock.at + std::chrono::minutes(i),
                                      .body_hash = 1,
-                                     .items = {{"a-" + std::to_string(i), "a-" + std::to_string(i), "{}"}}}));
+                                     .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}}));
+  }
   timed.first[Stream::feedback] = 69;
   const ResolvePolicy policy{.dedupe_window = 20min};
   ASSERT_TRUE(Restore(timed, state, 0, policy, clock).run(90));
