@@ -15,8 +15,10 @@ Result<SecretFile, std::string> read_secret_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream bytes;
   if (file) bytes << file.rdbuf();
-  if (!file || !bytes) return "can't read " + path + ": " + std::strerror(errno);
-  return SecretFile{std::move(bytes).str()};
+  // Named: a SecretFile could be made of a string, too.
+  using Read = Result<SecretFile, std::string>;
+  if (!file || !bytes) return Read(boost::system::in_place_error, "can't read " + path + ": " + std::strerror(errno));
+  return Read(boost::system::in_place_value, SecretFile{std::move(bytes).str()});
 }
 
 Result<void, std::string> write_secret_file(const std::string& path, std::string_view bytes) {
