@@ -52,6 +52,11 @@ class Gate {
   // Any thread.
   void replace(ApiKeys keys);
   void replace(CapabilityKeys keys);
+  // Whether there are keys: an Authorization is then for this door.
+  bool has_keys() const {
+    const auto* keys = keys_.load(std::memory_order_acquire);
+    return keys && !keys->list().empty();
+  }
   // Null until there are some.
   const CapabilityKeys* capability_keys() const { return capability_keys_.load(std::memory_order_acquire); }
   const GateConfig& config() const { return config_; }

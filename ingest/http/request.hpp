@@ -4,6 +4,7 @@
 // Every view is valid until the handler returns. Nothing in a request is trusted for more than its meaning: a header is
 // bytes that the client chose.
 #include <array>
+#include <boost/asio/ip/address.hpp>
 #include <boost/beast/http/verb.hpp>
 #include <optional>
 #include <span>
@@ -28,8 +29,9 @@ struct Request {
   std::array<std::string_view, 2> params;   // what stood for {…} in the route's pattern, in order, decoded; not empty
   std::string_view body;                    // complete; at least SIMDJSON_PADDING readable bytes follow it
   std::span<const HeaderField> headers;     // in order; values without surrounding white space
-  std::string_view peer;                    // the address that the connection comes from
-  Instant received_at;                      // when its header was complete
+  boost::asio::ip::address peer;            // the address that the connection comes from
+  bool tls = false;
+  Instant received_at;  // when its header was complete
   bool keep_alive = true;
   const Capability* capability = nullptr;  // all that the caller may do, where it came with one
 

@@ -29,11 +29,13 @@ void Router::add_stream(http::verb method, std::string pattern, StreamHandler ha
   insert(method, std::move(pattern), std::move(handler), options);
 }
 
-void Router::set_behind(PassHandler handler, RouteOptions options) {
-  behind_ = routes_
-                .emplace_back(std::make_unique<Route>(
-                    Route{http::verb::unknown, "/*", std::move(handler), options, routes_.size()}))
-                .get();
+void Router::set_behind(PassHandler handler, RouteOptions reads, RouteOptions writes) {
+  const auto keep = [this](http::verb method, PassHandler pass, RouteOptions options) {
+    Route route{method, "/*", std::move(pass), options, routes_.size()};
+    return routes_.emplace_back(std::make_unique<Route>(std::move(route))).get();
+  };
+  behind_reads_ = keep(http::verb::get, handler, reads);
+  behind_writes_ = keep(http::verb::unknown, std::move(handler), writes);
 }
 
 void Router::insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler, PassHandler> handler,
@@ -60,7 +62,7 @@ void Router::insert(http::verb method, std::string pattern, std::variant<Handler
 
 Router::Found Router::find(http::verb method, std::string_view path) const {
   auto found = find_own(method, path);
-  if (!found.route && behind_) found.route = behind_;
+  if (!found.route) found.route = behind(method);
   return found;
 }
 

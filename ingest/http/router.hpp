@@ -60,8 +60,12 @@ class Router {
   void add_stream(http::verb method, std::string pattern, StreamHandler handler, RouteOptions options);
 
   // Whatever has no route goes there, the methods that a path does not take included: the server behind this door.
-  void set_behind(PassHandler handler, RouteOptions options);
-  const Route* behind() const { return behind_; }
+  // GET and HEAD need what `reads` says, everything else what `writes` says.
+  void set_behind(PassHandler handler, RouteOptions reads, RouteOptions writes);
+  // Null: there is none.
+  const Route* behind(http::verb method) const {
+    return method == http::verb::get || method == http::verb::head ? behind_reads_ : behind_writes_;
+  }
 
   struct Found {
     const Route* route = nullptr;       // none: 404, or 405 where `allow` is not empty
@@ -84,7 +88,7 @@ class Router {
               RouteOptions options);
 
   std::vector<std::unique_ptr<Route>> routes_;
-  const Route* behind_ = nullptr;
+  const Route *behind_reads_ = nullptr, *behind_writes_ = nullptr;
   std::map<std::string, Pattern, std::less<>> exact_;  // by the whole path
   std::vector<Pattern> patterns_;
 };

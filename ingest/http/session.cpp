@@ -28,7 +28,6 @@ Session::Session(Socket socket, ServerShared& shared)
   buffer_ = std::make_unique_for_overwrite<char[]>(capacity_ + BodyBuffer::padding);
   error_code gone;
   if (const auto from = socket_.remote_endpoint(gone); !gone) peer_ = from.address();
-  if (!gone) peer_text_ = peer_.to_string();
 }
 
 Task<void> Session::run() {
@@ -100,7 +99,8 @@ Task<bool> Session::serve_one() {
                   .params = {found.params[0], found.params[1]},
                   .body = body_view_,
                   .headers = head_.fields,
-                  .peer = peer_text_,
+                  .peer = peer_,
+                  .tls = socket_.is_tls(),
                   .received_at = shared_.clock.now(),
                   .keep_alive = head_.keep_alive,
                   .capability = verdict_.capability ? &*verdict_.capability : nullptr};
@@ -149,7 +149,7 @@ Task<void> Session::handle(const Route& route, Request& request) {
 }
 
 Task<Result<void>> Session::answer_or_ask_behind(const Route& route, Request& request, Response response) {
-  const auto* behind = shared_.router.behind();
+  const auto* behind = shared_.router.behind(request.method);
   const bool elsewhere = route.options.else_behind && behind && (response.status == 404 || response.status == 501);
   if (!elsewhere) co_return co_await send(response);
   enter(Phase::streaming, std::chrono::milliseconds::max());

@@ -97,7 +97,6 @@ class Session final : public ResponseStream, public RequestBody {
   Wire socket_;
   ServerShared& shared_;
   asio::cancellation_signal cancel_;
-  std::string peer_text_;
 
   Phase phase_ = Phase::idle;
   SteadyTime deadline_ = SteadyTime::max();

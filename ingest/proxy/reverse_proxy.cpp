@@ -75,6 +75,7 @@ HttpRequest ReverseProxy::outgoing(const Request& request, RequestBody& body) co
   for (const auto& [name, value] : request.headers) {
     if (is_of_one_hop(name) || is_named(named, name)) continue;
     if (same_name(name, "Host") || same_name(name, "Content-Length") || same_name(name, "Expect")) continue;
+    if (same_name(name, "Authorization") && config_.keeps_authorization && config_.keeps_authorization()) continue;
     if (same_name(name, "X-Forwarded-Proto") || same_name(name, "X-Forwarded-Host")) continue;
     if (same_name(name, "X-Forwarded-For")) {
       forwarded_for.append(forwarded_for.empty() ? "" : ", ").append(value);
@@ -90,18 +91,17 @@ HttpRequest ReverseProxy::outgoing(const Request& request, RequestBody& body) co
       text = origin_;
     out.headers.push_back({std::string(name), std::move(text)});
   }
-  if (!request.peer.empty()) {
-    forwarded_for.append(forwarded_for.empty() ? "" : ", ").append(request.peer);
-    const bool v6 = request.peer.find(':') != request.peer.npos;
-    const auto from = v6 ? "[" + std::string(request.peer) + "]" : std::string(request.peer);
-    forwarded.append(forwarded.empty() ? "" : ", ").append("for=").append(forwarded_value(from));
-    if (!host.empty()) forwarded.append(";host=").append(forwarded_value(host));
-    forwarded.append(";proto=http");
-    out.headers.push_back({"X-Forwarded-For", std::move(forwarded_for)});
-    out.headers.push_back({"Forwarded", std::move(forwarded)});
-  }
+  const auto peer = request.peer.to_string();
+  const auto* proto = request.tls ? "https" : "http";
+  forwarded_for.append(forwarded_for.empty() ? "" : ", ").append(peer);
+  const auto from = request.peer.is_v6() ? "[" + peer + "]" : peer;
+  forwarded.append(forwarded.empty() ? "" : ", ").append("for=").append(forwarded_value(from));
+  if (!host.empty()) forwarded.append(";host=").append(forwarded_value(host));
+  forwarded.append(";proto=").append(proto);
+  out.headers.push_back({"X-Forwarded-For", std::move(forwarded_for)});
+  out.headers.push_back({"Forwarded", std::move(forwarded)});
   if (!host.empty()) out.headers.push_back({"X-Forwarded-Host", std::string(host)});
-  out.headers.push_back({"X-Forwarded-Proto", "http"});
+  out.headers.push_back({"X-Forwarded-Proto", proto});
   const auto length = body.length();
   if (!length || *length > 0) {
     out.source_bytes = length;

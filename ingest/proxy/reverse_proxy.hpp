@@ -5,7 +5,8 @@
 // What changes on the way: the headers of one hop (Connection and what it names, Keep-Alive, TE, Trailer, Upgrade, …)
 // stay on their hop; X-Forwarded-For, -Proto and -Host and Forwarded say where it came from; an Origin that is this
 // door's own becomes the server's own, as its cross-origin check expects; a Location there becomes one here. A client's
-// Authorization is the client's: ours is never lent to it.
+// Authorization is passed on where this door has no keys of its own; ours is never lent to it.
+#include <functional>
 #include <string>
 
 #include "ingest/http/request.hpp"
@@ -19,6 +20,7 @@ namespace assay {
 struct ProxyConfig {
   std::string url = {};      // http(s)://HOST[:PORT], without a slash at the end; empty: there is none
   std::string ca_file = {};  // PEM, in addition to the system's
+  std::function<bool()> keeps_authorization = {};  // whether it is for this door, and no business of that server's
   std::size_t body_bytes_max = std::size_t(4) << 30;
   // Its first byte may take what a search over millions of traces takes; a stream may be silent for a while.
   HttpLimits limits = {.connect = std::chrono::seconds(5),

@@ -168,10 +168,14 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   add_page_routes(front_.router(), page_files(), alone);
   add_mlflow_routes(front_.router(), mlflow_, alone);
   if (alone) return;
-  behind_ = std::make_unique<ReverseProxy>(options.behind, metrics);
-  front_.router().set_behind([this](Request& request, RequestBody& body,
-                                    ResponseStream& answer) { return behind_->pass(request, body, answer); },
-                             {.scope = Scope::trace, .body_bytes_max = options.behind.body_bytes_max});
+  auto behind = options.behind;
+  behind.keeps_authorization = [this] { return access_.gate().has_keys(); };
+  behind_ = std::make_unique<ReverseProxy>(std::move(behind), metrics);
+  const auto pass = [this](Request& request, RequestBody& body, ResponseStream& answer) {
+    return behind_->pass(request, body, answer);
+  };
+  front_.router().set_behind(pass, {.scope = Scope::read, .body_bytes_max = options.behind.body_bytes_max},
+                             {.scope = Scope::admin, .body_bytes_max = options.behind.body_bytes_max});
 }
 
 DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }
