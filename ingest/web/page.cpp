@@ -90,7 +90,7 @@ std::string_view choose_coding(const PageFile& file, std::string_view accept_enc
 }
 
 void add_page_routes(Router& router, std::span<const PageFile> files, bool at_root) {
-  const RouteOptions small{.admission = {}, .body_bytes_max = 0};
+  const RouteOptions small{.scope = Scope::open, .admission = {}, .body_bytes_max = 0};
   for (const auto& file : files) {
     const auto path = "/assay/" + std::string(file.path == "index.html" ? "" : file.path);
     router.add(

@@ -29,7 +29,7 @@ std::optional<double> read_hours(std::string_view text) {
 
 void QualityRoute::add_to(Router& router) {
   router.add(http::verb::get, "/assay/quality", [this](Request& request) { return get(request); },
-             {.body_bytes_max = 0, .time_max = 60s});
+             {.scope = Scope::read, .body_bytes_max = 0, .time_max = 60s});
 }
 
 std::optional<Result<std::string>> QualityRoute::known(const Asked& asked) {
