@@ -22,7 +22,7 @@ using Traces = std::map<std::string, std::map<std::string, Said>>;  // trace_id 
 
 class Recount {
  public:
-  explicit Recount(const MlflowRecountInput& input) : in_(input), client_(input.mlflow) {}
+  explicit Recount(const MlflowRecountInput& input) : in_(input), client_(input.mlflow, 1) {}
 
   Result<MlflowRecount, std::string> run() {
     const auto read = read_all(in_.log, Stream::assessments, [this](auto records) { return take(records); });

@@ -109,8 +109,10 @@ Task<Result<void>> applied_here(const Followed& followed, std::chrono::milliseco
 StoreView::StoreView(const KeyValue& kv, const EventLog& log, Progress& progress,
                      std::function<Offset(StreamPartition)> end)
     : StoreView(kv, log,
-                [followed = std::make_shared<Followed>(Followed{log, progress, std::move(end)})](
-                    std::chrono::milliseconds limit) { return applied_here(*followed, limit); }) {}
+                [followed = std::make_shared<Followed>(Followed{log, progress, end})](
+                    std::chrono::milliseconds limit) { return applied_here(*followed, limit); }) {
+  end_ = std::move(end);
+}
 
 // A dead letter that was replayed is in the store or parked again: these come first. The store comes last, and once
 // more: what is released or committed while we look has moved on towards it.
@@ -149,7 +151,8 @@ Receipt StoreView::deleted(std::string_view assessment_id, std::string_view trac
   receipt.sinks["store"] = "deleted";
   const StreamPartition where{Stream::assessments, partition_of(trace_id, log_.partitions(Stream::assessments))};
   for (const auto& other : sinks_)
-    receipt.sinks[other.name] = other.sink->applied(where) >= end_(where) ? "deleted" : "pending";
+    if (const auto applied = other.applied(where); applied && end_)
+      receipt.sinks[other.name] = *applied >= end_(where) ? "deleted" : "pending";
   return receipt;
 }
 

@@ -56,6 +56,7 @@ class StoreView final : public View {
   const Store store_;
   const EventLog& log_;
   const Applied applied_;
+  std::function<Offset(StreamPartition)> end_;  // one past the last durable record, where this process has the log
   std::vector<OtherSink> sinks_;
 };
 
