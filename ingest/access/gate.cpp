@@ -11,15 +11,6 @@ using boost::beast::iequals;
 
 constexpr std::string_view exposed =
     "X-Trace-Id, X-Client-Request-Id, X-Resume-Token, Assay-Durability, Retry-After, RateLimit, RateLimit-Policy";
-constexpr std::string_view page_policy =
-    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' "
-    "data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'\r\n"
-    "X-Content-Type-Options: nosniff\r\n"
-    "Referrer-Policy: no-referrer\r\n"
-    "X-Frame-Options: DENY\r\n"
-    "Permissions-Policy: camera=(), geolocation=(), microphone=()\r\n"
-    "Cross-Origin-Opener-Policy: same-origin\r\n";
 constexpr std::string_view only_tls = "Strict-Transport-Security: max-age=31536000\r\n";
 
 // The password of "Basic …": MLflow's client sends a key so; the name before the colon is for people.
@@ -147,10 +138,11 @@ void Gate::answer_origin(const RequestHead& head, std::string_view allow, bool r
   } else if (!config_.origins.empty()) {
     verdict.headers.append("Vary: Origin\r\n");
   }
-  const bool preflight = !routed && head.method == http::verb::options && !found.preflight_method.empty();
-  if (preflight && !allow.empty() && (any || listed)) {
+  const bool preflight = head.method == http::verb::options && !found.preflight_method.empty();
+  if (preflight && (routed || !allow.empty()) && (any || listed)) {
+    constexpr std::string_view all = "GET, HEAD, POST, PUT, PATCH, DELETE";  // of the server behind this door
     Response answer{.status = 204};
-    answer.headers.emplace_back("Access-Control-Allow-Methods", std::string(allow));
+    answer.headers.emplace_back("Access-Control-Allow-Methods", std::string(allow.empty() ? all : allow));
     answer.headers.emplace_back("Access-Control-Allow-Headers",
                                 "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Client-Request-Id, "
                                 "X-Feedback-Token, X-Resume-Token, X-Session-ID, X-User-ID");
@@ -195,10 +187,7 @@ void Gate::decide(const Route* route, std::string_view allow, const RequestHead&
   const bool takes_capability = route && route->options.capability;
   Credentials found;
   read_credentials(head, takes_capability, found);
-  if (head.path.starts_with("/assay/")) {
-    verdict.headers.append(page_policy);
-    if (config_.tls) verdict.headers.append(only_tls);
-  }
+  if (config_.tls && head.path.starts_with("/assay")) verdict.headers.append(only_tls);  // the page says the rest
   if (!found.origin.empty()) {
     answer_origin(head, allow, route != nullptr, found, verdict);
     if (verdict.refusal) {

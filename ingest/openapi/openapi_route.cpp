@@ -87,7 +87,10 @@ json::object openapi_document(const Router& router, ScopeSet anonymous) {
   const auto& known = fragments.at("paths").as_object();
   json::object paths;
   for (const auto& route : router.routes()) {
-    const auto* item = known.if_contains(route->pattern);
+    // MLflow's own page asks under /ajax-api what its client asks under /api.
+    constexpr std::string_view twin = "/ajax-api/";
+    const bool is_twin = route->pattern.starts_with(twin);
+    const auto* item = known.if_contains(is_twin ? "/api/" + route->pattern.substr(twin.size()) : route->pattern);
     if (!item) continue;
     std::string method(http::to_string(route->method));
     for (auto& c : method) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -97,6 +100,7 @@ json::object openapi_document(const Router& router, ScopeSet anonymous) {
     if (!path.is_object()) path = json::object();
     if (const auto* shared = item->get_object().if_contains("parameters")) path.get_object()["parameters"] = *shared;
     auto described = operation->as_object();
+    if (is_twin) described["operationId"] = std::string(described.at("operationId").as_string()) + "OfPage";
     add_common_responses(described, *route);
     add_security(described, *route, anonymous);
     path.get_object()[method] = std::move(described);
