@@ -82,14 +82,15 @@ struct WorkerOptions {
 
 // The name under which the group knows this worker, over restarts; made at the first.
 Result<std::string, std::string> kept_instance_id(const std::string& directory) {
+  using Kept = Result<std::string, std::string>;  // both are strings: each return says which
   const auto path = directory + "/instance-id";
   std::string id;
-  if (std::ifstream(path) >> id && !id.empty()) return id;
+  if (std::ifstream(path) >> id && !id.empty()) return Kept(boost::system::in_place_value, id);
   id = random_id("worker-");
   std::ofstream out(path);
   out << id << "\n";
-  if (!out.flush()) return fmt::format("{} can't be written", path);
-  return id;
+  if (!out.flush()) return Kept(boost::system::in_place_error, fmt::format("{} can't be written", path));
+  return Kept(boost::system::in_place_value, id);
 }
 
 int run(WorkerOptions& options) {
