@@ -52,8 +52,8 @@ std::optional<std::string> MlflowOptions::settle() {
     rest.mlflow.authorization = "Bearer " + token;
   else if (!user.empty())
     rest.mlflow.authorization = "Basic " + base64(user + ":" + from_environment("ASSAY_MLFLOW_PASSWORD"));
-  if (!rest.mlflow.url.empty() && !parse_http_url(rest.mlflow.url))
-    return "--mlflow-url: \"" + rest.mlflow.url + "\" is not http(s)://HOST[:PORT] (no user or password in it)";
+  if (!rest.mlflow.url.empty())
+    if (auto problem = problem_with_url("--mlflow-url", rest.mlflow.url)) return problem;
   if (!sql.url.empty())
     if (const auto problem = problem_with_conninfo(sql.url)) return "--mlflow-db: " + *problem;
   while (rest.mlflow.url.ends_with('/')) rest.mlflow.url.pop_back();

@@ -42,7 +42,7 @@ def serve(assay) -> Assay:
 
 def test_a_chat_answers_with_the_ids_of_its_trace(serve):
     answer = chat(serve.http)
-    assert set(answer) == {"response", "trace_id", "client_request_id"}
+    assert set(answer) == {"response", "trace_id", "client_request_id", "feedback_token"}
     assert answer["response"]
     assert answer["trace_id"].startswith("tr-") and len(answer["trace_id"]) == 35
     assert answer["client_request_id"].startswith("req-") and len(answer["client_request_id"]) >= 4 + 22, "128 random bits"

@@ -134,7 +134,7 @@ TEST(Otlp, ReadsJsonAsWell) {
 TEST(Inflate, UndoesGzipAndIsBounded) {
   const auto gzip = filter::from_base64("H4sIAAAAAAACA+3BMQEAAADCoKzrX8IUfkABAAAAAG8Ddln0TIgTAAA=");
   ASSERT_TRUE(gzip);
-  EXPECT_EQ(inflated(*gzip, "gzip", 5000).value(), std::string(5000, 'a'));
+  EXPECT_EQ(*inflated(*gzip, "gzip", 5000), std::string(5000, 'a'));
   EXPECT_FALSE(inflated(*gzip, "gzip", 4999)) << "a few bytes that become many";
   EXPECT_FALSE(inflated("nonsense", "gzip", 1000));
   EXPECT_FALSE(inflated(gzip->substr(0, 10), "gzip", 1000));
