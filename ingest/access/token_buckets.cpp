@@ -48,7 +48,7 @@ TokenBuckets::Taken TokenBuckets::take(std::string_view caller, const Rate& rate
   const auto key = hash(caller);
   const auto tag = key | 1;
   const auto now_ms =
-      static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now - start_).count());
+      static_cast<std::uint32_t>(std::chrono::floor<std::chrono::milliseconds>(now - start_).count());
   const auto burst = static_cast<float>(std::max(rate.burst, 1.0));
   const auto filled = [&](const Slot& slot) {
     if (slot.tag == 0) return burst;
@@ -75,9 +75,11 @@ TokenBuckets::Taken TokenBuckets::take(std::string_view caller, const Rate& rate
     mine->tag = tag;
   }
   Taken taken{.allowed = tokens >= 1};
-  if (taken.allowed) tokens -= 1;
-  mine->tokens = tokens;
-  mine->at_ms = now_ms;
+  if (taken.allowed) {  // a refusal changes nothing: no fraction of a token is rounded away
+    tokens -= 1;
+    mine->tokens = tokens;
+    mine->at_ms = now_ms;
+  }
   set.busy.clear(std::memory_order_release);
 
   taken.remaining = static_cast<std::uint32_t>(tokens);

@@ -36,6 +36,12 @@ bool is_phone(std::string_view text) {
 
 bool anything(std::string_view) { return true; }
 
+// More digits follow: what was found is the beginning of a longer number.
+bool goes_on(std::string_view rest) {
+  if (rest.size() > 1 && (rest[0] == ' ' || rest[0] == '-' || rest[0] == '.' || rest[0] == '/')) rest.remove_prefix(1);
+  return !rest.empty() && rest[0] >= '0' && rest[0] <= '9';
+}
+
 }  // namespace
 
 struct Redactor::Rule {
@@ -96,6 +102,7 @@ bool Redactor::redact(std::string& text) const {
       }
       from = at + found.size();
       if (!rule->check({found.data(), found.size()})) continue;
+      if (rule->check == is_phone && goes_on(std::string_view(text).substr(from))) continue;
       out.append(text, copied, at - copied).append(rule->label);
       copied = from;
     }
@@ -135,7 +142,7 @@ std::optional<json::value> read(std::string_view text) {
 }  // namespace
 
 void Redactor::redact_deep(std::string& text, int depth, bool& changed) const {
-  const bool may_be_json = !text.empty() && (text.front() == '{' || text.front() == '[' || text.front() == '"');
+  const bool may_be_json = !text.empty() && (text.front() == '{' || text.front() == '[');
   if (may_be_json && depth < 4)
     if (auto value = read(text)) {
       bool within = false;

@@ -197,7 +197,8 @@ def test_forged_expired_and_rotated_away_tokens_are_refused(public):
         wait_until("the new key is known", lambda text=newer: text in door.tail())
         assert use(good) == (202 if kept else 401)
     assert use(mint()) == 202
-    for bad in ({}, {"trace_id": ""}, {"trace_id": TRACE, "names": []}, {"trace_id": TRACE, "expires_in": 0}, {"trace_id": TRACE, "x": 1}):
+    assert door.http.post("/capabilities", json={"trace_id": ""}, headers=admin).status_code == 400, "an empty id, as everywhere"
+    for bad in ({}, {"trace_id": TRACE, "names": []}, {"trace_id": TRACE, "expires_in": 0}, {"trace_id": TRACE, "x": 1}):
         assert door.http.post("/capabilities", json=bad, headers=admin).status_code == 422, bad
 
 

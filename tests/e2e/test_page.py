@@ -159,7 +159,8 @@ def test_a_server_that_dies_before_its_answer_arrives_has_the_feedback_once(assa
         route.abort()  # … and nobody is told
 
     page.page.route(re.compile(r"/feedback\?"), swallow, times=1)
-    turn.get_by_role("button", name="Good answer").click()
+    with page.page.expect_event("requestfailed"):
+        turn.get_by_role("button", name="Good answer").click()
     server.restart_after_kill9()
     expect(turn.get_by_text("Thank you!")).to_be_visible(timeout=30_000)
     assert said_of(server, page, "Twice?") == {"user_feedback": [True]}
