@@ -50,6 +50,12 @@ TraceFacts facts_of(std::string_view json) {
   return facts;
 }
 
+// Where spans are: our store says it of itself; MLflow decides it for its own, and answers 404 to a trace whose spans
+// it is told to have.
+static bool is_places(std::string_view tag) {
+  return tag == "mlflow.trace.spansLocation" || tag == "mlflow.artifactLocation";
+}
+
 std::string start_trace(std::string_view info, std::string_view experiment_id, std::string_view tag) {
   std::string out, long_id, metadata, tags;
   JsonWriter json(out);
@@ -78,7 +84,7 @@ std::string start_trace(std::string_view info, std::string_view experiment_id, s
   if (!long_id.empty()) json.field(long_request_id, long_id);
   json.end_object().key("tags").begin_object();
   each_raw(tags, [&](const std::string& key, std::string_view raw) {
-    if (raw != "null" && key != feedback_tag_name) json.raw_field(key, raw);
+    if (raw != "null" && key != feedback_tag_name && !is_places(key)) json.raw_field(key, raw);
   });
   if (!tag.empty()) json.field(feedback_tag_name, tag);
   json.end_object().end_object().end_object().end_object();
@@ -108,7 +114,7 @@ std::vector<std::string> tag_bodies(std::string_view info) {
   each_raw(info, [&](const std::string& name, std::string_view raw) {
     if (name != "tags") return;
     each_raw(raw, [&](const std::string& key, std::string_view value) {
-      if (value != "null") out.push_back(tag_body(key, text_of(value)));
+      if (value != "null" && !is_places(key)) out.push_back(tag_body(key, text_of(value)));
     });
   });
   return out;
