@@ -47,8 +47,7 @@ TokenBuckets::Taken TokenBuckets::take(std::string_view caller, const Rate& rate
   if (!rate.limited()) return {};
   const auto key = hash(caller);
   const auto tag = key | 1;
-  const auto now_ms =
-      static_cast<std::uint32_t>(std::chrono::floor<std::chrono::milliseconds>(now - start_).count());
+  const auto now_ms = static_cast<std::uint32_t>(std::chrono::floor<std::chrono::milliseconds>(now - start_).count());
   const auto burst = static_cast<float>(std::max(rate.burst, 1.0));
   const auto filled = [&](const Slot& slot) {
     if (slot.tag == 0) return burst;

@@ -109,8 +109,9 @@ Task<Result<void>> applied_here(const Followed& followed, std::chrono::milliseco
 StoreView::StoreView(const KeyValue& kv, const EventLog& log, Progress& progress,
                      std::function<Offset(StreamPartition)> end)
     : StoreView(kv, log,
-                [followed = std::make_shared<Followed>(Followed{log, progress, end})](
-                    std::chrono::milliseconds limit) { return applied_here(*followed, limit); }) {
+                [followed = std::make_shared<Followed>(Followed{log, progress, end})](std::chrono::milliseconds limit) {
+                  return applied_here(*followed, limit);
+                }) {
   end_ = std::move(end);
 }
 
