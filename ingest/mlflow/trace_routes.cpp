@@ -257,7 +257,7 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request) {
 
 // What is known now decides, where it is a yes; a no waits for what was written before.
 Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::string_view experiment_id) {
-  if (!door.view) co_return std::nullopt;
+  if (!door.view || !door.config.own_experiments) co_return std::nullopt;
   std::int64_t number = 0;
   const auto* end = experiment_id.data() + experiment_id.size();
   if (std::from_chars(experiment_id.data(), end, number).ptr != end)

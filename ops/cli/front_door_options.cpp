@@ -118,6 +118,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
       front_(options.ingest, log_, metrics, clock),
       feedback_{options.feedback, log_, view, front_.recent_traces(), clock, FeedbackMetrics(metrics), &access_.gate()},
       mlflow_{{.reject_unknown_trace = options.feedback.reject_unknown_trace,
+               .own_experiments = options.own_experiments,
                .view_wait = options.ingest.view_wait,
                .trace_bytes_max = options.ingest.trace_bytes_max},
               log_,

@@ -39,6 +39,7 @@ struct ServeOptions {
     if (auto problem = door.settle()) return problem;
     if (auto problem = mlflow.settle()) return problem;
     door.behind.url = mlflow.rest.mlflow.url;
+    door.own_experiments = !mlflow.any();
     door.behind.ca_file = mlflow.rest.mlflow.ca_file;
     return {};
   }

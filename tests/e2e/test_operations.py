@@ -122,7 +122,10 @@ def manifests() -> list[dict]:
     return [document for path in sorted((OPS / "kubernetes").glob("*.yaml")) for document in yaml.safe_load_all(path.read_text())]
 
 
-def test_kubernetes_manifests_agree_with_each_other_and_with_the_program():
+def test_kubernetes_manifests_agree_with_each_other_and_with_the_program(tmp_path: Path):
+    # The secret that ingest.yaml mounts, made as it says.
+    run(ASSAY_BIN, "keys", "create", "app", "--scope", "feedback", "--data", tmp_path)
+    run(ASSAY_BIN, "keys", "rotate-capabilities", "--data", tmp_path)
     of_kind = {}
     for document in manifests():
         of_kind.setdefault(document["kind"], []).append(document)
@@ -136,7 +139,7 @@ def test_kubernetes_manifests_agree_with_each_other_and_with_the_program():
         assert any(pdb["spec"]["selector"]["matchLabels"] == labels for pdb in of_kind["PodDisruptionBudget"]), name
         assert stateful["spec"]["volumeClaimTemplates"], f"{name} keeps its data"
         container = stateful["spec"]["template"]["spec"]["containers"][0]
-        args = [arg.replace("$(POD_NAME)", "assay-0") for arg in container["args"]]
+        args = [arg.replace("$(POD_NAME)", "assay-0").replace("/etc/assay/keys", str(tmp_path)) for arg in container["args"]]
         # The program takes these arguments and these variables.
         variables = next(c["data"] for c in of_kind["ConfigMap"])
         run(ASSAY_BIN, *args, "--check", env={"PATH": os.environ["PATH"]} | variables)
@@ -179,7 +182,9 @@ def test_compose_file_fits_the_specification_and_the_program():
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(run(OPS / "package" / "build", tmp_path_factory.mktemp("package")).strip().splitlines()[-1])
+    into = tmp_path_factory.mktemp("package")
+    run(OPS / "package" / "build", into)
+    return next(into.glob("assay_*.deb"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a root of its own needs root")

@@ -88,5 +88,5 @@ def test_what_is_parked_goes_when_its_trace_comes(assay):
     run = run_assay("forget", "--user", "ana", "--data", str(door.data))
     assert run.returncode == 0 and f"parked {parked} waits for its trace until" in run.stdout, run.stdout
     trace_id = door.http.post("/chat", json={"message": "hi"}, headers={"X-Client-Request-Id": request_id}).json()["trace_id"]
-    wait_until("it went by", lambda: door.http.get(f"/feedback/{parked}").status_code == 404)
+    wait_until("it went by", lambda: door.http.get(f"/feedback/{parked}").json().get("state") == "deleted")
     assert assessments(door.http, trace_id) == {}
