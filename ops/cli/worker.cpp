@@ -175,12 +175,11 @@ int run(WorkerOptions& options) {
   ServiceManager manager([&] { return admin.live(); });
   wait_for_stop([&] {
     manager.stopping();
-    admin.begin_drain();
+    admin.drain();  // first: what it answers asks the assignment
     assignment->reset();
     mlflow.reset();
     chats->reset();
     home.close(**log, std::chrono::seconds(5));
-    admin.drain();
   });
   spdlog::info("event=stopped");
   if (replaced)

@@ -255,7 +255,8 @@ void SqlBatch::write_entries(const std::map<std::string, Trace>& traces) {
       if (const auto was = before.metadata.find(key); was == before.metadata.end() || was->second != value)
         add(metadata, id, key, value);
     const bool ended = trace.columns.status == "OK" || trace.columns.status == "ERROR";
-    if (ended) add(metadata, id, "mlflow.trace.infoFinalized", "true");
+    if (ended && !trace.columns.metadata.contains("mlflow.trace.infoFinalized"))
+      add(metadata, id, "mlflow.trace.infoFinalized", "true");
   }
   for (const auto& [table, rows] : {std::pair{"trace_tags", &tags}, std::pair{"trace_request_metadata", &metadata}})
     if (rows->ids.size() > 0)
