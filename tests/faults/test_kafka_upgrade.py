@@ -11,6 +11,8 @@ from support.fleet import Fleet
 from support.paths import ASSAY_BIN, ROOT
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.long  # until there is a version before this one
+
 
 def earlier_version() -> str:
     """The git reference to upgrade from: ASSAY_TEST_UPGRADE_FROM, else the last tag before this commit."""
