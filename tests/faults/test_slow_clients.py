@@ -8,6 +8,8 @@ import pytest
 from support.assay import Assay
 from support.paths import ASSAY_BIN
 
+pytestmark = pytest.mark.long  # written and not run yet: needs the packages of ops/setup long
+
 CONNECTIONS = 2000
 MODES = {
     "header": ["-H", "-i", "2"],
