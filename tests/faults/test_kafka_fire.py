@@ -239,7 +239,7 @@ def test_a_planned_restart_moves_nothing_and_a_third_of_three_takes_what_range_g
     assert again == [0, 2] and third.metric("assay_resolver_opened_total") == 4, again
 
 
-@pytest.mark.xfail(strict=True, reason="a running worker does not notice yet that a topic has got more partitions; one that starts does")
+@pytest.mark.xfail(reason="a running worker does not notice yet that a topic has got more partitions; one that starts does")
 @pytest.mark.timeout(120)
 def test_a_topic_that_gets_more_partitions_stops_the_workers_in_words(fleet, kafka):
     on = fleet(doors=1, workers=1)
