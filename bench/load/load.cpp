@@ -9,6 +9,7 @@
 #include "bench/load/connection.hpp"
 #include "ops/runtime/clock.hpp"
 #include "ops/runtime/ids.hpp"
+#include "ops/runtime/thread.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay::load {
@@ -232,7 +233,10 @@ std::string trace_id(std::string_view run, std::uint64_t n) {
 }
 std::string request_id(std::string_view run, std::uint64_t n) { return fmt::format("req-{}-{}", run, n); }
 
-Result<LoadResult, std::string> run_load(const LoadConfig& config) { return Run(config).run(); }
+Result<LoadResult, std::string> run_load(const LoadConfig& config) {
+  run_as_batch();
+  return Run(config).run();
+}
 
 std::string to_text(const LoadConfig& config, const LoadResult& r) {
   std::string out = fmt::format(

@@ -21,7 +21,7 @@ Result<void> Server::start() {
   std::vector<std::unique_ptr<ServerThread>> threads;
   for (unsigned i = 0; i < std::max(1u, shared_.config.threads); ++i) {
     auto& thread = *threads.emplace_back(std::make_unique<ServerThread>(shared_));
-    if (const auto listening = thread.listen(at); !listening) return listening.error();
+    if (const auto listening = thread.listen(at, i == 0); !listening) return listening.error();
     at.port(thread.port());
   }
   threads_ = std::move(threads);

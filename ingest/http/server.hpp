@@ -18,7 +18,8 @@ class ServerThread {
   explicit ServerThread(ServerShared& shared);
   ~ServerThread();
 
-  Result<void> listen(const asio::ip::tcp::endpoint& at);
+  // `first`: nobody else may listen there yet. The others follow it, on its port.
+  Result<void> listen(const asio::ip::tcp::endpoint& at, bool first);
   std::uint16_t port() const { return port_; }
   // `ended` is called on the thread once it has drained.
   void start(std::function<void()> ended);

@@ -43,13 +43,14 @@ ServerThread::ServerThread(ServerShared& shared)
 
 ServerThread::~ServerThread() { join(); }
 
-Result<void> ServerThread::listen(const asio::ip::tcp::endpoint& at) {
+Result<void> ServerThread::listen(const asio::ip::tcp::endpoint& at, bool first) {
   error_code ec;
   acceptor_.open(at.protocol(), ec);
   if (!ec) acceptor_.set_option(asio::socket_base::reuse_address(true), ec);
-  // Only for threads of one process: two processes on one port by mistake should hear of it.
-  if (!ec && shared_.config.threads > 1) acceptor_.set_option(ReusePort(true), ec);
+  // The first binds alone, so that a second process on the port by mistake hears of it, and then lets the others in.
+  if (!ec && !first) acceptor_.set_option(ReusePort(true), ec);
   if (!ec) acceptor_.bind(at, ec);
+  if (!ec && first && shared_.config.threads > 1) acceptor_.set_option(ReusePort(true), ec);
   if (!ec) acceptor_.listen(asio::socket_base::max_listen_connections, ec);
   if (ec) return ec;
   port_ = acceptor_.local_endpoint(ec).port();

@@ -1,6 +1,7 @@
 #include "ops/runtime/thread.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,6 +21,13 @@ void run_in_background() {
   errno = 0;
   const int now = ::getpriority(PRIO_PROCESS, thread);
   if (errno == 0) (void)::setpriority(PRIO_PROCESS, thread, std::min(most, now + steps));
+#endif
+}
+
+void run_as_batch() {
+#ifdef __linux__
+  const sched_param none{};
+  (void)::sched_setscheduler(0, SCHED_BATCH, &none);
 #endif
 }
 

@@ -10,4 +10,8 @@ void name_this_thread(const char* name);
 // the system knows no priority of a single thread, nothing changes.
 void run_in_background();
 
+// For a load generator on the same processors: an answer that wakes it does not take the processor from the thread that
+// sends it, as no client on another machine would.
+void run_as_batch();
+
 }  // namespace assay
