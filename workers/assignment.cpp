@@ -93,7 +93,7 @@ Result<std::unique_ptr<Assignment>, std::string> Assignment::open(AssignmentConf
   return self;
 }
 
-// The replicas first: they ask the group.
+// The replicas first: they ask the group, also in the step that they still finish. A callback of the group may hold some.
 Assignment::~Assignment() {
   if (overseer_.joinable()) {
     overseer_.request_stop();
@@ -109,8 +109,9 @@ Assignment::~Assignment() {
     }
   }
   for (const auto& replica : all) replica->end();  // all at once, then each is waited for
+  for (const auto& replica : all) replica->wait_ended();
   all.clear();
-  group_.reset();
+  if (group_) group_->leave();
 }
 
 // The state on this disk was built of so many partitions: of another number its keys stand elsewhere.

@@ -19,7 +19,9 @@ Result<std::unique_ptr<ChatDuty>, std::string> ChatDuty::open(const KafkaConfig&
   return self;
 }
 
-ChatDuty::~ChatDuty() { group_.reset(); }  // its last callback ends the closer
+ChatDuty::~ChatDuty() {
+  if (group_) group_->leave();  // its last callback ends the closer, which still saves its positions
+}
 
 void ChatDuty::assigned(std::vector<Partition> partitions) {
   closer_.reset();

@@ -106,7 +106,14 @@ void PartitionReplica::run(std::stop_token stop) {
     rest(stop, pause, role);
   }
   drop_database(false);
+  std::scoped_lock lock(mutex_);
   ended_ = true;
+  changed_.notify_all();
+}
+
+void PartitionReplica::wait_ended() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return ended_.load(); });
 }
 
 // Until the limit, the end, or another role.

@@ -43,6 +43,7 @@ class PartitionReplica {
   // Asks it to end, does not wait.
   void end();
   bool ended() const { return ended_; }
+  void wait_ended();
 
   Role role() const;
   // As an owner: has been at the ends of its streams. As a copy: has been at the committed position.

@@ -27,7 +27,7 @@ Result<std::unique_ptr<SharedSink>, std::string> SharedSink::open(const KafkaCon
 }
 
 SharedSink::~SharedSink() {
-  group_.reset();  // its last callback ends the committer
+  if (group_) group_->leave();  // its last callback ends the committer, which still saves its positions
   revoked();
 }
 

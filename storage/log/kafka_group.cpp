@@ -11,6 +11,7 @@ namespace {
 
 constexpr int poll_ms = 100;  // how soon a rebalance, or the end, is noticed
 constexpr std::chrono::milliseconds unstable_retry{20};
+constexpr int fenced_most = 5;  // times in a row without an assignment
 
 std::vector<Partition> numbers(const rd_kafka_topic_partition_list_t& partitions) {
   std::vector<Partition> out;
@@ -45,6 +46,8 @@ std::vector<Partition> assigned_partitions(std::string_view bytes, std::string_v
   return out;
 }
 
+bool is_fatal(rd_kafka_t* client) { return rd_kafka_fatal_error(client, nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR; }
+
 struct FreeMemberId {
   void operator()(char* id) const { rd_kafka_mem_free(nullptr, id); }
 };
@@ -55,80 +58,106 @@ Result<std::unique_ptr<KafkaWorkerGroup>, std::string> KafkaWorkerGroup::open(Ka
                                                                               KafkaGroupRole role) {
   std::unique_ptr<KafkaWorkerGroup> group(
       new KafkaWorkerGroup(std::move(config), std::move(callbacks), std::move(role)));
-  auto conf = group_conf(group->config_);
-  if (!conf) return conf.error();
-  if (const auto problem = set_property(conf->get(), "group.id", group->config_.topic_prefix + group->role_.name))
-    return *problem;
-  rd_kafka_conf_set_rebalance_cb(conf->get(), on_rebalance);
-  rd_kafka_conf_set_opaque(conf->get(), group.get());
-  auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
-  if (!client) return client.error();
-  group->client_ = std::move(*client);
-  rd_kafka_poll_set_consumer(group->client_.get());
-  KafkaPartitions topics(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(topics.get(), topic_of(group->config_, group->role_.stream).c_str(),
-                                    RD_KAFKA_PARTITION_UA);
-  if (const auto code = rd_kafka_subscribe(group->client_.get(), topics.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return std::string(rd_kafka_err2str(code));
+  auto member = group->make_member();
+  if (!member) return member.error();
+  group->client_ = std::move(*member);
   group->thread_ = std::thread([self = group.get()] { self->run(); });
   return group;
 }
 
-KafkaWorkerGroup::~KafkaWorkerGroup() {
+Result<std::shared_ptr<rd_kafka_t>, std::string> KafkaWorkerGroup::make_member() {
+  auto conf = group_conf(config_);
+  if (!conf) return conf.error();
+  if (const auto problem = set_property(conf->get(), "group.id", config_.topic_prefix + role_.name)) return *problem;
+  rd_kafka_conf_set_rebalance_cb(conf->get(), on_rebalance);
+  rd_kafka_conf_set_opaque(conf->get(), this);
+  auto made = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
+  if (!made) return made.error();
+  std::shared_ptr<rd_kafka_t> client(std::move(*made));
+  rd_kafka_poll_set_consumer(client.get());
+  KafkaPartitions topics(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(topics.get(), topic_of(config_, role_.stream).c_str(), RD_KAFKA_PARTITION_UA);
+  if (const auto code = rd_kafka_subscribe(client.get(), topics.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return std::string(rd_kafka_err2str(code));
+  return client;
+}
+
+KafkaWorkerGroup::~KafkaWorkerGroup() { leave(); }
+
+void KafkaWorkerGroup::leave() {
   stop_ = true;
   if (thread_.joinable()) thread_.join();
 }
 
 void KafkaWorkerGroup::run() {
+  int fenced_in_a_row = 0;
+  for (;;) {
+    const auto client = this->client();
+    const auto assignments = assignments_;
+    keep_place(client.get());
+    rd_kafka_consumer_close(client.get());  // calls on_rebalance for what is owned
+    if (!owned_.empty()) revoke(client.get(), true);
+    if (stop_ || failed_) return;
+    fenced_in_a_row = assignments_ == assignments ? fenced_in_a_row + 1 : 1;
+    auto again = fenced_in_a_row <= fenced_most ? make_member() : std::string("fenced again and again");
+    if (!again) {
+      failed_ = true;
+      spdlog::error("kafka group can't be joined again error=\"{}\"", again.error());
+      return;
+    }
+    spdlog::warn("kafka group is joined again group={}{}", config_.topic_prefix, role_.name);
+    std::scoped_lock lock(client_mutex_);
+    client_ = std::move(*again);
+  }
+}
+
+// Until it is to leave, or the client can do no more.
+void KafkaWorkerGroup::keep_place(rd_kafka_t* client) {
   while (!stop_) {
-    KafkaMessage message(rd_kafka_consumer_poll(client_.get(), poll_ms));
+    KafkaMessage message(rd_kafka_consumer_poll(client, poll_ms));
     if (!message) continue;
     // Nothing is fetched, so it is an error: a lost place shows as a rebalance of its own.
-    if (rd_kafka_fatal_error(client_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      failed_ = true;
-      spdlog::error("kafka group member failed fatally error=\"{}\"", rd_kafka_message_errstr(message.get()));
-      break;
-    }
     spdlog::warn("kafka group error=\"{}\"", rd_kafka_message_errstr(message.get()));
+    if (is_fatal(client)) return;
   }
-  rd_kafka_consumer_close(client_.get());  // calls on_rebalance for what is owned
-  if (!owned_.empty()) revoke(true);
 }
 
-void KafkaWorkerGroup::on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* partitions,
-                                    void* self) {
-  static_cast<KafkaWorkerGroup*>(self)->rebalance(what, *partitions);
+void KafkaWorkerGroup::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t what,
+                                    rd_kafka_topic_partition_list_t* partitions, void* self) {
+  static_cast<KafkaWorkerGroup*>(self)->rebalance(client, what, *partitions);
 }
 
-void KafkaWorkerGroup::rebalance(rd_kafka_resp_err_t what, const rd_kafka_topic_partition_list_t& partitions) {
+void KafkaWorkerGroup::rebalance(rd_kafka_t* client, rd_kafka_resp_err_t what,
+                                 const rd_kafka_topic_partition_list_t& partitions) {
   if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
     KafkaPartitions nothing(rd_kafka_topic_partition_list_new(0));
-    rd_kafka_assign(client_.get(), nothing.get());
+    rd_kafka_assign(client, nothing.get());
     owned_ = numbers(partitions);
     joined_ = true;
+    ++assignments_;
     callbacks_.on_assigned(owned_);
     return;
   }
-  const bool lost = rd_kafka_assignment_lost(client_.get()) || what != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS;
-  revoke(lost);
-  rd_kafka_assign(client_.get(), nullptr);
+  const bool lost = rd_kafka_assignment_lost(client) || what != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS;
+  revoke(client, lost);
+  rd_kafka_assign(client, nullptr);
 }
 
-void KafkaWorkerGroup::revoke(bool lost) {
-  joined_ = false;
-  failed_ = failed_ || rd_kafka_fatal_error(client_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
+void KafkaWorkerGroup::revoke(rd_kafka_t* client, bool lost) {
+  if (joined_.exchange(false) && is_fatal(client)) failed_ = true;
   callbacks_.on_revoked(std::exchange(owned_, {}), lost);
 }
 
 Result<Offset> KafkaWorkerGroup::committed(StreamPartition where, std::chrono::milliseconds limit) const {
   const auto deadline = std::chrono::steady_clock::now() + limit;
+  const auto client = this->client();
   KafkaPartitions asked(rd_kafka_topic_partition_list_new(1));
   auto* entry =
       rd_kafka_topic_partition_list_add(asked.get(), topic_of(config_, where.stream).c_str(), where.partition);
   for (;;) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    auto code = rd_kafka_committed(client_.get(), asked.get(), std::max(1, static_cast<int>(left.count())));
+    auto code = rd_kafka_committed(client.get(), asked.get(), std::max(1, static_cast<int>(left.count())));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = entry->err;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return entry->offset == RD_KAFKA_OFFSET_INVALID ? 0 : entry->offset;
     const auto error = read_error(code);
@@ -139,11 +168,12 @@ Result<Offset> KafkaWorkerGroup::committed(StreamPartition where, std::chrono::m
 
 Result<std::vector<KafkaWorkerGroup::Member>> KafkaWorkerGroup::members(std::chrono::milliseconds limit) const {
   const auto group = config_.topic_prefix + role_.name;
+  const auto client = this->client();
   const rd_kafka_group_list* listed = nullptr;
-  const auto code = rd_kafka_list_groups(client_.get(), group.c_str(), &listed, static_cast<int>(limit.count()));
+  const auto code = rd_kafka_list_groups(client.get(), group.c_str(), &listed, static_cast<int>(limit.count()));
   const std::unique_ptr<const rd_kafka_group_list, Destroyer<&rd_kafka_group_list_destroy>> list(listed);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);
-  std::unique_ptr<char, FreeMemberId> self(rd_kafka_memberid(client_.get()));
+  std::unique_ptr<char, FreeMemberId> self(rd_kafka_memberid(client.get()));
   std::vector<Member> out;
   const auto topic = topic_of(config_, role_.stream);
   for (int g = 0; g < list->group_cnt; ++g) {
@@ -170,13 +200,13 @@ Result<void> KafkaWorkerGroup::commit(std::span<const std::pair<StreamPartition,
   for (const auto& [where, next] : positions)
     rd_kafka_topic_partition_list_add(list.get(), topic_of(config_, where.stream).c_str(), where.partition)->offset =
         next;
-  const auto code = rd_kafka_commit(client_.get(), list.get(), 0);
+  const auto code = rd_kafka_commit(client().get(), list.get(), 0);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);
   return {};
 }
 
 KafkaGroupMetadata KafkaWorkerGroup::metadata() const {
-  return KafkaGroupMetadata(rd_kafka_consumer_group_metadata(client_.get()));
+  return KafkaGroupMetadata(rd_kafka_consumer_group_metadata(client().get()));
 }
 
 }  // namespace assay

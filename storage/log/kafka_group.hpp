@@ -5,6 +5,9 @@
 // fetchers (queues purged, positions reset, a batch in hand lost) then can't happen to a reader, and a partition's
 // feedback, requests and parked are read in the same way. So the member assigns itself nothing and only keeps its
 // place: heartbeats, rebalances, the generation that fences a step's offsets.
+//
+// A broker that restarts may take a static member for another process's and fence it. What is fenced while it holds its
+// place was replaced, and has failed; what had lost its place before joins again, with a new client.
 #include <atomic>
 #include <functional>
 #include <mutex>
@@ -36,8 +39,11 @@ class KafkaWorkerGroup {
   // Joins. An error is a sentence.
   static Result<std::unique_ptr<KafkaWorkerGroup>, std::string> open(KafkaConfig config, Callbacks callbacks,
                                                                      KafkaGroupRole role = {});
-  // Leaves (a static member keeps its place for session_timeout), after a last on_revoked.
-  ~KafkaWorkerGroup();
+  ~KafkaWorkerGroup();  // leaves
+  // Leaves (a static member keeps its place for session_timeout), after a last on_revoked. Nothing is called afterwards.
+  // Whoever owns the group and still uses it in what on_revoked ends calls this first: a unique_ptr that is being reset
+  // is null already.
+  void leave();
 
   // Where the group's next reader of the role's stream begins, 0 where nothing was committed. Waits up to `limit` while
   // a transaction that commits an offset is open, because it may still be aborted. Thread-safe.
@@ -70,19 +76,27 @@ class KafkaWorkerGroup {
  private:
   KafkaWorkerGroup(KafkaConfig config, Callbacks callbacks, KafkaGroupRole role)
       : config_(std::move(config)), callbacks_(std::move(callbacks)), role_(std::move(role)) {}
+  Result<std::shared_ptr<rd_kafka_t>, std::string> make_member();
   void run();
+  void keep_place(rd_kafka_t* client);
   static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t*, void* self);
-  void revoke(bool lost);
-  void rebalance(rd_kafka_resp_err_t what, const rd_kafka_topic_partition_list_t& partitions);
+  void revoke(rd_kafka_t* client, bool lost);
+  void rebalance(rd_kafka_t* client, rd_kafka_resp_err_t what, const rd_kafka_topic_partition_list_t& partitions);
 
   const KafkaConfig config_;
   const Callbacks callbacks_;
   const KafkaGroupRole role_;
-  KafkaHandle client_;
+  std::shared_ptr<rd_kafka_t> client() const {
+    std::scoped_lock lock(client_mutex_);
+    return client_;
+  }
+  mutable std::mutex client_mutex_;
+  std::shared_ptr<rd_kafka_t> client_;  // another one after it was fenced without a place
   std::atomic<bool> stop_{false};
   std::atomic<bool> joined_{false};
   std::atomic<bool> failed_{false};
-  std::vector<Partition> owned_;  // the group's thread only
+  std::vector<Partition> owned_;    // the group's thread only, as the next
+  std::uint64_t assignments_ = 0;
   std::thread thread_;
 };
 

@@ -101,7 +101,6 @@ class Fire:
         self.random.choice(self.on.doors).restart_after_kill9()
 
 
-@pytest.mark.xfail(reason="a worker with --leave-on-stop may crash while it ends under load; nothing is lost by it")
 @pytest.mark.timeout(240)
 def test_workers_killed_wiped_stopped_and_joined_under_load_lose_nothing_and_repeat_nothing(fleet):
     on = fleet(worker_flags=("--standby", "1"))
@@ -145,7 +144,6 @@ def test_an_hour_of_fire(assay, kafka_cluster, tmp_path):
     print(on.judge(orphans="parked"))
 
 
-@pytest.mark.xfail(reason="failed in one of two runs, on a busy machine; not looked into yet")
 @pytest.mark.timeout(180)
 def test_a_broker_killed_under_load_and_back_is_lived_through_by_every_process(assay, kafka_cluster, tmp_path):
     cluster = kafka_cluster()
@@ -215,7 +213,8 @@ def test_one_key_at_two_doors_while_its_partition_moves_to_an_empty_worker_is_on
     for key in keys:
         assert click(on.doors[1], key) == ids[key]
     settle(on)
-    assert on.partitions_of(on.workers[-1]) == on.partitions
+    # The key's partition may have moved before the killed one's session was over.
+    wait_until("the second has everything", lambda: on.partitions_of(on.workers[-1]) == on.partitions)
     stand = [r["assessment"]["assessment_id"] for r in on.forwarded() if r["op"] == "create"]
     assert sorted(stand) == sorted(ids.values())
 
@@ -240,15 +239,21 @@ def test_a_planned_restart_moves_nothing_and_a_third_of_three_takes_what_range_g
     assert again == [0, 2] and third.metric("assay_resolver_opened_total") == 4, again
 
 
-@pytest.mark.xfail(reason="a running worker does not notice yet that a topic has got more partitions; one that starts does")
 @pytest.mark.timeout(120)
 def test_a_topic_that_gets_more_partitions_stops_the_workers_in_words(fleet, kafka):
     on = fleet(doors=1, workers=1)
     [worker] = on.workers
-    AdminClient({"bootstrap.servers": kafka}).create_partitions([NewPartitions(f"{on.prefix}requests", on.partitions + 1)])
+
+    def grow(*streams: str) -> None:
+        wanted = [NewPartitions(f"{on.prefix}{stream}", on.partitions + 1) for stream in streams]
+        admin = AdminClient({"bootstrap.servers": kafka})  # which takes its requests with it when it goes
+        for made in admin.create_partitions(wanted).values():
+            made.result(30)
+
+    grow("requests")
     wait_until("it refuses", lambda: worker.metric("assay_worker_refused") == 1 and worker.http.get("/readyz").status_code == 503)
     assert f"{on.prefix}requests" in worker.log.read_text()
-    AdminClient({"bootstrap.servers": kafka}).create_partitions([NewPartitions(f"{on.prefix}{s}", on.partitions + 1) for s in ("feedback", "parked")])
+    grow("feedback", "parked")
     assert worker.terminate() == 0
     worker.spawn()
     wait_until("it does not start", lambda: not worker.running)
