@@ -96,6 +96,21 @@ std::string transactional_id_of(const KafkaConfig& config, Partition partition) 
   return group_of(config) + "-" + std::to_string(partition);
 }
 
+std::string no_broker_answered(const KafkaConfig& config, std::chrono::milliseconds limit, rd_kafka_resp_err_t code) {
+  auto words = fmt::format("no Kafka broker at {} answered within {} ms: {}", config.brokers, limit.count(),
+                           rd_kafka_err2str(code));
+  // It sends the client's nonce twice, which Kafka accepts up to 3.9 (librdkafka's pull request 4895).
+  constexpr int scram_as_specified = 0x020601ff;
+  const bool scram = std::ranges::any_of(config.properties, [](const auto& property) {
+    return property.first.starts_with("sasl.mechanism") && property.second.starts_with("SCRAM-");
+  });
+  if (scram && rd_kafka_version() < scram_as_specified)
+    words += fmt::format("; SCRAM of librdkafka {} is refused as invalid credentials by Kafka 4.0 and later: 2.6.1 is "
+                         "needed, or another mechanism over TLS",
+                         rd_kafka_version_str());
+  return words;
+}
+
 std::optional<std::string> set_property(rd_kafka_conf_t* conf, const std::string& name, const std::string& value) {
   char problem[512];
   if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), problem, sizeof problem) == RD_KAFKA_CONF_OK)

@@ -53,8 +53,7 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
       continue;
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-      return fmt::format("no Kafka broker at {} answered within {} ms: {}", config.brokers, limit.count(),
-                         rd_kafka_err2str(code));
+      return no_broker_answered(config, limit, code);
     return fmt::format("Kafka at {} lacks the topics {}: run `assay topics create`", config.brokers,
                        describe_missing(config, counts));
   }

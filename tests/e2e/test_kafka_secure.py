@@ -27,16 +27,16 @@ def flags(cluster: KafkaCluster, mechanism: str, prefix: str) -> tuple[str, ...]
     return ("--kafka", cluster.secure("address"), "--topic-prefix", prefix, *given)
 
 
-_UNKNOWN = pytest.mark.xfail(reason="the broker says invalid credentials; not looked into yet")
-
-
-@pytest.mark.parametrize("mechanism", ["PLAIN", pytest.param("SCRAM-SHA-512", marks=_UNKNOWN)])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
 @pytest.mark.timeout(240)
 def test_the_whole_way_over_tls_with_sasl(assay, cluster, tmp_path, mechanism):
     password = cluster.secure("password")
     env = {"ASSAY_KAFKA_SASL_PASSWORD": password}
     on = flags(cluster, mechanism, f"{mechanism.lower()}.")
-    made = run_assay("topics", "create", *on, "--partitions", "2", env=env)
+    made = run_assay("topics", "create", *on, "--partitions", "2", "--kafka-wait", "20s", env=env)
+    if mechanism != "PLAIN" and "2.6.1 is needed" in made.stderr:  # the only words for it, where librdkafka is older than that
+        assert made.returncode == 1 and password not in made.stderr
+        return
     assert made.returncode == 0, made.stderr
     secrets: Path = tmp_path / "secrets"
     secrets.write_text(f"# of the broker\n\nsasl.password = {password}\n")
