@@ -79,6 +79,7 @@ std::string info_of(const ChatTrace& chat, const ChatOutcome* outcome) {
   for (const auto& [key, value] : chat.tags) json.field(key, value);
   json.end_object();
   json.key("trace_metadata").begin_object().field("mlflow.trace_schema.version", "3");
+  if (!chat.experiment_name.empty()) json.field(experiment_name_key, chat.experiment_name);
   if (!chat.session.empty()) json.field("mlflow.trace.session", chat.session);
   if (!chat.user.empty()) json.field("mlflow.trace.user", chat.user);
   json.field("mlflow.traceInputs", request_preview);

@@ -52,6 +52,7 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
                  .parent_span_id = std::move(request.parent_span_id),
                  .client_request_id = std::move(request.client_request_id),
                  .experiment_id = services.config.experiment_id,
+                 .experiment_name = services.config.experiment_name,
                  .name = std::move(name),
                  .message = std::move(request.message),
                  .inputs = std::move(request.inputs),

@@ -136,6 +136,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
       chat_{[&] {
               auto chat = options.chat;
               chat.experiment_id = experiment_id_of(experiment_, view);
+              if (!is_id(experiment_)) chat.experiment_name = experiment_;
               return chat;
             }(),
             log_,

@@ -12,7 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds open_limit{5'000}, ask_limit{2'000}, ask_first{2}, ask_most{50}, drain_look{10},
+constexpr std::chrono::milliseconds open_limit{5'000}, answer_limit{2'000}, ask_first{2}, ask_most{50}, drain_look{10},
     follow_limit{1'000};
 constexpr std::chrono::milliseconds sinks_every{1'000};
 constexpr StreamPartition one_place{Stream::feedback, 0};
@@ -147,7 +147,7 @@ bool KafkaView::settle(std::stop_token stop) {
   const auto own = door_.acknowledged().all();
   if (!decided(own, stop)) return false;
   const auto written = all({Stream::assessments, Stream::parked, Stream::deadletters});
-  auto ends = resolver_->ends(written, ask_limit);
+  auto ends = resolver_->ends(written, answer_limit);
   if (!ends) return false;
   for (const auto& [where, end] : own)
     if (where.stream == Stream::traces || where.stream == Stream::requests) (*ends)[where] = end;
@@ -165,7 +165,7 @@ bool KafkaView::decided(const std::map<StreamPartition, Offset>& own, std::stop_
   const auto deadline = Steady::now() + follow_limit;
   auto pause = ask_first;
   while (!asked.empty()) {
-    const auto committed = resolver_->committed(asked, ask_limit);
+    const auto committed = resolver_->committed(asked, answer_limit);
     if (!committed) return false;
     std::erase_if(asked, [&](StreamPartition where) {
       const auto at = committed->find(where);
@@ -201,7 +201,7 @@ bool KafkaView::followed(const KafkaOffsets::Offsets& ends, std::stop_token stop
 
 void KafkaView::look_at_sinks() {
   const auto where = all({Stream::assessments});
-  auto committed = mlflow_->committed(where, ask_limit);
+  auto committed = mlflow_->committed(where, answer_limit);
   if (!committed) return;
   std::scoped_lock lock(mutex_);
   mlflow_offsets_ = std::move(*committed);

@@ -243,6 +243,7 @@ Result<AssessmentColumns, Malformed> assessment_columns(std::string_view json, s
     set_feedback(row, said);
   } else if (!root->at_pointer("/expectation").get(said) && said.is_object()) {
     set_expectation(row, said);
+    row.rationale.reset();  // MLflow keeps none of an expectation
   } else if (!root->at_pointer("/issue").get(said) && said.is_object()) {
     row.type = "issue";
     append_python_json(row.value, said, Numbers::as_written);
@@ -279,6 +280,7 @@ bool apply_change(AssessmentColumns& row, std::string_view path, std::string_vie
   } else if (path == "expectation" && row.type == "expectation" && value->is_object()) {
     set_expectation(row, *value);
   } else if (path == "rationale") {
+    if (row.type == "expectation") return true;
     row.rationale = is_string && is_text(text) ? not_empty(std::string(text)) : Text();
   } else if (path == "assessment_name" && is_string && is_text(text) && !text.empty()) {
     row.name = cut(text, name_max);
@@ -350,7 +352,9 @@ Result<TraceColumns, Malformed> trace_columns(std::string_view info, const std::
     return Malformed{"trace_id is empty or longer than the 50 characters that MLflow's table takes"};
   dom::element location;
   row.located = !root->at_pointer("/trace_location").get(location) && location.is_object();
-  row.experiment = text_at(*root, "/trace_location/mlflow_experiment/experiment_id").value_or("");
+  row.experiment = text_at(*root, "/trace_metadata/assay.experiment").value_or("");
+  if (row.experiment.empty())
+    row.experiment = text_at(*root, "/trace_location/mlflow_experiment/experiment_id").value_or("");
 
   const SpanColumns* top = nullptr;  // the root span
   std::optional<std::int64_t> first_ns, last_ns;

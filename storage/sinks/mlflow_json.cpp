@@ -44,7 +44,8 @@ TraceFacts facts_of(std::string_view json) {
   TraceFacts facts;
   if (parser.parse(json.data(), json.size()).get(info)) return facts;
   facts.located = info.at_pointer("/trace_location").error() == simdjson::SUCCESS;
-  facts.experiment = text_at(info, "/trace_location/mlflow_experiment/experiment_id");
+  facts.experiment = text_at(info, "/trace_metadata/assay.experiment");
+  if (facts.experiment.empty()) facts.experiment = text_at(info, "/trace_location/mlflow_experiment/experiment_id");
   const auto state = text_at(info, "/state");
   facts.final = state == "OK" || state == "ERROR";
   return facts;

@@ -67,7 +67,6 @@ def behind(assay, mlflow_on_postgres) -> Behind:
     return Behind(process, server, database, experiment)
 
 
-@pytest.mark.xfail(reason="not all rows have come within the time that it waits; not looked into yet")
 def test_a_chat_and_what_is_said_of_it_are_read_by_mlflows_own_sdk(behind: Behind):
     request_id = new_request_id()
     answer = chat(behind.assay.http, "Is water wet?", request_id)
@@ -95,10 +94,21 @@ def test_a_chat_and_what_is_said_of_it_are_read_by_mlflows_own_sdk(behind: Behin
         assert trace_id in [t.info.trace_id for t in found], search
 
 
+VALUE, METADATA = 2, 11
+
+
+def by_key(row: tuple) -> tuple:
+    """MLflow writes objects in the order in which protobuf's maps give their members, which is any."""
+
+    def in_order(column: str | None) -> str | None:
+        return column and json.dumps(json.loads(column), sort_keys=True)
+
+    return tuple(in_order(column) if n in (VALUE, METADATA) else column for n, column in enumerate(row))
+
+
 VALUES = [True, False, 5, 0.8, 1e16, 1e-5, 123456.75, "yes", " No ", "plain", "žluťoučký 🐎 \"x\"\n", ["a", 1], {"b": {"c": None, "a": 2}}]
 
 
-@pytest.mark.xfail(reason="the JSON of metadata is escaped otherwise than MLflow does; readers see the same")
 def test_every_column_is_what_mlflow_itself_writes(behind: Behind):
     """The same said to MLflow and to assay leaves the same rows, for every type of value."""
     experiment_id = behind.mlflow.create_experiment(f"columns-{uuid.uuid4().hex[:8]}")
@@ -125,7 +135,8 @@ def test_every_column_is_what_mlflow_itself_writes(behind: Behind):
                 }
                 http.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json={"assessment": body}).raise_for_status()
     written = behind.wait_assessments(ours, len(bodies))
-    assert written == behind.wait_assessments(theirs, len(bodies))
+    theirs_written = behind.wait_assessments(theirs, len(bodies))
+    assert [by_key(row) for row in written] == [by_key(row) for row in theirs_written]
     assert all(row[-2] and row[-1] for row in written)
     infos = [behind.rows("SELECT status, execution_time_ms, trace_name, session_id, experiment_id FROM trace_info WHERE request_id = %s", t) for t in (ours, theirs)]
     assert infos[0] == infos[1]
@@ -162,7 +173,6 @@ def test_feedback_waits_for_a_trace_that_reaches_mlflow_past_us(behind: Behind):
     behind.wait_assessments(trace_id, 1)
 
 
-@pytest.mark.xfail(reason="the metadata row does not come; not looked into yet")
 def test_a_client_request_id_over_50_characters_is_metadata(behind: Behind):
     request_id = "r" * 120
     trace_id = chat(behind.assay.http, "hello", request_id)["trace_id"]
@@ -170,14 +180,13 @@ def test_a_client_request_id_over_50_characters_is_metadata(behind: Behind):
     assert behind.rows("SELECT client_request_id FROM trace_info WHERE request_id = %s", trace_id) == [(None,)]
 
 
-@pytest.mark.xfail(reason="the door refuses such a name now, so the test must make it in another way")
 def test_what_the_tables_cannot_hold_is_a_dead_letter_and_nobody_waits_for_it(behind: Behind):
     trace_id = behind.trace()
-    behind.give({"name": "n" * 251, "value": 1}, trace_id=trace_id)
+    behind.give({"name": "too_long", "value": 1, "span_id": "s" * 51}, trace_id=trace_id)
     behind.give({"name": "fits", "value": 1}, trace_id=trace_id)
     behind.wait_assessments(trace_id, 1)
     letters = run_assay("deadletters", "list", "--data", str(behind.assay.data))
-    assert "refused" in letters.stdout and "250 characters" in letters.stdout, letters.stdout
+    assert "refused" in letters.stdout and "span_id is longer than the 50 characters" in letters.stdout, letters.stdout
 
 
 def test_killed_again_and_again_everything_is_there_once(behind: Behind):
