@@ -145,8 +145,11 @@ class Lexer {
     bool dotted = false;
     while (end < text_.size() && text_[end] == '.') {
       const auto more = part_end(end + 1);
-      if (more == text_.npos) break;
       dotted = true;
+      if (more == text_.npos) {  // the name behind the dot is empty, which is somebody else's to refuse
+        ++end;
+        break;
+      }
       end = more;
     }
     const auto text = text_.substr(at_, end - at_);

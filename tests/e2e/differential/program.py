@@ -42,7 +42,7 @@ class Names:
         for made in sorted(self.by_id, key=len, reverse=True):
             if made.isdigit():
                 # A number is an experiment's id only where something says so.
-                text = re.sub(rf"(mlflow-artifacts:/|[iI]d[= ]|experiment )'?{made}\b'?", rf"\g<1>{self.by_id[made]}", text)
+                text = re.sub(rf"""(mlflow-artifacts:/|[iI]d[= ]|[iI]d": "|experiment )'?{made}\b'?""", rf"\g<1>{self.by_id[made]}", text)
             else:
                 text = text.replace(made, self.by_id[made])
         return text
@@ -57,6 +57,7 @@ def _sorted_sets(message: str) -> str:
 _WORDS = [
     (re.compile(r"(Experiment\(name=.*?\) already exists\.).*", re.S), r"\1"),  # MLflow adds its SQL
     (re.compile(r"^(BAD_REQUEST: ).*", re.S), r"\1…"),  # MLflow's words are SQL
+    (re.compile(r"http://127\.0\.0\.1:\d+|port=\d+"), "<the server>"),  # each has its own
 ]
 
 

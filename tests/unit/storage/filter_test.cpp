@@ -40,6 +40,7 @@ TEST(TraceFilter, ReplacesNamesByWhatTheyStandFor) {
 
 TEST(TraceFilter, SaysNoInMlflowsWords) {
   EXPECT_EQ(problem("status = 'OK' OR name = 'x'"), "Invalid clause(s) in filter string: 'OR'");
+  EXPECT_EQ(problem("feedback. = 'x'"), "Assessment field name cannot be empty");
   EXPECT_EQ(problem("status"), "Invalid clause(s) in filter string: 'status'");
   EXPECT_EQ(problem("(status = 'OK')"), "Invalid clause(s) in filter string: '(status = 'OK')'");
   EXPECT_EQ(problem("tags.a = 5"), "Expected a quoted string value for tag (e.g. 'my-value'). Got value 5");
