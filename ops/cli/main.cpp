@@ -5,6 +5,14 @@
 #include "ops/cli/options.hpp"
 #include "ops/runtime/signals.hpp"
 
+// Read by jemalloc, where it is linked (jemalloc(3), "TUNING"): one arena a processor instead of four, since what one
+// thread allocates another frees, and memory that has lain unused for a second is the system's again. MALLOC_CONF in
+// the environment goes before it.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf = "percpu_arena:percpu,dirty_decay_ms:1000";
+}
+
 namespace {
 
 using namespace assay;

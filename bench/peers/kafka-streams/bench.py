@@ -39,7 +39,8 @@ def feedback(request_id: str, assessment_id: str, ms: int) -> bytes:
 def make_topics(kafka: str, prefix: str, partitions: int) -> None:
     subprocess.run([ASSAY, "topics", "create", "--kafka", kafka, "--topic-prefix", prefix, "--partitions", str(partitions)], check=True, stdout=subprocess.DEVNULL)
     peer = NewTopic(f"{prefix}peer", num_partitions=partitions, replication_factor=1)
-    AdminClient({"bootstrap.servers": kafka}).create_topics([peer])[peer.topic].result(30)
+    admin = AdminClient({"bootstrap.servers": kafka})  # which takes its requests with it when it goes
+    admin.create_topics([peer])[peer.topic].result(30)
 
 
 def producer(kafka: str) -> Producer:
@@ -150,8 +151,16 @@ def throughput(given: argparse.Namespace, home: Path) -> dict:
 
 def forget_peer(kafka: str, prefix: str) -> None:
     admin = AdminClient({"bootstrap.servers": kafka})
-    for done in admin.delete_consumer_groups([f"{prefix}peer"]).values():
-        done.result(30)
+    deadline = time.monotonic() + 60  # its members leave by their session's time-out
+    while True:
+        try:
+            for done in admin.delete_consumer_groups([f"{prefix}peer"]).values():
+                done.result(30)
+            break
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
     names = [t for t in admin.list_topics(timeout=10).topics if t.startswith(f"{prefix}peer-")]
     for done in admin.delete_topics(names).values() if names else ():
         done.result(30)
