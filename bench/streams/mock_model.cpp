@@ -1,5 +1,6 @@
+#include <unistd.h>
+
 #include <boost/asio/steady_timer.hpp>
-#include <cstdio>
 
 #include "bench/streams/bench_streams.hpp"
 #include "ingest/http/server.hpp"
@@ -54,8 +55,7 @@ int serve_mock_model(const Settings& settings) {
   Metrics metrics;
   Server server(config, router, admission, clock, metrics);
   if (!server.start()) return 1;
-  while (std::getchar() != EOF) {
-  }
+  ::pause();  // until a signal ends the process
   return 0;
 }
 
