@@ -11,8 +11,6 @@ from support.paths import ROOT
 from support.postgres import PASSWORD
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.long  # its waits for the text of MLflow's page do not find it yet
-
 SCREENSHOTS = ROOT / "build" / "test" / "seen"
 
 
@@ -41,10 +39,20 @@ def _look(page: Page, url: str, mlflow_http, trace_id: str, name: str) -> None:
     wait_until("four assessments in MLflow", lambda: len(info().get("assessments", [])) == 4 and info()["state"] == "OK", 60)
     experiment = info()["trace_location"]["mlflow_experiment"]["experiment_id"]
     page.goto(f"{url}/#/experiments/{experiment}/traces?selectedEvaluationId={trace_id}")
-    for text in ("user_feedback", "user_accuracy", "user_helpfulness", "user_relevance", "it is not", "Is water wet?"):
-        page.get_by_text(text, exact=False).first.wait_for()
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    try:
+        page.locator("button", has_text="Assess").last.click()  # opens the pane of what was said, beside the trace
+        pane = page.get_by_test_id("assessments-pane")
+        pane.get_by_text("Feedback (4)").wait_for()
+        for said in ("user_accuracy", "1", "user_helpfulness", "0.8", "user_relevance", "0.2", "user_feedback", "False"):
+            pane.get_by_text(said, exact=True).first.wait_for()
+        more = pane.locator("[data-component-id$=toggle-assessment-expanded]")
+        for i in range(4):
+            more.nth(i).click()
+        pane.get_by_text("it is not").first.wait_for()
+        page.get_by_text("Is water wet?", exact=True).last.wait_for()
+    finally:
+        page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
 def test_through_the_rest_sink_and_through_the_door(assay, mlflow_server, page):
