@@ -93,7 +93,8 @@ Result<std::unique_ptr<Assignment>, std::string> Assignment::open(AssignmentConf
   return self;
 }
 
-// The replicas first: they ask the group, also in the step that they still finish. A callback of the group may hold some.
+// The replicas first: they ask the group, also in the step that they still finish. A callback of the group may hold
+// some.
 Assignment::~Assignment() {
   if (overseer_.joinable()) {
     overseer_.request_stop();

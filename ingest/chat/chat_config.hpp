@@ -7,7 +7,7 @@ namespace assay {
 
 struct ChatConfig {
   std::string experiment_id = "0";
-  std::string experiment_name = {};  // where it was given by name
+  std::string experiment_name = {};                               // where it was given by name
   std::chrono::milliseconds chat_max = std::chrono::minutes{10};  // from question to last token (--chat-max)
   std::chrono::milliseconds heartbeat_every = std::chrono::seconds{15};
   std::chrono::milliseconds gone_poll = std::chrono::seconds{1};    // how often to look whether the client is there

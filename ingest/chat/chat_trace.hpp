@@ -16,7 +16,7 @@ struct ChatTrace {
   std::string client_request_id;
   std::string experiment_id;
   std::string experiment_name = {};  // for sinks whose experiments have other ids; see trace_record.hpp
-  std::string name;  // of trace and root span: "chat", "chat_stream"
+  std::string name;                  // of trace and root span: "chat", "chat_stream"
   std::string message;
   std::string inputs = {};    // JSON; where it is empty, {"message":…}
   std::string session, user;  // may be empty

@@ -105,9 +105,10 @@ std::string no_broker_answered(const KafkaConfig& config, std::chrono::milliseco
     return property.first.starts_with("sasl.mechanism") && property.second.starts_with("SCRAM-");
   });
   if (scram && rd_kafka_version() < scram_as_specified)
-    words += fmt::format("; SCRAM of librdkafka {} is refused as invalid credentials by Kafka 4.0 and later: 2.6.1 is "
-                         "needed, or another mechanism over TLS",
-                         rd_kafka_version_str());
+    words += fmt::format(
+        "; SCRAM of librdkafka {} is refused as invalid credentials by Kafka 4.0 and later: 2.6.1 is "
+        "needed, or another mechanism over TLS",
+        rd_kafka_version_str());
   return words;
 }
 

@@ -40,9 +40,9 @@ class KafkaWorkerGroup {
   static Result<std::unique_ptr<KafkaWorkerGroup>, std::string> open(KafkaConfig config, Callbacks callbacks,
                                                                      KafkaGroupRole role = {});
   ~KafkaWorkerGroup();  // leaves
-  // Leaves (a static member keeps its place for session_timeout), after a last on_revoked. Nothing is called afterwards.
-  // Whoever owns the group and still uses it in what on_revoked ends calls this first: a unique_ptr that is being reset
-  // is null already.
+  // Leaves (a static member keeps its place for session_timeout), after a last on_revoked. Nothing is called
+  // afterwards. Whoever owns the group and still uses it in what on_revoked ends calls this first: a unique_ptr that is
+  // being reset is null already.
   void leave();
 
   // Where the group's next reader of the role's stream begins, 0 where nothing was committed. Waits up to `limit` while
@@ -95,7 +95,7 @@ class KafkaWorkerGroup {
   std::atomic<bool> stop_{false};
   std::atomic<bool> joined_{false};
   std::atomic<bool> failed_{false};
-  std::vector<Partition> owned_;    // the group's thread only, as the next
+  std::vector<Partition> owned_;  // the group's thread only, as the next
   std::uint64_t assignments_ = 0;
   std::thread thread_;
 };

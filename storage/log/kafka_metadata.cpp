@@ -52,8 +52,7 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
       std::this_thread::sleep_for(metadata_retry_after);
       continue;
     }
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-      return no_broker_answered(config, limit, code);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return no_broker_answered(config, limit, code);
     return fmt::format("Kafka at {} lacks the topics {}: run `assay topics create`", config.brokers,
                        describe_missing(config, counts));
   }

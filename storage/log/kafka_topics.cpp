@@ -95,8 +95,7 @@ Result<ClusterState, std::string> look(rd_kafka_t* client, const KafkaConfig& co
   // Of all topics: asked by name, a broker may make those that are missing.
   const rd_kafka_metadata_t* got = nullptr;
   const auto code = rd_kafka_metadata(client, 1, nullptr, &got, static_cast<int>(limit.count()));
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return no_broker_answered(config, limit, code);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return no_broker_answered(config, limit, code);
   KafkaMetadata metadata(got);
   ClusterState cluster{.brokers = metadata->broker_cnt};
   for (const std::string_view name : {"__consumer_offsets", "__transaction_state"})
