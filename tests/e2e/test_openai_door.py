@@ -218,7 +218,7 @@ def test_a_client_that_leaves_aborts_the_model(assay):
 
 
 def test_connections_to_the_model_are_used_again(assay, model):
-    serve = assay("serve", "--model-url", model.url)
+    serve = assay("serve", "--model-url", model.url, "--threads", "1")  # each thread keeps connections of its own
     for _ in range(5):
         list(client_of(serve).chat.completions.create(model="tiny-1", messages=MESSAGES, stream=True))
     assert [m.id for m in client_of(serve).models.list()] == ["tiny-1"]
