@@ -12,8 +12,9 @@ std::uint64_t millis(Instant at) {
 }  // namespace
 
 // A mark says how far a stream had come at a time. What the newest mark older than `retention` covers, and every
-// consumer has passed, is forgotten: first the new first offset is written, then files are dropped, so that a crash
-// between the two leaves bytes that nobody reads and the next trim drops.
+// consumer has passed, is forgotten: first the new first offset is on disk, and with it, in the same WAL, the positions
+// of those who have passed; then files are dropped. A crash between the two leaves bytes that nobody reads and the next
+// trim drops.
 void EmbeddedLog::trim(Instant now, std::chrono::milliseconds retention,
                        const std::function<Offset(StreamPartition)>& passed) {
   for (const auto stream : all_streams) {
@@ -38,6 +39,7 @@ void EmbeddedLog::trim(Instant now, std::chrono::milliseconds retention,
       const bool moves = scanned && first > this->first(where);
       if (moves) changes.put(Family::meta, embedded::first_key(where), big_endian(static_cast<std::uint64_t>(first)));
       if (!scanned || !db_.write(changes) || !moves) continue;
+      if (!db_.sync()) continue;
       first_[static_cast<std::size_t>(stream)][static_cast<std::size_t>(p)] = first;
       (void)db_.drop_files_below(*family, embedded::key_of(p, 0), embedded::key_of(p, first));
       spdlog::debug("event=trimmed stream={} partition={} first={}", name_of(stream), p, first);
