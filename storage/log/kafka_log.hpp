@@ -80,6 +80,7 @@ class KafkaLog final : public EventLog {
   void on_statistics(std::string_view json);
   void set_reachable(bool reachable);
   void replace_producer(std::string_view reason);
+  bool producer_is_stuck() const;
   void send_again();
   void schedule_sweep();
   void sweep();
@@ -102,6 +103,7 @@ class KafkaLog final : public EventLog {
   std::size_t outstanding_records_ = 0;
   bool closed_ = false;
   std::shared_ptr<KafkaProducer> producer_;
+  Clock::time_point producer_since_ = Clock::now();      // home's thread only
   bool replace_ = false;                                 // the producer has failed fatally
   std::vector<std::shared_ptr<KafkaProducer>> retired_;  // home only: until their reports are in
   std::jthread undertaker_;                              // ends them: that takes librdkafka up to a second

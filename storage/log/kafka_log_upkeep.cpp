@@ -6,9 +6,15 @@
 #include "storage/log/kafka_log.hpp"
 
 namespace assay {
+namespace {
+
+constexpr int stuck_after = 2;  // times the limit of one append
+
+}  // namespace
 
 void KafkaLog::replace_producer(std::string_view reason) {
-  spdlog::error("kafka producer failed fatally, another takes over error=\"{}\"", reason);
+  spdlog::error("kafka producer is given up, another takes over error=\"{}\"", reason);
+  producer_since_ = Clock::now();
   auto next = KafkaProducer::open(config_, event_fd_);
   if (!next) {  // the next sweep tries again
     spdlog::error("kafka producer can't be replaced error=\"{}\"", next.error());
@@ -24,6 +30,15 @@ void KafkaLog::replace_producer(std::string_view reason) {
   }
   retired_.back()->purge();
   metrics_.replacements.Increment();
+}
+
+// librdkafka 2.0.2 that asks for its producer id while the brokers still load may never get one: it takes records and
+// sends none, and says nothing. So a producer is given up, too, when brokers are there and have acknowledged nothing
+// for so long, although it was asked to append.
+bool KafkaLog::producer_is_stuck() const {
+  if (!reachable_ || last_timed_out_ <= last_acknowledged_) return false;
+  const auto acknowledged = Clock::time_point(Clock::duration(last_acknowledged_.load()));
+  return Clock::now() - std::max(acknowledged, producer_since_) > stuck_after * config_.append_timeout;
 }
 
 void KafkaLog::send_again() {
@@ -76,6 +91,7 @@ void KafkaLog::sweep() {
     replace = replace_;
   }
   if (replace) replace_producer("a fatal error");
+  if (!replace && producer_is_stuck()) replace_producer("nothing is acknowledged");
   send_again();
   Handlers ready;
   expire(Clock::now() - config_.append_timeout, Error::timed_out, ready);

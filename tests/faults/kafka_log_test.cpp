@@ -190,6 +190,18 @@ TEST_F(KafkaLogFaults, AfterAFatalErrorANewProducerSendsAgainWhatWasNotAcknowled
   EXPECT_TRUE(run_until([&] { return outstanding() == 0; }));
 }
 
+TEST_F(KafkaLogFaults, AProducerThatSendsNothingWhileBrokersAreThereIsReplaced) {
+  mock.delay_producer_id(1min);
+  open({.append_timeout = 300ms});
+  const auto stuck = append(record("k"));
+  ASSERT_FALSE(stuck);
+  EXPECT_EQ(stuck.error(), make_error_code(Error::timed_out));
+  const auto& replaced =
+      metrics.counter("assay_kafka_producer_replacements_total", "Producers given up for a fatal error");
+  ASSERT_TRUE(run_until([&] { return replaced.Value() == 1; }));
+  EXPECT_TRUE(append(record("k")));
+}
+
 TEST_F(KafkaLogFaults, AppendAllAnswersEachInOrder) {
   open();
   std::vector<Record> records{record("a"), record("b", 2'000'000), record("c")};

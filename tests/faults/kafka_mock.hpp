@@ -2,13 +2,14 @@
 // librdkafka's mock cluster: brokers in this process whose answers a test chooses.
 #include <librdkafka/rdkafka_mock.h>
 
+#include <chrono>
 #include <stdexcept>
 
 #include "storage/log/kafka_handles.hpp"
 
 namespace assay {
 
-inline constexpr std::int16_t produce_request = 0;  // Kafka's ApiKey
+inline constexpr std::int16_t produce_request = 0, producer_id_request = 22;  // Kafka's ApiKey
 
 class MockCluster {
  public:
@@ -28,6 +29,11 @@ class MockCluster {
   // The answers of the next produce requests.
   void answer_produce(std::initializer_list<rd_kafka_resp_err_t> codes) {
     rd_kafka_mock_push_request_errors_array(cluster_.get(), produce_request, codes.size(), codes.begin());
+  }
+  // The next producer that asks for its id waits for it so long.
+  void delay_producer_id(std::chrono::milliseconds by, int broker = 1) {
+    rd_kafka_mock_broker_push_request_error_rtts(cluster_.get(), broker, producer_id_request, 1,
+                                                 RD_KAFKA_RESP_ERR_NO_ERROR, static_cast<int>(by.count()));
   }
   void set_down(int broker = 1) { rd_kafka_mock_broker_set_down(cluster_.get(), broker); }
   void set_up(int broker = 1) { rd_kafka_mock_broker_set_up(cluster_.get(), broker); }
