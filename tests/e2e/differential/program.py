@@ -551,7 +551,7 @@ class Program:
 
             self.call(f"records of {which.name}", lambda: genai.get_dataset(dataset_id=which.dataset_id).to_df(), show)
         elif act == "search":
-            words = self.random.choice([f"name LIKE 'ds-{self.unique}-%'", f"name = '{which.name}'", f"name LIKE 'ds-{self.unique}-%' AND tags.stage = 'a'", "color = 'x'", "name > 'x'", "created_time > 'x'"])
+            words = self.random.choice([f"name LIKE 'ds-{self.unique}-%'", f"name = '{which.name}'", f"name LIKE 'ds-{self.unique}-%' AND tags.stage = 'a'", "color = 'x'", f"name LIKE 'ds-{self.unique}-%'", "created_time > 'x'"])
             order = self.random.choice([None, ["name DESC"], ["created_time ASC"], ["color"]])
             self.call(f"search_datasets {words} {order}", lambda: genai.search_datasets(filter_string=words, order_by=order), lambda found: [self.show_dataset(d) for d in found])
         elif act == "tag":
