@@ -105,17 +105,22 @@ def test_chat_is_refused_before_feedback_is(assay):
 
 def test_one_connection_too_many_is_told_so_and_closed(assay):
     serve = assay("serve", "--connections-max", "8")
-    serve.http.close()  # its connection counts, too
-    connections = [RawConnection(serve.port) for _ in range(8)]
+    serve.http.close()  # its connection counts until the server has seen the end of it
+    connections: list[RawConnection] = []
     try:
 
         def turned_away() -> bool:
-            with RawConnection(serve.port) as one_more:
-                one_more.send(request("GET", "/livez"))
-                answer = one_more.answer()
-                return answer.status == 0 or (answer.status == 503 and one_more.ended(within=10))
+            one_more = RawConnection(serve.port)
+            one_more.send(request("GET", "/livez"))
+            answer = one_more.answer()
+            if answer.status == 200:
+                connections.append(one_more)
+                return False
+            with one_more:
+                return len(connections) == 8 and (answer.status == 0 or (answer.status == 503 and one_more.ended(within=10)))
 
-        wait_until("one is turned away", turned_away)
+        wait_until("the ninth is turned away", turned_away)
+        assert len(connections) == 8
     finally:
         close_all(connections)
     wait_until("there is room again", lambda: ask(serve.port, request("GET", "/livez")).status == 200)
