@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include "ops/cli/control.hpp"
+#include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/kafka_letters.hpp"
 #include "ops/cli/local_store.hpp"
 #include "ops/cli/options.hpp"
@@ -70,12 +71,12 @@ int tell(const std::string& verb, const std::string& record_id, const OwnerAnswe
 }
 
 int act(KafkaLetters& letters, const std::string& verb, const std::vector<std::string>& record_ids) {
-  const auto acts = letters.acts();
-  if (!acts) return complain(acts.error());
   int code = ok;
-  for (const auto& record_id : record_ids)
-    if (const auto told = tell(verb, record_id, {true, (*acts)->answer(verb + " " + record_id)}); told != ok)
-      code = told;
+  for (const auto& record_id : record_ids) {
+    const auto answer = letters.answer(verb + " " + record_id);
+    if (!answer.reached) return complain(answer.line);
+    if (const auto told = tell(verb, record_id, answer); told != ok) code = told;
+  }
   return code;
 }
 

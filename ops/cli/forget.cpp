@@ -2,13 +2,8 @@
 #include <iostream>
 #include <thread>
 
-#include "ops/cli/control.hpp"
-#include "ops/cli/dead_letter_acts.hpp"
-#include "ops/cli/forget_acts.hpp"
-#include "ops/cli/local_store.hpp"
+#include "ops/cli/forgetting.hpp"
 #include "ops/cli/options.hpp"
-#include "ops/cli/said_by.hpp"
-#include "storage/db/data_directory.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay::cli {
@@ -16,47 +11,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Result<SaidBy, std::string> find(const std::string& data, const std::string& user) {
-  auto local = LocalStore::open(data);
-  if (!local) return local.error();
-  auto said = find_said_by((*local)->db(), user);
-  if (!said) return "the store can't be read: " + said.error().message();
-  return std::move(*said);
-}
-
 std::vector<std::string> acts_for(const SaidBy& said) {
   std::vector<std::string> lines;
   for (const auto& [id, trace_id] : said.assessments) lines.push_back("forget-assessment\t" + id + "\t" + trace_id);
-  for (const auto& parked : said.parked)
-    lines.push_back((parked.by_trace_id ? "forget-assessment\t" : "forget-parked\t") + parked.assessment_id + "\t" +
-                    parked.id);
+  for (const auto* list : {&said.in_flight, &said.parked})
+    for (const auto& one : *list)
+      lines.push_back((one.by_trace_id ? "forget-assessment\t" : "forget-parked\t") + one.assessment_id + "\t" +
+                      one.id);
   for (const auto& id : said.traces) lines.push_back("forget-trace\t" + id);
   for (const auto& id : said.dead_letters) lines.push_back("purge " + id);
   return lines;
-}
-
-// By the process that owns the data, or, where none runs, by this one.
-std::string act(const std::string& data, const std::vector<std::string>& lines) {
-  auto directory = DataDirectory::open(data);
-  std::unique_ptr<Db> db;
-  std::unique_ptr<EmbeddedLog> log;
-  Metrics metrics;
-  IoContext io(1);
-  if (directory) {
-    auto opened = Db::open({.directory = directory->database()});
-    if (!opened) return opened.error();
-    db = std::move(*opened);
-    auto embedded = EmbeddedLog::open(*db, directory->path(), {}, metrics);
-    if (!embedded) return embedded.error();
-    log = std::move(*embedded);
-  }
-  for (const auto& line : lines) {
-    const auto answer = !log                      ? ask_owner(data, line)
-                        : ForgetActs::knows(line) ? OwnerAnswer{true, ForgetActs(*log, io).answer(line)}
-                                                  : OwnerAnswer{true, DeadLetterActs(*db, *log, io).answer(line)};
-    if (!answer.reached || answer.line != "ok") return answer.line;
-  }
-  return {};
 }
 
 struct Report {
@@ -64,6 +28,9 @@ struct Report {
   SaidBy found, left;
   bool done = false;  // the deletions were appended
   std::string log_dropped_by;
+  bool waits() const {
+    return !left.assessments.empty() || !left.traces.empty() || !left.dead_letters.empty() || !left.in_flight.empty();
+  }
 };
 
 std::string text_of(const Report& report) {
@@ -77,6 +44,7 @@ std::string text_of(const Report& report) {
   line("assessments", report.found.assessments.size(), report.left.assessments.size());
   line("traces, with all that was said about them", report.found.traces.size(), report.left.traces.size());
   line("parked feedback", report.found.parked.size(), report.left.parked.size());
+  line("feedback on its way", report.found.in_flight.size(), report.left.in_flight.size());
   line("dead letters", report.found.dead_letters.size(), report.left.dead_letters.size());
   if (!report.done) return out += "nothing was changed\n";
   for (const auto& parked : report.left.parked)
@@ -100,6 +68,7 @@ std::string json_of(const Report& report) {
   part("assessments", report.found.assessments.size(), report.left.assessments.size());
   part("traces", report.found.traces.size(), report.left.traces.size());
   part("parked", report.found.parked.size(), report.left.parked.size());
+  part("in_flight", report.found.in_flight.size(), report.left.in_flight.size());
   part("dead_letters", report.found.dead_letters.size(), report.left.dead_letters.size());
   if (report.done) json.field("log_dropped_by", report.log_dropped_by);
   json.end_object();
@@ -114,37 +83,49 @@ int forget(std::vector<std::string> args) {
   std::chrono::milliseconds retention = std::chrono::hours(7 * 24), wait = 30s;
   bool dry_run = false;
   app.add_option("--user", user, "Whose: the user_id, as it came with feedback and chats")->required();
-  app.add_option("--data", data, "The data directory of `assay serve`, which may be running")->capture_default_str();
+  app.add_option(
+         "--data", data,
+         "The data directory of `assay serve`; with --kafka that of a front door with a view, which has what the "
+         "topics have dropped. It may be running")
+      ->capture_default_str();
   app.add_flag("--dry-run", dry_run, "Only say what would go");
   add_duration(app, "--log-retention", retention, "As `assay serve` has it: says when the log drops its records");
-  add_duration(app, "--wait", wait, "For the store to have taken it away");
+  add_duration(app, "--wait", wait, "For the store, or the workers, to have taken it away");
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+  KafkaOptions kafka;
+  kafka.add_to(app, false);
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
   if (user.empty()) return complain("--user is empty", usage);
 
-  auto found = find(data, user);
+  std::unique_ptr<Forgetting> place;
+  if (kafka.config.brokers.empty()) {
+    place = forgetting_in(data, retention);
+  } else {
+    if (const auto problem = kafka.settle()) return complain(*problem, usage);
+    auto opened = forgetting_on(kafka, app.count("--data") > 0 ? data : "");
+    if (!opened) return complain(opened.error());
+    place = std::move(*opened);
+  }
+
+  auto found = place->find(user);
   if (!found) return complain(found.error());
   Report report{.user = user, .found = std::move(*found)};
   if (!dry_run) {
-    if (const auto problem = act(data, acts_for(report.found)); !problem.empty()) return complain(problem);
+    if (const auto problem = place->act(acts_for(report.found)); !problem.empty()) return complain(problem);
     report.done = true;
-    report.log_dropped_by = format_time(SystemClock().now() + retention);
+    report.log_dropped_by = place->log_drops();
     // What is parked waits for its trace; the rest goes as soon as the store has read so far.
     const auto deadline = std::chrono::steady_clock::now() + wait;
     for (;;) {
-      auto left = find(data, user);
+      auto left = place->find(user);
       if (!left) return complain(left.error());
       report.left = std::move(*left);
-      const bool gone =
-          report.left.assessments.empty() && report.left.traces.empty() && report.left.dead_letters.empty();
-      if (gone || std::chrono::steady_clock::now() >= deadline) break;
+      if (!report.waits() || std::chrono::steady_clock::now() >= deadline) break;
       std::this_thread::sleep_for(200ms);
     }
   }
   std::cout << (output == "json" ? json_of(report) : text_of(report));
-  const bool rest =
-      !report.left.assessments.empty() || !report.left.traces.empty() || !report.left.dead_letters.empty();
-  return report.done && rest ? failure : ok;
+  return report.done && report.waits() ? failure : ok;
 }
 
 }  // namespace assay::cli

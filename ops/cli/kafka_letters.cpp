@@ -1,5 +1,7 @@
 #include "ops/cli/kafka_letters.hpp"
 
+#include "ops/cli/dead_letter_acts.hpp"
+#include "ops/cli/forget_acts.hpp"
 #include "storage/log/read_all.hpp"
 
 namespace assay::cli {
@@ -23,19 +25,18 @@ Result<std::unique_ptr<KafkaLetters>, std::string> KafkaLetters::open(const Kafk
 }
 
 KafkaLetters::~KafkaLetters() {
-  acts_.reset();
   if (log_) home_.close(*log_, std::chrono::seconds(5));
   home_.stop();
 }
 
-Result<const DeadLetterActs*, std::string> KafkaLetters::acts() {
-  if (!acts_) {
+OwnerAnswer KafkaLetters::answer(const std::string& line) {
+  if (!log_) {
     auto log = KafkaLog::open(home_.io(), kafka_.config, metrics_, kafka_.wait);
-    if (!log) return log.error();
+    if (!log) return {false, log.error()};
     log_ = std::move(*log);
-    acts_.emplace(store_, *log_, io_);
   }
-  return &*acts_;
+  if (ForgetActs::knows(line)) return {true, ForgetActs(*log_, io_).answer(line)};
+  return {true, DeadLetterActs(store_, *log_, io_).answer(line)};
 }
 
 }  // namespace assay::cli

@@ -2,7 +2,7 @@
 // The dead letters of a deployment on Kafka: what assay.deadletters holds, folded by key.
 #include <memory>
 
-#include "ops/cli/dead_letter_acts.hpp"
+#include "ops/cli/control.hpp"
 #include "ops/cli/home_thread.hpp"
 #include "ops/cli/kafka_options.hpp"
 #include "storage/log/kafka_source.hpp"
@@ -18,8 +18,9 @@ class KafkaLetters {
 
   // In Family::dead, as in the embedded store.
   const KeyValue& store() const { return store_; }
-  // Connects to write at the first call.
-  Result<const DeadLetterActs*, std::string> acts();
+  // Carries out a line of dead_letter_acts.hpp or forget_acts.hpp. Connects to write at the first call; not reached is
+  // that it could not.
+  OwnerAnswer answer(const std::string& line);
 
  private:
   explicit KafkaLetters(const KafkaOptions& kafka) : kafka_(kafka) {}
@@ -30,7 +31,6 @@ class KafkaLetters {
   HomeThread home_;
   std::unique_ptr<KafkaLog> log_;
   IoContext io_{1};
-  std::optional<DeadLetterActs> acts_;
 };
 
 }  // namespace assay::cli

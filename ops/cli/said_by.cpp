@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "storage/log/read_all.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/records/parked_record.hpp"
 #include "storage/store/assessment_row.hpp"
@@ -22,11 +23,22 @@ std::string text_at(std::string_view document, std::string_view pointer) {
   return std::string(found->get_string());
 }
 
+}  // namespace
+
 bool is_said_by(std::string_view assessment, const std::string& user) {
   return text_at(assessment, "/source/source_id") == user;
 }
 
-}  // namespace
+bool is_asked_by(std::string_view trace_info, const std::string& user) {
+  return text_at(trace_info, "/trace_metadata/mlflow.trace.user") == user;
+}
+
+std::optional<SaidBy::Parked> parked_by(std::string_view parked_value, const std::string& user) {
+  const auto record = parse_parked_record(parked_value);
+  if (!record || record->op != Op::create || !is_said_by(record->item.json, user)) return {};
+  return SaidBy::Parked{record->item.record_id, record->item.assessment_id, record->target.id,
+                        record->target.kind == Target::Kind::trace_id, format_time(record->expires_at)};
+}
 
 Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user) {
   SaidBy said;
@@ -45,18 +57,14 @@ Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user) {
     if (nul == key.npos || key.substr(nul + 1) != "i") return true;
     const auto id = key.substr(0, nul);
     const auto row = TraceRow::decode(value);
-    if (row && text_at(row->info_json(id, {}, "[]"), "/trace_metadata/mlflow.trace.user") == user)
-      said.traces.emplace_back(id);
+    if (row && is_asked_by(row->info_json(id, {}, "[]"), user)) said.traces.emplace_back(id);
     return true;
   };
   if (const auto scanned = kv.scan(Family::traces, {}, {}, trace); !scanned) return scanned.error();
 
   const auto parked = [&](std::string_view key, std::string_view value) {
     if (key.size() < 5 || key[4] != 'r') return true;
-    const auto record = parse_parked_record(value);
-    if (record && record->op == Op::create && is_said_by(record->item.json, user))
-      said.parked.push_back({record->item.record_id, record->item.assessment_id, record->target.id,
-                             record->target.kind == Target::Kind::trace_id, format_time(record->expires_at)});
+    if (auto found = parked_by(value, user)) said.parked.push_back(std::move(*found));
     return true;
   };
   if (const auto scanned = kv.scan(Family::parked, {}, {}, parked); !scanned) return scanned.error();
@@ -69,6 +77,34 @@ Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user) {
   };
   if (const auto scanned = kv.scan(Family::dead, {}, {}, dead); !scanned) return scanned.error();
   return said;
+}
+
+Result<std::vector<SaidBy::Parked>> find_in_flight(EventSources& log, const ResolvedTo& resolved,
+                                                   const std::string& user) {
+  std::map<std::string, SaidBy::Parked> found;
+  const auto read = read_all(log, Stream::feedback, [&](std::span<const LogRecord> records) {
+    for (const auto& record : records) {
+      const auto from = resolved.find(record.partition);
+      if (from != resolved.end() && record.offset < from->second) continue;
+      const auto feedback = parse_feedback_record(record.value);
+      if (!feedback || feedback->op == Op::update) continue;
+      for (const auto& item : feedback->items) {
+        if (feedback->op == Op::erase)
+          found.erase(item.assessment_id);
+        else if (is_said_by(item.json, user))
+          found[item.assessment_id] = {item.record_id,
+                                       item.assessment_id,
+                                       feedback->target.id,
+                                       feedback->target.kind == Target::Kind::trace_id,
+                                       {}};
+      }
+    }
+    return Result<void>();
+  });
+  if (!read) return read.error();
+  std::vector<SaidBy::Parked> out;
+  for (auto& [id, one] : found) out.push_back(std::move(one));
+  return out;
 }
 
 }  // namespace assay::cli

@@ -90,3 +90,44 @@ def test_what_is_parked_goes_when_its_trace_comes(assay):
     trace_id = door.http.post("/chat", json={"message": "hi"}, headers={"X-Client-Request-Id": request_id}).json()["trace_id"]
     wait_until("it went by", lambda: door.http.get(f"/feedback/{parked}").json().get("state") == "deleted")
     assert assessments(door.http, trace_id) == {}
+
+
+def test_on_kafka_a_user_is_forgotten_wherever_it_was_said(assay, kafka, topic_prefix):
+    on = ("--kafka", kafka, "--topic-prefix", topic_prefix)
+    assert run_assay("topics", "create", *on, "--partitions", "3").returncode == 0
+    worker = assay("worker", *on, "--park-max", "2s", "--instance-id", "w", start=False).spawn()
+    door = assay("ingest", *on, "--view")
+    worker.wait_ready()
+    mine = door.http.post("/chat", json={"message": "who am I?"}, headers={"X-User-ID": "ana"}).json()["trace_id"]
+    others = door.http.post("/chat", json={"message": "and I?"}, headers={"X-User-ID": "bob"}).json()["trace_id"]
+
+    def say(user: str, **target: str) -> str:
+        return accepted(door.http.post("/feedback", params={**target, "user_id": user}, json={"is_correct": True, "comment": f"by {user}"}))
+
+    def forget(*more: str) -> dict:
+        run = run_assay("forget", "--user", "ana", *on, "--output", "json", *more)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return json.loads(run.stdout)
+
+    said = {(user, trace): say(user, trace_id=trace) for user in ("ana", "bob") for trace in (mine, others)}
+    dead = say("ana", client_request_id=new_request_id())
+    for assessment_id in said.values():
+        wait_state(door.http, assessment_id, "committed")
+    wait_state(door.http, dead, "dead")
+    assert worker.terminate() == 0
+    on_its_way = say("ana", trace_id=others)  # nobody has resolved it
+
+    looked = forget("--dry-run")
+    assert {what: looked[what]["found"] for what in ("assessments", "traces", "dead_letters", "in_flight")} == {"assessments": 2, "traces": 1, "dead_letters": 1, "in_flight": 1}
+    waits = run_assay("forget", "--user", "ana", *on, "--wait", "0s")
+    assert waits.returncode == 1 and "assessments: 2 found" in waits.stdout and "not yet" in waits.stdout, waits.stdout + waits.stderr
+    worker.start()
+    report = forget("--wait", "60s")
+    assert report["done"] and report["log_dropped_by"] > "2026" and all(report[what]["left"] == 0 for what in ("assessments", "traces", "dead_letters", "in_flight"))
+    wait_until("it never came", lambda: door.http.get(f"/feedback/{on_its_way}").json().get("state") == "deleted")
+    wait_until("the view has followed", lambda: set(assessments(door.http, others)) == {said["bob", others]})
+    assert door.http.get(f"/api/3.0/mlflow/traces/{mine}").status_code == 404
+    assert door.http.get(f"/feedback/{dead}").status_code == 404
+    again = forget("--data", str(door.data))
+    assert all(again[what]["found"] == 0 for what in ("assessments", "traces", "dead_letters", "in_flight", "parked")), again
+    assert run_assay("verify", *on).returncode == 0
