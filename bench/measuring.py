@@ -89,27 +89,36 @@ def quantile(before, after, histogram, q):
     return next((edge * 1000 for edge in sorted(edges) if total and edges[edge] >= q * total), float("nan"))
 
 
+# Of whom is asked, and what it has about it: a line a client, its target ("%d": numbers from 1) and its headers.
 WRK_SCRIPT = """
+local clients = {%s}
 local requests, at = {}, 0
 init = function(args)
   for i = 1, 4000 do
-    requests[i] = wrk.format("POST", "/feedback?client_request_id=req-load-" .. i .. "&user_id=u-" .. i % 1000,
-      {["Content-Type"] = "application/json"}, '{"is_correct":true,"comment":"answer ' .. i .. ' of the load generator"}')
+    local client = clients[i %% #clients + 1]
+    local headers = {["Content-Type"] = "application/json"}
+    for name, value in pairs(client.headers) do headers[name] = value end
+    requests[i] = wrk.format("POST", string.format(client.target, i) .. "&user_id=u-" .. i %% 1000, headers,
+      '{"is_correct":true,"comment":"answer ' .. i .. ' of the load generator"}')
   end
 end
-request = function() at = at % 4000 + 1; return requests[at] end
+request = function() at = at %% 4000 + 1; return requests[at] end
 done = function(summary, latency, _)
-  io.write(string.format("figures %d %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
+  io.write(string.format("figures %%d %%d %%d %%d %%d %%d\\n", summary.requests, summary.duration, latency:percentile(50),
     latency:percentile(99), summary.errors.status, summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
 end
 """
 
 
-def wrk(program, connections, seconds):
-    """POST /feedback over `connections` as fast as answers come. Figures with the server's processor time beside them."""
+ANY_CLIENT = [("/feedback?client_request_id=req-load-%d", {})]
+
+
+def wrk(program, connections, seconds, clients=ANY_CLIENT):
+    """POST /feedback over `connections` as fast as answers come, by `clients` (target, headers) in turns. Figures with
+    the server's processor time beside them."""
     script = os.path.join(ROOT, "build", "feedback.lua")
     with open(script, "w", encoding="ascii") as out:
-        out.write(WRK_SCRIPT)
+        out.write(WRK_SCRIPT % ",\n".join(_lua(*client) for client in clients))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", script]
     before = program.cpu_seconds()
     said = subprocess.run([*command, f"http://127.0.0.1:{program.port}/"], capture_output=True, text=True, check=True)
@@ -127,6 +136,11 @@ def wrk(program, connections, seconds):
         "broken": broken,
         "rss_mb": program.rss_mb(),
     }
+
+
+def _lua(target, headers):
+    fields = ",".join(f'["{name}"]="{value}"' for name, value in headers.items())
+    return f'{{target="{target}",headers={{{fields}}}}}'
 
 
 def machine():

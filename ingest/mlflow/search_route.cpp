@@ -34,32 +34,30 @@ Result<std::vector<std::string>, MlflowError> experiments_in(const json::object&
   return out;
 }
 
-Result<filter::TraceQuery, MlflowError> read_query(const Request& request) {
-  const auto body = read_body(request);
-  if (!body) return body.error();
+Result<filter::TraceQuery, MlflowError> read_query(const json::object& body) {
   filter::TraceQuery query;
-  auto experiments = experiments_in(*body);
+  auto experiments = experiments_in(body);
   if (!experiments) return experiments.error();
   query.experiments = std::move(*experiments);
   if (query.experiments.empty())
     return invalid_parameter("At least one location must be specified for searching traces.");
-  if (const auto* given = body->if_contains("max_results")) {
-    const auto most = integer_in(*body, "max_results");
+  if (const auto* given = body.if_contains("max_results")) {
+    const auto most = integer_in(body, "max_results");
     if (!most || *most > max_results_max) return wrong_value("max_results", *given, most ? "int" : "str");
     if (*most < 1)
       return invalid_parameter("Invalid value " + std::to_string(*most) +
                                " for parameter 'max_results' supplied. It must be a positive integer");
     query.max_results = static_cast<std::size_t>(*most);
   }
-  auto filter = filter::parse_trace_filter(text_in(*body, "filter"));
+  auto filter = filter::parse_trace_filter(text_in(body, "filter"));
   if (!filter) return refused(filter.error());
   query.filter = std::move(*filter);
-  const auto clauses = texts_in(*body, "order_by");
+  const auto clauses = texts_in(body, "order_by");
   if (!clauses) return clauses.error();
   auto order = filter::parse_trace_order(*clauses);
   if (!order) return refused(order.error());
   query.order = std::move(*order);
-  auto page = filter::parse_page_token(text_in(*body, "page_token"));
+  auto page = filter::parse_page_token(text_in(body, "page_token"));
   if (!page) return refused(page.error());
   query.page = std::move(*page);
   return query;
@@ -68,7 +66,13 @@ Result<filter::TraceQuery, MlflowError> read_query(const Request& request) {
 }  // namespace
 
 Task<Response> search_traces(MlflowDoor& door, Request& request) {
-  auto query = read_query(request);
+  const auto body = read_body(request);
+  if (!body) co_return error_response(body.error());
+  co_return co_await search_traces(door, request, *body);
+}
+
+Task<Response> search_traces(MlflowDoor& door, const Request& request, const json::object& asked) {
+  auto query = read_query(asked);
   if (!query) co_return error_response(query.error());
   const auto pending = door.config.reject_unknown_trace ? std::nullopt : pending::asked_for(*query);
   const auto experiment = query->experiments.front();

@@ -6,5 +6,7 @@
 namespace assay {
 
 Task<Response> search_traces(MlflowDoor& door, Request& request);
+// `asked`: what the body would say.
+Task<Response> search_traces(MlflowDoor& door, const Request& request, const boost::json::object& asked);
 
 }  // namespace assay

@@ -12,6 +12,7 @@
 #include "ingest/mlflow/span_json.hpp"
 #include "ingest/mlflow/tag_routes.hpp"
 #include "ingest/mlflow/trace_request.hpp"
+#include "ingest/mlflow/trace_v2_routes.hpp"
 #include "storage/records/request_record.hpp"
 #include "storage/records/trace_record.hpp"
 #include "storage/store/catalog.hpp"
@@ -35,33 +36,19 @@ std::optional<MlflowError> problem_with(const Catalog& catalog, std::string_view
   return {};
 }
 
-// What is known of the trace, the ids that name it, and what was said about it: all or none. The tag of the location
-// says that the spans are (or will be) here, or the client would upload them as an artifact.
+// The tag of the location says that the spans are (or will be) here, or the client would upload them as an artifact.
 Task<Response> start_trace(MlflowDoor& door, Request& request) {
   const auto now = door.clock.now();
   auto trace = parse_trace_request(request.body, now);
   if (!trace) co_return error_response(request.path, trace.error());
-  if (!trace->experiment_id.empty()) {
-    const auto problem = co_await problem_with_experiment(door, trace->experiment_id);
-    if (problem) co_return error_response(*problem);
-  }
-  TraceRecord known;
-  known.trace_id = trace->trace_id;
-  known.accepted_at = now;
-  known.info = json::serialize(trace->info);
-  auto records = request_records(trace->trace_id, trace->client_request_id, now);
-  records.insert(records.begin(), to_record(known));
-  for (const auto& assessment : trace->assessments) records.push_back(to_record(assessment.record));
-  auto refused = co_await write_all(door, request, std::move(records));
+  auto refused = co_await write_trace(door, request, *trace, now);
   if (refused) co_return std::move(*refused);
-  door.recent.add(trace->trace_id, trace->client_request_id);
 
   auto& info = trace->info;
   json::object tags;
   if (const auto* given = info.if_contains("tags")) tags = given->get_object();
   tags["mlflow.trace.spansLocation"] = "TRACKING_STORE";
-  tags["mlflow.artifactLocation"] =
-      "mlflow-artifacts:/" + trace->experiment_id + "/traces/" + trace->trace_id + "/artifacts";
+  tags["mlflow.artifactLocation"] = artifact_location(trace->experiment_id, trace->trace_id);
   info["tags"] = std::move(tags);
   if (!trace->assessments.empty()) {
     json::array list;
@@ -255,6 +242,28 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request) {
 
 }  // namespace
 
+Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& request, const TraceRequest& trace,
+                                          Instant now) {
+  if (!trace.experiment_id.empty()) {
+    const auto problem = co_await problem_with_experiment(door, trace.experiment_id);
+    if (problem) co_return error_response(*problem);
+  }
+  TraceRecord known;
+  known.trace_id = trace.trace_id;
+  known.accepted_at = now;
+  known.info = json::serialize(trace.info);
+  auto records = request_records(trace.trace_id, trace.client_request_id, now);
+  records.insert(records.begin(), to_record(known));
+  for (const auto& assessment : trace.assessments) records.push_back(to_record(assessment.record));
+  auto refused = co_await write_all(door, request, std::move(records));
+  if (!refused) door.recent.add(trace.trace_id, trace.client_request_id);
+  co_return refused;
+}
+
+std::string artifact_location(const std::string& experiment_id, const std::string& trace_id) {
+  return "mlflow-artifacts:/" + experiment_id + "/traces/" + trace_id + "/artifacts";
+}
+
 // What is known now decides, where it is a yes; a no waits for what was written before.
 Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::string_view experiment_id) {
   if (!door.view || !door.config.own_experiments) co_return std::nullopt;
@@ -292,6 +301,7 @@ void add_trace_routes(Router& router, MlflowDoor& door, bool alone) {
     add_mlflow(router, verb::post, version + "/mlflow/traces/delete-traces",
                [&door](Request& r) { return delete_traces(door, r); }, {.scope = Scope::admin});
   add_tag_routes(router, door);
+  add_trace_v2_routes(router, door);
 }
 
 }  // namespace assay

@@ -7,12 +7,22 @@
 //   POST /api/3.0/mlflow/traces/search               search_traces
 //   POST /api/{2,3}.0/mlflow/traces/delete-traces
 //   PATCH, DELETE /api/{2,3}.0/mlflow/traces/{trace_id}/tags
+//   and the second version's: trace_v2_routes.hpp
 #include "ingest/mlflow/door.hpp"
+#include "ingest/mlflow/trace_request.hpp"
 
 namespace assay {
 
 // Not `alone`: what this door takes itself before an MLflow server, which is asked for all the rest.
 void add_trace_routes(Router& router, MlflowDoor& door, bool alone);
+
+// What is known of the trace, the ids that name it, and what was said about it: all or none. The refusal where it was
+// not written.
+Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& request, const TraceRequest& trace,
+                                          Instant now);
+
+// The tag mlflow.artifactLocation of a trace.
+std::string artifact_location(const std::string& experiment_id, const std::string& trace_id);
 
 // The experiment may get traces: it is there and active; otherwise why not. Without a view nobody can say: it may.
 Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::string_view experiment_id);

@@ -1,7 +1,6 @@
 """The unmodified MLflow client against `assay serve`: what the guide's programs do, and what is deliberately not as MLflow has it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +9,11 @@ import httpx
 import pytest
 
 from support.captures_replay import replay
+from support.mlflow_client import client_env
 from support.waiting import wait_until
 
 GUIDE = Path(__file__).parent / "guide"
 CAPTURES = Path(__file__).parent / "captures"
-
-
-def client_env(url: str) -> dict[str, str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ASSAY_", "MLFLOW_"))}
-    return clean | {"MLFLOW_TRACKING_URI": url, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 def run_client(url: str, script: Path) -> dict:
