@@ -19,6 +19,7 @@ using Steady = std::chrono::steady_clock;
 // A new leader may know less of the end, for a moment, than its predecessor told.
 constexpr std::chrono::milliseconds position_retry_after{100};
 constexpr std::chrono::milliseconds reposition_limit{5'000};
+constexpr Stream quiet_stream = Stream::catalog;
 // wake() adds this to the eventfd, librdkafka one for each queue that is no longer empty.
 constexpr std::uint64_t wake_mark = std::uint64_t{1} << 32;
 
@@ -52,12 +53,18 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::open(const KafkaConfig& config
   // After all positions are known: a fetch that is under way holds up the requests behind it.
   for (auto& followed : source->followed_)
     if (auto started = source->start(followed); !started) return started.error();
+  source->quiet_topic_.reset(
+      rd_kafka_topic_new(source->client_.get(), topic_of(config, quiet_stream).c_str(), nullptr));
+  source->stay_awake();
   return source;
 }
 
 KafkaSource::~KafkaSource() {
   clear();
   for (auto& followed : followed_) stop(followed);
+  if (quiet_queue_) rd_kafka_consume_stop(quiet_topic_.get(), 0);
+  quiet_queue_.reset();
+  quiet_topic_.reset();
   followed_.clear();
   topics_.clear();
   client_.reset();
@@ -99,6 +106,17 @@ Result<void> KafkaSource::start(Followed& followed) {
   followed.at_end = false;
   followed.queue = std::move(queue);
   return {};
+}
+
+// Where each partition has more in its queue than it may (queued.min.messages), librdkafka before 2.2 sleeps for a
+// second before it looks again, however soon the queues are empty. A partition at its end has a fetch under way all the
+// time, and each answer (fetch.wait.max.ms) makes it look at the others, too: so one that hardly anything is written to
+// is fetched beside them, and dropped.
+void KafkaSource::stay_awake() {
+  if (std::ranges::any_of(followed_, [](const Followed& f) { return f.where.stream == quiet_stream; })) return;
+  KafkaQueue queue(rd_kafka_queue_new(client_.get()));
+  if (rd_kafka_consume_start_queue(quiet_topic_.get(), 0, RD_KAFKA_OFFSET_END, queue.get()) == 0)
+    quiet_queue_ = std::move(queue);
 }
 
 // Its queue goes too, with what was fetched.
@@ -247,6 +265,11 @@ void KafkaSource::clear() {
   batch_.clear();
   for (auto* message : taken_) rd_kafka_message_destroy(message);
   taken_.clear();
+  while (quiet_queue_ && rd_kafka_queue_length(quiet_queue_.get()) > 0) {
+    auto* dropped = rd_kafka_consume_queue(quiet_queue_.get(), 0);
+    if (!dropped) break;
+    rd_kafka_message_destroy(dropped);
+  }
 }
 
 KafkaSource::Followed* KafkaSource::find(StreamPartition which) {

@@ -56,12 +56,15 @@ class KafkaSource final : public EventSource {
   Result<void> on_error(Followed& followed, rd_kafka_resp_err_t failure);
   bool anything_queued() const;
   void clear();
+  void stay_awake();
   void wait_for_event(std::chrono::milliseconds limit);
 
   const int event_fd_;
   KafkaHandle client_;
   std::map<Stream, KafkaTopic> topics_;
   std::vector<Followed> followed_;
+  KafkaTopic quiet_topic_;  // see stay_awake()
+  KafkaQueue quiet_queue_;
   mutable std::mutex mutex_;                // what end() reads of them while the reader works
   std::size_t turn_ = 0;                    // who is read first next time
   std::vector<rd_kafka_message_t*> taken_;  // librdkafka's, behind the views
