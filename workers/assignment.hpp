@@ -23,7 +23,7 @@ struct AssignmentConfig {
   std::string directory;  // each partition's database is in <directory>/<partition>
   DbMemory memory = DbMemory::with(64u << 20, 64u << 20);
   ResolvePolicy policy;
-  std::size_t records_max = 16'384;  // of one step
+  std::size_t records_max = 4096;  // of one step
   std::chrono::milliseconds commit_interval{50};
   int standby = 0;  // warm copies of each partition, on other workers
   std::chrono::milliseconds committed_wait{10'000};

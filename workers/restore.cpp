@@ -13,8 +13,8 @@ namespace assay {
 namespace {
 
 constexpr std::size_t chunk_records = 4000;
-constexpr std::size_t index_run_bytes = 16u << 20;
-constexpr std::size_t seen_run_bytes = 8u << 20;
+constexpr std::size_t index_run_bytes = 4u << 20;
+constexpr std::size_t seen_run_bytes = 4u << 20;
 constexpr std::size_t fresh_max = 100'000;
 constexpr Offset peeked_records = 8;
 constexpr std::chrono::milliseconds one_wait{500};

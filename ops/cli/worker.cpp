@@ -52,7 +52,7 @@ struct WorkerOptions {
     policy.dedupe_window = std::chrono::hours(1);
     policy.request_retention = std::chrono::days(30);
     policy.outputs_max = 20'000;
-    policy.bytes_max = 8u << 20;
+    policy.bytes_max = 4u << 20;
     app.add_option("--data", data, "The directory of this worker's state, a cache of the log")->capture_default_str();
     app.add_option("--admin-listen", admin_listen, "Where /livez, /readyz and /metrics answer, ADDRESS:PORT")
         ->capture_default_str();
