@@ -125,7 +125,8 @@ def start_worker(kafka: str, prefix: str, home: Path, *flags: str, name: str = "
     return Measured([*command, *flags], log=home / f"{name}.log", running=running)
 
 
-def read(kafka: str, topic: str, count: int) -> None:
+def read(kafka: str, topic: str, count: int, warm: float = 0.1) -> None:
+    """Prints, as JSON, how long after acceptance each record could be read, the first part (`warm`) of them left out."""
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": f"r{uuid.uuid4().hex}", "isolation.level": "read_committed", "fetch.wait.max.ms": 10, "auto.offset.reset": "earliest"})
     consumer.assign([TopicPartition(topic, p, 0) for p in range(4)])
     waits, deadline = [], time.monotonic() + 120
@@ -135,5 +136,5 @@ def read(kafka: str, topic: str, count: int) -> None:
                 accepted = json.loads(message.value())["accepted_at"]
                 waits.append(time.time() * 1000 - datetime.fromisoformat(accepted).timestamp() * 1000)
     consumer.close()
-    steady = sorted(waits[len(waits) // 10 :])  # the first tenth warms up
+    steady = sorted(waits[int(len(waits) * warm) :])
     print(json.dumps({"read": len(waits), **{f"p{q}_ms": round(steady[int(len(steady) * q / 100)], 1) for q in (50, 99)}}))

@@ -41,9 +41,14 @@ class AgeFilter final : public rocksdb::CompactionFilter {
   const decltype(DbConfig::drop)& drop_;
 };
 
-rocksdb::ColumnFamilyOptions options_of(Family family, const DbMemory& memory) {
+// What a memtable takes before anything is in it (its bloom filter, its first block) counts against the budget of all
+// of them (DbMemory): of some twenty families, of a dozen databases. Where it alone is over the budget every write
+// makes files of all that is there.
+rocksdb::ColumnFamilyOptions options_of(Family family, const DbConfig& config) {
+  const auto& memory = config.memory;
   rocksdb::ColumnFamilyOptions options;
-  options.write_buffer_size = 16u << 20;
+  options.write_buffer_size = config.cache ? 8u << 20 : 16u << 20;
+  options.arena_block_size = 128u << 10;
   options.max_write_buffer_number = 3;
   options.compression = rocksdb::kLZ4Compression;
   options.level_compaction_dynamic_level_bytes = true;
@@ -56,9 +61,9 @@ rocksdb::ColumnFamilyOptions options_of(Family family, const DbMemory& memory) {
     table.block_size = 4u << 10;
     options.compression = rocksdb::kNoCompression;
   }
-  if (!is_stream(family)) {
-    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-    options.memtable_prefix_bloom_size_ratio = 0.05;
+  if (!is_stream(family)) table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  if (family == Family::index || family == Family::seen) {  // asked for what is mostly not there
+    options.memtable_prefix_bloom_size_ratio = 0.02;
     options.memtable_whole_key_filtering = true;
   }
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -158,7 +163,7 @@ Result<std::unique_ptr<Db>, std::string> Db::open(DbConfig config) {
 
   std::vector<rocksdb::ColumnFamilyDescriptor> families{{rocksdb::kDefaultColumnFamilyName, {}}};
   for (const auto family : all_families) {
-    auto family_options = options_of(family, impl->config.memory);
+    auto family_options = options_of(family, impl->config);
     if (impl->config.drop) {
       impl->filters.push_back(std::make_unique<AgeFilter>(family, impl->config.drop));
       family_options.compaction_filter = impl->filters.back().get();

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "tests/support/temporary_directory.hpp"
 
 namespace assay {
@@ -43,6 +45,29 @@ TEST(Db, OneKeyAndManyAreReadAlike) {
   EXPECT_EQ(*(*db)->multi_get(Family::index, absent), (Values{std::nullopt}));
   EXPECT_EQ(*(*db)->multi_get(Family::index, all), (Values{std::nullopt, "value", "value"}));
   EXPECT_EQ(*(*db)->multi_get(Family::index, {}), Values{});
+}
+
+// What empty memtables take must leave room in the budget: over it every write would make files of all that is there.
+TEST(Db, ManyDatabasesOfOneBudgetDoNotMakeAFileOfEveryWrite) {
+  TemporaryDirectory directory;
+  const auto memory = DbMemory::with(8u << 20, 64u << 20);
+  std::vector<std::unique_ptr<Db>> all;
+  for (int i = 0; i < 13; ++i) {  // a worker's own and twelve partitions
+    auto db = Db::open({.directory = directory.path() + "/" + std::to_string(i), .memory = memory, .cache = true});
+    ASSERT_TRUE(db) << db.error();
+    all.push_back(std::move(*db));
+  }
+  for (int round = 0; round < 20; ++round)
+    for (auto& db : all) {
+      Changes changes;
+      for (const auto family : {Family::index, Family::seen, Family::parked, Family::meta})
+        changes.put(family, "k" + std::to_string(round), "v");
+      ASSERT_TRUE(db->write(changes));
+    }
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path()))
+    files += entry.path().extension() == ".sst";
+  EXPECT_EQ(files, 0u);
 }
 
 }  // namespace
