@@ -31,8 +31,8 @@ struct WorkerOptions {
   std::string admin_listen = "127.0.0.1:9108";
   IngestConfig admin;
   ResolvePolicy policy;
-  std::size_t cache_bytes = 64u << 20;
-  std::size_t write_buffer_bytes = 64u << 20;
+  std::size_t cache_bytes = 40u << 20;
+  std::size_t write_buffer_bytes = 48u << 20;
   std::chrono::milliseconds commit_interval{50};
   int standby = 0;
   bool leave_on_stop = false;
