@@ -40,7 +40,7 @@ bool read_content(simdjson::ondemand::value v, std::string& out) {
   json_type type;
   if (v.type().get(type)) return false;
   std::string_view text;
-  if (type == json_type::null) return v.is_null();
+  if (type == json_type::null) return is_null(v);
   if (type == json_type::string) {
     if (v.get_string().get(text)) return false;
     out += text;
@@ -59,7 +59,7 @@ bool read_content(simdjson::ondemand::value v, std::string& out) {
 bool read_tool_calls(simdjson::ondemand::value v, std::vector<ToolCall>& out) {
   json_type type;
   if (v.type().get(type)) return false;
-  if (type == json_type::null) return v.is_null();
+  if (type == json_type::null) return is_null(v);
   simdjson::ondemand::array calls;
   if (v.get_array().get(calls)) return false;
   for (auto item : calls) {
@@ -87,9 +87,11 @@ bool read_tool_calls(simdjson::ondemand::value v, std::vector<ToolCall>& out) {
 bool read_choice(simdjson::ondemand::object fields, OpenAiChunk& chunk) {
   return for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value v) {
     if (name == "finish_reason") {
-      chunk.finished = !v.is_null();
+      bool null = false;
+      if (!read_null(v, null)) return false;
+      chunk.finished = !null;
     } else if (name == "delta" || name == "message") {
-      if (v.is_null()) return true;
+      if (is_null(v)) return true;
       simdjson::ondemand::object delta;
       if (v.get_object().get(delta)) return false;
       return for_each_field(delta, [&](std::string_view part, simdjson::ondemand::value value) {
@@ -110,7 +112,9 @@ Result<OpenAiChunk, ChatFailure> parse_openai_chunk(std::string_view json) {
   OpenAiChunk chunk;
   bool failed = false;
   const bool ok = object && for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value v) {
-                    if (name == "error" && !v.is_null()) failed = true;
+                    bool null = false;
+                    if (name == "error" && !read_null(v, null)) return false;
+                    if (name == "error" && !null) failed = true;
                     if (failed) return false;
                     if (name != "choices") return true;  // usage, a keep-alive, the rest
                     simdjson::ondemand::array choices;

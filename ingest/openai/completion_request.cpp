@@ -38,7 +38,7 @@ bool is_number(std::string_view token) {
 bool is_json(simdjson::ondemand::value v, J type) {
   std::string_view text;
   if (type == J::string) return !v.get_string().get(text);
-  if (type == J::null) return v.is_null();
+  if (type == J::null) return is_null(v);
   if (type == J::boolean) {
     bool value;
     return !v.get_bool().get(value);

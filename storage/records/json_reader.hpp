@@ -36,6 +36,13 @@ class JsonReader {
   simdjson::ondemand::document document_;
 };
 
+// False where it is neither null nor another value: v.is_null() alone would throw.
+inline bool read_null(simdjson::ondemand::value v, bool& null) { return !v.is_null().get(null); }
+inline bool is_null(simdjson::ondemand::value v) {
+  bool null = false;
+  return read_null(v, null) && null;
+}
+
 // Calls visit(name, value) for every field; false from it, or malformed JSON, ends the walk and is the answer.
 template <class Visit>
 bool for_each_field(simdjson::ondemand::object& object, Visit visit) {

@@ -37,6 +37,13 @@ class RawConnection:
         except (BrokenPipeError, ConnectionResetError):
             return False
 
+    def finish(self) -> None:
+        """Says that nothing more is sent."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the server was faster
+
     def answer(self) -> Answer:
         """The next answer; status 0 where the server closes instead. TimeoutError where nothing comes."""
         try:
