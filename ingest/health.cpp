@@ -1,5 +1,10 @@
 #include "ingest/health.hpp"
 
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <mutex>
+
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -31,6 +36,37 @@ Response ready(const Health& health) {
   return response;
 }
 
+// Making the page of all figures takes milliseconds: who asks for it thousands of times a second gets the last one, so
+// that others are answered meanwhile. Thread-safe.
+class MetricsPage {
+ public:
+  explicit MetricsPage(Metrics& metrics) : metrics_(metrics) {}
+
+  std::string text() {
+    {
+      const std::scoped_lock lock(mutex_);
+      const auto now = std::chrono::steady_clock::now();
+      const std::chrono::duration<double> since = now - counted_at_;
+      allowed_ = std::min(burst, allowed_ + since.count() * fresh_per_second);
+      counted_at_ = now;
+      if (allowed_ < 1 && !last_.empty()) return last_;
+      allowed_ -= 1;
+    }
+    auto made = metrics_.text();
+    const std::scoped_lock lock(mutex_);
+    last_ = made;
+    return made;
+  }
+
+ private:
+  static constexpr double fresh_per_second = 50, burst = 100;
+  Metrics& metrics_;
+  std::mutex mutex_;
+  double allowed_ = burst;
+  std::chrono::steady_clock::time_point counted_at_ = std::chrono::steady_clock::now();
+  std::string last_;
+};
+
 }  // namespace
 
 void add_health_routes(Router& router, const Health& health, Metrics& metrics) {
@@ -42,8 +78,9 @@ void add_health_routes(Router& router, const Health& health, Metrics& metrics) {
       http::verb::get, "/readyz", [&health](Request&) -> Task<Response> { co_return ready(health); }, always);
   router.add(
       http::verb::get, "/metrics",
-      [&metrics](Request&) -> Task<Response> {
-        co_return Response{.content_type = "text/plain; version=0.0.4", .body = metrics.text()};
+      [page = std::make_shared<MetricsPage>(metrics)](Request&) -> Task<Response> {
+        Response response{.content_type = "text/plain; version=0.0.4", .body = page->text()};
+        co_return response;
       },
       figures);
 }
