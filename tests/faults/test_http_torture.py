@@ -11,8 +11,6 @@ from support.raw_http import Answer, RawConnection, ask, request
 from support.torture import PAYLOADS
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.long  # written and not run yet: needs the packages of ops/setup long
-
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory) -> Assay:

@@ -12,8 +12,6 @@ from support.mlflow_server import MlflowServer
 from support.postgres import PASSWORD, Postgres
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.long  # until a whole run of it has been seen green
-
 TRACES = 20
 ANSWERED_WITHIN = 10.0  # no claim about speed: a client that waited for the server that is away would be past it
 
