@@ -33,7 +33,8 @@ KafkaLogMetrics::KafkaLogMetrics(Metrics& metrics)
       failed(metrics.counter("assay_kafka_appends_total", "Appends to Kafka by result", {{"result", "failed"}})),
       refused(metrics.counter("assay_kafka_appends_total", "Appends to Kafka by result", {{"result", "refused"}})),
       sent_again(metrics.counter("assay_kafka_sent_again_total", "Records sent again by a new producer")),
-      replacements(metrics.counter("assay_kafka_producer_replacements_total", "Producers given up for a fatal error")),
+      replacements(metrics.counter("assay_kafka_producer_replacements_total",
+                                   "Producers given up: a fatal error, or no acknowledgement while brokers are there")),
       outstanding_bytes(
           metrics.gauge("assay_kafka_outstanding_bytes", "Bytes handed to librdkafka, not yet reported on")),
       reachable(metrics.gauge("assay_kafka_reachable", "1 while at least one broker is connected")),

@@ -183,7 +183,10 @@ TEST_F(KafkaLogFaults, AfterAFatalErrorANewProducerSendsAgainWhatWasNotAcknowled
   for (int i = 0; i < 50; ++i) start(record("key-" + std::to_string(i)));
   ASSERT_TRUE(all_answered());
   for (const auto& answer : answers) EXPECT_TRUE(answer) << answer.error().message();
-  EXPECT_EQ(metrics.counter("assay_kafka_producer_replacements_total", "Producers given up for a fatal error").Value(),
+  EXPECT_EQ(metrics
+                .counter("assay_kafka_producer_replacements_total",
+                         "Producers given up: a fatal error, or no acknowledgement while brokers are there")
+                .Value(),
             1);
   EXPECT_GE(metrics.counter("assay_kafka_sent_again_total", "Records sent again by a new producer").Value(), 1);
   EXPECT_TRUE(append(record("k")));
@@ -197,7 +200,8 @@ TEST_F(KafkaLogFaults, AProducerThatSendsNothingWhileBrokersAreThereIsReplaced) 
   ASSERT_FALSE(stuck);
   EXPECT_EQ(stuck.error(), make_error_code(Error::timed_out));
   const auto& replaced =
-      metrics.counter("assay_kafka_producer_replacements_total", "Producers given up for a fatal error");
+      metrics.counter("assay_kafka_producer_replacements_total",
+                      "Producers given up: a fatal error, or no acknowledgement while brokers are there");
   ASSERT_TRUE(run_until([&] { return replaced.Value() == 1; }));
   EXPECT_TRUE(append(record("k")));
 }
