@@ -42,20 +42,19 @@ class MetricsPage {
  public:
   explicit MetricsPage(Metrics& metrics) : metrics_(metrics) {}
 
-  std::string text() {
+  std::shared_ptr<const std::string> text() {
     {
       const std::scoped_lock lock(mutex_);
       const auto now = std::chrono::steady_clock::now();
       const std::chrono::duration<double> since = now - counted_at_;
       allowed_ = std::min(burst, allowed_ + since.count() * fresh_per_second);
       counted_at_ = now;
-      if (allowed_ < 1 && !last_.empty()) return last_;
+      if (allowed_ < 1 && last_) return last_;
       allowed_ -= 1;
     }
-    auto made = metrics_.text();
+    auto made = std::make_shared<const std::string>(metrics_.text());
     const std::scoped_lock lock(mutex_);
-    last_ = made;
-    return made;
+    return last_ = std::move(made);
   }
 
  private:
@@ -64,7 +63,7 @@ class MetricsPage {
   std::mutex mutex_;
   double allowed_ = burst;
   std::chrono::steady_clock::time_point counted_at_ = std::chrono::steady_clock::now();
-  std::string last_;
+  std::shared_ptr<const std::string> last_;
 };
 
 }  // namespace
@@ -79,7 +78,7 @@ void add_health_routes(Router& router, const Health& health, Metrics& metrics) {
   router.add(
       http::verb::get, "/metrics",
       [page = std::make_shared<MetricsPage>(metrics)](Request&) -> Task<Response> {
-        Response response{.content_type = "text/plain; version=0.0.4", .body = page->text()};
+        Response response{.content_type = "text/plain; version=0.0.4", .shared = page->text()};
         co_return response;
       },
       figures);

@@ -1,6 +1,7 @@
 #pragma once
 // A complete answer: what a handler returns. The session adds Content-Length, Date and Connection, and writes it in one
 // go.
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +20,10 @@ struct Response {
   // Names are literals; a value with a control character in it is left out (nobody can split an answer).
   std::vector<std::pair<std::string_view, std::string>> headers = {};
   std::string body = {};
+  // In place of body: a text of many answers, of which a thousand slow readers then keep one copy.
+  std::shared_ptr<const std::string> shared = {};
+
+  std::string_view text() const { return shared ? std::string_view(*shared) : std::string_view(body); }
 };
 
 }  // namespace assay

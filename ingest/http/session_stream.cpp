@@ -47,13 +47,14 @@ void Session::append_head(unsigned status, std::string_view content_type, Header
 Task<Result<void>> Session::send(const Response& response) {
   chunked_ = false;
   out_.clear();
-  append_head(response.status, response.content_type, response.headers, response.body.size());
+  const auto body = response.text();
+  append_head(response.status, response.content_type, response.headers, body.size());
   status_ = response.status;
   answer_ = Answer::complete;
   const bool bare = cut_body_ || response.status == 204 || response.status == 304;
-  if (!bare && response.body.size() <= copied_bytes_max) out_ += response.body;
+  if (!bare && body.size() <= copied_bytes_max) out_ += body;
   auto sent = co_await write_all(out_);
-  if (sent && !bare && response.body.size() > copied_bytes_max) sent = co_await write_all(response.body);
+  if (sent && !bare && body.size() > copied_bytes_max) sent = co_await write_all(body);
   if (!sent) answer_ = Answer::streaming;  // incomplete
   co_return sent;
 }

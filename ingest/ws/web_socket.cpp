@@ -1,5 +1,6 @@
 #include "ingest/ws/web_socket.hpp"
 
+#include <array>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket/stream.hpp>
@@ -11,15 +12,36 @@ namespace assay {
 
 namespace ws = boost::beast::websocket;
 
+namespace {
+
+constexpr std::chrono::seconds linger_max{2};
+
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
+// Closes the stream's socket then, unless the timer is cancelled or the stream is gone.
+template <class Stream>
+void close_after(const std::shared_ptr<Stream>& stream, Timer& timer, std::chrono::milliseconds limit) {
+  timer.expires_after(limit);
+  timer.async_wait([weak = std::weak_ptr(stream)](error_code ec) {
+    error_code ignored;
+    if (!ec)
+      if (const auto late = weak.lock()) late->socket.next_layer().close(ignored);
+  });
+}
+
+}  // namespace
+
 struct WebSocket::Stream {
   Stream(TakenConnection c, WebSocketLimits l)
       : socket(std::move(c.socket)),
         stall(socket.get_executor()),
+        last(socket.get_executor()),
         read(std::move(c.read)),
         draining(std::move(c.draining)),
         limits(l) {}
   ws::stream<Wire, false> socket;
-  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> stall;
+  Timer stall, last;  // of a write; of what is read after the end
   std::string read;
   std::function<bool()> draining;
   boost::beast::flat_buffer message;
@@ -47,7 +69,10 @@ Task<Result<void>> WebSocket::accept() {
 Task<Result<WebSocket::Message>> WebSocket::read() {
   auto& s = *stream_;
   auto [ec, n] = co_await s.socket.async_read(s.message, as_result);
-  if (ec) co_return ec;
+  if (ec) {
+    co_await linger();
+    co_return ec;
+  }
   const auto data = s.message.cdata();
   Message message{std::string(static_cast<const char*>(data.data()), data.size()), s.socket.got_text()};
   s.message.consume(data.size());
@@ -55,15 +80,21 @@ Task<Result<WebSocket::Message>> WebSocket::read() {
   co_return std::move(message);
 }
 
+// What the peer still sends is read, so that the close frame reaches it: see wire_teardown.hpp.
+Task<void> WebSocket::linger() {
+  auto& s = *stream_;
+  if (s.socket.next_layer().is_tls()) co_return;
+  close_after(stream_, s.last, linger_max);
+  std::array<char, 4096> dropped;
+  const auto into = asio::buffer(dropped);
+  for (error_code ec; !ec;) std::tie(ec, std::ignore) = co_await s.socket.next_layer().async_read_some(into, as_result);
+  s.last.cancel();
+}
+
 Task<Result<void>> WebSocket::write(std::string_view data, bool text) {
   auto& s = *stream_;
   s.socket.text(text);
-  s.stall.expires_after(s.limits.stall);
-  s.stall.async_wait([weak = std::weak_ptr(stream_)](error_code ec) {
-    error_code ignored;
-    if (!ec)
-      if (const auto late = weak.lock()) late->socket.next_layer().close(ignored);
-  });
+  close_after(stream_, s.stall, s.limits.stall);
   const auto buffer = asio::buffer(data);
   auto [ec, n] = co_await s.socket.async_write(buffer, as_result);
   s.stall.cancel();

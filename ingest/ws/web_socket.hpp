@@ -43,6 +43,7 @@ class WebSocket {
 
  private:
   struct Stream;
+  Task<void> linger();
   std::shared_ptr<Stream> stream_;
 };
 
