@@ -1,12 +1,10 @@
 #include <iostream>
 
-#include "ops/cli/control.hpp"
-#include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/kafka_letters.hpp"
+#include "ops/cli/local_owner.hpp"
 #include "ops/cli/local_store.hpp"
 #include "ops/cli/options.hpp"
-#include "storage/db/data_directory.hpp"
-#include "storage/records/json_writer.hpp"
+#include "storage/records/dead_letter_record.hpp"
 
 namespace assay::cli {
 namespace {
@@ -70,35 +68,12 @@ int tell(const std::string& verb, const std::string& record_id, const OwnerAnswe
   return complain(record_id + ": " + (answer.line.starts_with(error) ? answer.line.substr(error.size()) : answer.line));
 }
 
-int act(KafkaLetters& letters, const std::string& verb, const std::vector<std::string>& record_ids) {
+template <class Owner>
+int act(Owner& owner, const std::string& verb, const std::vector<std::string>& record_ids) {
   int code = ok;
   for (const auto& record_id : record_ids) {
-    const auto answer = letters.answer(verb + " " + record_id);
+    const auto answer = owner.answer(verb + " " + record_id);
     if (!answer.reached) return complain(answer.line);
-    if (const auto told = tell(verb, record_id, answer); told != ok) code = told;
-  }
-  return code;
-}
-
-// By the process that owns the data, or, where none runs, by this one.
-int act(const std::string& data, const std::string& verb, const std::vector<std::string>& record_ids) {
-  auto directory = DataDirectory::open(data);
-  std::unique_ptr<Db> db;
-  std::unique_ptr<EmbeddedLog> log;
-  Metrics metrics;
-  IoContext io(1);
-  if (directory) {
-    auto opened = Db::open({.directory = directory->database()});
-    if (!opened) return complain(opened.error());
-    db = std::move(*opened);
-    auto embedded = EmbeddedLog::open(*db, directory->path(), {}, metrics);
-    if (!embedded) return complain(embedded.error());
-    log = std::move(*embedded);
-  }
-  int code = ok;
-  for (const auto& record_id : record_ids) {
-    const auto line = verb + " " + record_id;
-    const auto answer = log ? OwnerAnswer{true, DeadLetterActs(*db, *log, io).answer(line)} : ask_owner(data, line);
     if (const auto told = tell(verb, record_id, answer); told != ok) code = told;
   }
   return code;
@@ -154,7 +129,9 @@ int dead_letters(std::vector<std::string> args) {
     for (const auto& letter : *found) record_ids.push_back(letter.record_id);
     local.reset();
   }
-  return letters ? act(*letters, verb, record_ids) : act(data, verb, record_ids);
+  if (letters) return act(*letters, verb, record_ids);
+  const auto owner = LocalOwner::open(data);
+  return owner ? act(**owner, verb, record_ids) : complain(owner.error());
 }
 
 }  // namespace assay::cli

@@ -1,9 +1,6 @@
-#include "ops/cli/control.hpp"
-#include "ops/cli/dead_letter_acts.hpp"
-#include "ops/cli/forget_acts.hpp"
 #include "ops/cli/forgetting.hpp"
+#include "ops/cli/local_owner.hpp"
 #include "ops/cli/local_store.hpp"
-#include "storage/db/data_directory.hpp"
 #include "storage/state/partition_state.hpp"
 
 namespace assay::cli {
@@ -33,25 +30,11 @@ class LocalForgetting final : public Forgetting {
     return std::move(*said);
   }
 
-  // By the process that owns the data, or, where none runs, by this one.
   std::string act(const std::vector<std::string>& lines) override {
-    auto directory = DataDirectory::open(data_);
-    std::unique_ptr<Db> db;
-    std::unique_ptr<EmbeddedLog> log;
-    Metrics metrics;
-    IoContext io(1);
-    if (directory) {
-      auto opened = Db::open({.directory = directory->database()});
-      if (!opened) return opened.error();
-      db = std::move(*opened);
-      auto embedded = EmbeddedLog::open(*db, directory->path(), {}, metrics);
-      if (!embedded) return embedded.error();
-      log = std::move(*embedded);
-    }
+    const auto owner = LocalOwner::open(data_);
+    if (!owner) return owner.error();
     for (const auto& line : lines) {
-      const auto answer = !log                      ? ask_owner(data_, line)
-                          : ForgetActs::knows(line) ? OwnerAnswer{true, ForgetActs(*log, io).answer(line)}
-                                                    : OwnerAnswer{true, DeadLetterActs(*db, *log, io).answer(line)};
+      const auto answer = (*owner)->answer(line);
       if (!answer.reached || answer.line != "ok") return answer.line;
     }
     return {};

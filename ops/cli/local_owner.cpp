@@ -1,0 +1,28 @@
+#include "ops/cli/local_owner.hpp"
+
+#include "ops/cli/dead_letter_acts.hpp"
+#include "ops/cli/forget_acts.hpp"
+
+namespace assay::cli {
+
+Result<std::unique_ptr<LocalOwner>, std::string> LocalOwner::open(const std::string& data) {
+  std::unique_ptr<LocalOwner> self(new LocalOwner(data));
+  auto directory = DataDirectory::open(data);
+  if (!directory) return self;
+  self->directory_ = std::make_unique<DataDirectory>(std::move(*directory));
+  auto db = Db::open({.directory = self->directory_->database()});
+  if (!db) return db.error();
+  self->db_ = std::move(*db);
+  auto log = EmbeddedLog::open(*self->db_, self->directory_->path(), {}, self->metrics_);
+  if (!log) return log.error();
+  self->log_ = std::move(*log);
+  return self;
+}
+
+OwnerAnswer LocalOwner::answer(const std::string& line) {
+  if (!log_) return ask_owner(data_, line);
+  if (ForgetActs::knows(line)) return {true, ForgetActs(*log_, io_).answer(line)};
+  return {true, DeadLetterActs(*db_, *log_, io_).answer(line)};
+}
+
+}  // namespace assay::cli
