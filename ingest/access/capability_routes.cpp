@@ -56,12 +56,13 @@ Result<Wanted, Rejection> parse(std::string_view body, const CapabilityConfig& c
     } else if (name == "names") {
       problem = take_names(given, capability.names);
     } else if (name == "expires_in") {
-      const auto* seconds = given.if_int64();
-      if (!seconds || *seconds < 1 || *seconds > config.ttl_max.count())
+      boost::system::error_code ec;
+      const auto seconds = given.to_number<std::int64_t>(ec);  // 60.0 is a whole number, too
+      if (ec || seconds < 1 || seconds > config.ttl_max.count())
         problem = Rejection{422, "expires_in",
                             "it is not a number of seconds from 1 to " + std::to_string(config.ttl_max.count())};
       else
-        wanted.expires_in = *seconds;
+        wanted.expires_in = seconds;
     } else {
       problem = Rejection{422, std::string(name), "there is no such field"};
     }

@@ -28,12 +28,13 @@ Result<Asked, Rejection> read_asked(const Request& request) {
     if (auto problem = problem_with_key("Idempotency-Key", *key)) return *problem;
     asked.key = *key;
   }
+  if (const auto header = request.header("X-User-ID"); header && !header->empty()) {
+    if (auto problem = problem_with_id("X-User-ID", *header)) return *problem;
+    asked.user = *header;
+  }
   if (const auto user = asked.query.get("user_id")) {
     if (auto problem = problem_with_id("user_id", *user)) return *problem;
     asked.user = *user;
-  } else if (const auto header = request.header("X-User-ID"); header && !header->empty()) {
-    if (auto problem = problem_with_id("X-User-ID", *header)) return *problem;
-    asked.user = *header;
   }
   if (request.capability) {
     const auto& capability = *request.capability;

@@ -35,7 +35,7 @@ Task<Response> put(MlflowDoor& door, Request& request) {
   auto log_record = to_record(record);
   const auto appended = co_await door.log.append(std::move(log_record));
   if (!appended) co_return error_response(request.path, appended.error());
-  co_return durable(door, "");
+  co_return durable(door, "{}");
 }
 
 Task<Response> get(MlflowDoor& door, Request& request) {

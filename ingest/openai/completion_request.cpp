@@ -142,6 +142,9 @@ Result<ChatRequest, Rejection> parse_completion_body(std::string_view body) {
       problem = Rejection{400, "stream", "must be true or false"};
       if (v.get_bool().get(out.openai_stream)) return false;
       problem = Rejection{400, "", "the body is not valid JSON"};
+    } else if (name == "model" && type != J::string) {
+      problem = Rejection{400, "model", "must be a string"};
+      return false;
     } else if (name == "user" && type == J::string) {
       std::string_view user;
       if (v.get_string().get(user)) return false;

@@ -39,7 +39,8 @@ void add_common_responses(json::object& operation, const Route& route) {
     for (const auto status : statuses)
       if (!responses.contains(status)) responses[status] = refusal;
   };
-  may_be({"400", "408", "413", "414", "431", "500", "503"});
+  if (!responses.contains("414")) responses["414"] = reference("Problem");  // said before its path is known
+  may_be({"400", "408", "413", "431", "500", "503"});
   if (route.options.scope != Scope::open) may_be({"401", "403", "429"});
 }
 

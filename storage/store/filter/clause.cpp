@@ -9,6 +9,7 @@
 
 #include "storage/store/filter/base64.hpp"
 #include "storage/store/filter/lexer.hpp"
+#include "storage/store/filter/python_json.hpp"
 
 namespace assay::filter {
 namespace {
@@ -211,7 +212,7 @@ Result<PageToken, Refusal> parse_page_token(std::string_view token) {
   if (!decoded) return refusal("Invalid page token, could not base64-decode");
   boost::system::error_code ec;
   const auto value = boost::json::parse(*decoded, ec);
-  if (ec || !value.is_object()) return refusal("Invalid page token, decoded value=b'" + *decoded + "'");
+  if (ec || !value.is_object()) return refusal("Invalid page token, decoded value=" + python_bytes(*decoded));
   const auto* offset = value.get_object().if_contains("offset");
   if (!offset || !offset->is_int64() || offset->get_int64() <= 0)
     return refusal("Invalid page token, parsed value=" + *decoded);

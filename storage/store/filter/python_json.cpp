@@ -134,4 +134,22 @@ std::string python_json(const json::value& value, bool doubles, bool ascii) {
   return out;
 }
 
+std::string python_bytes(std::string_view bytes) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  const bool has = bytes.find('\'') != bytes.npos;
+  const char quote = has && bytes.find('"') == bytes.npos ? '"' : '\'';
+  std::string out{'b', quote};
+  for (const unsigned char c : bytes) {
+    const char escaped = c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : c == '\\' || c == quote ? char(c) : 0;
+    if (escaped) {
+      out += {'\\', escaped};
+    } else if (c < 0x20 || c > 0x7e) {
+      out += {'\\', 'x', hex[c >> 4], hex[c & 15]};
+    } else {
+      out += static_cast<char>(c);
+    }
+  }
+  return out += quote;
+}
+
 }  // namespace assay

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "storage/store/filter/base64.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
 #include "storage/store/filter/lexer.hpp"
 #include "storage/store/filter/python_json.hpp"
@@ -65,6 +66,19 @@ TEST(TraceFilter, TakesAnyBytes) {
     parse_trace_order(std::vector<std::string>{text.substr(i)});
     parse_page_token(text.substr(i));
   }
+}
+
+TEST(PageToken, IsRefusedInMlflowsWordsAndInUtf8) {
+  const auto problem = [](std::string_view bytes) {
+    const auto token = parse_page_token(to_base64(bytes));
+    return token ? "none" : token.error().message;
+  };
+  EXPECT_EQ(parse_page_token(to_base64(R"({"offset": 7, "after": "x"})"))->offset, 7);
+  EXPECT_EQ(parse_page_token("a").error().message, "Invalid page token, could not base64-decode");
+  EXPECT_EQ(problem("no JSON"), "Invalid page token, decoded value=b'no JSON'");
+  EXPECT_EQ(problem("a\x99'\n\\"), R"(Invalid page token, decoded value=b"a\x99'\n\\")");
+  EXPECT_EQ(problem("'\"\x7f"), R"(Invalid page token, decoded value=b'\'"\x7f')");
+  EXPECT_EQ(problem(R"({"offset": 0})"), R"(Invalid page token, parsed value={"offset": 0})");
 }
 
 TEST(TraceOrder, AddsWhatMakesItTotal) {
