@@ -160,6 +160,7 @@ bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Ra
                         std::string_view path, Verdict& verdict) {
   if (!rate.limited()) return true;
   const auto taken = buckets.take(caller, rate, std::chrono::steady_clock::now());
+  verdict.charge = {&buckets, taken.bucket, rate};
   const auto burst = static_cast<std::uint64_t>(std::max(rate.burst, 1.0));
   const auto window =
       std::max<std::uint64_t>(1, static_cast<std::uint64_t>(static_cast<double>(burst) / rate.per_second));
@@ -182,6 +183,7 @@ void Gate::decide(const Route* route, std::string_view allow, const RequestHead&
                   Verdict& verdict) {
   verdict.refusal.reset();
   verdict.capability.reset();
+  verdict.charge = {};
   verdict.headers.clear();
   verdict.wait = {};
   const bool takes_capability = route && route->options.capability;

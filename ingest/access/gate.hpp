@@ -43,6 +43,7 @@ class Gate {
     std::optional<Response> refusal;
     std::string headers;  // lines for the answer, whatever it will be
     std::optional<Capability> capability;
+    Charge charge;                      // to the last quota that it was held to
     std::chrono::milliseconds wait{0};  // over its quota: not listened to before
   };
   // `route`: null where there is none; `allow`: the methods of its path then.

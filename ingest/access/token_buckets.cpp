@@ -43,45 +43,61 @@ std::uint64_t TokenBuckets::hash(std::string_view caller) const {
   return mix(state, 0xd6e8feb86659fd93u);
 }
 
+std::uint32_t TokenBuckets::milliseconds(Time now) const {
+  return static_cast<std::uint32_t>(std::chrono::floor<std::chrono::milliseconds>(now - start_).count());
+}
+
+float TokenBuckets::Slot::filled(const Rate& rate, std::uint32_t now_ms) const {
+  const auto burst = static_cast<float>(std::max(rate.burst, 1.0));
+  if (tag == 0) return burst;
+  // Clocks of two threads may be a moment apart: not before it was last looked at.
+  const auto elapsed = static_cast<std::int32_t>(now_ms - at_ms);
+  if (elapsed <= 0) return std::min(burst, tokens);
+  return std::min(burst, tokens + static_cast<float>(elapsed / 1000.0 * rate.per_second));
+}
+
+void TokenBuckets::take_more(std::uint64_t bucket, const Rate& rate, std::size_t more, Time now) {
+  auto& set = set_of(bucket);
+  set.lock();
+  for (auto& slot : set.slots) {
+    if (slot.tag != (bucket | 1)) continue;
+    slot.tokens = slot.filled(rate, milliseconds(now)) - static_cast<float>(more);
+    slot.at_ms = milliseconds(now);
+  }
+  set.unlock();
+}
+
 TokenBuckets::Taken TokenBuckets::take(std::string_view caller, const Rate& rate, Time now) {
   if (!rate.limited()) return {};
   const auto key = hash(caller);
   const auto tag = key | 1;
-  const auto now_ms = static_cast<std::uint32_t>(std::chrono::floor<std::chrono::milliseconds>(now - start_).count());
-  const auto burst = static_cast<float>(std::max(rate.burst, 1.0));
-  const auto filled = [&](const Slot& slot) {
-    if (slot.tag == 0) return burst;
-    // Clocks of two threads may be a moment apart: not before it was last looked at.
-    const auto elapsed = static_cast<std::int32_t>(now_ms - slot.at_ms);
-    if (elapsed <= 0) return std::min(burst, slot.tokens);
-    return std::min(burst, slot.tokens + static_cast<float>(elapsed / 1000.0 * rate.per_second));
-  };
+  const auto now_ms = milliseconds(now);
+  const auto filled = [&](const Slot& slot) { return slot.filled(rate, now_ms); };
 
-  auto& set = table_[(key >> 32) & (sets_ - 1)];
-  while (set.busy.test_and_set(std::memory_order_acquire)) {
-  }
+  auto& set = set_of(key);
+  set.lock();
   Slot* mine = nullptr;
   Slot* fullest = &set.slots[0];
   for (auto& slot : set.slots) {
     if (slot.tag == tag) mine = &slot;
     if (filled(slot) > filled(*fullest)) fullest = &slot;
   }
-  float tokens = burst;
+  float tokens = static_cast<float>(std::max(rate.burst, 1.0));
   if (mine) {
     tokens = filled(*mine);
   } else {
     mine = fullest;
     mine->tag = tag;
   }
-  Taken taken{.allowed = tokens >= 1};
+  Taken taken{.allowed = tokens >= 1, .bucket = key};
   if (taken.allowed) {  // a refusal changes nothing: no fraction of a token is rounded away
     tokens -= 1;
     mine->tokens = tokens;
     mine->at_ms = now_ms;
   }
-  set.busy.clear(std::memory_order_release);
+  set.unlock();
 
-  taken.remaining = static_cast<std::uint32_t>(tokens);
+  taken.remaining = static_cast<std::uint32_t>(std::max(tokens, 0.0f));
   if (!taken.allowed)
     taken.wait = std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil((1 - tokens) / rate.per_second * 1000)));
   return taken;

@@ -29,27 +29,52 @@ class TokenBuckets {
     bool allowed = true;
     std::uint32_t remaining = 0;        // whole tokens
     std::chrono::milliseconds wait{0};  // until the next one, where there is none
+    std::uint64_t bucket = 0;           // for take_more
   };
   Taken take(std::string_view caller, const Rate& rate, Time now);
+  // What turned out to cost more than its one token: takes the rest, too, and leaves a debt where there is not enough. A
+  // bucket that is gone by now owes nothing.
+  void take_more(std::uint64_t bucket, const Rate& rate, std::size_t tokens, Time now);
 
   std::size_t bytes() const { return sets_ * sizeof(Set); }
 
  private:
   struct Slot {
     std::uint64_t tag = 0;  // 0: free
-    float tokens = 0;
+    float tokens = 0;  // below 0: a debt
     std::uint32_t at_ms = 0;
+
+    float filled(const Rate& rate, std::uint32_t now_ms) const;
   };
   struct alignas(64) Set {
     std::atomic_flag busy;
     Slot slots[8];
+
+    void lock() {
+      while (busy.test_and_set(std::memory_order_acquire)) {
+      }
+    }
+    void unlock() { busy.clear(std::memory_order_release); }
   };
   std::uint64_t hash(std::string_view caller) const;
+  Set& set_of(std::uint64_t bucket) { return table_[(bucket >> 32) & (sets_ - 1)]; }
+  std::uint32_t milliseconds(Time now) const;
 
   const std::size_t sets_;
   const std::uint64_t secret_;
   const Time start_;
   const std::unique_ptr<Set[]> table_;
+};
+
+// What a request was charged to; it may cost more than its one token.
+struct Charge {
+  TokenBuckets* buckets = nullptr;  // null: to nobody
+  std::uint64_t bucket = 0;
+  Rate rate;
+
+  void more(std::size_t tokens) const {
+    if (buckets && tokens > 0) buckets->take_more(bucket, rate, tokens, std::chrono::steady_clock::now());
+  }
 };
 
 }  // namespace assay

@@ -27,9 +27,10 @@ Result<Record, Malformed> final_record(std::string_view value, Instant now) {
 
 }  // namespace
 
-Result<void> ChatJournal::put(std::string_view trace_id, std::string value) {
+Result<void> ChatJournal::put(std::string_view trace_id, char kind, std::string json) {
+  if (clear_) clear_(json);
   Changes changes;
-  changes.put(Family::journal, key_of(trace_id), std::move(value));
+  changes.put(Family::journal, key_of(trace_id), kind + std::move(json));
   return disk_.write(changes);
 }
 
@@ -39,7 +40,7 @@ Result<void> ChatJournal::open(const ChatTrace& chat) {
     if (entries_ >= entries_max_) return Error::over_capacity;
     ++entries_;
   }
-  auto written = put(chat.trace_id, open_entry + to_json(chat));
+  auto written = put(chat.trace_id, open_entry, to_json(chat));
   if (!written) {
     const std::lock_guard lock(mutex_);
     --entries_;
@@ -48,7 +49,7 @@ Result<void> ChatJournal::open(const ChatTrace& chat) {
 }
 
 Result<void> ChatJournal::ended(const TraceRecord& final_record) {
-  return put(final_record.trace_id, ended_entry + *to_record(final_record).value);
+  return put(final_record.trace_id, ended_entry, *to_record(final_record).value);
 }
 
 void ChatJournal::close(std::string_view trace_id) {

@@ -6,6 +6,7 @@
 // appended (`ended`), and erased once it is durable. So an entry found later says exactly what is still to be done: an
 // open one becomes state ERROR with a reason; an ended one is appended as it is, which is harmless if it was already.
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 
@@ -18,7 +19,11 @@ namespace assay {
 // Thread-safe. A key in Family::journal is "chat/" and the trace_id.
 class ChatJournal {
  public:
-  explicit ChatJournal(KeyValue& disk, std::size_t entries_max = 50'000) : disk_(disk), entries_max_(entries_max) {}
+  static constexpr std::size_t entries_max_default = 50'000;
+  // Takes out of an entry's JSON what must not be kept; any thread. None: all of it is kept.
+  using Clear = std::function<void(std::string& json)>;
+  explicit ChatJournal(KeyValue& disk, std::size_t entries_max = entries_max_default, Clear clear = nullptr)
+      : disk_(disk), entries_max_(entries_max), clear_(std::move(clear)) {}
 
   // Error::over_capacity when entries_max are there: too many chats at once, or a log that has been away for long.
   Result<void> open(const ChatTrace& chat);
@@ -38,11 +43,12 @@ class ChatJournal {
   std::size_t left_over() const;
 
  private:
-  Result<void> put(std::string_view trace_id, std::string value);
+  Result<void> put(std::string_view trace_id, char kind, std::string json);
   std::optional<std::string> take_left_over();
 
   KeyValue& disk_;
   const std::size_t entries_max_;
+  const Clear clear_;
   mutable std::mutex mutex_;
   std::size_t entries_ = 0;
   std::deque<std::string> left_over_;

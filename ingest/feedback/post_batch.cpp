@@ -1,3 +1,4 @@
+#include "ingest/access/token_buckets.hpp"
 #include "ingest/feedback/batch_items.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "storage/records/json_writer.hpp"
@@ -23,6 +24,7 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
     co_return error_response(request.path, 400, "each item of a batch has its own idempotency_key", "Idempotency-Key");
   auto items = read_batch(request.body, asked->user, door.clock.now(), door.config.batch_items_max);
   if (!items) co_return error_response(request.path, items.error());
+  if (request.charge && !items->empty()) request.charge->more(items->size() - 1);
 
   std::vector<Record> records;
   for (auto& item : *items) {

@@ -15,6 +15,7 @@
 namespace assay {
 
 struct Capability;
+struct Charge;
 
 namespace http = boost::beast::http;
 
@@ -34,6 +35,7 @@ struct Request {
   Instant received_at;  // when its header was complete
   bool keep_alive = true;
   const Capability* capability = nullptr;  // all that the caller may do, where it came with one
+  const Charge* charge = nullptr;          // the quota that it was charged to, where it costs more than one request
 
   // The first field with this name, whatever its case.
   std::optional<std::string_view> header(std::string_view name) const;

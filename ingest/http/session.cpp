@@ -103,7 +103,8 @@ Task<bool> Session::serve_one() {
                   .tls = socket_.is_tls(),
                   .received_at = shared_.clock.now(),
                   .keep_alive = head_.keep_alive,
-                  .capability = verdict_.capability ? &*verdict_.capability : nullptr};
+                  .capability = verdict_.capability ? &*verdict_.capability : nullptr,
+                  .charge = &verdict_.charge};
   co_await handle(route, request);
   body_.clear();
   if (answer_ == Answer::handed_over) shared_.metrics.answered(&route, status_, seconds_since(began_));

@@ -7,6 +7,7 @@ namespace {
 constexpr std::string_view of_feedback[] = {"feedback", "expectation", "rationale", "metadata"};
 constexpr std::string_view of_traces[] = {"request_preview", "response_preview",   "attributes",
                                           "events",          "mlflow.traceInputs", "mlflow.traceOutputs"};
+constexpr std::string_view of_open_chats[] = {"message", "inputs"};
 
 }  // namespace
 
@@ -24,6 +25,12 @@ void RedactingLog::clear(Record& record) {
   else if (record.stream == Stream::traces && rules_.traces)
     changed = redactor_.redact_json(*record.value, of_traces);
   if (changed) redacted_.Increment();
+}
+
+void RedactingLog::clear_journal_entry(std::string& json) const {
+  if (!rules_.traces) return;
+  redactor_.redact_json(json, of_traces);
+  redactor_.redact_json(json, of_open_chats);
 }
 
 Task<Result<Appended>> RedactingLog::append(Record record) {

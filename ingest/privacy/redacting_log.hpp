@@ -17,6 +17,9 @@ class RedactingLog final : public EventLog {
   Result<void> writable() const override { return log_.writable(); }
   Partition partitions(Stream stream) const override { return log_.partitions(stream); }
 
+  // The same for what a door keeps beside the log: an entry of the journal of open chats.
+  void clear_journal_entry(std::string& json) const;
+
  private:
   void clear(Record& record);
 

@@ -295,6 +295,17 @@ def test_each_kind_of_caller_has_its_quota(assay):
     over(door.http.post("/feedback", json={"is_correct": True}, headers=at("192.0.2.19", **bearer(token))), "capability")
 
 
+def test_a_batch_costs_its_caller_a_token_an_item(assay):
+    door = assay("serve", "--quota-address", "0.01:20")
+    said = door.http.post("/feedback/batch", json=[{"trace_id": TRACE, "is_correct": True} for _ in range(15)])
+    assert said.status_code == 207 and len(said.json()["results"]) == 15
+    assert f'"address";r={20 - 15 - 1}' in door.http.post("/feedback/batch", json=[{}]).headers["RateLimit"]
+    assert door.http.post("/feedback/batch", json=[{"trace_id": TRACE, "is_correct": True} for _ in range(100)]).status_code == 207
+    refused = door.http.post("/feedback/batch", json=[{}])
+    over(refused, "address")
+    assert int(refused.headers["Retry-After"]) > 9000  # 96 tokens are owed
+
+
 def test_the_address_of_a_stranger_is_its_own_whatever_it_claims(assay):
     door = assay("serve", "--quota-address", "0.01:2")
     for i in range(2):

@@ -29,6 +29,23 @@ TEST(TokenBuckets, TakeTheirBurstAndThenTheirRate) {
   EXPECT_TRUE(buckets.take("ana", {}, start).allowed);  // no limit
 }
 
+TEST(TokenBuckets, WhatCostsMoreThanATokenIsOwed) {
+  TokenBuckets buckets(64);
+  const Rate rate{10, 5};
+  const auto taken = buckets.take("ana", rate, start);
+  EXPECT_EQ(taken.remaining, 4u);
+  buckets.take_more(taken.bucket, rate, 2, start);
+  EXPECT_EQ(buckets.take("ana", rate, start).remaining, 1u);
+  buckets.take_more(taken.bucket, rate, 101, start);
+  const auto owing = buckets.take("ana", rate, start);
+  EXPECT_FALSE(owing.allowed);
+  EXPECT_EQ(owing.remaining, 0u);
+  EXPECT_EQ(owing.wait, 10'100ms);
+  EXPECT_FALSE(buckets.take("ana", rate, start + 10s).allowed);
+  EXPECT_TRUE(buckets.take("ana", rate, start + 10'200ms).allowed);
+  EXPECT_EQ(buckets.take("bob", rate, start).remaining, 4u);
+}
+
 TEST(TokenBuckets, AMillionCallersCostNoMoreMemoryAndDontFreeWhoIsOverIts) {
   TokenBuckets buckets(64u << 10);
   const auto before = buckets.bytes();
