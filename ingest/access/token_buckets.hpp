@@ -32,8 +32,8 @@ class TokenBuckets {
     std::uint64_t bucket = 0;           // for take_more
   };
   Taken take(std::string_view caller, const Rate& rate, Time now);
-  // What turned out to cost more than its one token: takes the rest, too, and leaves a debt where there is not enough. A
-  // bucket that is gone by now owes nothing.
+  // What turned out to cost more than its one token: takes the rest, too, and leaves a debt where there is not enough.
+  // A bucket that is gone by now owes nothing.
   void take_more(std::uint64_t bucket, const Rate& rate, std::size_t tokens, Time now);
 
   std::size_t bytes() const { return sets_ * sizeof(Set); }
@@ -41,7 +41,7 @@ class TokenBuckets {
  private:
   struct Slot {
     std::uint64_t tag = 0;  // 0: free
-    float tokens = 0;  // below 0: a debt
+    float tokens = 0;       // below 0: a debt
     std::uint32_t at_ms = 0;
 
     float filled(const Rate& rate, std::uint32_t now_ms) const;

@@ -43,20 +43,6 @@ Task<Response> checked(const Handler& handler, Request& request) {
   co_return co_await handler(request);
 }
 
-// traceId -> trace_id
-std::string snake(std::string_view name) {
-  std::string out;
-  for (const auto c : name) {
-    if (c >= 'A' && c <= 'Z') {
-      out += '_';
-      out += static_cast<char>(c + 32);
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 Response error_response(const MlflowError& error) {
@@ -71,13 +57,6 @@ void add_mlflow(Router& router, http::verb method, std::string_view path, const 
   for (const std::string prefix : {"/api/", "/ajax-api/"})
     router.add(
         method, prefix + std::string(path), [handler](Request& request) { return checked(handler, request); }, options);
-}
-
-json::object fields_of(const json::object& message) {
-  json::object out;
-  for (const auto& [name, value] : message)
-    if (!value.is_null()) out[snake({name.data(), name.size()})] = value;
-  return out;
 }
 
 Result<json::object, MlflowError> read_body(const Request& request) {

@@ -8,6 +8,7 @@
 
 #include "ingest/feedback/query.hpp"
 #include "ingest/http/router.hpp"
+#include "ingest/mlflow/message_fields.hpp"
 #include "ingest/mlflow/turnstile.hpp"
 #include "ingest/recent_traces.hpp"
 #include "storage/log/event_log.hpp"
@@ -50,7 +51,6 @@ void add_mlflow(Router& router, http::verb method, std::string_view path, const 
 
 // The fields of the body under their snake-case names; what is no JSON counts as empty.
 Result<boost::json::object, MlflowError> read_body(const Request& request);
-boost::json::object fields_of(const boost::json::object& message);
 // A body's field that must be there and not empty.
 Result<std::string, MlflowError> required_text(const boost::json::object& body, std::string_view name);
 std::string text_in(const boost::json::object& body, std::string_view name);

@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "ingest/feedback/assessment_body.hpp"
+#include "ingest/mlflow/message_fields.hpp"
 #include "ops/runtime/ids.hpp"
 
 namespace assay {
@@ -15,28 +16,6 @@ constexpr std::size_t assessments_max = 256;
 
 Rejection invalid(std::string_view field, std::string_view reason) {
   return {400, std::string(field), std::string(reason)};
-}
-
-// traceId -> trace_id
-std::string snake(std::string_view name) {
-  std::string out;
-  for (const auto c : name) {
-    if (c >= 'A' && c <= 'Z') {
-      out += '_';
-      out += static_cast<char>(c + 32);
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
-// A message's fields under their snake-case names; its maps and free values keep their keys.
-json::object fields_of(const json::object& message) {
-  json::object out;
-  for (const auto& [name, value] : message)
-    if (!value.is_null()) out[snake({name.data(), name.size()})] = value;
-  return out;
 }
 
 std::optional<Rejection> copy_text(const json::object& from, std::string_view name, json::object& to,

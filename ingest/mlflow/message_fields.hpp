@@ -1,0 +1,14 @@
+#pragma once
+// Field names as protobuf's JSON has them, in camel or in snake case.
+#include <boost/json/object.hpp>
+#include <string>
+#include <string_view>
+
+namespace assay {
+
+// traceId -> trace_id
+std::string snake(std::string_view name);
+// A message's fields under their snake-case names, without nulls; its maps and free values keep their keys.
+boost::json::object fields_of(const boost::json::object& message);
+
+}  // namespace assay
