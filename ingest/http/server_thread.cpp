@@ -81,7 +81,8 @@ Task<void> ServerThread::accept() {
     socket.non_blocking(true, ec);
     if (!ec) socket.set_option(asio::ip::tcp::no_delay(true), ec);
     if (ec) continue;  // gone already
-    if (shared_.connections >= shared_.config.connections_max) {
+    if (++shared_.connections > shared_.config.connections_max) {  // taken first: other threads accept, too
+      --shared_.connections;
       shared_.metrics.refused_connections.Increment();
       socket.write_some(asio::buffer(no_room), ec);
       continue;
@@ -95,7 +96,7 @@ Task<void> ServerThread::accept() {
 void ServerThread::open_session(Socket socket) {
   sessions_.emplace_front(std::move(socket), shared_);
   const auto at = sessions_.begin();
-  shared_.metrics.connections.Set(static_cast<double>(++shared_.connections));
+  shared_.metrics.connections.Set(static_cast<double>(shared_.connections));
   auto ended = [this, at](std::exception_ptr failure) {
     report(failure, "session");
     sessions_.erase(at);
