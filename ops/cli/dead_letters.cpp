@@ -108,6 +108,8 @@ int dead_letters(std::vector<std::string> args) {
   if (verb == "show" && record_ids.size() != 1) return complain("deadletters show takes one record_id", usage);
   if ((verb == "replay" || verb == "purge") && !all && record_ids.empty())
     return complain("deadletters " + verb + " takes record_ids, or --all", usage);
+  if (all && !record_ids.empty()) return complain("record_ids and --all are both given: which is meant?", usage);
+  if (verb == "list" && !record_ids.empty()) return complain("deadletters list takes no record_ids: see show", usage);
 
   std::unique_ptr<KafkaLetters> letters;
   std::unique_ptr<LocalStore> local;

@@ -20,11 +20,12 @@ using namespace assay;
 struct Command {
   std::string_view name, help;
   int (*run)(std::vector<std::string> args);
+  bool drains = false;  // on SIGTERM and SIGINT, which end the tools at once
 };
 constexpr Command commands[] = {
-    {"serve", "everything in one process: the front door, the event log, the workers, the store", cli::serve},
-    {"ingest", "the front door alone, in front of Kafka", cli::ingest},
-    {"worker", "resolve and commit, behind Kafka", cli::worker},
+    {"serve", "everything in one process: the front door, the event log, the workers, the store", cli::serve, true},
+    {"ingest", "the front door alone, in front of Kafka", cli::ingest, true},
+    {"worker", "resolve and commit, behind Kafka", cli::worker, true},
     {"topics", "create | check | describe the topics on Kafka", cli::topics},
     {"deadletters", "list | show | replay | purge what could not be committed", cli::dead_letters},
     {"sinks", "list | replay the sinks of the workers on Kafka", cli::sinks},
@@ -48,7 +49,6 @@ int help(std::ostream& out) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  assay::block_stop_signals();
   const std::string_view name = argc > 1 ? argv[1] : "";
   if (name == "--help" || name == "-h" || name == "help") return help(std::cout);
   if (name == "--version") {
@@ -56,8 +56,12 @@ int main(int argc, char** argv) {
     return cli::ok;
   }
   try {
-    for (const auto& command : commands)
-      if (command.name == name) return command.run({argv + 2, argv + argc});
+    for (const auto& command : commands) {
+      if (command.name == name) {
+        if (command.drains) assay::block_stop_signals();
+        return command.run({argv + 2, argv + argc});
+      }
+    }
   } catch (const std::exception& e) {
     return cli::complain(e.what());
   }

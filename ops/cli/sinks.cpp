@@ -63,9 +63,14 @@ int replay(const SinksOptions& asked, std::span<const StreamPartition> where) {
                                  " is at work: stop the workers first (one that had --instance-id is a member until "
                                  "its --session-timeout is over)";
   if (known->members > 0) return complain(stop_first);
-  const auto from = asked.some ? (*offsets)->since(where, SystemClock().now() - asked.since, asked.kafka.wait)
-                               : (*offsets)->begins(where, asked.kafka.wait);
+  auto from = asked.some ? (*offsets)->since(where, SystemClock().now() - asked.since, asked.kafka.wait)
+                         : (*offsets)->begins(where, asked.kafka.wait);
   if (!from) return complain("the topics' offsets can't be had: " + from.error().message());
+  // Back only: what lies between a sink that is late and that moment must not be passed over.
+  const auto current = (*offsets)->committed(where, asked.kafka.wait);
+  if (!current) return complain("the positions of the sink can't be had: " + current.error().message());
+  for (auto& [of, offset] : *from)
+    if (const auto at = current->find(of); at != current->end()) offset = std::min(offset, at->second);
   if (const auto set = (*offsets)->commit(*from); !set)
     return complain(set.error() == Error::unsupported ? stop_first
                                                       : "the positions can't be set: " + set.error().message());

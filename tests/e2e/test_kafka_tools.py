@@ -66,6 +66,9 @@ def test_verify_finds_what_is_missing_and_a_sink_is_replayed_into_an_mlflow_that
     assert "mlflow" in run_assay("sinks", "list", *on).stdout
     # A restart keeps its place in the group until the session is over.
     wait_until("the sink is replayed", lambda: run_assay("sinks", "replay", "mlflow", *on).returncode == 0)
+    # Nothing between a sink that is late and a later moment is passed over.
+    late = run_assay("sinks", "replay", "mlflow", "--since", "1ms", *on)
+    assert late.returncode == 0 and " 0 offsets" not in late.stdout, late.stdout
     worker.start()
     wait_until("all is in MLflow again", verified, within=WITHIN)
     assert len([r for r in read_topic(kafka, f"{topic_prefix}assessments")]) == 10, "a replay writes nothing to the log"
