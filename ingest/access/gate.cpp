@@ -184,6 +184,7 @@ void Gate::decide(const Route* route, std::string_view allow, const RequestHead&
   verdict.refusal.reset();
   verdict.capability.reset();
   verdict.charge = {};
+  verdict.joins_traces = config_.anonymous.has(Scope::trace);
   verdict.headers.clear();
   verdict.wait = {};
   const bool takes_capability = route && route->options.capability;
@@ -205,6 +206,7 @@ void Gate::decide(const Route* route, std::string_view allow, const RequestHead&
   if (key) {
     const auto& rate = key->rate.limited() ? key->rate : config_.key_rate;
     if (!within_quota(key_buckets_, key->id, rate, "key", head.path, verdict)) return;
+    verdict.joins_traces = true;
     if (key->scopes.has(scope)) return;
     metrics_.forbidden.Increment();
     verdict.refusal =

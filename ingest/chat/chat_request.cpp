@@ -108,7 +108,9 @@ Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
 
 Result<ChatRequest, Rejection> parse_chat_headers(const Request& request) {
   Result<ChatRequest, Rejection> out = ChatRequest();
-  if (const auto parent = request.header("traceparent"); parent && request.count("traceparent") == 1)
+  // A stranger who joined another's trace would be given a feedback token for it.
+  if (const auto parent = request.header("traceparent");
+      parent && request.joins_traces && request.count("traceparent") == 1)
     read_traceparent(*parent, *out);
   const struct {
     std::string_view name;

@@ -45,6 +45,8 @@ Result<Asked, Rejection> read_asked(const Request& request) {
           asked.target->kind == Target::Kind::trace_id ? capability.trace_id : capability.client_request_id;
       if (own.empty() || own != asked.target->id)
         return Rejection{403, std::string(asked.target->field()), "the feedback token is for another answer"};
+      // A client_request_id may be another answer's by now: the token's own trace is meant.
+      if (!capability.trace_id.empty()) asked.target = Target{Target::Kind::trace_id, capability.trace_id};
     }
   }
   return asked;

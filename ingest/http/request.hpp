@@ -25,6 +25,7 @@ struct HeaderField {
 
 struct Request {
   http::verb method = http::verb::unknown;  // HEAD comes as GET; its answer is cut by the session
+  bool head = false;                        // it was HEAD: nothing may come of it
   std::string_view path;                    // as it was sent, without the query: percent signs are still there
   std::string_view query;                   // raw, without the question mark: see Query
   std::array<std::string_view, 2> params;   // what stood for {…} in the route's pattern, in order, decoded; not empty
@@ -35,6 +36,7 @@ struct Request {
   Instant received_at;  // when its header was complete
   bool keep_alive = true;
   const Capability* capability = nullptr;  // all that the caller may do, where it came with one
+  bool joins_traces = true;                // whether it may name a trace that is not its own: see Gate::Verdict
   const Charge* charge = nullptr;          // the quota that it was charged to, where it costs more than one request
 
   // The first field with this name, whatever its case.

@@ -80,7 +80,7 @@ Task<void> ServerThread::accept() {
     shared_.metrics.accepted_total.Increment();
     socket.non_blocking(true, ec);
     if (!ec) socket.set_option(asio::ip::tcp::no_delay(true), ec);
-    if (ec) continue;  // gone already
+    if (ec) continue;                                              // gone already
     if (++shared_.connections > shared_.config.connections_max) {  // taken first: other threads accept, too
       --shared_.connections;
       shared_.metrics.refused_connections.Increment();

@@ -94,6 +94,7 @@ Task<bool> Session::serve_one() {
     co_return false;
   }
   Request request{.method = head_.method,
+                  .head = cut_body_,
                   .path = head_.path,
                   .query = head_.query,
                   .params = {found.params[0], found.params[1]},
@@ -104,6 +105,7 @@ Task<bool> Session::serve_one() {
                   .received_at = shared_.clock.now(),
                   .keep_alive = head_.keep_alive,
                   .capability = verdict_.capability ? &*verdict_.capability : nullptr,
+                  .joins_traces = verdict_.joins_traces,
                   .charge = &verdict_.charge};
   co_await handle(route, request);
   body_.clear();

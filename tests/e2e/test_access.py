@@ -105,6 +105,23 @@ def public(assay):
     return door, bearer(keys["all"])
 
 
+def test_a_stranger_gets_no_token_for_another_answer(public):
+    door, admin = public
+    theirs = door.http.post("/chat", json={"message": "hi"}, headers={**admin, "X-Client-Request-Id": "req-theirs"}).json()
+    parent = f"00-{theirs['trace_id'].removeprefix('tr-')}-00f067aa0ba902b7-01"
+    stranger = door.http.post("/chat", json={"message": "ho"}, headers={"traceparent": parent}).json()
+    assert stranger["trace_id"] != theirs["trace_id"], "a stranger joins no trace"
+    with_key = door.http.post("/chat", json={"message": "ho"}, headers={"traceparent": parent, **admin}).json()
+    assert with_key["trace_id"] == theirs["trace_id"]
+
+    # A client_request_id that somebody else takes over: the token stays with its own answer.
+    mine = door.http.post("/chat", json={"message": "hi"}, headers={"X-Client-Request-Id": "req-both"}).json()
+    last = door.http.post("/chat", json={"message": "hi"}, headers={**admin, "X-Client-Request-Id": "req-both"}).json()
+    assert last["trace_id"] != mine["trace_id"]
+    said = door.http.post("/feedback?client_request_id=req-both", json={"is_correct": True}, headers={"X-Feedback-Token": mine["feedback_token"]})
+    assert accepted(said) and said.json()["trace_id"] == mine["trace_id"]
+
+
 def test_a_browser_rates_its_own_answer_and_nothing_else(public):
     door, admin = public
     mine = door.http.post("/chat", json={"message": "hi"}, headers={"X-User-ID": "ana"}).json()
