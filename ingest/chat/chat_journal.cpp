@@ -9,7 +9,7 @@ constexpr std::string_view prefix = "chat/";
 // The first byte of a value. On disk: DO NOT CHANGE.
 constexpr char open_entry = 'o', ended_entry = 'e';
 
-std::string key_of(std::string_view trace_id) { return std::string(prefix).append(trace_id); }
+std::string key_of(std::string_view name) { return std::string(prefix).append(name); }
 
 Result<Record, Malformed> final_record(std::string_view value, Instant now) {
   if (value.starts_with(ended_entry)) {
@@ -27,10 +27,10 @@ Result<Record, Malformed> final_record(std::string_view value, Instant now) {
 
 }  // namespace
 
-Result<void> ChatJournal::put(std::string_view trace_id, char kind, std::string json) {
+Result<void> ChatJournal::put(std::string_view name, char kind, std::string json) {
   if (clear_) clear_(json);
   Changes changes;
-  changes.put(Family::journal, key_of(trace_id), kind + std::move(json));
+  changes.put(Family::journal, key_of(name), kind + std::move(json));
   return disk_.write(changes);
 }
 
@@ -40,7 +40,7 @@ Result<void> ChatJournal::open(const ChatTrace& chat) {
     if (entries_ >= entries_max_) return Error::over_capacity;
     ++entries_;
   }
-  auto written = put(chat.trace_id, open_entry, to_json(chat));
+  auto written = put(name_of(chat), open_entry, to_json(chat));
   if (!written) {
     const std::lock_guard lock(mutex_);
     --entries_;
@@ -48,13 +48,13 @@ Result<void> ChatJournal::open(const ChatTrace& chat) {
   return written;
 }
 
-Result<void> ChatJournal::ended(const TraceRecord& final_record) {
-  return put(final_record.trace_id, ended_entry, *to_record(final_record).value);
+Result<void> ChatJournal::ended(const ChatTrace& chat, const TraceRecord& final_record) {
+  return put(name_of(chat), ended_entry, *to_record(final_record).value);
 }
 
-void ChatJournal::close(std::string_view trace_id) {
+void ChatJournal::close_entry(std::string_view name) {
   Changes changes;
-  changes.erase(Family::journal, key_of(trace_id));
+  changes.erase(Family::journal, key_of(name));
   // One that stays is appended again after a restart, which changes nothing.
   if (const auto erased = disk_.write(changes); !erased)
     spdlog::warn("event=chat_journal_erase_failed error=\"{}\"", erased.error().message());
@@ -62,9 +62,9 @@ void ChatJournal::close(std::string_view trace_id) {
   --entries_;
 }
 
-void ChatJournal::leave_over(std::string trace_id) {
+void ChatJournal::leave_entry_over(std::string name) {
   const std::lock_guard lock(mutex_);
-  left_over_.push_back(std::move(trace_id));
+  left_over_.push_back(std::move(name));
 }
 
 Result<std::size_t> ChatJournal::load() {
@@ -82,9 +82,9 @@ Result<std::size_t> ChatJournal::load() {
 std::optional<std::string> ChatJournal::take_left_over() {
   const std::lock_guard lock(mutex_);
   if (left_over_.empty()) return {};
-  auto trace_id = std::move(left_over_.front());
+  auto name = std::move(left_over_.front());
   left_over_.pop_front();
-  return trace_id;
+  return name;
 }
 
 // Only the trace record is appended again, not those of assay.requests: the client may have asked anew under the same
@@ -92,26 +92,26 @@ std::optional<std::string> ChatJournal::take_left_over() {
 // first append, nobody has learnt the trace_id that is then missing there.
 Task<Result<std::size_t>> ChatJournal::close_left_over(EventLog& log, Instant now, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
-    auto trace_id = take_left_over();
-    if (!trace_id) break;
-    const auto value = disk_.get(Family::journal, key_of(*trace_id));
+    auto name = take_left_over();
+    if (!name) break;
+    const auto value = disk_.get(Family::journal, key_of(*name));
     if (!value) {
-      leave_over(std::move(*trace_id));
+      leave_entry_over(std::move(*name));
       co_return value.error();
     }
     if (!*value) continue;
     auto record = final_record(**value, now);
     if (!record) {
-      spdlog::error("event=chat_journal_corrupt trace_id={} reason=\"{}\"", *trace_id, record.error().reason);
-      close(*trace_id);
+      spdlog::error("event=chat_journal_corrupt entry={} reason=\"{}\"", *name, record.error().reason);
+      close_entry(*name);
       continue;
     }
     auto appended = co_await log.append(std::move(*record));
     if (!appended) {
-      leave_over(std::move(*trace_id));
+      leave_entry_over(std::move(*name));
       co_return appended.error();
     }
-    close(*trace_id);
+    close_entry(*name);
   }
   co_return left_over();
 }

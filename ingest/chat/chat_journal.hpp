@@ -16,7 +16,8 @@
 
 namespace assay {
 
-// Thread-safe. A key in Family::journal is "chat/" and the trace_id.
+// Thread-safe. A key in Family::journal is "chat/", the trace_id, a slash and the root span's id: a caller's traceparent
+// may join several chats to one trace.
 class ChatJournal {
  public:
   static constexpr std::size_t entries_max_default = 50'000;
@@ -27,11 +28,11 @@ class ChatJournal {
 
   // Error::over_capacity when entries_max are there: too many chats at once, or a log that has been away for long.
   Result<void> open(const ChatTrace& chat);
-  Result<void> ended(const TraceRecord& final_record);
+  Result<void> ended(const ChatTrace& chat, const TraceRecord& final_record);
   // Its final record is durable.
-  void close(std::string_view trace_id);
+  void close(const ChatTrace& chat) { close_entry(name_of(chat)); }
   // Its record could not be appended now: close_left_over will.
-  void leave_over(std::string trace_id);
+  void leave_over(const ChatTrace& chat) { leave_entry_over(name_of(chat)); }
 
   // At start-up, before the door opens: everything found is left over.
   Result<std::size_t> load();
@@ -43,7 +44,10 @@ class ChatJournal {
   std::size_t left_over() const;
 
  private:
-  Result<void> put(std::string_view trace_id, char kind, std::string json);
+  static std::string name_of(const ChatTrace& chat) { return chat.trace_id + "/" + chat.span_id; }
+  Result<void> put(std::string_view name, char kind, std::string json);
+  void close_entry(std::string_view name);
+  void leave_entry_over(std::string name);
   std::optional<std::string> take_left_over();
 
   KeyValue& disk_;

@@ -1,10 +1,9 @@
 #include "ingest/chat/chat_stream.hpp"
 
-#include <openssl/crypto.h>
-
 #include <boost/asio/this_coro.hpp>
 #include <charconv>
 
+#include "ingest/access/secret.hpp"
 #include "ingest/chat/chat_events.hpp"
 #include "ingest/chat/chat_route.hpp"
 #include "ingest/feedback/query.hpp"
@@ -18,10 +17,6 @@ using std::chrono::steady_clock;
 constexpr std::string_view token_header = "X-Resume-Token";
 // For a chat that was stopped to be recorded: the log's own limits are shorter.
 constexpr std::chrono::seconds stop_patience{60};
-
-bool same_secret(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
-}
 
 struct Asked {
   std::shared_ptr<LiveChat> chat;
@@ -47,13 +42,13 @@ Result<Asked, Rejection> asked_for(ChatServices& services, const Request& reques
   if (!token) token = query->get("resume_token");
   if (!token || token->empty())
     return Rejection{403, std::string(token_header), "is missing: the stream's first answer gave it"};
-  Asked asked{.chat = services.live.find(request.params[0])};
+  Asked asked{.chat = services.live.find(request.params[0], *token)};
   if (!asked.chat) {
     if (!services.live.ours(*token))
       return Rejection{421, "", "this stream belongs to another front door, or to this one before it was restarted"};
     return Rejection{404, "", "this stream is not held any more"};
   }
-  if (!same_secret(*token, asked.chat->resume_token()))
+  if (!equal_secrets(*token, asked.chat->resume_token()))
     return Rejection{403, std::string(token_header), "is not this stream's"};
   const auto id = last_event_id(request);
   if (!id) return id.error();
@@ -127,8 +122,12 @@ Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, s
 
 Task<void> resume_stream(ChatServices& services, Request& request, ResponseStream& stream) {
   auto asked = asked_for(services, request);
-  if (!asked || asked->had_all) {
-    auto answer = asked ? Response{.status = 204, .content_type = {}} : error_response(request.path, asked.error());
+  if (!asked || asked->had_all || request.head) {
+    Response answer{.content_type = "text/event-stream"};  // HEAD reads nothing, and takes it from nobody
+    if (!asked)
+      answer = error_response(request.path, asked.error());
+    else if (asked->had_all)
+      answer = Response{.status = 204, .content_type = {}};
     co_await stream.respond(std::move(answer));
     co_return;
   }

@@ -17,9 +17,9 @@ double seconds(std::chrono::milliseconds d) { return std::chrono::duration<doubl
 // For a chat whose beginning may be in the log, and whose end has to follow later.
 void leave_over_as_failed(ChatServices& services, const ChatTrace& chat, std::string reason) {
   const ChatOutcome outcome{.ended_at = std::max(services.clock.now(), chat.started_at), .error = std::move(reason)};
-  if (const auto noted = services.journal.ended(ended_trace(chat, outcome)); !noted)
+  if (const auto noted = services.journal.ended(chat, ended_trace(chat, outcome)); !noted)
     spdlog::warn("event=chat_journal_failed trace_id={} error=\"{}\"", chat.trace_id, noted.error().message());
-  services.journal.leave_over(chat.trace_id);
+  services.journal.leave_over(chat);
 }
 
 }  // namespace
@@ -77,7 +77,7 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
     const bool nothing = result.error() == Error::log_full || result.error() == Error::over_capacity;
     const bool all = std::all_of(results.begin(), results.end(), [](const auto& r) { return !r.has_value(); });
     if (nothing && all) {
-      services.journal.close(chat.trace_id);
+      services.journal.close(chat);
     } else {
       leave_over_as_failed(services, chat, "it could not be recorded when it began");
     }
@@ -192,17 +192,17 @@ Task<bool> ChatTurn::record_end(std::string error) {
   outcome_.ended_at = std::max(services_->clock.now(), chat_.started_at);
   const auto record = ended_trace(chat_, outcome_);
   auto& journal = services_->journal;
-  if (const auto noted = journal.ended(record); !noted)
+  if (const auto noted = journal.ended(chat_, record); !noted)
     spdlog::warn("event=chat_journal_failed trace_id={} error=\"{}\"", chat_.trace_id, noted.error().message());
   const auto appended = co_await services_->log.append(to_record(record));
   services_->metrics.whole.Observe(seconds(outcome_.ended_at - chat_.started_at));
   if (!appended) {
     services_->metrics.unrecorded.Increment();
-    journal.leave_over(chat_.trace_id);
+    journal.leave_over(chat_);
     co_return false;
   }
   durability_ = durability_of(services_->log, appended);
-  journal.close(chat_.trace_id);
+  journal.close(chat_);
   co_return true;
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 // How long to wait, after the last event, for the end of the HTTP body that lets the connection be kept.
 constexpr std::chrono::milliseconds end_patience{20};
+constexpr std::size_t choices_max = 128;
 
 }  // namespace
 
@@ -52,13 +53,17 @@ Task<Result<void, ChatFailure>> StreamedAnswer::await_first() {
   co_return Result<void, ChatFailure>();
 }
 
+bool StreamedAnswer::is_complete() const {
+  return !choices_.empty() && std::all_of(choices_.begin(), choices_.end(), [](const auto& c) { return c.second; });
+}
+
 Task<ChatAnswer::Next> StreamedAnswer::next() {
   for (;;) {
     auto data = co_await event();
     if (!data) co_return std::move(data.error());
     if (!*data) {
       // Some servers leave [DONE] out; an answer that is cut has no finish_reason either.
-      if (finished_) co_return std::optional<ChatPiece>();
+      if (is_complete()) co_return std::optional<ChatPiece>();
       co_return ChatFailure{"the model's answer ended before it was complete"};
     }
     if (**data == "[DONE]") {
@@ -67,7 +72,8 @@ Task<ChatAnswer::Next> StreamedAnswer::next() {
     }
     auto chunk = parse_openai_chunk(**data);
     if (!chunk) co_return std::move(chunk.error());
-    finished_ |= chunk->finished;
+    for (const auto& choice : chunk->choices)
+      if (choices_.contains(choice.index) || choices_.size() < choices_max) choices_[choice.index] |= choice.finished;
     if (!raw_ && chunk->content.empty()) continue;
     ChatPiece piece{.content = std::move(chunk->content)};
     if (raw_) {

@@ -1,5 +1,7 @@
 #pragma once
 // Answers of an OpenAI-compatible server, read from its HTTP response.
+#include <map>
+
 #include "ingest/chat/chat_backend.hpp"
 #include "ingest/chat/sse_parser.hpp"
 #include "ops/runtime/http_client.hpp"
@@ -24,12 +26,13 @@ class StreamedAnswer final : public ChatAnswer {
  private:
   // The data of the next event; none: the end of the stream.
   Task<Result<std::optional<std::string>, ChatFailure>> event();
+  bool is_complete() const;
 
   HttpStream stream_;
   const bool raw_;
   SseParser parser_;
   std::optional<std::string> first_;
-  bool finished_ = false;
+  std::map<std::int64_t, bool> choices_;  // whether each has had its finish_reason
 };
 
 // All at once: what a server has answered that does not stream, or was not to.

@@ -2,6 +2,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/beast/core/string.hpp>
 #include <charconv>
 
 #include "ingest/chat/openai_answer.hpp"
@@ -97,12 +98,14 @@ Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bo
     co_return failed(std::move(*refused), status == 429 || status == 502 || status == 503);
   }
   std::unique_ptr<ChatAnswer> answer;
-  if (stream->head().header("Content-Type").starts_with("application/json")) {
+  const auto type = stream->head().header("Content-Type");
+  if (boost::beast::iequals(type.substr(0, type.find(';')), "application/json")) {
     if (raw && stream_wanted) co_return failed({"the model does not stream"}, false);
     auto whole = co_await read_body(*stream, whole_answer_bytes_max);
     if (!whole) co_return failed(unreachable(whole.error()), false);
     auto chunk = parse_openai_chunk(*whole);
     if (!chunk) co_return failed(std::move(chunk.error()), false);
+    if (chunk->choices.empty()) co_return failed({"the model's answer is not in OpenAI's format"}, false);
     ChatPiece piece{.content = std::move(chunk->content)};
     if (raw) {
       piece.tool_calls = std::move(chunk->tool_calls);

@@ -85,23 +85,34 @@ bool read_tool_calls(simdjson::ondemand::value v, std::vector<ToolCall>& out) {
 }
 
 bool read_choice(simdjson::ondemand::object fields, OpenAiChunk& chunk) {
-  return for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value v) {
+  OpenAiChunk::Choice choice;
+  std::string content;
+  std::vector<ToolCall> tool_calls;
+  const bool ok = for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value v) {
     if (name == "finish_reason") {
       bool null = false;
       if (!read_null(v, null)) return false;
-      chunk.finished = !null;
+      choice.finished = !null;
+    } else if (name == "index") {
+      return !v.get_int64().get(choice.index);
     } else if (name == "delta" || name == "message") {
       if (is_null(v)) return true;
       simdjson::ondemand::object delta;
       if (v.get_object().get(delta)) return false;
       return for_each_field(delta, [&](std::string_view part, simdjson::ondemand::value value) {
-        if (part == "content") return read_content(value, chunk.content);
-        if (part == "tool_calls") return read_tool_calls(value, chunk.tool_calls);
+        if (part == "content") return read_content(value, content);
+        if (part == "tool_calls") return read_tool_calls(value, tool_calls);
         return true;
       });
     }
     return true;
   });
+  if (!ok) return false;
+  chunk.choices.push_back(choice);
+  if (choice.index != 0) return true;
+  chunk.content += content;
+  for (auto& call : tool_calls) chunk.tool_calls.push_back(std::move(call));
+  return true;
 }
 
 }  // namespace
@@ -117,13 +128,14 @@ Result<OpenAiChunk, ChatFailure> parse_openai_chunk(std::string_view json) {
                     if (name == "error" && !null) failed = true;
                     if (failed) return false;
                     if (name != "choices") return true;  // usage, a keep-alive, the rest
+                    json_type type;
+                    if (v.type().get(type)) return false;
+                    if (type == json_type::null) return is_null(v);
                     simdjson::ondemand::array choices;
                     if (v.get_array().get(choices)) return false;
-                    bool first = true;
                     for (auto choice : choices) {
                       simdjson::ondemand::object fields;
-                      if (choice.get_object().get(fields)) return false;
-                      if (std::exchange(first, false) && !read_choice(fields, chunk)) return false;
+                      if (choice.get_object().get(fields) || !read_choice(fields, chunk)) return false;
                     }
                     return true;
                   });

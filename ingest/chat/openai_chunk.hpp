@@ -1,5 +1,6 @@
 #pragma once
 // One JSON document of OpenAI's chat protocol, read: a chunk of a stream, a whole answer, or an error.
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,9 +10,13 @@
 namespace assay {
 
 struct OpenAiChunk {
-  std::string content = {};               // of the first choice; may be empty
+  struct Choice {
+    std::int64_t index = 0;
+    bool finished = false;  // it has a finish_reason
+  };
+  std::string content = {};               // of choice 0; may be empty
   std::vector<ToolCall> tool_calls = {};  // the same
-  bool finished = false;                  // it has a finish_reason
+  std::vector<Choice> choices = {};       // that something is said of
 };
 // A failure: what the error object says (and the object, for an OpenAI client), or that this isn't the protocol.
 Result<OpenAiChunk, ChatFailure> parse_openai_chunk(std::string_view json);

@@ -84,12 +84,14 @@ class ChatSocket {
       auto words = problem.field.empty() ? problem.reason : problem.field + ": " + problem.reason;
       co_await say(std::move(words));
     } else if (asked->stop) {
+      stop_asked_ = turn_;  // also while its chat is being opened
       if (chat_) chat_->stop();
     } else if (turn_) {
       std::string busy = "an answer is under way: one turn at a time";
       co_await say(std::move(busy));
     } else {
       turn_ = true;
+      stop_asked_ = false;
       auto& chat = asked->chat;
       if (chat.session.empty()) chat.session = defaults_.session;
       if (chat.user.empty()) chat.user = defaults_.user;
@@ -143,6 +145,7 @@ class ChatSocket {
     }
     chat_ = std::make_shared<LiveChat>(services_, std::move(*turn), LiveChat::Kind::resumable, executor_);
     services_.live.add(chat_);
+    if (stop_asked_) chat_->stop();
     co_await stream();
     if (insisted_) chat_->abort(shutting_down());
     chat_.reset();
@@ -184,7 +187,7 @@ class ChatSocket {
   std::shared_ptr<Waiter> turn_ended_, look_up_;
   std::shared_ptr<LiveChat> chat_;
   int tasks_ = 0;
-  bool turn_ = false, closed_ = false, insisted_ = false, writing_ = false;
+  bool turn_ = false, stop_asked_ = false, closed_ = false, insisted_ = false, writing_ = false;
   std::deque<std::shared_ptr<Waiter>> writers_;
 };
 

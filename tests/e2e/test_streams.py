@@ -110,6 +110,39 @@ def test_a_stream_is_only_for_the_one_who_started_it(assay, model, script):
         assert [d["type"] for _, d in events(started.iter_lines())] == ["token", "done"], "nobody else has touched it"
 
 
+def test_two_streams_of_one_trace_are_resumed_stopped_and_closed_each_by_itself(assay, model, script):
+    serve = serve_on(assay, model)
+    parent = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+    with serve.http.stream("POST", "/chat/stream", json=ASK, headers=parent) as first, httpx.stream("POST", f"{serve.url}/chat/stream", json=ASK, headers=parent, trust_env=False) as second:
+        assert first.headers["X-Trace-Id"] == second.headers["X-Trace-Id"] == "tr-4bf92f3577b34da6a3ce929d0e0e4736"
+        script.say("Water")
+        for started in (first, second):
+            with resume(serve, started, None) as again:
+                assert next(events(again.iter_lines()))[1]["content"] == "Water"
+        stopped = httpx.delete(f"{serve.url}/chat/stream/{second.headers['X-Trace-Id']}", headers={"X-Resume-Token": second.headers["X-Resume-Token"]}, timeout=30, trust_env=False)
+        assert stopped.json()["status"] == "stopped"
+        serve.restart_after_kill9()
+    wait_until("the other one is closed", lambda: len(spans(serve, first.headers["X-Trace-Id"])) == 2)
+    assert sorted(span["status"]["code"] for span in spans(serve, first.headers["X-Trace-Id"])) == ["STATUS_CODE_ERROR", "STATUS_CODE_OK"]
+
+
+def spans(serve: Assay, trace_id: str) -> list[dict]:
+    found = serve.http.get("/api/3.0/mlflow/traces/batchGet", params={"trace_ids": trace_id}).raise_for_status()
+    return found.json()["traces"][0].get("spans", [])
+
+
+def test_head_of_a_stream_takes_it_from_nobody(assay, model, script):
+    serve = serve_on(assay, model)
+    with serve.http.stream("POST", "/chat/stream", json=ASK) as started:
+        came = events(started.iter_lines())
+        with httpx.Client(base_url=serve.url, timeout=30, trust_env=False) as other:
+            head = other.head(f"/chat/stream/{started.headers['X-Trace-Id']}", headers={"X-Resume-Token": started.headers["X-Resume-Token"]})
+            assert head.status_code == 200 and head.headers["content-type"].startswith("text/event-stream")
+            assert other.get("/livez").status_code == 200
+        script.say("Water", None)
+        assert [data["type"] for _, data in came] == ["token", "done"]
+
+
 def test_on_another_front_door_the_answer_is_clear(assay, model, script):
     first, second = serve_on(assay, model), serve_on(assay, model)
     with first.http.stream("POST", "/chat/stream", json=ASK) as started:

@@ -81,6 +81,16 @@ def test_a_turn_can_be_stopped_and_only_one_runs(assay):
             assert trace_info(serve.http, said["trace_id"])["state"] == "OK"
 
 
+def test_a_stop_right_behind_its_message_is_heard(assay):
+    serve = assay("serve", "--builtin-pause", "2s")
+    with connect(url(serve), proxy=None) as ws:
+        for _ in range(5):
+            ws.send(ASK)
+            ws.send('{"type":"stop"}')
+            *_, done = until_end(ws)
+            assert done["type"] == "done" and done["stopped"] is True
+
+
 def test_a_turn_whose_connection_breaks_goes_on_as_a_stream(assay):
     go_on = threading.Event()
 

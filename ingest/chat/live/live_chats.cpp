@@ -1,5 +1,6 @@
 #include "ingest/chat/live/live_chats.hpp"
 
+#include "ingest/access/secret.hpp"
 #include "ops/runtime/ids.hpp"
 
 namespace assay {
@@ -33,17 +34,19 @@ void LiveChats::add(std::shared_ptr<LiveChat> chat) {
   if (draining) chat->hold_no_longer();
 }
 
-std::shared_ptr<LiveChat> LiveChats::find(std::string_view trace_id) {
+std::shared_ptr<LiveChat> LiveChats::find(std::string_view trace_id, std::string_view token) {
   const std::lock_guard lock(mutex_);
   drop_old_locked();
-  const auto at = chats_.find(std::string(trace_id));
-  return at == chats_.end() ? nullptr : at->second;
+  std::shared_ptr<LiveChat> found;
+  for (auto [at, end] = chats_.equal_range(std::string(trace_id)); at != end; ++at)
+    if (!found || equal_secrets(token, at->second->resume_token())) found = at->second;
+  return found;
 }
 
 void LiveChats::ended(const LiveChat& chat, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   bytes += chat_overhead_bytes;
-  held_.push_back({chat.trace_id(), std::chrono::steady_clock::now() + resume_max_, bytes});
+  held_.push_back({chat.trace_id(), &chat, std::chrono::steady_clock::now() + resume_max_, bytes});
   held_bytes_ += bytes;
   drop_old_locked();
 }
@@ -52,7 +55,11 @@ void LiveChats::drop_old_locked() {
   const auto now = std::chrono::steady_clock::now();
   while (!held_.empty() && (held_.front().until <= now || held_bytes_ > held_bytes_max_)) {
     held_bytes_ -= held_.front().bytes;
-    chats_.erase(held_.front().trace_id);
+    for (auto [at, end] = chats_.equal_range(held_.front().trace_id); at != end; ++at) {
+      if (at->second.get() != held_.front().chat) continue;
+      chats_.erase(at);
+      break;
+    }
     held_.pop_front();
   }
   metrics_.held_bytes.Set(static_cast<double>(held_bytes_));

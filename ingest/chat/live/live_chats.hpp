@@ -23,8 +23,9 @@ class LiveChats {
   bool ours(std::string_view token) const;
 
   void add(std::shared_ptr<LiveChat> chat);
-  // Null: not here, or no more.
-  std::shared_ptr<LiveChat> find(std::string_view trace_id);
+  // Of several chats of one trace (a caller's traceparent joins them) the one that the token is of, or else any. Null: not
+  // here, or no more.
+  std::shared_ptr<LiveChat> find(std::string_view trace_id, std::string_view token);
   // Of a chat that was added: it is held for resume_max from now.
   void ended(const LiveChat& chat, std::size_t bytes);
 
@@ -34,6 +35,7 @@ class LiveChats {
  private:
   struct Held {
     std::string trace_id;
+    const LiveChat* chat;  // in chats_
     Waiter::Time until;
     std::size_t bytes;
   };
@@ -44,7 +46,7 @@ class LiveChats {
   ChatMetrics& metrics_;
   const std::string life_;
   std::mutex mutex_;
-  std::unordered_map<std::string, std::shared_ptr<LiveChat>> chats_;
+  std::unordered_multimap<std::string, std::shared_ptr<LiveChat>> chats_;
   std::deque<Held> held_;  // in the order of their end
   std::size_t held_bytes_ = 0;
   bool draining_ = false;

@@ -51,8 +51,8 @@ TEST(OpenAiChunk, GivesTheContentAndWhetherItIsTheLast) {
       parse_openai_chunk(R"({"id":"1","choices":[{"index":0,"delta":{"content":"H\u00e9"},"finish_reason":null}]})");
   ASSERT_TRUE(chunk);
   EXPECT_EQ(chunk->content, "H\u00e9");
-  EXPECT_FALSE(chunk->finished);
-  EXPECT_TRUE(parse_openai_chunk(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})")->finished);
+  EXPECT_FALSE(chunk->choices.at(0).finished);
+  EXPECT_TRUE(parse_openai_chunk(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})")->choices.at(0).finished);
   EXPECT_EQ(parse_openai_chunk(R"({"choices":[{"delta":{"role":"assistant","content":null}}]})")->content, "");
   EXPECT_EQ(
       parse_openai_chunk(R"({"choices":[{"finish_reason":"stop","message":{"role":"assistant","content":"all"}}]})")

@@ -226,7 +226,7 @@ TEST_F(ChatJournalTest, IsBounded) {
   const auto third = small.open(chat_named("3"));
   ASSERT_FALSE(third);
   EXPECT_EQ(third.error(), Error::over_capacity);
-  small.close(chat_named("1").trace_id);
+  small.close(chat_named("1"));
   EXPECT_TRUE(small.open(chat_named("3")));
 }
 
