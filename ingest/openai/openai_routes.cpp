@@ -1,5 +1,6 @@
 #include "ingest/openai/openai_routes.hpp"
 
+#include <algorithm>
 #include <boost/asio/this_coro.hpp>
 
 #include "ingest/chat/chat_events.hpp"
@@ -49,6 +50,8 @@ Task<Result<void>> begin(ChatServices& services, const LiveChat& chat, ResponseS
 
 std::string failed_event(std::string_view path, const ChatFailure& failure) {
   auto body = refusal(path, failure).body;
+  std::replace_if(
+      body.begin(), body.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');  // between tokens
   return "data: " + body + "\n\n";
 }
 

@@ -217,6 +217,39 @@ def test_a_client_that_leaves_aborts_the_model(assay):
         wait_until("the trace", lambda: trace_info(serve.http, trace_id)["state"] == "ERROR")
 
 
+def chunk(index: int, content: str | None = None, finish: str | None = None) -> bytes:
+    delta = {} if content is None else {"content": content}
+    return b"data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": index, "delta": delta, "finish_reason": finish}]}).encode() + b"\n\n"
+
+
+def test_several_choices_keep_apart_and_all_must_be_complete(assay, model):
+    serve = assay("serve", "--model-url", model.url, "--model-retries", "0")
+    both = [chunk(0, "A1 "), chunk(1, "B1 "), chunk(0, "A2"), chunk(1, "B2"), chunk(0, finish="stop")]
+    model.streamed = lambda: [*both, chunk(1, finish="stop"), b'data: {"choices":null,"usage":{}}\n\n']
+    with client_of(serve).chat.completions.with_streaming_response.create(model="m", messages=MESSAGES, stream=True, n=2) as raw:
+        list(raw.iter_lines())
+    info = trace_info(serve.http, raw.headers["X-Trace-Id"])
+    assert info["state"] == "OK" and "A1 A2" in info["response_preview"] and "B" not in info["response_preview"]
+    model.streamed = lambda: both  # the second was cut
+    with client_of(serve).chat.completions.with_streaming_response.create(model="m", messages=MESSAGES, stream=True, n=2) as raw:
+        assert "before it was complete" in "".join(raw.iter_lines())
+    assert trace_info(serve.http, raw.headers["X-Trace-Id"])["state"] == "ERROR"
+
+
+def test_an_error_of_several_lines_is_one_event(assay, model):
+    serve = assay("serve", "--model-url", model.url, "--model-retries", "0")
+    model.streamed = lambda: [chunk(0, "Wa"), b'data: {\ndata:  "error": {\ndata:   "message": "out of water"\ndata:  }\ndata: }\n\n']
+    with pytest.raises(openai.APIError, match="out of water"):
+        list(client_of(serve).chat.completions.create(model="m", messages=MESSAGES, stream=True))
+
+
+def test_json_that_is_no_answer_is_refused_in_words(assay, model):
+    serve = assay("serve", "--model-url", model.url, "--model-retries", "0")
+    model.whole = b'{"foo":1}'
+    with pytest.raises(openai.InternalServerError, match="OpenAI's format"):
+        client_of(serve).chat.completions.create(model="m", messages=MESSAGES)
+
+
 def test_connections_to_the_model_are_used_again(assay, model):
     serve = assay("serve", "--model-url", model.url, "--threads", "1")  # each thread keeps connections of its own
     for _ in range(5):
