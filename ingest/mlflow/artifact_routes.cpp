@@ -53,7 +53,7 @@ Task<Response> get(MlflowDoor& door, Request& request) {
 void add_artifact_routes(Router& router, MlflowDoor& door) {
   const std::string path = "2.0/mlflow-artifacts/artifacts/{experiment}/traces/{trace_id}/artifacts/traces.json";
   add_mlflow(router, http::verb::put, path, [&door](Request& r) { return put(door, r); },
-             {.scope = Scope::trace, .body_bytes_max = door.config.trace_bytes_max});
+             {.scope = Scope::trace, .body_bytes_max = door.config.spans_bytes_max});
   add_mlflow(router, http::verb::get, path, [&door](Request& r) { return get(door, r); }, {.scope = Scope::read});
 }
 

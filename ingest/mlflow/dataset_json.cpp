@@ -47,7 +47,9 @@ void put(json::object& out, std::string_view name, const std::string& text) {
 void put_json(json::object& out, std::string_view name, const std::string& text) {
   if (text.empty()) return;
   boost::system::error_code ec;
-  auto value = json::parse(text, ec);
+  json::parse_options options;
+  options.max_depth = 128;  // what was stored is read, whatever it was
+  auto value = json::parse(text, ec, {}, options);
   if (!ec) out[name] = std::move(value);
 }
 

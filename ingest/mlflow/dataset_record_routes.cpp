@@ -54,7 +54,10 @@ std::optional<MlflowError> read_source(const json::object& from, DatasetRecord& 
 std::string merged(const std::string& text, const json::object& more) {
   json::object out;
   boost::system::error_code ec;
-  if (auto parsed = text.empty() ? json::value() : json::parse(text, ec); parsed.is_object()) out = parsed.get_object();
+  json::parse_options options;
+  options.max_depth = 128;
+  if (auto parsed = text.empty() ? json::value() : json::parse(text, ec, {}, options); parsed.is_object())
+    out = parsed.get_object();
   for (const auto& [key, value] : more) out[key] = value;
   return json::serialize(out);
 }

@@ -30,6 +30,11 @@ std::optional<Rejection> copy_text(const json::object& from, std::string_view na
   return {};
 }
 
+bool text_is_empty(const json::object& from, std::string_view name) {
+  const auto* value = from.if_contains(name);
+  return value && value->is_string() && value->get_string().empty();
+}
+
 // An id, checked; empty where there is none.
 Result<std::string, Rejection> id_in(const json::object& from, std::string_view name) {
   const auto* value = from.if_contains(name);
@@ -170,7 +175,8 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
   const auto trace_id = id_in(from, "trace_id");
   if (!trace_id) return trace_id.error();
   if (trace_id->empty()) return invalid("trace_id", "it is missing");
-  const auto request_id = id_in(from, "client_request_id");
+  const auto request_id = text_is_empty(from, "client_request_id") ? Result<std::string, Rejection>(std::string())
+                                                                   : id_in(from, "client_request_id");
   if (!request_id) return request_id.error();
   out.trace_id = *trace_id;
   out.client_request_id = *request_id;

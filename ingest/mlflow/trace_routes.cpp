@@ -36,18 +36,28 @@ std::optional<MlflowError> problem_with(const Catalog& catalog, std::string_view
   return {};
 }
 
-// The tag of the location says that the spans are (or will be) here, or the client would upload them as an artifact.
+// Whether spans of the trace have come: as far as this door has just seen, or as the store has it.
+bool has_spans(const MlflowDoor& door, const std::string& trace_id) {
+  if (door.recent.find(trace_id)) return true;
+  if (!door.view) return false;
+  const auto spans = Store(door.view->kv()).spans(trace_id);
+  return spans && *spans != "[]";
+}
+
+// The tag of the location says that the spans are here. Without it the client uploads them: those that it can't encode
+// for OpenTelemetry come in no other way, and what comes twice is the same.
 Task<Response> start_trace(MlflowDoor& door, Request& request) {
   const auto now = door.clock.now();
   auto trace = parse_trace_request(request.body, now);
   if (!trace) co_return error_response(request.path, trace.error());
+  const bool spans_are_here = has_spans(door, trace->trace_id);
   auto refused = co_await write_trace(door, request, *trace, now);
   if (refused) co_return std::move(*refused);
 
   auto& info = trace->info;
   json::object tags;
   if (const auto* given = info.if_contains("tags")) tags = given->get_object();
-  tags["mlflow.trace.spansLocation"] = "TRACKING_STORE";
+  if (spans_are_here) tags["mlflow.trace.spansLocation"] = "TRACKING_STORE";
   tags["mlflow.artifactLocation"] = artifact_location(trace->experiment_id, trace->trace_id);
   info["tags"] = std::move(tags);
   if (!trace->assessments.empty()) {
