@@ -23,8 +23,8 @@ class LiveChats {
   bool ours(std::string_view token) const;
 
   void add(std::shared_ptr<LiveChat> chat);
-  // Of several chats of one trace (a caller's traceparent joins them) the one that the token is of, or else any. Null: not
-  // here, or no more.
+  // Of several chats of one trace (a caller's traceparent joins them) the one that the token is of, or else any. Null:
+  // not here, or no more.
   std::shared_ptr<LiveChat> find(std::string_view trace_id, std::string_view token);
   // Of a chat that was added: it is held for resume_max from now.
   void ended(const LiveChat& chat, std::size_t bytes);
