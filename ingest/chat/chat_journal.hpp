@@ -16,8 +16,8 @@
 
 namespace assay {
 
-// Thread-safe. A key in Family::journal is "chat/", the trace_id, a slash and the root span's id: a caller's traceparent
-// may join several chats to one trace.
+// Thread-safe. A key in Family::journal is "chat/", the trace_id, a slash and the root span's id: a caller's
+// traceparent may join several chats to one trace.
 class ChatJournal {
  public:
   static constexpr std::size_t entries_max_default = 50'000;
