@@ -18,8 +18,10 @@ json::object any_value(const json::value& value) {
     out["string_value"] = value;
   } else if (value.is_bool()) {
     out["bool_value"] = value;
-  } else if (value.is_int64() || value.is_uint64()) {
+  } else if (value.is_int64()) {
     out["int_value"] = value;
+  } else if (value.is_uint64()) {  // beyond 63 bits the client would take nothing of the answer
+    out["double_value"] = static_cast<double>(value.get_uint64());
   } else if (value.is_double()) {
     out["double_value"] = value;
   } else if (const auto* list = value.if_array()) {
