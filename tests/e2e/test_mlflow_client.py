@@ -34,6 +34,11 @@ def test_the_guides_programs_work_and_feedback_at_once_is_taken(assay):
     assert shown["ratings"] == {"accuracy": 1.0, "helpfulness": 0.8, "relevance": 0.6}
 
 
+def test_what_is_hard_to_send_is_kept_and_read_back(assay):
+    seen = run_client(assay("serve").url, GUIDE / "hard.py")
+    assert seen == {"inputs": ["1", "9.2233720", "zzzzzzzzz", "yyyyyyyyy"], "spans": [2] * 4, "found": 5, "tags": "a", "deep": 50}
+
+
 def feedback_body(trace_id: str) -> dict:
     return {"assessment": {"assessment_name": "user_feedback", "trace_id": trace_id, "source": {"source_type": "HUMAN", "source_id": "ana"},
                            "create_time": "2026-11-23T15:57:31.547Z", "last_update_time": "2026-11-23T15:57:31.547Z", "feedback": {"value": True}, "valid": True}}
