@@ -85,7 +85,7 @@ bool read_tool_calls(simdjson::ondemand::value v, std::vector<ToolCall>& out) {
 }
 
 bool read_choice(simdjson::ondemand::object fields, OpenAiChunk& chunk) {
-  OpenAiChunk::Choice choice;
+  OpenAiChunk::Choice choice{.index = static_cast<std::int64_t>(chunk.choices.size())};  // where it names none
   std::string content;
   std::vector<ToolCall> tool_calls;
   const bool ok = for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value v) {
@@ -94,7 +94,8 @@ bool read_choice(simdjson::ondemand::object fields, OpenAiChunk& chunk) {
       if (!read_null(v, null)) return false;
       choice.finished = !null;
     } else if (name == "index") {
-      return !v.get_int64().get(choice.index);
+      std::int64_t given = 0;
+      if (!v.get_int64().get(given)) choice.index = given;
     } else if (name == "delta" || name == "message") {
       if (is_null(v)) return true;
       simdjson::ondemand::object delta;

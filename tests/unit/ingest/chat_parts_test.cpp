@@ -46,6 +46,21 @@ TEST(SseParser, RefusesAnEventOverItsBound) {
   EXPECT_FALSE(ok);
 }
 
+TEST(OpenAiChunk, IsOfTheFirstChoiceWhereThereAreSeveral) {
+  const auto several = parse_openai_chunk(
+      R"({"choices":[{"index":1,"delta":{"content":"B"}},{"index":0,"delta":{"content":"A"},"finish_reason":"stop"}]})");
+  ASSERT_TRUE(several);
+  EXPECT_EQ(several->content, "A");
+  ASSERT_EQ(several->choices.size(), 2u);
+  EXPECT_FALSE(several->choices[0].finished);
+  EXPECT_TRUE(several->choices[1].finished);
+  const auto nameless =
+      parse_openai_chunk(R"({"choices":[{"index":null,"delta":{"content":"A"}},{"delta":{"content":"B"}}]})");
+  ASSERT_TRUE(nameless);
+  EXPECT_EQ(nameless->content, "A");
+  EXPECT_EQ(nameless->choices.at(1).index, 1);
+}
+
 TEST(OpenAiChunk, GivesTheContentAndWhetherItIsTheLast) {
   const auto chunk =
       parse_openai_chunk(R"({"id":"1","choices":[{"index":0,"delta":{"content":"H\u00e9"},"finish_reason":null}]})");
