@@ -467,7 +467,7 @@ class Program:
         for _ in range(self.random.choice([0, 1, 1, 1, 2, 2, 3])):
             clause = self.clause()
             if clause.startswith("execution_time_ms"):
-                clause += f" AND timestamp_ms < {EPOCH + 10**11}"  # only of traces that were given their times
+                clause += f" AND timestamp_ms < {EPOCH + self.seed * 10_000_000 + 2_000_000}"  # only of traces that were given their times
                 if any("timestamp" in c for c in clauses):
                     continue
             clauses.append(clause)
