@@ -83,7 +83,7 @@ TRACE_BODIES = [
     b'{"trace":{"trace_info":{}}}',
     b'{"trace":{"trace_info":{"trace_id":""}}}',
     b'{"trace":{"trace_info":{"trace_id":7}}}',
-    b'{"trace":{"trace_info":{"trace_id":"tr-2","client_request_id":""}}}',
+    b'{"trace":{"trace_info":{"trace_id":"tr-2","client_request_id":"a\\u0000b"}}}',
     b'{"trace":{"trace_info":{"trace_id":"tr-2","client_request_id":7}}}',
     b'{"trace":{"trace_info":{"trace_id":"tr-2","tags":7}}}',
     b'{"trace":{"trace_info":{"trace_id":"\xff"}}}',
