@@ -1,6 +1,7 @@
 """Fixtures of all tests in Python (tests/e2e, tests/faults)."""
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
         for process in item.stash.get(_running, []):
             report.sections.append((f"assay {process.role} {process.address}", process.tail()))
     return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Why a test was run again: pytest-rerunfailures keeps it to itself, and it may be a fault that comes seldom."""
+    if report.outcome == "rerun":
+        print(f"\n── run again: {report.nodeid} ({report.when})\n{report.longreprtext}\n", file=sys.__stdout__, flush=True)
 
 
 @pytest.fixture
