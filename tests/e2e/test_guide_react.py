@@ -95,7 +95,7 @@ def test_a_conversation_by_request_ids(assay, component, folder):
     page.locator(".conversation", has_text="Two?").get_by_role("button", name="👎").click()
     page.locator(".conversation", has_text="One?").get_by_role("button", name="👍").click()
     wait_until("two of three are judged", lambda: opinions(server) == [(), ((False, "user-1"),), ((True, "user-1"),)])
-    assert page.get_by_role("button", name="👍", disabled=False).count() == 1
+    expect(page.get_by_role("button", name="👍", disabled=False)).to_have_count(1)
     sessions = {trace["trace_metadata"]["mlflow.trace.session"] for trace in traces(server)}
     assert len(sessions) == 1 and re.fullmatch(r"session-\d+", sessions.pop())
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
