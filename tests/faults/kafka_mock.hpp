@@ -2,8 +2,8 @@
 // librdkafka's mock cluster: brokers in this process whose answers a test chooses.
 #include <librdkafka/rdkafka_mock.h>
 
-#include <chrono>
 #include <stdexcept>
+#include <vector>
 
 #include "storage/log/kafka_handles.hpp"
 
@@ -30,11 +30,12 @@ class MockCluster {
   void answer_produce(std::initializer_list<rd_kafka_resp_err_t> codes) {
     rd_kafka_mock_push_request_errors_array(cluster_.get(), produce_request, codes.size(), codes.begin());
   }
-  // The next producer that asks for its id waits for it so long.
-  void delay_producer_id(std::chrono::milliseconds by, int broker = 1) {
-    rd_kafka_mock_broker_push_request_error_rtts(cluster_.get(), broker, producer_id_request, 1,
-                                                 RD_KAFKA_RESP_ERR_NO_ERROR, static_cast<int>(by.count()));
+  // No producer is given its id until `give_producer_ids`. (A delayed answer would hold up what else the connection asks for.)
+  void refuse_producer_ids() {
+    const std::vector<rd_kafka_resp_err_t> codes(1000, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    rd_kafka_mock_push_request_errors_array(cluster_.get(), producer_id_request, codes.size(), codes.data());
   }
+  void give_producer_ids() { rd_kafka_mock_clear_request_errors(cluster_.get(), producer_id_request); }
   void set_down(int broker = 1) { rd_kafka_mock_broker_set_down(cluster_.get(), broker); }
   void set_up(int broker = 1) { rd_kafka_mock_broker_set_up(cluster_.get(), broker); }
 
