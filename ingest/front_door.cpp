@@ -1,6 +1,7 @@
 #include "ingest/front_door.hpp"
 
 #include <algorithm>
+#include <thread>
 
 #include "ops/runtime/log.hpp"
 
@@ -16,7 +17,7 @@ FrontDoor::FrontDoor(IngestConfig config, EventLog& log, Metrics& metrics, const
     if (server_->silent_for() >= config_.loop_silence_max) return false;
     return std::all_of(live_checks_.begin(), live_checks_.end(), [](const auto& check) { return check(); });
   };
-  health_.draining = [this] { return server_->draining(); };
+  health_.draining = [this] { return leaving_ || server_->draining(); };
   health_.checks.push_back({"log", [&log] { return log.writable(); }});
   add_health_routes(router_, health_, metrics_);
 }
@@ -39,6 +40,11 @@ void FrontDoor::begin_drain() {
 
 void FrontDoor::insist() {
   if (server_) server_->insist();
+}
+
+void FrontDoor::leave() {
+  leaving_ = true;
+  std::this_thread::sleep_for(config_.http.drain_delay);
 }
 
 bool FrontDoor::drain() {

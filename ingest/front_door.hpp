@@ -2,6 +2,7 @@
 // The front door of one process: the HTTP server, its budget and its routes, put together.
 //
 // Everything given to the constructor outlives it. Routes are added between construction and start().
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -44,6 +45,9 @@ class FrontDoor {
   void begin_drain();
   // Ends everything that still runs: what a second signal asks for.
   void insist();
+  // /readyz says that this door leaves, and for HttpConfig::drain_delay it goes on serving: who balances load takes it
+  // off its list before connections are refused.
+  void leave();
   // begin_drain(), waits for HttpConfig::drain_max, insists, and waits for the end. True: nothing had to be cut.
   bool drain();
 
@@ -57,6 +61,7 @@ class FrontDoor {
   TlsSlot* tls_ = nullptr;
   Router router_;
   std::vector<std::function<bool()>> live_checks_;
+  std::atomic<bool> leaving_{false};
   Health health_;
   std::unique_ptr<Server> server_;  // last: its sessions use the rest
 };

@@ -24,6 +24,7 @@ struct HttpConfig {
   std::chrono::milliseconds write_timeout{30'000};    // without the client taking a byte
   std::chrono::milliseconds idle_timeout{75'000};     // between requests
   std::chrono::milliseconds linger_timeout{2'000};    // for a refused client to read why
+  std::chrono::milliseconds drain_delay{0};           // not ready any more, but still serving, before a drain
   std::chrono::milliseconds drain_max{25'000};        // for running requests to end
   std::chrono::milliseconds sweep_interval{100};      // how exactly the limits above are kept
 };
