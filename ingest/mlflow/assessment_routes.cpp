@@ -152,8 +152,9 @@ Result<json::object, MlflowError> read_changes(const Request& request) {
       changes[name] = *value;
     } else {
       if (!value->is_string()) return wrong_value(name, *value, "int");
-      if (value->get_string().size() > BodyLimits::text_bytes)
-        return invalid_parameter(std::string(name) + ": it is longer than 16384 bytes");
+      const auto bytes_max = name == "rationale" ? rationale_bytes_max : BodyLimits::name_bytes;
+      if (value->get_string().size() > bytes_max)
+        return invalid_parameter(std::string(name) + ": it is longer than " + std::to_string(bytes_max) + " bytes");
       changes[name] = *value;
     }
   }
@@ -247,11 +248,13 @@ Task<Response> erase(MlflowDoor& door, Request& request) {
 void add_assessment_routes(Router& router, MlflowDoor& door) {
   using http::verb;
   const std::string all = "3.0/mlflow/traces/{trace_id}/assessments", one = all + "/{assessment_id}";
-  add_mlflow(router, verb::post, all, [&door](Request& r) { return create(door, r); }, {.scope = Scope::feedback});
+  const auto bytes_max = door.config.assessment_bytes_max;
+  add_mlflow(router, verb::post, all, [&door](Request& r) { return create(door, r); },
+             {.scope = Scope::feedback, .body_bytes_max = bytes_max});
   add_mlflow(router, verb::get, one, [&door](Request& r) { return get(door, r); },
              {.scope = Scope::read, .else_behind = true});
   add_mlflow(router, verb::patch, one, [&door](Request& r) { return update(door, r); },
-             {.scope = Scope::feedback, .else_behind = true});
+             {.scope = Scope::feedback, .body_bytes_max = bytes_max, .else_behind = true});
   add_mlflow(router, verb::delete_, one, [&door](Request& r) { return erase(door, r); },
              {.scope = Scope::feedback, .else_behind = true});
 }

@@ -48,7 +48,7 @@ void put_json(json::object& out, std::string_view name, const std::string& text)
   if (text.empty()) return;
   boost::system::error_code ec;
   json::parse_options options;
-  options.max_depth = 128;  // what was stored is read, whatever it was
+  options.max_depth = stored_depth_max;
   auto value = json::parse(text, ec, {}, options);
   if (!ec) out[name] = std::move(value);
 }

@@ -7,6 +7,9 @@
 
 namespace assay {
 
+// How deep what was stored may be: it is read, whatever it was.
+inline constexpr std::size_t stored_depth_max = 128;
+
 std::string dataset_json(const Dataset& dataset, bool with_experiments);
 boost::json::object record_json(const DatasetRecord& record);
 

@@ -55,7 +55,7 @@ std::string merged(const std::string& text, const json::object& more) {
   json::object out;
   boost::system::error_code ec;
   json::parse_options options;
-  options.max_depth = 128;
+  options.max_depth = stored_depth_max;
   if (auto parsed = text.empty() ? json::value() : json::parse(text, ec, {}, options); parsed.is_object())
     out = parsed.get_object();
   for (const auto& [key, value] : more) out[key] = value;

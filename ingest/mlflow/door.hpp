@@ -21,9 +21,10 @@ struct MlflowDoorConfig {
   bool own_experiments = true;                  // false: traces go on to an MLflow server, whose experiments they name
   std::chrono::milliseconds view_wait{2'000};   // for a view to have applied what was acknowledged
   std::chrono::milliseconds spans_wait{3'000};  // for spans that are on their way when a whole trace is asked for
-  std::size_t trace_bytes_max = 4u << 20;       // body of StartTraceV3, of a dataset's records
-  std::size_t spans_bytes_max = 16u << 20;      // of an export or an upload of spans
-  std::size_t search_examined_max = 100'000;    // traces that one search looks at
+  std::size_t assessment_bytes_max = 512u << 10;  // body of one
+  std::size_t trace_bytes_max = 4u << 20;         // body of StartTraceV3, of a dataset's records
+  std::size_t spans_bytes_max = 16u << 20;        // of an export or an upload of spans
+  std::size_t search_examined_max = 100'000;      // traces that one search looks at
 };
 
 // One a front door; outlives the router.

@@ -30,17 +30,13 @@ std::optional<Rejection> copy_text(const json::object& from, std::string_view na
   return {};
 }
 
-bool text_is_empty(const json::object& from, std::string_view name) {
-  const auto* value = from.if_contains(name);
-  return value && value->is_string() && value->get_string().empty();
-}
-
-// An id, checked; empty where there is none.
+// An id, checked; empty where there is none, or an empty one.
 Result<std::string, Rejection> id_in(const json::object& from, std::string_view name) {
   const auto* value = from.if_contains(name);
   if (!value) return std::string();
   const auto* text = value->if_string();
   if (!text) return invalid(name, "it is not a string");
+  if (text->empty()) return std::string();
   if (auto problem = problem_with_id(name, {text->data(), text->size()})) return std::move(*problem);
   return std::string(text->data(), text->size());
 }
@@ -123,7 +119,7 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
   if (from.contains("issue")) return Rejection{501, "issue", "issues are not kept here"};
   if (kinds == 0) return invalid("", "Unknown assessment type: None");
   if (kinds != 1) return invalid("feedback", "one of feedback and expectation is needed");
-  if (auto problem = copy_text(from, "rationale", to)) return std::move(*problem);
+  if (auto problem = copy_text(from, "rationale", to, rationale_bytes_max)) return std::move(*problem);
   if (auto problem = copy_map(from, "metadata", to)) return std::move(*problem);
   to["valid"] = true;
 
@@ -175,8 +171,7 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
   const auto trace_id = id_in(from, "trace_id");
   if (!trace_id) return trace_id.error();
   if (trace_id->empty()) return invalid("trace_id", "it is missing");
-  const auto request_id = text_is_empty(from, "client_request_id") ? Result<std::string, Rejection>(std::string())
-                                                                   : id_in(from, "client_request_id");
+  const auto request_id = id_in(from, "client_request_id");
   if (!request_id) return request_id.error();
   out.trace_id = *trace_id;
   out.client_request_id = *request_id;

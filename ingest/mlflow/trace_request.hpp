@@ -11,6 +11,8 @@
 
 namespace assay {
 
+inline constexpr std::size_t rationale_bytes_max = 256u << 10;  // a judge's may be long
+
 // One assessment as it is accepted. Its id comes from the trace and from what was sent, since the client repeats its
 // POSTs without a key: a repeat is the same assessment.
 struct SentAssessment {
