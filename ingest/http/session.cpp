@@ -11,6 +11,7 @@ namespace assay {
 namespace {
 
 constexpr std::size_t passed_bytes = 64u << 10;  // of a body that is passed on, in memory at once
+constexpr unsigned client_closed = 499;          // counted, never sent; nginx's number for it
 constexpr std::size_t read_bytes = 8u << 10;     // room for at least this much is made before a read
 
 double seconds_since(SteadyTime then) {
@@ -109,7 +110,8 @@ Task<bool> Session::serve_one() {
                   .charge = &verdict_.charge};
   co_await handle(route, request);
   body_.clear();
-  if (answer_ == Answer::handed_over) shared_.metrics.answered(&route, status_, seconds_since(began_));
+  if (answer_ == Answer::handed_over || status_ == client_closed)
+    shared_.metrics.answered(&route, status_, seconds_since(began_));
   if (answer_ != Answer::complete || (body_passed_on_ && !body_ended_)) co_return false;
   shared_.metrics.answered(&route, status_, seconds_since(began_));
   start_ += head_size_ + body_used_;
@@ -118,6 +120,7 @@ Task<bool> Session::serve_one() {
 
 Task<void> Session::handle(const Route& route, Request& request) {
   answer_ = Answer::none;
+  status_ = 0;
   write_limit_ = {};
   const auto limit = route.options.time_max.count() > 0 ? route.options.time_max : shared_.config.request_timeout;
   enter(Phase::handling, limit);
@@ -138,6 +141,10 @@ Task<void> Session::handle(const Route& route, Request& request) {
       co_await std::get<StreamHandler>(route.handler)(request, stream);
       if (gave_up_) co_return;
       failed = answer_ == Answer::none;
+    }
+    if (failed && gone()) {  // a handler that found nobody to answer
+      status_ = client_closed;
+      co_return;
     }
   } catch (const std::exception& e) {
     if (shared_.insisting) throw;
