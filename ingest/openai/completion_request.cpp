@@ -170,6 +170,8 @@ Result<ChatRequest, Rejection> parse_completion_request(const Request& request) 
   out->session = std::move(ids->session);
   if (!ids->user.empty()) out->user = std::move(ids->user);
   out->client_request_id = std::move(ids->client_request_id);
+  out->trace_id = std::move(ids->trace_id);
+  out->parent_span_id = std::move(ids->parent_span_id);
   return out;
 }
 
