@@ -50,7 +50,7 @@ void Committer::run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     const auto done = step(options_.idle_wait);
     if (done) {
-      if (backoff.tries() > 0) spdlog::info("sink_recovered sink={} lag={}", sink_.name(), lag());
+      if (backoff.tries() > 0) spdlog::info("event=sink_recovered sink={} lag={}", sink_.name(), lag());
       backoff.reset();
       if (*done > 0 && *done < options_.records_max) std::this_thread::sleep_for(options_.rest);
       continue;
@@ -58,7 +58,7 @@ void Committer::run(std::stop_token stop) {
     if (stop.stop_requested()) return;
     failures_.Increment();
     const auto pause = backoff.next();
-    spdlog::warn("sink_failed sink={} error=\"{}\" again_in_ms={} lag={}", sink_.name(), done.error().message(),
+    spdlog::warn("event=sink_failed sink={} error=\"{}\" again_in_ms={} lag={}", sink_.name(), done.error().message(),
                  pause.count(), lag());
     std::unique_lock lock(mutex_);
     sleeping_.wait_for(lock, stop, pause, [] { return false; });

@@ -23,7 +23,7 @@ constexpr std::size_t page_size = 500;  // MLflow's most
 constexpr std::size_t experiments_at_once = 100;
 
 Error failed(const MlflowAnswer& answer) {
-  return answer.kind == MlflowAnswer::Kind::unavailable ? Error::timed_out : Error::unsupported;
+  return answer.kind == MlflowAnswer::Kind::unavailable ? Error::sink_unavailable : Error::unsupported;
 }
 
 std::string text_at(simdjson::dom::element root, std::string_view pointer) {
@@ -58,7 +58,7 @@ void Feeder::start() {
       } else if (!stop.stop_requested()) {
         failures_total_.Increment();
         pause = backoff.next();
-        spdlog::warn("feeder_failed error=\"{}\" again_in_ms={}", done.error().message(), pause.count());
+        spdlog::warn("event=feeder_failed error=\"{}\" again_in_ms={}", done.error().message(), pause.count());
       }
       std::mutex mutex;
       std::unique_lock lock(mutex);

@@ -228,9 +228,12 @@ void Access::reload() {
   const auto again = [](Watched& file, auto take) {
     auto found = std::filesystem::exists(file.path) ? read_secret_file(file.path)
                                                     : Result<SecretFile, std::string>(SecretFile());
-    if (!found || found->bytes == file.bytes) return false;
-    std::swap(file.bytes, found->bytes);
-    if (const auto problem = take(); !problem.empty()) spdlog::error("event=keys_unreadable why=\"{}\"", problem);
+    if (found && found->bytes == file.bytes) return false;
+    if (found) std::swap(file.bytes, found->bytes);
+    auto problem = found ? take() : found.error();
+    if (!problem.empty() && problem != file.problem)
+      spdlog::error("event=reload_refused file=\"{}\" why=\"{}\"", file.path, problem);
+    file.problem = std::move(problem);
     return true;
   };
   again(keys_, [this] { return take_keys(); });

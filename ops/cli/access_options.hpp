@@ -61,6 +61,7 @@ class Access {
   struct Watched {
     std::string path;
     std::string bytes;
+    std::string problem = {};  // of the last look, as the log has it
   };
   std::string take_certificate();
   std::string take_keys();

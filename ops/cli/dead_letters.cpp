@@ -65,7 +65,8 @@ int tell(const std::string& verb, const std::string& record_id, const OwnerAnswe
     std::cout << record_id << ": " << verb << " accepted\n";
     return ok;
   }
-  return complain(record_id + ": " + (answer.line.starts_with(error) ? answer.line.substr(error.size()) : answer.line));
+  const auto why = answer.line.starts_with(error) ? answer.line.substr(error.size()) : answer.line;
+  return complain(why.ends_with(record_id) ? why : record_id + ": " + why);
 }
 
 template <class Owner>
@@ -104,7 +105,7 @@ int dead_letters(std::vector<std::string> args) {
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
   const bool on_kafka = !kafka.config.brokers.empty();
   if (on_kafka)
-    if (const auto problem = kafka.settle()) return complain(*problem, usage);
+    if (const auto problem = kafka.settle_for_tool()) return complain(*problem, usage);
   if (verb == "show" && record_ids.size() != 1) return complain("deadletters show takes one record_id", usage);
   if ((verb == "replay" || verb == "purge") && !all && record_ids.empty())
     return complain("deadletters " + verb + " takes record_ids, or --all", usage);
@@ -118,7 +119,7 @@ int dead_letters(std::vector<std::string> args) {
     if (!opened) return complain(opened.error());
     letters = std::move(*opened);
   } else if (verb == "list" || verb == "show" || all) {
-    auto opened = LocalStore::open(data);
+    auto opened = LocalStore::open(data, {"serve"});
     if (!opened) return complain(opened.error());
     local = std::move(*opened);
   }
@@ -130,6 +131,10 @@ int dead_letters(std::vector<std::string> args) {
     if (!found) return complain(found.error());
     for (const auto& letter : *found) record_ids.push_back(letter.record_id);
     local.reset();
+    if (record_ids.empty()) {
+      std::cout << "no dead letter" << (reason.empty() ? "" : " of this reason") << ": nothing to " << verb << "\n";
+      return ok;
+    }
   }
   if (letters) return act(*letters, verb, record_ids);
   const auto owner = LocalOwner::open(data);

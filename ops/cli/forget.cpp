@@ -101,7 +101,7 @@ int forget(std::vector<std::string> args) {
   if (kafka.config.brokers.empty()) {
     place = forgetting_in(data, retention);
   } else {
-    if (const auto problem = kafka.settle()) return complain(*problem, usage);
+    if (const auto problem = kafka.settle_for_tool()) return complain(*problem, usage);
     auto opened = forgetting_on(kafka, app.count("--data") > 0 ? data : "");
     if (!opened) return complain(opened.error());
     place = std::move(*opened);

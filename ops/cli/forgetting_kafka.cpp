@@ -104,7 +104,7 @@ class KafkaForgetting final : public Forgetting {
     letters_ = std::move(*letters);
     if (const auto added = add(letters_->store(), user, said); !added) return added.error();
     if (view_.empty()) return said;
-    auto local = LocalStore::open(view_);
+    auto local = LocalStore::open(view_, {"ingest"});
     if (!local) return local.error();
     if (const auto added = add((*local)->db(), user, said); !added) return added.error();
     return said;

@@ -12,7 +12,7 @@ class LocalForgetting final : public Forgetting {
       : data_(std::move(data)), log_retention_(log_retention) {}
 
   Result<SaidBy, std::string> find(const std::string& user) override {
-    auto local = LocalStore::open(data_);
+    auto local = LocalStore::open(data_, {"serve"});
     if (!local) return local.error();
     const auto unreadable = [](error_code why) { return "the store can't be read: " + why.message(); };
     auto& log = (*local)->log();

@@ -34,6 +34,7 @@ std::optional<Address> parse_address(const std::string& text) {
   Address address{text.substr(0, colon), 0};
   if (address.host.front() == '[' && address.host.back() == ']')
     address.host = address.host.substr(1, address.host.size() - 2);
+  if (address.host == "localhost") address.host = "127.0.0.1";
   const auto digits = std::string_view(text).substr(colon + 1);
   const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), address.port);
   if (ec != std::errc() || end != digits.data() + digits.size() || digits.empty()) return {};
@@ -50,12 +51,12 @@ void FrontDoorOptions::add_to(CLI::App& app) {
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   app.add_option("--connections-max", ingest.http.connections_max, "Connections at once")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least_one())
       ->capture_default_str();
   add_bytes(app, "--in-flight-max", ingest.admission.bytes_max,
             "Bytes of requests between header and answer, before 503");
   app.add_option("--requests-max", ingest.admission.requests_max, "Requests between header and answer, before 503")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least_one())
       ->capture_default_str();
   add_bytes(app, "--body-max", feedback.body_bytes_max, "Bytes of one request for feedback");
   add_bytes(app, "--batch-max", feedback.batch_bytes_max, "Bytes of one batch of feedback");
@@ -64,6 +65,8 @@ void FrontDoorOptions::add_to(CLI::App& app) {
   add_duration(app, "--request-timeout", ingest.http.request_timeout, "For a request to be answered");
   add_duration(app, "--write-timeout", ingest.http.write_timeout, "For a client to take what is written to it");
   add_duration(app, "--idle-timeout", ingest.http.idle_timeout, "For a connection between requests");
+  add_duration(app, "--drain-delay", ingest.http.drain_delay,
+               "After SIGTERM /readyz says no, and so long the door still serves, for a load balancer to see it");
   add_duration(app, "--drain-max", ingest.http.drain_max, "For running requests to end after SIGTERM");
   app.add_option("--unknown-trace", unknown_trace, "Feedback for a trace that is not known: park or reject")
       ->check(CLI::IsMember({"park", "reject"}))
@@ -230,6 +233,7 @@ Result<void, std::string> DoorWithRoutes::start() {
 }
 
 void DoorWithRoutes::drain() {
+  front_.leave();
   live_.begin_drain();
   front_.drain();
   closer_.request_stop();

@@ -21,7 +21,7 @@ struct ViewOptions {
   void add_to(CLI::App& app) {
     app.add_flag("--view", on, "Follow all streams into a store of this door's own, and read from it");
     app.add_option("--view-lag-max", lag_max, "Records that the view may be behind and still be ready")
-        ->check(CLI::PositiveNumber)
+        ->check(at_least_one())
         ->capture_default_str();
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the view's database");
     add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the view before they are files");
@@ -32,6 +32,7 @@ struct ViewOptions {
 };
 
 int run(FrontDoorOptions& options, KafkaOptions& kafka, const SpoolOptions& spool, const ViewOptions& view_options) {
+  std::optional<StopWhileStarting> starting(std::in_place);
   auto directory = DataDirectory::open(options.data);
   if (!directory) return complain(directory.error());
   const SystemClock clock;
@@ -52,6 +53,7 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka, const SpoolOptions& spoo
   }
   DoorWithRoutes door(options, (*log)->log(), view ? &view->view() : nullptr, false, **db, metrics, clock);
   if (view) door.front().add_check({"view", [&] { return view->caught_up(view_options.lag_max); }});
+  starting.reset();  // from here on there is what a drain is for
   if (const auto started = door.start(); !started) return complain(started.error());
   spdlog::info("event=ingesting address={} port={} kafka=\"{}\" topic_prefix={} version=" ASSAY_VERSION,
                options.ingest.http.address, door.front().port(), kafka.config.brokers, kafka.config.topic_prefix);

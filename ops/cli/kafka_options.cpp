@@ -67,6 +67,11 @@ std::optional<std::string> KafkaOptions::read_file() {
   return std::nullopt;
 }
 
+std::optional<std::string> KafkaOptions::settle_for_tool() {
+  config.topics_wait = std::chrono::seconds(2);  // one that has just been made is not known to every broker at once
+  return settle();
+}
+
 std::optional<std::string> KafkaOptions::settle() {
   if (!properties_file.empty())
     if (auto problem = read_file()) return problem;

@@ -19,6 +19,8 @@ struct KafkaOptions {
   void add_to(CLI::App& app, bool required = true);
   // After parsing: what is wrong, in a sentence.
   std::optional<std::string> settle();
+  // The same for a tool, whose user is at the terminal: topics that are missing are not waited for.
+  std::optional<std::string> settle_for_tool();
 
  private:
   std::optional<std::string> read_file();

@@ -77,7 +77,7 @@ int verify_kafka(const KafkaVerify& asked) {
   if (!resolved) return complain(resolved.error());
   std::unique_ptr<LocalStore> view;
   if (!asked.data.empty()) {
-    auto local = LocalStore::open(asked.data);
+    auto local = LocalStore::open(asked.data, {"ingest"});
     if (!local) return complain(local.error());
     view = std::move(*local);
   }

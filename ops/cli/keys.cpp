@@ -102,6 +102,7 @@ int keys(std::vector<std::string> args) {
   }
   if (verb == "rotate-capabilities") return rotate(capability_file, keep);
 
+  if (verb == "list" && !std::filesystem::exists(file)) return complain("there is no file of API keys " + file);
   FileLock lock(file);
   auto found = read_keys(file);
   if (!found) return complain(found.error());
@@ -111,6 +112,7 @@ int keys(std::vector<std::string> args) {
   }
   if (name.empty()) return complain(verb + " needs the name of a key", usage);
   std::string text;
+  std::size_t revoked = 0;
   if (verb == "create") {
     std::string unknown;
     const auto set = parse_scopes(scopes, unknown);
@@ -119,12 +121,13 @@ int keys(std::vector<std::string> args) {
     const auto own = parse_rate(rate.empty() ? "0" : rate);
     if (!own) return complain("--rate: \"" + rate + "\" is not REQUESTS_PER_SECOND[:BURST]", usage);
     text = found->create(name, *set, *own, SystemClock().now());
-  } else if (found->revoke(name) == 0) {
+  } else if (revoked = found->revoke(name); revoked == 0) {
     return complain("there is no key \"" + name + "\"");
   }
   if (const auto written = write_secret_file(file, found->to_json()); !written) return complain(written.error());
   if (verb == "revoke") {
-    std::cout << "revoked; a front door that runs has heard of it within a second or two\n";
+    std::cout << revoked << (revoked == 1 ? " key" : " keys")
+              << " revoked; a front door that runs has heard of it within a second or two\n";
     return ok;
   }
   // On its own line of standard output, so that a script can take it; it is shown this once.

@@ -24,7 +24,7 @@ int load(std::vector<std::string> args) {
   app.add_option("--requests", config.requests_max, "At most so many; 0: no bound but the duration")
       ->capture_default_str();
   app.add_option("--traces", config.traces, "Traces that the feedbacks are about")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least_one())
       ->capture_default_str();
   app.add_flag("--no-traces", no_traces, "The traces of this run are there already: don't send them");
   app.add_option("--run", config.run, "Names this run's ids: another name for new ones")->capture_default_str();

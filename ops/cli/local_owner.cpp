@@ -1,11 +1,16 @@
 #include "ops/cli/local_owner.hpp"
 
+#include <filesystem>
+
 #include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/forget_acts.hpp"
+#include "ops/cli/role.hpp"
 
 namespace assay::cli {
 
 Result<std::unique_ptr<LocalOwner>, std::string> LocalOwner::open(const std::string& data) {
+  if (!std::filesystem::exists(data + "/db")) return "there is no assay data in " + data;
+  if (auto problem = problem_with_format(data); !problem.empty()) return problem;
   std::unique_ptr<LocalOwner> self(new LocalOwner(data));
   auto directory = DataDirectory::open(data);
   if (!directory) return self;
@@ -13,6 +18,8 @@ Result<std::unique_ptr<LocalOwner>, std::string> LocalOwner::open(const std::str
   auto db = Db::open({.directory = self->directory_->database()});
   if (!db) return db.error();
   self->db_ = std::move(*db);
+  constexpr std::string_view serve = "serve";
+  if (auto problem = problem_with_role(*self->db_, data, {&serve, 1})) return *problem;
   auto log = EmbeddedLog::open(*self->db_, self->directory_->path(), {}, self->metrics_);
   if (!log) return log.error();
   self->log_ = std::move(*log);

@@ -4,17 +4,23 @@
 
 #include <filesystem>
 
+#include "ops/cli/role.hpp"
+#include "storage/db/data_directory.hpp"
+
 namespace assay::cli {
 
-Result<std::unique_ptr<LocalStore>, std::string> LocalStore::open(const std::string& data_directory) {
+Result<std::unique_ptr<LocalStore>, std::string> LocalStore::open(const std::string& data_directory,
+                                                                  std::initializer_list<std::string_view> roles) {
   const auto database = data_directory + "/db";
   if (!std::filesystem::exists(database)) return "there is no assay data in " + data_directory;
+  if (auto problem = problem_with_format(data_directory); !problem.empty()) return problem;
   auto scratch = (std::filesystem::temp_directory_path() / "assay-reader-XXXXXX").string();
   if (!::mkdtemp(scratch.data())) return std::string("no temporary directory can be made");
   std::unique_ptr<LocalStore> store(new LocalStore(scratch));
   auto db = Db::open({.directory = database, .reader_scratch = scratch});
   if (!db) return db.error();
   store->db_ = std::move(*db);
+  if (auto problem = problem_with_role(*store->db_, data_directory, {roles.begin(), roles.size()})) return *problem;
   auto log = EmbeddedLog::open(*store->db_, data_directory, {.read_only = true}, store->metrics_);
   if (!log) return log.error();
   store->log_ = std::move(*log);

@@ -11,8 +11,10 @@ namespace assay::cli {
 
 class LocalStore {
  public:
-  // Fails with a sentence: there is no such directory, or no database in it.
-  static Result<std::unique_ptr<LocalStore>, std::string> open(const std::string& data_directory);
+  // Fails with a sentence: there is no such directory, no database in it, it was written by a newer program, or by a
+  // process of none of these roles.
+  static Result<std::unique_ptr<LocalStore>, std::string> open(const std::string& data_directory,
+                                                               std::initializer_list<std::string_view> roles);
   ~LocalStore();
 
   Db& db() { return *db_; }

@@ -31,6 +31,7 @@ milliseconds parse_duration(const std::string& text, const std::string& flag) {
 }
 
 std::string duration_text(milliseconds duration) {
+  if (duration.count() == 0) return "0s";
   for (auto unit = std::rbegin(units); unit != std::rend(units); ++unit)
     if (duration.count() % unit->ms == 0) return std::to_string(duration.count() / unit->ms) + std::string(unit->name);
   return {};
@@ -69,6 +70,40 @@ void prepend_environment(const CLI::App& app, std::vector<std::string>& args) {
   }
 }
 
+// A value as TOML has it: bare where it is a number or a truth.
+std::string toml_value(const std::string& text) {
+  double number = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text == "true" || text == "false" || (ec == std::errc() && end == text.data() + text.size())) return text;
+  const char quote = text.find_first_of("\\\"") == text.npos ? '"' : '\'';  // in single quotes nothing is escaped
+  return quote + text + quote;
+}
+
+// What an option is set to, or its default; a list has several, and nothing is none.
+std::vector<std::string> values_of(const CLI::Option& option) {
+  if (option.count() > 0) return option.results();
+  auto text = option.get_default_str();
+  if (option.get_expected_max() > 1 && text.starts_with('[') && text.ends_with(']'))
+    return CLI::detail::split(text.substr(1, text.size() - 2), ',');
+  if (text.empty() && option.get_expected_max() == 0) text = "false";
+  return text.empty() ? std::vector<std::string>{} : std::vector{std::move(text)};
+}
+
+// The settings as a file that --config takes. What is not set is left out.
+std::string settings_text(const CLI::App& app) {
+  std::string out;
+  for (const auto* option : app.get_options()) {
+    if (option->get_lnames().empty() || !option->get_configurable() || option->get_name() == "--config") continue;
+    std::string list;
+    const auto values = values_of(*option);
+    for (const auto& value : values) list.append(list.empty() ? "" : ", ").append(toml_value(value));
+    if (list.empty()) continue;
+    const bool many = option->get_expected_max() > 1;
+    out.append(option->get_lnames().front()).append(" = ").append(many ? "[" + list + "]" : list).append("\n");
+  }
+  return out;
+}
+
 }  // namespace
 
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help) {
@@ -76,6 +111,15 @@ void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseco
 }
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help) {
   add(app, flag, target, help);
+}
+
+CLI::Validator at_least_one() {
+  auto check = [](std::string& text) {
+    double number = 0;
+    if (CLI::detail::lexical_cast(text, number) && number >= 1) return std::string();
+    return "\"" + text + "\" is not a number of 1 or more";
+  };
+  return {check, "AT LEAST 1"};
 }
 
 Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle) {
@@ -105,7 +149,7 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
   if (settle)
     if (const auto problem = settle()) return {false, complain(*problem, usage)};
   if (check) {
-    std::cout << app.config_to_str(true, false);
+    std::cout << settings_text(app);
     return {false, ok};
   }
   return {true, ok};

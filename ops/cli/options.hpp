@@ -14,6 +14,8 @@ enum Exit { ok = 0, failure = 1, usage = 2 };
 // "250ms", "10s", "5m", "24h", "7d".
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help);
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help);
+// A check of a number: 1 or more.
+CLI::Validator at_least_one();
 // "512KB", "64MB", "1GB" (of 1024) or plain bytes.
 template <class T>
 void add_bytes(CLI::App& app, const std::string& flag, T& target, const std::string& help) {

@@ -18,15 +18,19 @@ int report(std::vector<std::string> args) {
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
 
-  auto local = LocalStore::open(data);
+  auto local = LocalStore::open(data, {"serve", "ingest"});
   if (!local) return complain(local.error());
-  if (const auto named = Catalog((*local)->db()).experiment_named(experiment); named && *named)
-    experiment = (*named)->experiment_id;
+  const Catalog catalog((*local)->db());
+  const auto named = catalog.experiment_named(experiment), numbered = catalog.experiment(experiment);
+  if (!named || !numbered) return complain("the store can't be read: " + (named ? numbered : named).error().message());
+  if (*named) experiment = (*named)->experiment_id;
   const auto now = SystemClock().now();
   const auto window = std::chrono::milliseconds(static_cast<std::int64_t>(hours * 3'600'000));
   // A trace of this very millisecond belongs to the window.
   const auto made = make_report(Store((*local)->db()), experiment, now - window, now + std::chrono::milliseconds(1));
   if (!made) return complain("the store can't be read: " + made.error().message());
+  if (made->total_traces == 0 && !*named && !*numbered && experiment != "0")
+    return complain("there is no experiment \"" + experiment + "\"");
   std::cout << (output == "json" ? to_json(*made) + "\n" : to_text(*made));
   return ok;
 }

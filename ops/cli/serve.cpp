@@ -74,6 +74,7 @@ Offset passed_by_all(const Progress& progress, const AssessmentSink& store, cons
 }
 
 int run(ServeOptions& options) {
+  std::optional<StopWhileStarting> starting(std::in_place);
   auto directory = DataDirectory::open(options.door.data);
   if (!directory) return complain(directory.error());
   const SystemClock clock;
@@ -142,6 +143,7 @@ int run(ServeOptions& options) {
     feeder = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics);
     feeder->start();
   }
+  starting.reset();  // from here on there is what a drain is for
   if (const auto started = door.start(); !started) return complain(started.error());
   spdlog::info("event=serving address={} port={} data=\"{}\" version=" ASSAY_VERSION, options.door.ingest.http.address,
                door.front().port(), directory->path());

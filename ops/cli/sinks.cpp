@@ -94,7 +94,7 @@ int sinks(std::vector<std::string> args) {
   asked.kafka.add_to(app);
   add_duration(app, "--since", asked.since, "Of replay: only what was written so long ago or later; else all there is");
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
-  if (const auto problem = asked.kafka.settle()) return complain(*problem, usage);
+  if (const auto problem = asked.kafka.settle_for_tool()) return complain(*problem, usage);
   if (asked.verb == "replay" && asked.name.empty()) return complain("sinks replay takes a sink's name", usage);
   asked.some = app.count("--since") > 0;
   const auto sources = KafkaSources::open(asked.kafka.config, asked.kafka.wait);

@@ -79,7 +79,7 @@ int topics(std::vector<std::string> args) {
   add_duration(app, "--dedupe-window", plan.dedupe_window, "The workers': retention must be as long");
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
   plan.requests = std::chrono::ceil<std::chrono::hours>(requests);
-  if (const auto problem = kafka.settle()) return complain(*problem, usage);
+  if (const auto problem = kafka.settle_for_tool()) return complain(*problem, usage);
 
   if (verb == "create") {
     const auto made = create_topics(kafka.config, plan, kafka.wait);

@@ -23,13 +23,15 @@ int verify(std::vector<std::string> args) {
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
   if (!on_kafka.kafka.config.brokers.empty()) {
-    if (const auto problem = on_kafka.kafka.settle()) return complain(*problem, usage);
+    if (const auto problem = on_kafka.kafka.settle_for_tool()) return complain(*problem, usage);
     if (app.count("--data") > 0) on_kafka.data = data;
     on_kafka.output = output;
     return verify_kafka(on_kafka);
   }
+  if (!on_kafka.mlflow_url.empty())
+    return complain("--mlflow-url is recounted with --kafka; of a data directory the log and the store are", usage);
 
-  auto local = LocalStore::open(data);
+  auto local = LocalStore::open(data, {"serve"});
   if (!local) return complain(local.error());
   auto& db = (*local)->db();
   const auto resolved = [&db](Partition partition) -> Result<Offset> {

@@ -11,6 +11,7 @@
 #include "ops/cli/home_thread.hpp"
 #include "ops/cli/kafka_options.hpp"
 #include "ops/cli/mlflow_options.hpp"
+#include "ops/cli/role.hpp"
 #include "ops/runtime/ids.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
@@ -94,6 +95,7 @@ Result<std::string, std::string> kept_instance_id(const std::string& directory) 
 }
 
 int run(WorkerOptions& options) {
+  std::optional<StopWhileStarting> starting(std::in_place);
   auto& kafka = options.kafka;
   auto directory = DataDirectory::open(options.data);
   if (!directory) return complain(directory.error());
@@ -115,6 +117,7 @@ int run(WorkerOptions& options) {
   if (!log) return complain(log.error());
   auto db = Db::open({.directory = directory->database(), .memory = memory});
   if (!db) return complain(db.error());
+  if (const auto problem = claim_role(**db, directory->path(), "worker")) return complain(*problem);
 
   std::atomic<bool> replaced{false};
   AssignmentConfig config{.kafka = kafka.config,
@@ -169,6 +172,7 @@ int run(WorkerOptions& options) {
                      if ((*assignment)->caught_up()) return {};
                      return Error::log_unavailable;
                    }});
+  starting.reset();  // from here on there is what a drain is for
   if (const auto started = admin.start(); !started) return complain(started.error());
   spdlog::info("event=working admin_port={} kafka=\"{}\" topic_prefix={} instance_id={} version=" ASSAY_VERSION,
                admin.port(), kafka.config.brokers, kafka.config.topic_prefix, kafka.config.instance_id);

@@ -22,6 +22,8 @@ std::string ErrorCategory::message(int value) const {
       return "not supported here";
     case Error::timed_out:
       return "timed out";
+    case Error::sink_unavailable:
+      return "the sink's server is not available";
     case Error::stopped:
       return "shutting down";
   }

@@ -17,6 +17,7 @@ enum class Error {
   storage_failed,     // the database refused a read or a write
   unsupported,        // this role or configuration can't do it
   timed_out,          // a deadline passed
+  sink_unavailable,   // a server that is committed to does not answer, or not now
   stopped,            // the owner is shutting down
 };
 

@@ -18,6 +18,17 @@ sigset_t stop_signals() {
   return set;
 }
 
+// Takes the next of these signals, if one comes before `done` is asked to stop, and ends the process.
+void end_at_signal(std::stop_token done, const std::function<void()>& say, int code) {
+  const auto set = stop_signals();
+  const timespec a_moment{0, 10'000'000};
+  while (!done.stop_requested())
+    if (sigtimedwait(&set, nullptr, &a_moment) > 0) {
+      say();
+      _exit(code);
+    }
+}
+
 }  // namespace
 
 void block_stop_signals() {
@@ -33,6 +44,12 @@ void block_reload_signal() {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
+StopWhileStarting::StopWhileStarting()
+    : waiting_([](std::stop_token done) {
+        end_at_signal(
+            std::move(done), [] { spdlog::info("event=stopped reason=\"a signal while starting\""); }, 0);
+      }) {}
+
 void wait_for_stop(const std::function<void()>& drain, const std::function<void()>& reload) {
   const auto set = stop_signals();
   auto awaited = set;
@@ -41,13 +58,9 @@ void wait_for_stop(const std::function<void()>& drain, const std::function<void(
   while (sigwait(&awaited, &number) != 0 || number == SIGHUP)
     if (number == SIGHUP) reload();
   spdlog::info("event=draining signal={}", number == SIGTERM ? "SIGTERM" : "SIGINT");
-  std::jthread second([set](std::stop_token done) {
-    const timespec a_moment{0, 100'000'000};
-    while (!done.stop_requested())
-      if (sigtimedwait(&set, nullptr, &a_moment) > 0) {
-        spdlog::warn("event=ended_at_once reason=\"second signal\"");
-        _exit(1);
-      }
+  std::jthread second([](std::stop_token done) {
+    end_at_signal(
+        std::move(done), [] { spdlog::warn("event=ended_at_once reason=\"second signal\""); }, 1);
   });
   drain();
 }

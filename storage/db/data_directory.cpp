@@ -28,13 +28,11 @@ std::string write_format(const std::string& path) {
   return ec ? "can't write " + path + "/format: " + ec.message() : "";
 }
 
-std::string check_format(const std::string& path) {
+}  // namespace
+
+std::string problem_with_format(const std::string& path) {
   std::ifstream in(path + "/format");
-  if (!in) {
-    if (std::filesystem::exists(path + "/db"))
-      return path + " has a database but no format file: it is not assay's, or damaged";
-    return write_format(path);
-  }
+  if (!in) return path + " has no format file: it is not assay's, or damaged";
   std::string assay, data;
   int version = 0;
   if (!(in >> assay >> data >> version) || assay != "assay" || data != "data") return path + "/format is not assay's";
@@ -44,8 +42,6 @@ std::string check_format(const std::string& path) {
   return {};
 }
 
-}  // namespace
-
 Result<DataDirectory, std::string> DataDirectory::open(const std::string& path) {
   std::error_code ec;
   std::filesystem::create_directories(path, ec);
@@ -54,7 +50,8 @@ Result<DataDirectory, std::string> DataDirectory::open(const std::string& path) 
   if (lock < 0) return "the data directory " + path + " can't be written: " + std::strerror(errno);
   DataDirectory directory(path, lock);
   if (::flock(lock, LOCK_EX | LOCK_NB) != 0) return "the data directory " + path + " is in use by another process";
-  if (auto problem = check_format(path); !problem.empty()) return problem;
+  const bool is_new = !std::filesystem::exists(path + "/format") && !std::filesystem::exists(path + "/db");
+  if (auto problem = is_new ? write_format(path) : problem_with_format(path); !problem.empty()) return problem;
   return directory;
 }
 

@@ -8,6 +8,9 @@
 
 namespace assay {
 
+// In a sentence why the data in `path` can't be used by this program; empty: it can. Locks nothing.
+std::string problem_with_format(const std::string& path);
+
 class DataDirectory {
  public:
   // Fails with a sentence: in use, written by a newer program, not a directory, no permission.

@@ -18,6 +18,8 @@ struct KafkaConfig {
   std::string topic_prefix = "assay.";            // separates deployments on one cluster; groups and transactions too
   std::map<std::string, std::string> properties;  // passed to librdkafka: security.protocol, sasl.*, ssl.*, …
   std::string client_id = "assay";
+  // Topics that the brokers do not know: so long they are waited for, where the limit for brokers is not shorter.
+  std::chrono::milliseconds topics_wait = std::chrono::hours(1);
 
   // Appending.
   std::chrono::microseconds linger{1000};            // how long a record may wait for company; 0 below some 2,000/s

@@ -102,10 +102,10 @@ void KafkaWorkerGroup::run() {
     auto again = fenced_in_a_row <= fenced_most ? make_member() : std::string("fenced again and again");
     if (!again) {
       failed_ = true;
-      spdlog::error("kafka group can't be joined again error=\"{}\"", again.error());
+      spdlog::error("event=kafka_group_not_joined error=\"{}\"", again.error());
       return;
     }
-    spdlog::warn("kafka group is joined again group={}{}", config_.topic_prefix, role_.name);
+    spdlog::warn("event=kafka_group_joined_again group={}{}", config_.topic_prefix, role_.name);
     std::scoped_lock lock(client_mutex_);
     client_ = std::move(*again);
   }
@@ -117,7 +117,7 @@ void KafkaWorkerGroup::keep_place(rd_kafka_t* client) {
     KafkaMessage message(rd_kafka_consumer_poll(client, poll_ms));
     if (!message) continue;
     // Nothing is fetched, so it is an error: a lost place shows as a rebalance of its own.
-    spdlog::warn("kafka group error=\"{}\"", rd_kafka_message_errstr(message.get()));
+    spdlog::warn("event=kafka_group_failed error=\"{}\"", rd_kafka_message_errstr(message.get()));
     if (is_fatal(client)) return;
   }
 }

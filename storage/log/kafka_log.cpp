@@ -269,7 +269,7 @@ void KafkaLog::on_reports(rd_kafka_event_t* event, bool retired, Handlers& ready
     } else {
       ++failed;
       if (message->err != RD_KAFKA_RESP_ERR__MSG_TIMED_OUT)
-        spdlog::warn("kafka append failed topic={} partition={} error=\"{}\"", rd_kafka_topic_name(message->rkt),
+        spdlog::warn("event=kafka_append_failed topic={} partition={} error=\"{}\"", rd_kafka_topic_name(message->rkt),
                      message->partition, rd_kafka_err2str(message->err));
       if (delivery.waiter) answer(delivery, append_error(message->err), ready);
     }

@@ -13,11 +13,11 @@ constexpr int stuck_after = 2;  // times the limit of one append
 }  // namespace
 
 void KafkaLog::replace_producer(std::string_view reason) {
-  spdlog::error("kafka producer is given up, another takes over error=\"{}\"", reason);
+  spdlog::error("event=kafka_producer_replaced error=\"{}\"", reason);
   producer_since_ = Clock::now();
   auto next = KafkaProducer::open(config_, event_fd_);
   if (!next) {  // the next sweep tries again
-    spdlog::error("kafka producer can't be replaced error=\"{}\"", next.error());
+    spdlog::error("event=kafka_producer_not_replaced error=\"{}\"", next.error());
     std::scoped_lock lock(mutex_);
     replace_ = true;
     return;
@@ -119,9 +119,9 @@ void KafkaLog::set_reachable(bool reachable) {
   if (reachable_.exchange(reachable) == reachable) return;
   metrics_.reachable.Set(reachable);
   if (reachable)
-    spdlog::info("kafka brokers are back brokers={}", config_.brokers);
+    spdlog::info("event=kafka_reachable brokers={}", config_.brokers);
   else
-    spdlog::warn("kafka no broker is reachable brokers={}", config_.brokers);
+    spdlog::warn("event=kafka_unreachable brokers={}", config_.brokers);
 }
 
 // {"brokers":{NAME:{"nodeid":1,"state":"UP",…},…},…}: librdkafka tells when all are down, but not when one is back.

@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <thread>
 
 namespace assay {
@@ -33,7 +34,8 @@ PartitionCounts counts_of(const rd_kafka_metadata_t& metadata, const KafkaConfig
 
 Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const KafkaConfig& config,
                                                       std::chrono::milliseconds limit) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
+  const auto start = std::chrono::steady_clock::now();
+  auto deadline = start + limit;
   std::vector<KafkaTopic> asked_for;  // metadata is given of the topics that the client has handles of
   for (const auto stream : all_streams)
     asked_for.emplace_back(rd_kafka_topic_new(client, topic_of(config, stream).c_str(), nullptr));
@@ -47,6 +49,7 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
       counts = counts_of(*metadata, config);
       if (describe_missing(config, counts).empty()) break;
+      deadline = std::min(deadline, start + config.topics_wait);
     }
     if (std::chrono::steady_clock::now() + metadata_retry_after < deadline) {
       std::this_thread::sleep_for(metadata_retry_after);

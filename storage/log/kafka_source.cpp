@@ -38,7 +38,7 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::open(const KafkaConfig& config
   auto conf = source_conf(config);
   auto client = conf ? make_client(RD_KAFKA_CONSUMER, std::move(*conf)) : conf.error();
   if (!client) {
-    spdlog::error("kafka source can't be opened error=\"{}\"", client.error());
+    spdlog::error("event=kafka_source_not_opened error=\"{}\"", client.error());
     return Error::unsupported;
   }
   source->client_ = std::move(*client);
@@ -90,7 +90,7 @@ Result<void> KafkaSource::find_position(Followed& followed, std::chrono::millise
       continue;
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);
-    spdlog::error("kafka position behind the end of the log topic={} partition={} position={} end={}",
+    spdlog::error("event=kafka_position_past_end topic={} partition={} position={} end={}",
                   rd_kafka_topic_name(followed.topic), followed.where.partition, followed.next, end);
     return Error::corrupt;
   }
@@ -208,12 +208,12 @@ void KafkaSource::take_record(Followed& followed, rd_kafka_message_t* message) {
 
 Result<void> KafkaSource::on_error(Followed& followed, rd_kafka_resp_err_t failure) {
   if (failure == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || failure == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
-    spdlog::warn("kafka position not in the log topic={} partition={} position={}", rd_kafka_topic_name(followed.topic),
+    spdlog::warn("event=kafka_position_lost topic={} partition={} position={}", rd_kafka_topic_name(followed.topic),
                  followed.where.partition, followed.next);
     stop(followed);  // the next read finds it again
     return {};
   }
-  spdlog::warn("kafka read failed topic={} partition={} error=\"{}\"", rd_kafka_topic_name(followed.topic),
+  spdlog::warn("event=kafka_read_failed topic={} partition={} error=\"{}\"", rd_kafka_topic_name(followed.topic),
                followed.where.partition, rd_kafka_err2str(failure));
   return read_error(failure);
 }

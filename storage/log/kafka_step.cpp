@@ -41,7 +41,7 @@ Result<std::unique_ptr<KafkaStepCommitter>> KafkaStepCommitter::open(const Kafka
   auto conf = transactional_conf(config, partition);
   auto client = conf ? make_client(RD_KAFKA_PRODUCER, std::move(*conf)) : conf.error();
   if (!client) {
-    spdlog::error("kafka committer can't be opened partition={} error=\"{}\"", partition, client.error());
+    spdlog::error("event=kafka_committer_not_opened partition={} error=\"{}\"", partition, client.error());
     return Error::unsupported;
   }
   std::unique_ptr<KafkaStepCommitter> committer(
@@ -58,7 +58,7 @@ Result<std::unique_ptr<KafkaStepCommitter>> KafkaStepCommitter::open(const Kafka
       std::this_thread::sleep_for(step_retry_after);
       continue;
     }
-    spdlog::warn("kafka committer can't be opened partition={} error=\"{}\"", partition,
+    spdlog::warn("event=kafka_committer_not_opened partition={} error=\"{}\"", partition,
                  rd_kafka_error_string(failure.get()));
     return rd_kafka_error_is_retriable(failure.get()) ? error_code(Error::log_unavailable) : read_error(code);
   }
@@ -73,7 +73,7 @@ StepOutcome KafkaStepCommitter::commit(Step& step) {
   }
   if (step.state.empty()) return StepOutcome::committed;
   if (auto written = state_.write(step.state); !written) {
-    spdlog::error("worker state can't be written partition={} error=\"{}\"", partition_, written.error().message());
+    spdlog::error("event=state_not_written partition={} error=\"{}\"", partition_, written.error().message());
     usable_ = false;
     return StepOutcome::unknown;
   }
@@ -92,7 +92,7 @@ StepOutcome KafkaStepCommitter::transact(const Step& step, Offset position) {
         rd_kafka_flush(client_.get(), 10);  // a step larger than the queue goes out in pieces
         continue;
       }
-      spdlog::warn("kafka step output refused partition={} topic={} error=\"{}\"", partition_,
+      spdlog::warn("event=kafka_step_output_refused partition={} topic={} error=\"{}\"", partition_,
                    rd_kafka_topic_name(topic), rd_kafka_err2str(code));
       fenced_ = fenced_ || is_fenced(code);
       return abort();
@@ -166,7 +166,7 @@ StepOutcome KafkaStepCommitter::failed(const char* act, const rd_kafka_error_t* 
       code = cause;
   }
   fenced_ = fenced_ || is_fenced(code);
-  spdlog::warn("kafka step failed partition={} act=\"{}\" fenced={} error=\"{}\"", partition_, act, fenced_,
+  spdlog::warn("event=kafka_step_failed partition={} act=\"{}\" fenced={} error=\"{}\"", partition_, act, fenced_,
                rd_kafka_error_string(error));
   return StepOutcome::aborted;
 }

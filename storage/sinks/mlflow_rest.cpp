@@ -185,7 +185,7 @@ Task<void> MlflowSink::work() {
       co_await run(trace_id, lane);
     } catch (const std::exception& e) {  // cancelled, or nothing that anybody foresaw: the lane is tried again
       failure_ = Error::storage_failed;
-      if (!stopped_) spdlog::error("mlflow_sink_threw what=\"{}\"", e.what());
+      if (!stopped_) spdlog::error("event=mlflow_sink_threw what=\"{}\"", e.what());
     }
     settle(trace_id);
     if (!failure_ && !stopped_) add_workers();

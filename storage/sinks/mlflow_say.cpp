@@ -210,8 +210,8 @@ MlflowSink::Done MlflowSink::judge(const MlflowAnswer& answer, std::string& why)
       break;
   }
   if (!failure_) {
-    failure_ = Error::timed_out;
-    if (!stopped_) spdlog::warn("mlflow_unavailable answer=\"{}\"", answer.message);
+    failure_ = Error::sink_unavailable;
+    if (!stopped_) spdlog::warn("event=mlflow_unavailable answer=\"{}\"", answer.message);
   }
   return Done::again;
 }

@@ -56,7 +56,7 @@ Result<void> MlflowSqlSink::connect() {
   checked_ = false;
   if (const auto opened = pg_.open(); !opened) return fail(opened.error());
   if (const auto checked = mlflow::check_schema(pg_); !checked) {
-    spdlog::error("mlflow_db_refused why=\"{}\"", checked.error().words);
+    spdlog::error("event=mlflow_db_refused why=\"{}\"", checked.error().words);
     pg_.close();
     return make_error_code(Error::unsupported);
   }
@@ -74,10 +74,10 @@ Result<void> MlflowSqlSink::connect() {
 
 Result<void> MlflowSqlSink::fail(const PgError& error) {
   if (pg_.stopped()) return make_error_code(Error::stopped);
-  spdlog::warn("mlflow_db_failed sqlstate={} error=\"{}\"", error.sqlstate, error.message);
+  spdlog::warn("event=mlflow_db_failed sqlstate={} error=\"{}\"", error.sqlstate, error.message);
   pg_.close();  // and with it whatever transaction there was
   checked_ = false;
-  return make_error_code(error.sqlstate.empty() ? Error::timed_out : Error::storage_failed);
+  return make_error_code(error.sqlstate.empty() ? Error::sink_unavailable : Error::storage_failed);
 }
 
 Result<Offset> MlflowSqlSink::position(StreamPartition of) {
@@ -224,7 +224,7 @@ Result<void> MlflowSqlSink::look_after_waiting() {
   } catch (const PgFailure& failure) {
     if (!failure.error.final()) return fail(failure.error);
     if (const auto back = pg_.exec("ROLLBACK"); !back) return fail(back.error());
-    spdlog::warn("mlflow_waiting_refused error=\"{}\"", failure.error.message);
+    spdlog::warn("event=mlflow_waiting_refused error=\"{}\"", failure.error.message);
     jobs.clear();
   }
   for (const auto& job : jobs)

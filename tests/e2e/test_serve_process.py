@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import threading
 
 import httpx
@@ -174,6 +175,27 @@ def test_a_second_sigterm_ends_at_once(assay):
         never.set()
 
 
+def test_with_a_drain_delay_the_door_says_no_before_it_closes(assay):
+    serve = assay("serve", "--drain-delay", "4s")
+    serve.signal(signal.SIGTERM)
+    wait_until("it is not ready", lambda: serve.http.get("/readyz").status_code == 503)
+    with httpx.Client(base_url=serve.url, timeout=30, trust_env=False) as late:  # a balancer that has not noticed yet
+        accepted(late.post("/feedback", params={"client_request_id": new_request_id()}, json=THUMB))
+        assert late.get("/livez").status_code == 200
+    assert wait_until("the end", lambda: serve.exit_code is not None) and serve.exit_code == 0
+    assert_verified(serve)
+
+
+@pytest.mark.parametrize("role", ["worker", "ingest"])
+def test_a_process_that_waits_for_kafka_ends_at_the_first_signal(assay, role):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = assay(role, "--kafka", f"127.0.0.1:{silent.getsockname()[1]}", "--kafka-wait", "10m", start=False).spawn()
+        silent.settimeout(60)
+        connection, _ = silent.accept()  # it asks, and will never be answered
+        with connection:
+            assert process.terminate() == 0
+
+
 def _connects(serve: Assay) -> bool:
     try:
         with httpx.Client(timeout=5, trust_env=False) as http:
@@ -221,3 +243,34 @@ def test_flags_environment_and_file_are_checked(tmp_path):
     assert checked.returncode == 0, checked.stderr
     assert "7h" in checked.stdout and "127.0.0.1:2" in checked.stdout and "127.0.0.1:1\"" not in checked.stdout
     assert not (tmp_path / "data").exists(), "--check runs nothing"
+
+
+def test_what_check_prints_is_a_config(tmp_path):
+    settings = ("--data", str(tmp_path / "it's"), "--anonymous", "chat,feedback", "--redact-pattern", r"order=[A-Z]\d+\"", "--drain-delay", "5s")
+    printed = run_assay("serve", *settings, "--insecure-no-auth", "--check")
+    assert printed.returncode == 0, printed.stderr
+    config = tmp_path / "assay.toml"
+    config.write_text(printed.stdout)
+    again = run_assay("serve", "--config", str(config), "--check")
+    assert again.returncode == 0 and again.stdout == printed.stdout, again.stderr
+    assert 'anonymous = ["chat", "feedback"]' in printed.stdout and 'drain-delay = "5s"' in printed.stdout
+
+
+def test_tools_refuse_what_is_not_theirs_to_read(serve, assay, tmp_path):
+    data = str(serve.data)
+    tools = [("verify",), ("report",), ("deadletters", "list"), ("deadletters", "replay", "a-b"), ("forget", "--user", "u")]
+    for tool in tools:
+        nobody = run_assay(*tool, "--data", str(tmp_path / "none"))
+        assert nobody.returncode == 1 and "there is no assay data" in nobody.stderr, nobody
+    assert not (tmp_path / "none").exists()
+    assert run_assay("verify", "--data", data, "--mlflow-url", "http://127.0.0.1:1").returncode == 2
+    unknown = run_assay("report", "--data", data, "--experiment", "no such")
+    assert unknown.returncode == 1 and "no such" in unknown.stderr
+    serve.terminate()
+    format_of = serve.data / "format"
+    ours = format_of.read_text()
+    format_of.write_text("assay data 999\n")
+    for tool in tools:
+        newer = run_assay(*tool, "--data", data)
+        assert newer.returncode == 1 and "newer program" in newer.stderr, newer
+    format_of.write_text(ours)
