@@ -30,7 +30,8 @@ class MockCluster {
   void answer_produce(std::initializer_list<rd_kafka_resp_err_t> codes) {
     rd_kafka_mock_push_request_errors_array(cluster_.get(), produce_request, codes.size(), codes.begin());
   }
-  // No producer is given its id until `give_producer_ids`. (A delayed answer would hold up what else the connection asks for.)
+  // No producer is given its id until `give_producer_ids`. (A delayed answer would hold up what else the connection
+  // asks for.)
   void refuse_producer_ids() {
     const std::vector<rd_kafka_resp_err_t> codes(1000, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
     rd_kafka_mock_push_request_errors_array(cluster_.get(), producer_id_request, codes.size(), codes.data());
