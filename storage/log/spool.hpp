@@ -37,6 +37,7 @@ class Spool {
   std::size_t room() const { return config_.bytes_max - std::min(config_.bytes_max, bytes_.load()); }
   // For /readyz: Error::log_full when no room is left.
   Result<void> writable() const;
+  std::string_view durability() const { return log_->durability(); }
 
   // What takes the records out again: one thread.
   struct Queued {

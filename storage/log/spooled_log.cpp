@@ -95,9 +95,9 @@ Task<std::vector<Result<Appended>>> SpooledLog::append_all(std::vector<Record> r
   co_return results;
 }
 
+// Of an append whose own answer was not kept: while one may have gone to the spool, no more than that is promised.
 std::string_view SpooledLog::durability() const {
-  const auto* upstream = upstream_.load();
-  return upstream ? upstream->durability() : "kafka";
+  return direct() ? upstream_.load()->durability() : spool_.durability();
 }
 
 Result<void> SpooledLog::writable() const {

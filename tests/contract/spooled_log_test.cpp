@@ -163,6 +163,7 @@ TEST_F(SpooledLogTest, WhatIsAcceptedWhileKafkaIsAwayComesInOrderWhenItIsBack) {
     const auto appended = append("k", std::to_string(i));
     ASSERT_TRUE(appended) << appended.error().message();
     EXPECT_EQ(durability_of(on.log(), appended), "disk");
+    EXPECT_EQ(on.log().durability(), "disk");  // of an answer that kept no append's own
   }
   EXPECT_TRUE(on.log().writable());
   EXPECT_EQ(arrived("k"), numbers(1));
