@@ -66,12 +66,11 @@ int topics(std::vector<std::string> args) {
       ->check(CLI::IsMember({"create", "check", "describe"}))
       ->configurable(false);
   kafka.add_to(app);
-  app.add_option("--partitions", plan.partitions, "Of each topic; it can't be changed later")
-      ->check(CLI::Range(1, 10'000))
-      ->capture_default_str();
-  app.add_option("--replicas", plan.replicas_max, "Fewer where there are fewer brokers")
-      ->check(CLI::Range(1, 10))
-      ->capture_default_str();
+  app.add_option("--partitions", plan.partitions,
+                 "Of each topic; it can't be changed later. Default: that of the topics that are there, or 12")
+      ->check(CLI::Range(1, 10'000));
+  app.add_option("--replicas", plan.replicas, "Of each topic. Default: 3, or fewer where there are fewer brokers")
+      ->check(CLI::Range(1, 10));
   std::chrono::milliseconds requests = plan.requests;
   add_duration(app, "--request-retention", requests, "How long ids of traces are kept, by the hour; 0s: for ever");
   add_duration(app, "--retention", plan.retention, "Of feedback, traces and assessments; of new topics, and checked");
@@ -89,14 +88,6 @@ int topics(std::vector<std::string> args) {
   const auto found = describe_cluster(kafka.config, kafka.wait);
   if (!found) return complain(found.error());
   if (verb == "describe") return describe(*found, kafka);
-  // Of topics that were there before, their own count of partitions is the plan's, unless another one is asked for.
-  for (const auto& topic : found->topics) {
-    if (topic.stream != Stream::feedback || !topic.exists) continue;
-    if (app.count("--partitions") > 0 && topic.partitions != plan.partitions)
-      return complain(topic.name + " has " + std::to_string(topic.partitions) + " partitions, not " +
-                      std::to_string(plan.partitions) + ": it can't be changed");
-    plan.partitions = topic.partitions;
-  }
   return judge(*found, plan);
 }
 

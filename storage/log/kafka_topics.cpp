@@ -158,6 +158,32 @@ long long number_in(const std::string& text) {
   return value;
 }
 
+// Those whose key decides the partition: their numbers of partitions must agree.
+bool is_keyed(const TopicState& topic) {
+  return topic.stream == Stream::feedback || topic.stream == Stream::requests || topic.stream == Stream::parked;
+}
+
+const TopicState* first_keyed(const std::vector<TopicState>& topics) {
+  for (const auto& topic : topics)
+    if (topic.exists && is_keyed(topic)) return &topic;
+  return nullptr;
+}
+
+std::vector<std::string> wrong_partitions(const std::vector<TopicState>& topics, const TopicPlan& plan) {
+  std::vector<std::string> out;
+  const auto* first = first_keyed(topics);
+  for (const auto& topic : topics) {
+    if (!topic.exists || !is_keyed(topic)) continue;
+    if (topic.partitions != first->partitions)
+      out.push_back(fmt::format("{} has {} partitions, {} has {}: they must be the same number", topic.name,
+                                topic.partitions, first->name, first->partitions));
+    else if (plan.partitions && topic.partitions != *plan.partitions)
+      out.push_back(fmt::format("{} has {} partitions, not {}: it can't be changed", topic.name, topic.partitions,
+                                *plan.partitions));
+  }
+  return out;
+}
+
 long long ms_of(std::chrono::hours hours) { return std::chrono::milliseconds(hours).count(); }
 
 void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
@@ -215,6 +241,8 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
   else if (topic.in_sync < topic.replicas)
     report.warnings.push_back(fmt::format("{}: a partition has {} of its {} replicas in sync now", topic.name,
                                           topic.in_sync, topic.replicas));
+  if (plan.replicas && topic.replicas < *plan.replicas)
+    report.problems.push_back(fmt::format("{}: {} replicas, not {}", topic.name, topic.replicas, *plan.replicas));
   if (topic.replicas == 1)
     report.warnings.push_back(fmt::format(
         "{}: one replica: what was accepted is lost with that broker's disk, and on a power failure", topic.name));
@@ -247,13 +275,16 @@ Result<std::vector<std::string>, std::string> create_topics(const KafkaConfig& c
   if (!client) return client.error();
   auto cluster = look(client->get(), config, limit);
   if (!cluster) return cluster.error();
-  const int replicas = std::max(1, std::min(plan.replicas_max, cluster->brokers));
+  if (const auto wrong = wrong_partitions(cluster->topics, plan); !wrong.empty()) return wrong.front();
+  const auto* keyed = first_keyed(cluster->topics);
+  const auto planned = keyed ? keyed->partitions : plan.partitions.value_or(12);
+  const int replicas = plan.replicas.value_or(std::clamp(cluster->brokers, 1, 3));
   std::vector<NewTopic> owned;
   std::vector<rd_kafka_NewTopic_t*> wanted;
   for (const auto& topic : cluster->topics) {
     if (topic.exists) continue;
     char problem[256];
-    const Partition partitions = topic.stream == Stream::catalog ? 1 : plan.partitions;
+    const Partition partitions = topic.stream == Stream::catalog ? 1 : planned;
     owned.emplace_back(rd_kafka_NewTopic_new(topic.name.c_str(), partitions, replicas, problem, sizeof problem));
     if (!owned.back()) return fmt::format("{}: {}", topic.name, problem);
     for (const auto& [name, value] : settings_of(topic.stream, plan, replicas))
@@ -262,6 +293,8 @@ Result<std::vector<std::string>, std::string> create_topics(const KafkaConfig& c
   }
   std::vector<std::string> made;
   if (wanted.empty()) return made;
+  if (replicas > cluster->brokers)
+    return fmt::format("{} replicas need as many brokers, and there are {}", replicas, cluster->brokers);
   KafkaQueue queue(rd_kafka_queue_new(client->get()));
   const auto how = options(client->get(), RD_KAFKA_ADMIN_OP_CREATETOPICS, limit);
   char problem[256];
@@ -286,18 +319,12 @@ Result<std::vector<std::string>, std::string> create_topics(const KafkaConfig& c
 
 TopicsReport check_topics(const std::vector<TopicState>& topics, const TopicPlan& plan) {
   TopicsReport report;
-  const TopicState* feedback = nullptr;
-  for (const auto& topic : topics)
-    if (topic.stream == Stream::feedback && topic.exists) feedback = &topic;
+  report.problems = wrong_partitions(topics, plan);
   for (const auto& topic : topics) {
     if (!topic.exists) {
       report.problems.push_back(topic.name + " is missing: run `assay topics create`");
       continue;
     }
-    const bool agrees = topic.stream == Stream::requests || topic.stream == Stream::parked;
-    if (agrees && feedback && topic.partitions != feedback->partitions)
-      report.problems.push_back(fmt::format("{} has {} partitions, {} has {}: they must be the same number", topic.name,
-                                            topic.partitions, feedback->name, feedback->partitions));
     if (topic.stream == Stream::catalog && topic.partitions != 1)
       report.problems.push_back(fmt::format("{} has {} partitions, it must have one", topic.name, topic.partitions));
     check_topic(topic, plan, report);

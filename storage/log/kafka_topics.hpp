@@ -2,6 +2,7 @@
 // The topics: made, looked at, judged. The table of streams in kafka_topics.cpp is the design's.
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,14 +11,16 @@
 namespace assay {
 
 struct TopicPlan {
-  Partition partitions = 12;  // of all but the catalog, which has one; never to be changed later
+  // Of all but the catalog, which has one; never to be changed later. Not said: that of the topics that are there, or
+  // 12.
+  std::optional<Partition> partitions;
   std::chrono::milliseconds retention = std::chrono::hours(7 * 24);  // of feedback, traces, assessments
   // What the workers are told: retention must cover both, or a sink that waits for a trace loses what it waits with.
   std::chrono::milliseconds park_max = std::chrono::hours(24);
   std::chrono::milliseconds dedupe_window = std::chrono::hours(1);
   std::chrono::hours dead_letters{30 * 24};
   std::chrono::hours requests{30 * 24};  // at least the workers' request-retention; 0: for ever
-  int replicas_max = 3;                  // fewer where there are fewer brokers
+  std::optional<int> replicas;           // not said: 3, or fewer where there are fewer brokers
 };
 
 struct TopicState {
@@ -57,8 +60,8 @@ Result<ClusterState, std::string> describe_cluster(const KafkaConfig& config, st
 Result<std::vector<TopicState>, std::string> describe_topics(const KafkaConfig& config,
                                                              std::chrono::milliseconds limit);
 
-// Makes those that are missing, and leaves the others as they are. The names of those made, when every broker that is
-// asked knows them.
+// Makes those that are missing, and leaves the others as they are; none where those that are there don't fit the plan.
+// The names of those made, when every broker that is asked knows them.
 Result<std::vector<std::string>, std::string> create_topics(const KafkaConfig& config, const TopicPlan& plan,
                                                             std::chrono::milliseconds limit);
 

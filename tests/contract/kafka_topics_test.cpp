@@ -55,6 +55,12 @@ TEST(KafkaTopicsCheck, NamesWhatIsMissingMismatchedOrLosesRecords) {
   of(topics, Stream::parked).partitions = 5;
   expect_problem(topics, "assay.parked has 5 partitions, assay.feedback has 6");
   topics = good();
+  of(topics, Stream::feedback).exists = false;
+  of(topics, Stream::parked).partitions = 5;
+  const auto without = check_topics(topics, {}).problems;
+  ASSERT_EQ(without.size(), 2u);
+  EXPECT_NE(without[0].find("assay.parked has 5 partitions, assay.requests has 6"), std::string::npos) << without[0];
+  topics = good();
   of(topics, Stream::parked).settings["cleanup.policy"] = "compact,delete";
   expect_problem(topics, "must be 'compact'");
   topics = good();
@@ -78,6 +84,15 @@ TEST(KafkaTopicsCheck, NamesWhatIsMissingMismatchedOrLosesRecords) {
   topics = good();
   of(topics, Stream::catalog).partitions = 2;
   expect_problem(topics, "must have one");
+}
+
+TEST(KafkaTopicsCheck, NamesWhatIsNotAsAskedFor) {
+  const auto fewer = check_topics(good(), {.replicas = 4}).problems;
+  ASSERT_EQ(fewer.size(), std::size(all_streams));
+  EXPECT_EQ(fewer[0], "assay.feedback: 3 replicas, not 4");
+  const auto others = check_topics(good(), {.partitions = 5}).problems;
+  ASSERT_EQ(others.size(), 3u);
+  EXPECT_EQ(others[0], "assay.feedback has 6 partitions, not 5: it can't be changed");
 }
 
 void expect_warning(const std::vector<TopicState>& topics, const std::string& words) {
