@@ -5,6 +5,11 @@ install(FILES ops/systemd/assay.service ops/systemd/assay-ingest.service ops/sys
         DESTINATION /lib/systemd/system)
 install(FILES ops/package/serve.toml ops/package/ingest.toml ops/package/worker.toml DESTINATION /etc/assay)
 install(FILES README.md CHANGELOG.md ops/runbook.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# What README.md links to.
+foreach(document ingest/README.md workers/README.md storage/README.md ops/README.md bench/results/figures.md)
+  get_filename_component(folder ${document} DIRECTORY)
+  install(FILES ${document} DESTINATION ${CMAKE_INSTALL_DOCDIR}/${folder})
+endforeach()
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 install(DIRECTORY ops/prometheus ops/grafana ops/compose ops/kubernetes DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 
