@@ -34,8 +34,8 @@ const rows = files.map((path, number) => {
     return `view(${name}_begin, ${name}_end)`;
   });
   bytes += Math.min(...Object.values(codings).map((content) => content.length));
-  const etag = createHash("sha256").update(plain).digest("hex").slice(0, 32);
-  return `    {"${path}", "${type}", "\\"${etag}\\"", ${path.startsWith("assets/")}, ${views.join(", ")}},`;
+  const hash = createHash("sha256").update(plain).digest("hex").slice(0, 32);
+  return `    {"${path}", "${type}", "${hash}", ${path.startsWith("assets/")}, ${views.join(", ")}},`;
 });
 
 writeFileSync(

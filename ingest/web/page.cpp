@@ -44,10 +44,20 @@ bool matches(std::string_view if_none_match, std::string_view etag) {
   return found;
 }
 
+// One for each coding: they are different bytes (RFC 9110, 8.8.3.3).
+std::string etag_of(const PageFile& file, std::string_view coding) {
+  std::string etag = "\"";
+  etag.append(file.hash);
+  if (!coding.empty()) etag.append("-").append(coding);
+  return etag += '"';
+}
+
 Response serve(const PageFile& file, const Request& request) {
+  const auto coding = choose_coding(file, request.header("Accept-Encoding").value_or(""));
+  const auto etag = etag_of(file, coding);
   Response response{.content_type = file.content_type};
   response.headers = {
-      {"ETag", std::string(file.etag)},
+      {"ETag", etag},
       {"Vary", "Accept-Encoding"},
       {"Cache-Control", file.immutable ? "public, max-age=31536000, immutable" : "no-cache"},
       {"X-Content-Type-Options", "nosniff"},
@@ -56,11 +66,10 @@ Response serve(const PageFile& file, const Request& request) {
   };
   if (file.content_type.starts_with("text/html"))
     response.headers.emplace_back("Content-Security-Policy", std::string(content_security_policy));
-  if (const auto known = request.header("If-None-Match"); known && matches(*known, file.etag)) {
+  if (const auto known = request.header("If-None-Match"); known && matches(*known, etag)) {
     response.status = 304;
     return response;
   }
-  const auto coding = choose_coding(file, request.header("Accept-Encoding").value_or(""));
   if (!coding.empty()) response.headers.emplace_back("Content-Encoding", std::string(coding));
   response.body = coding == "br" ? file.brotli : coding == "gzip" ? file.gzip : file.plain;
   return response;

@@ -10,7 +10,7 @@ namespace assay {
 struct PageFile {
   std::string_view path;  // below /assay/, e.g. "assets/index-abc.js"
   std::string_view content_type;
-  std::string_view etag;   // quoted; of the content, whatever its coding
+  std::string_view hash;   // of the content; the ETag of each coding is made of it
   bool immutable;          // its name changes with its content
   std::string_view plain;  // the three codings; the compressed ones may be empty
   std::string_view gzip, brotli;
