@@ -154,8 +154,11 @@ Task<void> stop_stream(ChatServices& services, Request& request, ResponseStream&
   Response response;
   JsonWriter json(response.body);
   json.begin_object().field("status", end == LiveChat::End::stopped ? "stopped" : "ended");
-  json.field("trace_id", chat.trace_id()).field("client_request_id", chat.client_request_id()).end_object();
+  json.field("trace_id", chat.trace_id()).field("client_request_id", chat.client_request_id());
+  if (const auto& token = chat.feedback_token(); !token.empty()) json.field("feedback_token", token);
+  json.end_object();
   add_ids(response.headers, chat);
+  response.headers.emplace_back("Assay-Durability", chat.durability());
   co_await stream.respond(std::move(response));
 }
 

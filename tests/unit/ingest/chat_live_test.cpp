@@ -1,4 +1,5 @@
 // Streams that outlive their readers: gathering, back-pressure, resume, stop. The model says what the test pushes.
+#include <algorithm>
 #include <list>
 #include <thread>
 
@@ -299,13 +300,19 @@ TEST_F(LiveChatTest, TheLatestReaderWins) {
 
 TEST_F(LiveChatTest, StoppingAbortsTheModelAndIsNoError) {
   open();
+  services->feedback_token = [](auto trace_id, auto, auto) { return "token of " + std::string(trace_id); };
   call(http::verb::post, "/chat/stream", stream);
   push("one");
   call(http::verb::delete_, "/chat/stream/" + header(stream, "X-Trace-Id"), second,
        {{"X-Resume-Token", header(stream, "X-Resume-Token")}});
   EXPECT_TRUE(model.aborted());
   EXPECT_EQ(second.response.status, 200u);
-  EXPECT_EQ(json::parse(second.response.body).at("status").as_string(), "stopped");
+  const auto stopped = json::parse(second.response.body);
+  EXPECT_EQ(stopped.at("status").as_string(), "stopped");
+  EXPECT_EQ(stopped.at("feedback_token").as_string(), "token of " + header(stream, "X-Trace-Id"));
+  EXPECT_EQ(stopped.at("feedback_token"), stream.events.back().at("feedback_token"));
+  EXPECT_TRUE(
+      std::ranges::any_of(second.response.headers, [](const auto& h) { return h.first == "Assay-Durability"; }));
   EXPECT_EQ(stream.events.back().at("type").as_string(), "done");
   EXPECT_TRUE(stream.events.back().at("stopped").as_bool());
   EXPECT_EQ(log.last_info.at("state").as_string(), "OK");
