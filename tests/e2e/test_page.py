@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from support.assay import Assay, run_assay
 from support.browser import Tab, chromium
 from support.fake_model import FakeModel
+from support.keys import create_key
 from support.paths import ROOT
 from support.waiting import wait_until
 
@@ -114,24 +115,121 @@ def test_a_conversation_survives_a_reload_and_each_answer_keeps_its_own_thumbs(a
     expect(page.page.locator("article.turn")).to_have_count(0)
 
 
-def test_stop_ends_the_answer_and_its_upstream(assay, tab):
-    held = threading.Event()
+def public(assay, *flags: str) -> Assay:
+    """A door where nobody may say what he thinks of an answer without its token."""
+    server = assay("serve", "--require-keys", "--anonymous", "chat,read", *flags, start=False)
+    create_key(server, "app", "feedback")
+    return server.start()
 
-    def tokens():
+
+class Tale:
+    """A model that says "Once" and waits for the test before it goes on."""
+
+    def __init__(self):
+        self.told = threading.Event()
+
+    def __call__(self):
         yield "Once"
-        held.wait(30)
-        yield " upon"
+        self.told.wait(60)
+        yield " upon a time."
 
-    with FakeModel(tokens) as model:
-        server = assay("serve", "--model-url", model.url)
+
+STREAM = re.compile("/chat/stream/tr-")  # where an answer goes on, and is stopped
+
+
+def streams_of(page: Page) -> list[tuple[str, int]]:
+    """Fills with method and status of each answer that comes from there."""
+    seen: list[tuple[str, int]] = []
+    page.on("response", lambda answer: seen.append((answer.request.method, answer.status)) if STREAM.search(answer.url) else None)
+    return seen
+
+
+def test_stop_ends_the_answer_and_its_upstream_and_what_was_said_can_be_rated(assay, tab):
+    tale = Tale()
+    with FakeModel(tale) as model:
+        server = public(assay, "--model-url", model.url, "--resume-max", "10m")  # nothing but the stop ends the answer
         page = tab(server)
+        seen = streams_of(page.page)
         turn = page.ask("Tell me a tale")
         expect(turn.locator(".answer")).to_contain_text("Once")
         page.page.get_by_role("button", name="Stop").click()
         expect(turn.get_by_text("Stopped.")).to_be_visible()
         expect(page.page.get_by_role("button", name="Send")).to_be_visible()
-        held.set()
-        wait_until("the trace is closed", lambda: trace_of(server, page, "Tell me a tale")["state"] != "IN_PROGRESS")
+        assert seen == [("DELETE", 200)]
+        info = trace_of(server, page, "Tell me a tale")
+        assert info["state"] == "OK" and "Once" in info["response_preview"]
+        turn.get_by_role("button", name="Good answer").click()
+        expect(turn.get_by_text("Thank you!")).to_be_visible()
+        wait_until("the thumb is on the trace", lambda: said_of(server, page, "Tell me a tale") == {"user_feedback": [True]})
+        tale.told.set()
+        assert model.gone.wait(30), "the model is told, too"
+
+
+def test_an_answer_goes_on_behind_a_reload(assay, tab):
+    tale = Tale()
+    with FakeModel(tale) as model:
+        server = assay("serve", "--model-url", model.url)
+        page = tab(server)
+        seen = streams_of(page.page)
+        turn = page.ask("Tell me a tale")
+        expect(turn.locator(".answer")).to_contain_text("Once")
+        with page.page.expect_response(STREAM):
+            page.page.reload()
+        tale.told.set()
+        expect(turn.get_by_role("button", name="Good answer")).to_be_visible()
+        expect(turn.locator(".answer")).to_have_text("Answer: Once upon a time.")
+        assert seen == [("GET", 200)]
+        assert trace_of(server, page, "Tell me a tale")["state"] == "OK"
+
+
+def test_two_tabs_show_one_answer_and_the_second_goes_on_when_the_first_is_closed(assay, tab):
+    tale = Tale()
+    with FakeModel(tale) as model:
+        server = assay("serve", "--model-url", model.url)
+        first = tab(server)
+        expect(first.ask("Tell me a tale").locator(".answer")).to_contain_text("Once")
+        second = Tab(first.page.context, server.url)
+        seen = streams_of(second.page)
+        turn = second.open().turn("Tell me a tale")
+        expect(turn.locator(".answer")).to_contain_text("Once")
+        with second.page.expect_response(STREAM):
+            first.page.close()
+        tale.told.set()
+        expect(turn.get_by_role("button", name="Good answer")).to_be_visible()
+        expect(turn.locator(".answer")).to_have_text("Answer: Once upon a time.")
+        assert seen == [("GET", 200)] and second.errors == []
+
+
+def test_a_second_tab_takes_no_answer_from_the_first_and_can_stop_it(assay, tab):
+    tale = Tale()
+    with FakeModel(tale) as model:
+        server = assay("serve", "--model-url", model.url)
+        first = tab(server)
+        whole = first.ask("Tell me a tale")
+        expect(whole.locator(".answer")).to_contain_text("Once")
+        second = Tab(first.page.context, server.url)
+        seen = streams_of(second.page)
+        expect(second.open().turn("Tell me a tale").locator(".answer")).to_contain_text("Once")
+        second.page.wait_for_timeout(1500)  # longer than a tab waits before it reads on
+        assert seen == []
+        second.page.get_by_role("button", name="Stop").click()
+        for page in (first, second):
+            expect(page.turn("Tell me a tale").get_by_text("Stopped.")).to_be_visible()
+            expect(page.turn("Tell me a tale").get_by_role("button", name="Good answer")).to_be_visible()
+        assert seen == [("DELETE", 200)] and second.errors == []
+        tale.told.set()
+
+
+def test_a_new_conversation_stops_what_is_under_way(assay, tab):
+    tale = Tale()
+    with FakeModel(tale) as model:
+        page = tab(assay("serve", "--model-url", model.url))
+        expect(page.ask("Tell me a tale").locator(".answer")).to_contain_text("Once")
+        with page.page.expect_response(STREAM) as stopped:
+            page.page.get_by_role("button", name="New conversation").click()
+        assert stopped.value.request.method == "DELETE" and stopped.value.status == 200
+        expect(page.page.locator("article.turn")).to_have_count(0)
+        tale.told.set()
 
 
 def test_feedback_given_while_the_server_is_away_is_kept_and_arrives_once(assay, tab):

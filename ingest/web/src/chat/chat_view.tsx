@@ -2,9 +2,7 @@ import { useEffect, useRef } from "react";
 import { useStore } from "../shared/store";
 import { FeedbackPanel } from "../feedback/feedback_panel";
 import { Composer } from "./composer";
-import { type Turn, ask, conversation, startAnew, stop } from "./conversation";
-
-const isOpen = (turn: Turn): boolean => turn.state === "streaming" || turn.state === "reconnecting";
+import { type Turn, ask, conversation, isOpen, startAnew, stop } from "./conversation";
 
 export function ChatView() {
   const turns = useStore(conversation);
@@ -54,13 +52,14 @@ function TurnView({ turn }: { turn: Turn }) {
         {turn.state === "streaming" && <span className="caret" aria-hidden="true" />}
       </div>
       {turn.state === "reconnecting" && <p className="note" role="status">The connection broke. Picking the answer up again…</p>}
+      {turn.state === "stopping" && <p className="note" role="status">Stopping…</p>}
       {turn.state === "stopped" && <p className="note">Stopped.</p>}
       {turn.state === "failed" && (
         <p className="note bad" role="alert">
           {turn.reason} <button type="button" className="link" onClick={() => ask(turn.question)}>Ask again</button>
         </p>
       )}
-      {turn.traceId && !isOpen(turn) && <FeedbackPanel turn={turn} />}
+      {turn.traceId && !isOpen(turn) && turn.state !== "stopping" && <FeedbackPanel turn={turn} />}
     </article>
   );
 }

@@ -3,7 +3,7 @@ import { Store } from "../shared/store";
 import { newSession, randomHex } from "../shared/ids";
 import { type ChatEvent, type Resumption, askStreaming, resumeStreaming, stopStreaming } from "./stream";
 
-export type TurnState = "streaming" | "reconnecting" | "done" | "stopped" | "failed";
+export type TurnState = "streaming" | "reconnecting" | "done" | "stopping" | "stopped" | "failed";
 
 export interface Turn {
   id: string; // the client_request_id of its trace
@@ -11,6 +11,7 @@ export interface Turn {
   answer: string;
   state: TurnState;
   traceId: string | null;
+  resumeToken: string | null; // comes with the trace
   lastEventId: string | null;
   capability: string | null;
   reason: string | null; // of a failed one
@@ -20,32 +21,41 @@ export interface Turn {
 const TURNS_MAX = 100;
 export const conversation = new Store<Turn[]>("assay.conversation", []);
 
+export const isOpen = (turn: Turn): boolean => turn.state === "streaming" || turn.state === "reconnecting";
+
 const running = new Map<string, AbortController>();
 
 function change(id: string, make: (turn: Turn) => Partial<Turn>): void {
   conversation.update((turns) => turns.map((turn) => (turn.id === id ? { ...turn, ...make(turn) } : turn)));
 }
 
-function apply(id: string, event: ChatEvent): void {
+function apply(turn: Turn, event: ChatEvent): Partial<Turn> {
+  const stopped = turn.state === "stopping" || turn.state === "stopped"; // maybe in another tab; it stays so
   switch (event.type) {
     case "started":
-      return change(id, () => ({ traceId: event.traceId }));
+      return { traceId: event.traceId, resumeToken: event.resumeToken };
     case "token":
-      return change(id, (turn) => ({ answer: turn.answer + event.content, lastEventId: event.eventId, state: "streaming" }));
+      return { answer: turn.answer + event.content, lastEventId: event.eventId, ...(!stopped && { state: "streaming" }) };
     case "done":
-      return change(id, () => ({ state: "done", traceId: event.traceId, capability: event.capability }));
+      return { state: event.stopped ? "stopped" : "done", capability: event.capability };
     case "reconnecting":
-      return change(id, () => ({ state: "reconnecting" }));
+      return stopped ? {} : { state: "reconnecting" };
     case "failed":
-      return change(id, () => ({ state: "failed", reason: event.reason }));
+      return stopped ? {} : { state: "failed", reason: event.reason };
   }
 }
 
+// One tab follows a turn (Web Locks) and the others show what it stores, since the server has one reader for an answer. When that tab
+// is closed or loaded anew, the one that has waited longest goes on.
 async function run(id: string, events: (signal: AbortSignal) => AsyncGenerator<ChatEvent>): Promise<void> {
   const controller = new AbortController();
+  const { signal } = controller;
+  const follow = async (): Promise<void> => {
+    for await (const event of events(signal)) change(id, (turn) => apply(turn, event));
+  };
   running.set(id, controller);
   try {
-    for await (const event of events(controller.signal)) apply(id, event);
+    await (navigator.locks ? navigator.locks.request(`assay.turn.${id}`, { signal }, follow) : follow());
   } catch {
     // Stopped: stop() has said so.
   } finally {
@@ -53,35 +63,45 @@ async function run(id: string, events: (signal: AbortSignal) => AsyncGenerator<C
   }
 }
 
+async function* goOn(id: string, signal: AbortSignal): AsyncGenerator<ChatEvent> {
+  const turn = conversation.stored().find((one) => one.id === id);
+  if (!turn || !isOpen(turn)) return; // another tab has brought it to its end
+  if (!turn.traceId || !turn.resumeToken) {
+    yield { type: "failed", reason: "The page was closed before the answer had begun." };
+    return;
+  }
+  const at: Resumption = { traceId: turn.traceId, resumeToken: turn.resumeToken, lastEventId: turn.lastEventId };
+  yield* resumeStreaming(at, signal);
+}
+
 export function ask(message: string): void {
   const id = `req-${randomHex()}`;
-  const turn: Turn = { id, question: message, answer: "", state: "streaming", traceId: null, lastEventId: null, capability: null, reason: null, askedAt: Date.now() };
+  const turn: Turn = { id, question: message, answer: "", state: "streaming", traceId: null, resumeToken: null, lastEventId: null, capability: null, reason: null, askedAt: Date.now() };
   conversation.update((turns) => [...turns, turn].slice(-TURNS_MAX));
   void run(id, (signal) => askStreaming({ message, clientRequestId: id }, signal));
 }
 
 export function stop(turn: Turn): void {
   running.get(turn.id)?.abort();
-  if (turn.traceId) void stopStreaming(turn.traceId).catch(() => {});
-  change(turn.id, () => ({ state: "stopped" }));
+  change(turn.id, () => ({ state: "stopping" }));
+  void finishStop(turn);
 }
 
-// After a reload: what was under way in this browser goes on, unless another tab has it.
+async function finishStop({ id, traceId, resumeToken }: Turn): Promise<void> {
+  const capability = traceId && resumeToken ? await stopStreaming(traceId, resumeToken) : null;
+  change(id, (turn) => (turn.state === "stopping" ? { state: "stopped", capability } : {}));
+}
+
+// After a reload: what was under way in this browser goes on.
 export function resumeAll(): void {
   for (const turn of conversation.get()) {
-    if (turn.state !== "streaming" && turn.state !== "reconnecting") continue;
-    if (running.has(turn.id)) continue;
-    if (!turn.traceId) {
-      change(turn.id, () => ({ state: "failed", reason: "The page was closed before the answer had begun." }));
-      continue;
-    }
-    const at: Resumption = { traceId: turn.traceId, clientRequestId: turn.id, lastEventId: turn.lastEventId };
-    void run(turn.id, (signal) => resumeStreaming(at, signal));
+    if (turn.state === "stopping") void finishStop(turn);
+    if (isOpen(turn)) void run(turn.id, (signal) => goOn(turn.id, signal));
   }
 }
 
 export function startAnew(): void {
-  for (const controller of running.values()) controller.abort();
+  for (const turn of conversation.get()) if (isOpen(turn)) stop(turn);
   newSession();
   conversation.set([]);
 }

@@ -4,9 +4,9 @@ import { problemOf } from "../shared/problem";
 import { readEvents } from "./sse";
 
 export type ChatEvent =
-  | { type: "started"; traceId: string; clientRequestId: string }
+  | { type: "started"; traceId: string; resumeToken: string }
   | { type: "token"; content: string; eventId: string | null }
-  | { type: "done"; traceId: string; clientRequestId: string; capability: string | null }
+  | { type: "done"; stopped: boolean; capability: string | null }
   | { type: "reconnecting" }
   | { type: "failed"; reason: string };
 
@@ -18,12 +18,13 @@ export interface Question {
 // Where a stream that broke, or that a reload interrupted, goes on.
 export interface Resumption {
   traceId: string;
-  clientRequestId: string;
+  resumeToken: string; // proves that this browser began it
   lastEventId: string | null;
 }
 
 const RETRIES = 6;
 
+const pathOf = (traceId: string): string => `/chat/stream/${encodeURIComponent(traceId)}`;
 const identity = (): Record<string, string> => ({ "X-Session-ID": sessionId(), "X-User-ID": userId() });
 
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
@@ -55,8 +56,9 @@ export async function* askStreaming(question: Question, signal: AbortSignal): As
     return;
   }
   const traceId = response.headers.get("X-Trace-Id") ?? "";
-  const at: Resumption = { traceId, clientRequestId: question.clientRequestId, lastEventId: null };
-  if (traceId) yield { type: "started", traceId, clientRequestId: question.clientRequestId };
+  const resumeToken = response.headers.get("X-Resume-Token") ?? "";
+  const at: Resumption = { traceId, resumeToken, lastEventId: null };
+  if (traceId) yield { type: "started", traceId, resumeToken };
   yield* follow(response.body, at, signal);
 }
 
@@ -65,8 +67,20 @@ export async function* resumeStreaming(at: Resumption, signal: AbortSignal): Asy
   yield* follow(null, at, signal);
 }
 
-export function stopStreaming(traceId: string): Promise<Response> {
-  return fetch(`/chat/stream/${encodeURIComponent(traceId)}`, { method: "DELETE", headers: identity(), keepalive: true });
+// Returns what the answer so far can be rated with, if anything. A server that does not hear of it ends by itself what nobody reads.
+export async function stopStreaming(traceId: string, resumeToken: string): Promise<string | null> {
+  try {
+    const response = await fetch(pathOf(traceId), {
+      method: "DELETE",
+      headers: { ...identity(), "X-Resume-Token": resumeToken },
+      keepalive: true,
+      signal: AbortSignal.timeout(10_000),
+    });
+    const said = (await response.json()) as { feedback_token?: unknown };
+    return typeof said.feedback_token === "string" ? said.feedback_token : null;
+  } catch {
+    return null;
+  }
 }
 
 async function* follow(first: ReadableStream<Uint8Array> | null, at: Resumption, signal: AbortSignal): AsyncGenerator<ChatEvent> {
@@ -102,8 +116,8 @@ async function* follow(first: ReadableStream<Uint8Array> | null, at: Resumption,
     await pause(Math.min(retryMs * 2 ** (failures - 1), 8000), signal);
     body = null;
     try {
-      const response = await fetch(`/chat/stream/${encodeURIComponent(at.traceId)}`, {
-        headers: { ...identity(), ...(lastEventId === null ? {} : { "Last-Event-ID": lastEventId }) },
+      const response = await fetch(pathOf(at.traceId), {
+        headers: { ...identity(), "X-Resume-Token": at.resumeToken, ...(lastEventId === null ? {} : { "Last-Event-ID": lastEventId }) },
         signal,
       });
       if (response.ok && response.body && response.status !== 204) {
@@ -124,8 +138,7 @@ function parse(data: string, eventId: string | null): ChatEvent | null {
     const said = JSON.parse(data) as Record<string, unknown>;
     const text = (name: string): string => (typeof said[name] === "string" ? (said[name] as string) : "");
     if (said.type === "token") return { type: "token", content: text("content"), eventId };
-    if (said.type === "done")
-      return { type: "done", traceId: text("trace_id"), clientRequestId: text("client_request_id"), capability: text("feedback_token") || null };
+    if (said.type === "done") return { type: "done", stopped: said.stopped === true, capability: text("feedback_token") || null };
     if (said.type === "error") return { type: "failed", reason: text("error") || "The answer failed." };
   } catch {
     // Not for us.

@@ -31,9 +31,13 @@ export class Store<T> {
     this.tell();
   }
 
-  // From what is stored, not from what this tab last saw: another tab may have written in between.
+  // Not what this tab last saw: another one may have written in between.
+  stored(): T {
+    return this.read() ?? this.value;
+  }
+
   update(change: (value: T) => T): void {
-    this.set(change(this.read() ?? this.value));
+    this.set(change(this.stored()));
   }
 
   subscribe = (listener: () => void): (() => void) => {
