@@ -296,16 +296,95 @@ def test_a_full_server_is_said_in_plain_words(assay, tab):
     expect(turn.get_by_role("alert")).to_contain_text("full")
 
 
-def test_what_the_server_refuses_for_good_is_said_and_does_not_block_the_rest(assay, tab):
+def refuse_once(page: Tab, path: str) -> None:
+    page.page.route(re.compile(path), lambda route: route.fulfill(status=422, json={"detail": "comment: it is too long"}), times=1)
+
+
+def test_what_the_server_refuses_is_said_and_taken_back_and_can_be_tried_again(assay, tab):
     server = assay("serve")
     page = tab(server)
     turn = page.answered("Refused?")
-    page.page.route(re.compile(r"/feedback\?"), lambda route: route.fulfill(status=422, json={"detail": "comment: it is too long"}), times=1)
-    turn.get_by_role("button", name="Good answer").click()
+    good, bad = turn.get_by_role("button", name="Good answer"), turn.get_by_role("button", name="Bad answer")
+    refuse_once(page, r"/feedback\?")
+    good.click()
     expect(page.page.get_by_text("it is too long")).to_be_visible()
+    expect(good).to_have_attribute("aria-pressed", "false")
+    expect(turn.get_by_text("Thank you!")).to_be_hidden()
+    page.screenshot("refused")
     page.page.get_by_role("button", name="Dismiss").click()
-    page.answered("And now?").get_by_role("button", name="Good answer").click()
-    wait_until("the next one arrives", lambda: said_of(server, page, "And now?") == {"user_feedback": [True]})
+    good.click()
+    wait_until("it is tried again", lambda: said_of(server, page, "Refused?") == {"user_feedback": [True]})
+    refuse_once(page, r"/feedback/a-")
+    bad.click()
+    expect(page.page.get_by_text("it is too long")).to_be_visible()
+    expect(good).to_have_attribute("aria-pressed", "true")
+    refuse_once(page, r"/feedback/a-")
+    turn.get_by_role("button", name="Undo").click()
+    expect(page.page.get_by_text("it is too long")).to_be_visible()
+    expect(good).to_have_attribute("aria-pressed", "true")
+    bad.click()
+    wait_until("it is changed after all", lambda: said_of(server, page, "Refused?") == {"user_feedback": [False]})
+    expect(page.page.get_by_text("it is too long")).to_be_hidden()
+
+
+def test_a_change_behind_a_refusal_is_said_anew(assay, tab):
+    server = assay("serve")
+    page = tab(server)
+    turn = page.answered("Refused?")
+    held = []
+    page.page.route(re.compile(r"/feedback\?"), lambda route: held.append(route), times=1)
+    with page.page.expect_request(re.compile(r"/feedback\?")):
+        turn.get_by_role("button", name="Good answer").click()
+    turn.get_by_role("button", name="Bad answer").click()
+    held[0].fulfill(status=422, json={"detail": "no"})
+    wait_until("the second has arrived", lambda: said_of(server, page, "Refused?") == {"user_feedback": [False]})
+    expect(turn.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "true")
+    expect(page.page.get_by_role("alert")).to_be_hidden()
+
+
+def test_ratings_that_are_refused_can_be_given_again(assay, tab):
+    server = assay("serve")
+    page = tab(server)
+    turn = page.answered("Rate me")
+    turn.get_by_role("button", name="Rate in detail").click()
+    score = lambda dimension, n: turn.get_by_role("radiogroup", name=dimension).get_by_role("radio", name=f"{n} of 5")  # noqa: E731
+    refuse_once(page, r"/detailed-feedback\?")
+    for dimension in ("accuracy", "helpfulness", "relevance"):
+        score(dimension, 5).click()
+    expect(page.page.get_by_text("it is too long")).to_be_visible()
+    expect(score("accuracy", 5)).to_be_checked()
+    expect(score("relevance", 5)).not_to_be_checked()
+    score("relevance", 1).click()
+    wait_until("all three", lambda: said_of(server, page, "Rate me") == {"user_accuracy": [1.0], "user_helpfulness": [1.0], "user_relevance": [0.2]})
+
+
+def with_a_bad_token(page: Tab, turn) -> None:
+    """What a page that was left open for longer than a token lives has in its hands."""
+    page.page.evaluate(
+        """() => localStorage.setItem("assay.conversation", JSON.stringify(
+             JSON.parse(localStorage.getItem("assay.conversation")).map((turn) => ({ ...turn, capability: "acap_AAAA" }))))"""
+    )
+    page.page.reload()
+    turn.get_by_role("button", name="Good answer").click()
+
+
+def test_an_answer_whose_token_has_run_out_says_so(assay, tab):
+    server = public(assay)
+    page = tab(server)
+    turn = page.answered("Too late?")
+    with_a_bad_token(page, turn)
+    expect(page.page.get_by_text("This answer can no longer be rated")).to_be_visible()
+    expect(turn.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "false")
+    assert said_of(server, page, "Too late?") == {}
+
+
+def test_a_token_that_has_run_out_is_left_away_where_none_is_needed(assay, tab):
+    server = assay("serve")
+    page = tab(server)
+    turn = page.answered("Too late?")
+    with_a_bad_token(page, turn)
+    expect(turn.get_by_text("Thank you!")).to_be_visible()
+    wait_until("it is taken", lambda: said_of(server, page, "Too late?") == {"user_feedback": [True]})
 
 
 def test_quality_moves_as_feedback_comes(assay, tab):

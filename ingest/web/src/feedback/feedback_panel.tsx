@@ -2,11 +2,12 @@ import { Collapsible, RadioGroup, ToggleGroup } from "radix-ui";
 import { useId, useState } from "react";
 import type { Turn } from "../chat/conversation";
 import { useStore } from "../shared/store";
-import { CATEGORIES, DIMENSIONS, type Dimension, type Opinion, giveCategories, giveComment, giveRating, giveThumb, opinionOf, opinions, takeBack } from "./opinions";
+import { CATEGORIES, DIMENSIONS, type Dimension, type Opinion, opinionOf, opinions } from "./opinions";
+import { giveCategories, giveComment, giveRating, giveThumb, takeBack } from "./give";
 import { letters } from "./outbox";
 
 export function FeedbackPanel({ turn }: { turn: Turn }) {
-  const opinion = opinionOf(useStore(opinions), turn);
+  const opinion = opinionOf(useStore(opinions), turn.id);
   const waiting = useStore(letters).some((letter) => letter.turnId === turn.id);
   return (
     <div className="feedback">

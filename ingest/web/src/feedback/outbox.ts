@@ -1,36 +1,44 @@
 // What the user has said and the server has not yet taken. It is kept in the browser and sent, in order, each with one
 // Idempotency-Key for all its tries, so that a lost answer makes no second feedback. One tab sends for all (Web Locks).
-import { problemOf } from "../shared/problem";
+import { problemOf, refusesToken } from "../shared/problem";
 import { randomHex, userId } from "../shared/ids";
 import { Store } from "../shared/store";
+import { type Opinion, change } from "./opinions";
 
 export interface Letter {
   key: string; // its Idempotency-Key
   slot: string; // what it is about: letters of one slot change the same assessments, in order
-  kind: "create" | "change" | "erase";
   turnId: string;
-  name: string; // which assessment of the slot; "" where a create makes several
-  path: string; // of a create: path and query
-  body: unknown; // null: none
+  name: string; // which assessment of the slot
+  // Said anew where nothing of that name stands, else a change of it. Null: it is taken back.
+  say: { create: { path: string; body: unknown }; change: unknown } | null;
+  target: string; // the query that tells a front door where the create went, if it can't look it up itself
   capability: string | null;
+  before: Partial<Opinion>; // what the server has of the slot, where it takes all letters before this one
 }
 
 export interface Slot {
   ids: Record<string, string>; // name -> assessment_id, once the server has said
 }
 
-export type Delivery = { state: "idle" } | { state: "sending" } | { state: "waiting"; reason: string } | { state: "refused"; reason: string };
+export type Delivery = { state: "idle" } | { state: "waiting"; reason: string } | { state: "refused"; reason: string };
 
-export const letters = new Store<Letter[]>("assay.outbox", []);
+export const letters = new Store<Letter[]>("assay.letters", []);
 export const slots = new Store<Record<string, Slot>>("assay.slots", {});
 export const delivery = new Store<Delivery>("assay.delivery", { state: "idle" });
 
 export function post(letter: Omit<Letter, "key">): void {
   letters.update((all) => [...all, { ...letter, key: randomHex() }]);
+  settle("refused"); // it was seen, and something else is said now
   void deliver();
 }
 
-export const idOf = (slot: string, name: string): string | undefined => slots.get()[slot]?.ids[name];
+// From a state that is over.
+function settle(state: Delivery["state"]): void {
+  if (delivery.get().state === state) delivery.set({ state: "idle" });
+}
+
+const idOf = (slot: string, name: string): string | undefined => slots.get()[slot]?.ids[name];
 
 let active = false;
 let retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -52,27 +60,21 @@ export function deliver(): Promise<void> {
 
 // The first letter that waits. False: none is left, or the server is away and it is tried again later.
 async function deliverOne(): Promise<boolean> {
-  const letter = letters.get()[0];
+  const letter = letters.stored()[0];
   if (!letter) {
-    if (delivery.get().state !== "refused") delivery.set({ state: "idle" });
+    settle("waiting");
     return false;
   }
   const request = requestOf(letter);
-  if (!request) return drop(letter); // a change of something that was never taken
-  if (delivery.get().state !== "waiting") delivery.set({ state: "sending" });
+  if (!request) return drop(letter); // taken back before it was ever taken
   let response: Response;
   try {
-    response = await fetch(request.path, {
-      method: request.method,
-      headers: {
-        "Idempotency-Key": letter.key,
-        "X-User-ID": userId(),
-        ...(letter.body === null ? {} : { "Content-Type": "application/json" }),
-        ...(letter.capability ? { Authorization: `Bearer ${letter.capability}` } : {}),
-      },
-      body: letter.body === null ? null : JSON.stringify(letter.body),
-      signal: AbortSignal.timeout(20_000),
-    });
+    response = await send(letter, request, letter.capability);
+    if (letter.capability && (await refusesToken(response))) {
+      // A server that asks nobody for a key asks for no token either, but refuses a bad one.
+      const again = await send(letter, request, null);
+      if (again.status !== 401) response = again;
+    }
   } catch {
     return later("The server can't be reached. What you said is kept here and sent as soon as it is back.", null);
   }
@@ -81,35 +83,69 @@ async function deliverOne(): Promise<boolean> {
     return later("The server is busy. What you said is kept here and sent in a moment.", seconds > 0 ? seconds * 1000 : null);
   }
   failures = 0;
-  if (response.ok) await note(letter, response);
-  else if (response.status !== 404 || letter.kind !== "erase") delivery.set({ state: "refused", reason: await problemOf(response, "That was not taken") });
+  settle("waiting");
+  if (response.ok) {
+    await note(letter, request, response);
+  } else if (response.status === 404 && request.method !== "POST") {
+    forgetId(letter); // it is gone: what was to be taken back is, and what was to be changed is said anew
+    if (letter.say) return true;
+  } else {
+    refuse(letter, await problemOf(response, "That was not taken"));
+  }
   return drop(letter);
 }
 
-function requestOf(letter: Letter): { method: string; path: string } | null {
-  if (letter.kind === "create") return { method: "POST", path: letter.path };
-  const id = idOf(letter.slot, letter.name);
-  if (!id) return null;
-  // A front door that can't look up where the create went is told: see PATCH /feedback/{assessment_id}.
-  const query = letter.path.includes("?") ? letter.path.slice(letter.path.indexOf("?")) : "";
-  return { method: letter.kind === "change" ? "PATCH" : "DELETE", path: `/feedback/${encodeURIComponent(id)}${query}` };
+interface Call {
+  method: "POST" | "PATCH" | "DELETE";
+  path: string;
+  body: unknown; // null: none
 }
 
-async function note(letter: Letter, response: Response): Promise<void> {
-  delivery.set({ state: "sending" });
-  if (letter.kind === "change") return;
-  if (letter.kind === "erase") {
-    slots.update((all) => without(all, letter.slot, letter.name));
-    return;
-  }
+function requestOf({ slot, name, say, target }: Letter): Call | null {
+  const id = idOf(slot, name);
+  if (!id) return say && { method: "POST", ...say.create };
+  const path = `/feedback/${encodeURIComponent(id)}${target}`;
+  return say ? { method: "PATCH", path, body: say.change } : { method: "DELETE", path, body: null };
+}
+
+function send(letter: Letter, { method, path, body }: Call, capability: string | null): Promise<Response> {
+  return fetch(path, {
+    method,
+    headers: {
+      "Idempotency-Key": letter.key,
+      "X-User-ID": userId(),
+      ...(body === null ? {} : { "Content-Type": "application/json" }),
+      ...(capability ? { Authorization: `Bearer ${capability}` } : {}),
+    },
+    body: body === null ? null : JSON.stringify(body),
+    signal: AbortSignal.timeout(20_000),
+  });
+}
+
+async function note(letter: Letter, { method }: Call, response: Response): Promise<void> {
+  if (method === "DELETE") forgetId(letter);
+  if (method !== "POST") return;
   const said = (await response.json().catch(() => ({}))) as { assessment_id?: string; assessment_ids?: Record<string, string> };
   const ids = said.assessment_ids ?? (said.assessment_id ? { [letter.name]: said.assessment_id } : {});
   slots.update((all) => ({ ...all, [letter.slot]: { ids: { ...all[letter.slot]?.ids, ...ids } } }));
 }
 
-function without(all: Record<string, Slot>, slot: string, name: string): Record<string, Slot> {
-  const { [name]: _gone, ...ids } = all[slot]?.ids ?? {};
-  return { ...all, [slot]: { ids } };
+// The page shows again what the server has; where more has been said of the same slot, that is to be tried first.
+function refuse(letter: Letter, reason: string): void {
+  const next = letters.stored().find((other) => other.slot === letter.slot && other.key !== letter.key);
+  if (next) {
+    letters.update((all) => all.map((other) => (other.key === next.key ? { ...other, before: letter.before } : other)));
+  } else {
+    change(letter.turnId, letter.before);
+    delivery.set({ state: "refused", reason });
+  }
+}
+
+function forgetId({ slot, name }: Letter): void {
+  slots.update((all) => {
+    const { [name]: _gone, ...ids } = all[slot]?.ids ?? {};
+    return { ...all, [slot]: { ids } };
+  });
 }
 
 function drop(letter: Letter): boolean {

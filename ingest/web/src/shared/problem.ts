@@ -1,7 +1,15 @@
+// Whether a feedback token was shown that is not good (any longer).
+export async function refusesToken(response: Response): Promise<boolean> {
+  if (response.status !== 401) return false;
+  const problem = (await response.clone().json().catch(() => null)) as { field?: unknown } | null;
+  return problem?.field === "feedback_token";
+}
+
 // What a refusal means, in words for the person at the page: from the status, and from the door's own problem+json.
 export async function problemOf(response: Response, fallback: string): Promise<string> {
   if (response.status === 503) return "The server is full or short of something right now. Please try again in a moment.";
   if (response.status === 429) return "That was a lot in a short time. Please wait a moment.";
+  if (await refusesToken(response)) return "This answer can no longer be rated: its permission has run out.";
   if (response.status === 401 || response.status === 403) return "The server wants to know who you are before it takes this.";
   try {
     const problem = (await response.json()) as { detail?: unknown; title?: unknown };
