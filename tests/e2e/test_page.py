@@ -86,6 +86,22 @@ def test_a_change_of_mind_and_undo_leave_one_opinion_or_none(assay, tab):
     expect(turn.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "false")
 
 
+def test_a_thumb_up_leaves_nothing_of_what_was_wrong(assay, tab):
+    server = assay("serve")
+    page = tab(server)
+    turn = page.answered("And fire?")
+    turn.get_by_role("button", name="Bad answer").click()
+    turn.get_by_role("button", name="incomplete").click()
+    turn.get_by_label("Comment").fill("Nothing about flames")
+    turn.get_by_role("button", name="Save comment").click()
+    wait_until("the comment is there", lambda: any(a.get("rationale") == "Nothing about flames" for a in trace_of(server, page, "And fire?")["assessments"]))
+    turn.get_by_role("button", name="Good answer").click()
+    wait_until("only the thumb is left", lambda: said_of(server, page, "And fire?") == {"user_feedback": [True]})
+    assert not trace_of(server, page, "And fire?")["assessments"][0].get("rationale")
+    turn.get_by_role("button", name="Bad answer").click()
+    expect(turn.get_by_label("Comment")).to_have_value("")
+
+
 def test_ratings_go_together_and_change_alone(assay, tab):
     server = assay("serve")
     page = tab(server)

@@ -32,11 +32,11 @@ function sendCategories(turn: Turn, was: Opinion, now: Opinion): void {
   send(turn, "categories", { name: "user_categories", say: value.length > 0 ? { create, change: { value } } : null, before: { categories: was.categories } });
 }
 
-// The same thumb again takes it back.
+// The same thumb again takes it back. A thumb up leaves nothing of what was wrong.
 export function giveThumb(turn: Turn, thumb: "up" | "down"): void {
   const was = before(turn);
   if (was.thumb === thumb) return takeBack(turn);
-  const now = change(turn.id, { thumb, ...(thumb === "up" && { categories: [] }) });
+  const now = change(turn.id, { thumb, ...(thumb === "up" && { comment: "", categories: [] }) });
   sendThumb(turn, was, now);
   if (now.categories.length < was.categories.length) sendCategories(turn, was, now);
 }
