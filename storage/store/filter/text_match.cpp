@@ -1,8 +1,10 @@
 #include "storage/store/filter/text_match.hpp"
 
 #include <algorithm>
+#include <boost/locale/encoding_utf.hpp>
 #include <boost/regex.hpp>
 #include <charconv>
+#include <locale>
 #include <optional>
 
 namespace assay::filter {
@@ -13,6 +15,46 @@ std::size_t next_character(std::string_view text, std::size_t at) {
   ++at;
   while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) ++at;
   return at;
+}
+
+// Patterns are about characters, so they are matched as such.
+std::wstring characters_of(std::string_view text) {
+  return boost::locale::conv::utf_to_utf<wchar_t>(text.data(), text.data() + text.size());
+}
+
+// Knows the letters of all scripts: the process's own locale may know those of ASCII only.
+const std::locale& letters() {
+  static const std::locale locale("C.UTF-8");
+  return locale;
+}
+
+// Python names a group (?P<name>…) and refers to it by (?P=name).
+std::string with_perls_groups(std::string_view pattern) {
+  std::string out;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const auto rest = pattern.substr(i);
+    if (rest.starts_with("(?P<")) {
+      out += "(?<";
+      i += 3;
+    } else if (rest.starts_with("(?P=")) {
+      const auto name = rest.substr(4, rest.find(')') - 4);
+      out.append("\\k{").append(name).append("}");
+      i += 4 + name.size();
+    } else {
+      out += pattern[i];
+      if (pattern[i] == '\\' && i + 1 < pattern.size()) out += pattern[++i];
+    }
+  }
+  return out;
+}
+
+// As Python searches: . is no end of a line, ^ and $ are the ends of the text.
+std::shared_ptr<const boost::wregex> regex_of(std::string_view pattern) {
+  auto regex = std::make_shared<boost::wregex>();
+  regex->imbue(letters());
+  regex->assign(characters_of(with_perls_groups(pattern)),
+                boost::regex::perl | boost::regex::no_mod_m | boost::regex::no_mod_s);
+  return regex;
 }
 
 bool ordered(int order, std::string_view op) {
@@ -59,7 +101,7 @@ Result<TextMatch, Refusal> TextMatch::make(std::string_view op, const Value& val
   if (const auto* n = std::get_if<std::int64_t>(&value)) match.value_ = std::to_string(*n);
   if (op == "ILIKE") match.value_ = lower(match.value_);
   if (op == "RLIKE") try {
-      match.regex_ = std::make_shared<const boost::regex>(match.value_, boost::regex::perl);
+      match.regex_ = regex_of(match.value_);
     } catch (const std::runtime_error&) {
       return refusal("Invalid regular expression '" + match.value_ + "'");
     }
@@ -72,7 +114,7 @@ bool TextMatch::operator()(std::string_view text) const {
   if (op_ == "IN" || op_ == "NOT IN")
     return (std::find(values_.begin(), values_.end(), text) != values_.end()) == (op_ == "IN");
   if (op_ == "RLIKE") try {
-      return boost::regex_search(text.begin(), text.end(), *regex_);
+      return boost::regex_search(characters_of(text), *regex_);
     } catch (const std::runtime_error&) {
       return false;  // it became too complex for this text
     }

@@ -1,6 +1,6 @@
 #pragma once
 // The comparisons of strings that filters know, as MLflow on SQLite makes them: LIKE by case, % and _ without an
-// escape; ILIKE without the case of ASCII letters; RLIKE as a regular expression that matches anywhere.
+// escape; ILIKE without the case of ASCII letters; RLIKE as a regular expression of characters that matches anywhere.
 #include <boost/regex_fwd.hpp>
 #include <memory>
 #include <string>
@@ -23,7 +23,7 @@ class TextMatch {
  private:
   std::string op_, value_;
   std::vector<std::string> values_;
-  std::shared_ptr<const boost::regex> regex_;
+  std::shared_ptr<const boost::wregex> regex_;
 };
 
 // Numbers; a string is taken for the number in it, if there is one.

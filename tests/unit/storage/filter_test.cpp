@@ -112,6 +112,21 @@ TEST(RLike, IsBoundedAndRefusesWhatIsNoExpression) {
   EXPECT_FALSE((*match)(std::string(60, 'a') + "b"));
 }
 
+TEST(RLike, IsAboutCharactersNotBytes) {
+  const std::string text = "żółw Ż\nline 2";
+  for (const auto* pattern :
+       {"^ż.łw", "^[żz]ó", R"(^\w+ )", R"(\bŻ\n)", "(?i)ŻÓŁW", "^.{6}\n", "(?P<a>ż)ó", "(?P<a>l)ine"}) {
+    const auto match = TextMatch::make("RLIKE", std::string(pattern));
+    ASSERT_TRUE(match) << pattern;
+    EXPECT_TRUE((*match)(text)) << pattern;
+  }
+  for (const auto* pattern : {"^line", "Ż$", "Ż.line", R"(\W{3})", R"((?P<a>ż)(?P=a))"}) {
+    const auto match = TextMatch::make("RLIKE", std::string(pattern));
+    ASSERT_TRUE(match) << pattern;
+    EXPECT_FALSE((*match)(text)) << pattern;
+  }
+}
+
 TEST(PythonJson, WritesAsPythonDoes) {
   const auto text = [](std::string_view json, bool doubles = false, bool ascii = true) {
     return python_json(boost::json::parse({json.data(), json.size()}), doubles, ascii);
