@@ -114,16 +114,27 @@ std::optional<Refusal> problem_with(CatalogKind kind, const Identifier& of, cons
   if (kind == CatalogKind::experiment && of.key == "experiment_id") {
     if (op != "=" && op != "!=" && op != "IN" && op != "NOT IN")
       return refusal("Invalid comparator for experiment_id: " + op);
+    const auto* one = std::get_if<std::string>(&clause.value);
+    const auto* many = std::get_if<std::vector<std::string>>(&clause.value);
+    for (const auto& id : many ? *many : std::vector<std::string>{one ? *one : ""})
+      if (auto problem = problem_with_experiment_id(id)) return problem;
     return {};
   }
   if (!has(strings, op) && kind == CatalogKind::experiment)
     return refusal("Invalid comparator '" + op + "' not one of '" + set_text(strings) + "'");
-  if (!has(plain, op) && !(kind == CatalogKind::dataset && of.key == "name" && op == "IN"))
+  if (!has(plain, op) && !(kind == CatalogKind::dataset && (op == "RLIKE" || (of.key == "name" && op == "IN"))))
     return refusal("Invalid comparator for string attribute: " + op);
   return {};
 }
 
 }  // namespace
+
+std::optional<Refusal> problem_with_experiment_id(std::string_view id) {
+  std::int64_t number = 0;
+  const auto [end, ec] = std::from_chars(id.data(), id.data() + id.size(), number);
+  if (ec == std::errc() && end == id.data() + id.size()) return {};
+  return refusal("Invalid experiment ID '" + std::string(id) + "'. Experiment ID must be a valid integer.");
+}
 
 Result<CatalogFilter, Refusal> CatalogFilter::parse(CatalogKind kind, std::string_view text) {
   const auto comparisons = parse_comparisons(text, {.quoted_invalids = false});

@@ -3,12 +3,16 @@
 // know attributes and tags; their words differ. Pure.
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 
 #include "storage/store/filter/clause.hpp"
 #include "storage/store/filter/text_match.hpp"
 
 namespace assay::filter {
+
+// Experiments are numbered: what is no number is no experiment's id.
+std::optional<Refusal> problem_with_experiment_id(std::string_view id);
 
 enum class CatalogKind { experiment, dataset };
 

@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 #include <cstdint>
+#include <optional>
 
 #include "storage/store/filter/base64.hpp"
 #include "storage/store/filter/lexer.hpp"
@@ -24,16 +25,34 @@ Operand operand_of(const Token& token) {
                     : token.kind == Token::Kind::integer  ? Kind::integer
                     : token.kind == Token::Kind::real     ? Kind::real
                     : token.kind == Token::Kind::list     ? Kind::list
-                                                          : Kind::none;
+                                                          : Kind::other;
   return {kind, token.text};
 }
 
 bool is_operand(const Token& token) {
-  return operand_of(token).kind != Operand::Kind::none || token.kind == Token::Kind::operation;
+  return operand_of(token).kind != Operand::Kind::other || token.kind == Token::Kind::operation ||
+         (token.kind == Token::Kind::keyword && upper(token.text) == "NULL");
 }
 
 bool is_word(const std::vector<Token>& tokens, std::size_t at, std::string_view word) {
   return at < tokens.size() && tokens[at].kind == Token::Kind::keyword && upper(tokens[at].text) == word;
+}
+
+// A name behind a name is its alias in SQL, and here a part of it: tags.a b is the tag "a b". Comparisons come first.
+std::vector<Token> with_aliases(const std::vector<Token>& tokens) {
+  std::vector<Token> out;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    out.push_back(tokens[i]);
+    const auto is_name = [&](std::size_t at) {
+      return at < tokens.size() && tokens[at].kind == Token::Kind::identifier;
+    };
+    const auto compares = [&](std::size_t at) {
+      return at < tokens.size() && tokens[at].kind == Token::Kind::comparison;
+    };
+    if (is_name(i) && is_name(i + 1) && !compares(i + 2) && !(i > 0 && compares(i - 1)))
+      out.back().text += " " + tokens[++i].text;
+  }
+  return out;
 }
 
 }  // namespace
@@ -80,8 +99,13 @@ Result<std::vector<Comparison>, Refusal> parse_comparisons(std::string_view text
   std::vector<Comparison> out;
   if (text.empty()) return out;
   if (text.size() > text_bytes_max) return refusal("The filter is longer than 16384 bytes.");
-  const auto tokens = lex(text);
+  const auto tokens = with_aliases(lex(text));
+  if (tokens.empty()) return refusal("Invalid filter '" + std::string(text) + "'. Could not be parsed.");
   std::vector<std::string> invalid;
+  std::optional<std::size_t> nameless;  // the first comparison of what has no name
+  const auto take_invalid = [&](const Token& token) {
+    invalid.push_back(style.quoted_invalids ? "'" + token.text + "'" : token.text);
+  };
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const auto& left = tokens[i];
     if (is_word(tokens, i, "AND")) continue;
@@ -89,12 +113,11 @@ Result<std::vector<Comparison>, Refusal> parse_comparisons(std::string_view text
       return refusal("Search filter contained multiple expression '" + std::string(text) +
                      "'. Provide AND-ed expression list.");
     const bool bare_time = style.timestamp_is_bare && left.kind == Token::Kind::builtin &&
-                           (lower(left.text) == "timestamp" || lower(left.text) == "timestamp_ms");
+                           (left.text == "timestamp" || left.text == "timestamp_ms");
     if (i + 2 < tokens.size() && tokens[i + 1].kind == Token::Kind::comparison &&
         ((is_operand(left) && is_operand(tokens[i + 2])) ||
          (bare_time && tokens[i + 2].kind == Token::Kind::integer))) {
-      if (left.kind != Token::Kind::identifier && !bare_time)
-        return refusal("Invalid comparison clause. Expected 'Identifier' found '" + left.text + "'");
+      if (left.kind != Token::Kind::identifier && !bare_time && !nameless) nameless = i;
       out.push_back({{Operand::Kind::identifier, left.text}, tokens[i + 1].text, operand_of(tokens[i + 2])});
       i += 2;
     } else if (left.kind == Token::Kind::identifier && is_word(tokens, i + 1, "IN") && i + 2 < tokens.size() &&
@@ -109,8 +132,13 @@ Result<std::vector<Comparison>, Refusal> parse_comparisons(std::string_view text
                (is_word(tokens, i + 2, "NULL") || is_word(tokens, i + 2, "NOT NULL"))) {
       out.push_back({operand_of(left), is_word(tokens, i + 2, "NULL") ? "IS NULL" : "IS NOT NULL", {}});
       i += 2;
+    } else if (bare_time && i + 2 < tokens.size()) {
+      // MLflow's server says the first of the three twice.
+      for (const auto at : {i, i + 1, i + 2, i})
+        if (!is_word(tokens, at, "AND")) take_invalid(tokens[at]);
+      i += 2;
     } else {
-      invalid.push_back(style.quoted_invalids ? "'" + left.text + "'" : left.text);
+      take_invalid(left);
     }
   }
   if (!invalid.empty()) {
@@ -118,6 +146,8 @@ Result<std::vector<Comparison>, Refusal> parse_comparisons(std::string_view text
     for (const auto& one : invalid) list += (list.empty() ? "" : ", ") + one;
     return refusal("Invalid clause(s) in filter string: " + list);
   }
+  if (nameless)
+    return refusal("Invalid comparison clause. Expected 'Identifier' found '" + tokens[*nameless].text + "'");
   if (out.size() > comparisons_max) return refusal("The filter has more than 64 comparisons.");
   return out;
 }
@@ -186,15 +216,14 @@ Value number_value(const Operand& operand) {
 Result<Order, Refusal> parse_order(std::string_view text) {
   const auto not_parsed = refusal("Invalid order_by clause '" + std::string(text) + "'. Could not be parsed.");
   const auto tokens = lex(text);
-  if (tokens.empty()) return not_parsed;
+  const auto is_space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  if (tokens.empty() || is_space(text.front()) || is_space(text.back())) return not_parsed;
   const bool named = tokens[0].kind == Token::Kind::identifier ||
-                     (tokens[0].kind == Token::Kind::builtin && lower(tokens[0].text) == "timestamp");
+                     (tokens[0].kind == Token::Kind::builtin && tokens[0].text == "timestamp");
   if (!named || tokens.size() > 2) return not_parsed;
-  // As a shell splits words: the quotes go.
-  Order order;
-  for (const char c : tokens[0].text)
-    if (c != '"' && c != '`' && c != '\'') order.key += c;
+  Order order{.key = tokens[0].text};
   if (tokens.size() == 2) {
+    std::erase_if(order.key, [](char c) { return c == '"' || c == '`' || c == '\''; });  // as a shell splits words
     const auto word = lower(tokens[1].text);
     if (word != "asc" && word != "desc") {
       if (tokens[1].kind == Token::Kind::identifier)

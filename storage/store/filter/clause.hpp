@@ -20,7 +20,7 @@ struct Refusal {
 inline Refusal refusal(std::string message) { return {std::move(message), "INVALID_PARAMETER_VALUE"}; }
 
 struct Operand {
-  enum class Kind { none, identifier, string, integer, real, list };
+  enum class Kind { none, identifier, string, integer, real, list, other };
   Kind kind = Kind::none;
   std::string text;  // as it was written
 };
@@ -64,7 +64,7 @@ Result<std::string, Refusal> quoted_value(const Operand& operand);
 Result<std::vector<std::string>, Refusal> list_value(const Operand& operand);
 Value number_value(const Operand& operand);
 
-// "key [ASC|DESC]"; the key's quotes and backticks are gone.
+// "key [ASC|DESC]"; the key as it was written, but without quotes and backticks where a direction follows.
 struct Order {
   std::string key;
   bool ascending = true;

@@ -22,7 +22,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool starts_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
 }
-bool in_word(char c) { return starts_word(c) || is_digit(c) || c == '$' || c == '#'; }
+bool in_word(char c) { return starts_word(c) || is_digit(c); }
 
 class Lexer {
  public:
@@ -74,6 +74,12 @@ class Lexer {
     if (text_[from] == '"' || text_[from] == '`') return closed(from);
     return in_word(text_[from]) ? word_end(from) : text_.npos;
   }
+  // The same behind a dot, where it may stand in '…', too, and is no number.
+  std::size_t part_behind_dot(std::size_t from) const {
+    if (from < text_.size() && text_[from] == '\'') return closed(from);
+    const auto end = part_end(from);
+    return end != text_.npos && std::all_of(text_.begin() + from, text_.begin() + end, is_digit) ? text_.npos : end;
+  }
 
   void next() {
     const char c = peek();
@@ -88,15 +94,13 @@ class Lexer {
       while (std::string_view("<>=~!").find(peek(size)) != std::string_view::npos && peek(size) != '\0') ++size;
       return take(Kind::comparison, size);
     }
-    if (is_digit(c) || ((c == '-' || c == '.') && is_digit(peek(1)) && !after_name()) ||
+    if (is_digit(c) || ((c == '-' || c == '.') && is_digit(peek(1))) ||
         (c == '-' && peek(1) == '.' && is_digit(peek(2))))
       return number();
     if (starts_word(c) || c == '"' || c == '`') return name();
+    if ((c == '$' || c == ':' || c == '?') && in_word(peek(1)) && !(at_ > 0 && in_word(text_[at_ - 1])))
+      return take(Kind::operation, word_end(at_ + 1) - at_);  // a place for a value, as $1
     take(Kind::other, 1);
-  }
-
-  bool after_name() const {
-    return !out_.empty() && out_.back().kind == Kind::identifier && at_ > 0 && !is_space(text_[at_ - 1]);
   }
 
   void parentheses() {
@@ -144,7 +148,7 @@ class Lexer {
     if (end == text_.npos) return take(Kind::other, 1);
     bool dotted = false;
     while (end < text_.size() && text_[end] == '.') {
-      const auto more = part_end(end + 1);
+      const auto more = part_behind_dot(end + 1);
       dotted = true;
       if (more == text_.npos) {  // the name behind the dot is empty, which is somebody else's to refuse
         ++end;
@@ -160,12 +164,13 @@ class Lexer {
       if (std::find(keywords.begin(), keywords.end(), word) != keywords.end()) return take(Kind::keyword, text.size());
       if (std::find(builtins.begin(), builtins.end(), word) != builtins.end()) return take(Kind::builtin, text.size());
     }
-    // a-b, a/b: arithmetic, which is no name.
-    if (end < text_.size() && std::string_view("-+*/").find(text_[end]) != std::string_view::npos &&
-        part_end(end + 1) != text_.npos) {
-      while (end < text_.size() && std::string_view("-+*/.").find(text_[end]) != std::string_view::npos &&
-             part_end(end + 1) != text_.npos)
-        end = part_end(end + 1);
+    // a-b, a/b: arithmetic, which is no name. In a-1 the number is -1.
+    const auto goes_on = [&](std::string_view signs) {
+      return end + 1 < text_.size() && signs.find(text_[end]) != signs.npos &&
+             !(text_[end] == '-' && is_digit(text_[end + 1])) && part_end(end + 1) != text_.npos;
+    };
+    if (goes_on("-+*/")) {
+      while (goes_on("-+*/.")) end = part_end(end + 1);
       return take(Kind::operation, end - at_);
     }
     take(Kind::identifier, text.size());

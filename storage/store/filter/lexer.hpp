@@ -8,12 +8,12 @@ namespace assay::filter {
 
 struct Token {
   enum class Kind {
-    identifier,  // name, a.b.c, tags."x y", tags.`x.y`, "quoted"
+    identifier,  // name, a.b.c, tags."x y", tags.`x.y`, tags.'x', "quoted"
     string,      // 'quoted'
     integer,
     real,
     list,        // in parentheses, whole
-    operation,   // names joined by - + * /: no identifier
+    operation,   // names joined by - + * /, and $1: no identifier
     comparison,  // = != < <= > >= LIKE ILIKE RLIKE NOT LIKE …
     keyword,     // AND OR NOT IN IS NULL "NOT NULL" …
     builtin,     // the names of SQL's types: text, timestamp, …

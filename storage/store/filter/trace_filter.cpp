@@ -144,6 +144,19 @@ void replace_key(Identifier& of) {
     of.key = key + "_ms";
 }
 
+// MLflow keeps them in columns, one a number.
+bool is_reserved(std::string_view key) { return key == "mlflow.trace.tokenUsage" || key == "mlflow.trace.cost"; }
+
+// MLflow's server makes no IN of them, and its database says so.
+Refusal no_list_of_attributes(std::string_view key, const std::vector<std::string>& values) {
+  std::string list;
+  for (const auto& value : values) list += (list.empty() ? "\\'" : ", \\'") + value + "\\'";
+  if (values.size() == 1) list += ',';
+  return {"IN expression list, SELECT construct, or bound parameter object expected, got '%\"" +
+              without_backticks(key.substr(key.find('.') + 1)) + "\"(" + list + ")%'.",
+          "BAD_REQUEST"};
+}
+
 // What the server finds out only when it makes the query.
 std::optional<Refusal> problem_with(const Clause& clause) {
   const auto bad_op = [&](const Names& valid, std::string_view end) {
@@ -168,8 +181,13 @@ std::optional<Refusal> problem_with(const Clause& clause) {
     }
   } else if (clause.kind == "request_metadata") {
     if (!has(tag_ops, clause.op)) return bad_op(tag_ops, "'");
+    if (is_reserved(clause.key) && !has({"=", "!=", "IS NULL", "IS NOT NULL"}, clause.op))
+      return refusal("Comparator '" + clause.op + "' is not supported for reserved metadata '" + clause.key +
+                     "'. Only '=', '!=', 'IS NULL', and 'IS NOT NULL' are supported.");
   } else if (clause.kind == "span") {
-    return problem_with_span(clause.key, clause.op);
+    if (auto problem = problem_with_span(clause.key, clause.op)) return problem;
+    const auto* list = std::get_if<std::vector<std::string>>(&clause.value);
+    if (list && clause.key.starts_with("attributes.")) return no_list_of_attributes(clause.key, *list);
   } else {
     if (clause.key.empty()) return refusal("Assessment field name cannot be empty");
     if (!has(assessment_ops, clause.op))
@@ -225,6 +243,9 @@ Result<std::vector<TraceOrder>, Refusal> parse_trace_order(std::span<const std::
     replace_key(*of);
     if (of->kind != "attribute" && of->kind != "tag" && of->kind != "request_metadata")
       return refusal("Invalid identifier type '" + of->kind + "'");
+    if (of->kind == "request_metadata" && is_reserved(of->key))
+      return refusal("Ordering by reserved metadata '" + of->key +
+                     "' is not supported because it is represented by multiple columns.");
     if (known(of->kind, of->key)) return refusal("`order_by` contains duplicate fields: " + text);
     out.push_back({of->kind, of->key, order->ascending});
   }

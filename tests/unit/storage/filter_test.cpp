@@ -31,6 +31,17 @@ TEST(TraceFilter, ReadsEveryKindOfClause) {
   EXPECT_EQ((*parsed)[6].op, "IS NOT NULL");
 }
 
+TEST(TraceFilter, ReadsNamesInQuotesAndNamesOfSeveralWords) {
+  const auto parsed = parse_trace_filter(
+      "tags.'env' = 'prod' AND attributes.'status' = 'OK' AND tags.a b IS NULL AND feedback.a b.c IS NOT NULL");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  ASSERT_EQ(parsed->size(), 4u);
+  EXPECT_EQ((*parsed)[0].key, "env");
+  EXPECT_EQ((*parsed)[1].key, "status");
+  EXPECT_EQ((*parsed)[2].key, "a b");
+  EXPECT_EQ((*parsed)[3].key, "a b.c");
+}
+
 TEST(TraceFilter, ReplacesNamesByWhatTheyStandFor) {
   const auto parsed = parse_trace_filter("name = 'x' AND run_id = 'r' AND trace.text LIKE '%y%'");
   ASSERT_TRUE(parsed) << parsed.error().message;
@@ -56,6 +67,26 @@ TEST(TraceFilter, SaysNoInMlflowsWords) {
   EXPECT_TRUE(problem("request_time > 5").starts_with("Invalid attribute key 'request_time' specified."));
   EXPECT_TRUE(problem("assessment.x = 'y'").starts_with("Invalid entity type 'assessment'."));
   EXPECT_TRUE(problem("status > 'OK'").starts_with("Invalid comparator '>' not one of"));
+}
+
+// A value that is none must not become a clause without one.
+TEST(TraceFilter, TakesNoValueWithoutQuotes) {
+  EXPECT_EQ(problem("client_request_id = req-1"), "Invalid clause(s) in filter string: '-1'");
+  EXPECT_EQ(problem("client_request_id RLIKE a-b"),
+            "Expected a quoted string value or a list of quoted string values for attributes. Got value a-b");
+  EXPECT_EQ(problem("tags.a = NULL"), "Expected a quoted string value for tag (e.g. 'my-value'). Got value NULL");
+  EXPECT_EQ(problem("tags.$x = 'y'"), "Invalid clause(s) in filter string: 'tags.'");
+  EXPECT_EQ(problem("  "), "Invalid filter '  '. Could not be parsed.");
+  EXPECT_EQ(problem("Timestamp > 5"), "Invalid clause(s) in filter string: 'Timestamp', '>', '5'");
+  EXPECT_EQ(problem("timestamp < 'x'"), "Invalid clause(s) in filter string: 'timestamp', '<', ''x'', 'timestamp'");
+}
+
+TEST(TraceFilter, RefusesWhatMlflowsDatabaseCannotAsk) {
+  EXPECT_EQ(problem("span.attributes.model NOT IN ('a')"),
+            "IN expression list, SELECT construct, or bound parameter object expected, got '%\"model\"(\\'a\\',)%'.");
+  EXPECT_EQ(problem("metadata.mlflow.trace.cost LIKE 'x'"),
+            "Comparator 'LIKE' is not supported for reserved metadata 'mlflow.trace.cost'. Only '=', '!=', 'IS NULL', "
+            "and 'IS NOT NULL' are supported.");
 }
 
 TEST(TraceFilter, TakesAnyBytes) {
@@ -91,6 +122,21 @@ TEST(TraceOrder, AddsWhatMakesItTotal) {
   EXPECT_FALSE(is_newest_first(*order));
   EXPECT_EQ(parse_trace_order(std::vector<std::string>{"status sideways"}).error().message,
             "Invalid ordering key in order_by clause 'status sideways'.");
+}
+
+TEST(TraceOrder, IsRefusedWhereMlflowRefusesIt) {
+  const auto problem = [](const std::string& clause) {
+    const auto order = parse_trace_order(std::vector<std::string>{clause});
+    return order ? "none" : order.error().message;
+  };
+  EXPECT_EQ(problem("tags.'env'"), "none");
+  EXPECT_EQ(problem("`status`"), "none");
+  for (const std::string clause : {"status asc ", "  status", " ", "TIMESTAMP"})
+    EXPECT_EQ(problem(clause), "Invalid order_by clause '" + clause + "'. Could not be parsed.");
+  EXPECT_TRUE(problem("`tags.env`").starts_with("Invalid entity type '`tags'."));
+  EXPECT_EQ(problem("metadata.`mlflow.trace.tokenUsage`"),
+            "Ordering by reserved metadata 'mlflow.trace.tokenUsage' is not supported because it is represented by "
+            "multiple columns.");
 }
 
 TEST(Like, KnowsPercentAndUnderscoreAndCharactersOfSeveralBytes) {
@@ -156,6 +202,13 @@ TEST(CatalogFilter, KnowsAttributesAndTags) {
   EXPECT_TRUE(matches("experiment_id IN ('5', '6')"));
   EXPECT_FALSE(matches("tags.team IS NULL"));
   EXPECT_FALSE(matches("tags.other != 'x'"));
+  EXPECT_TRUE(matches("tags.'team' = 'blue'"));
+  for (const auto* ids : {"= 'abc'", "IN ('5', 'abc')"})
+    EXPECT_EQ(CatalogFilter::parse(CatalogKind::experiment, "experiment_id " + std::string(ids)).error().message,
+              "Invalid experiment ID 'abc'. Experiment ID must be a valid integer.");
+  const auto dataset = CatalogFilter::parse(CatalogKind::dataset, "name RLIKE 'app$'");
+  EXPECT_TRUE(dataset && (*dataset)(entry));
+  EXPECT_FALSE(CatalogOrder::parse(CatalogKind::dataset, std::vector<std::string>{"`name`"}));
   EXPECT_EQ(CatalogFilter::parse(CatalogKind::experiment, "tags.team > 'x'").error().message,
             "Invalid comparator for tag: >");
   EXPECT_EQ(CatalogFilter::parse(CatalogKind::dataset, "foo.x = 'y'").error().message,
