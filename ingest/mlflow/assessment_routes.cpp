@@ -54,8 +54,7 @@ Task<std::optional<Response>> problem_with_trace(MlflowDoor& door, const std::st
 Task<Response> create(MlflowDoor& door, Request& request) {
   const std::string trace_id(request.params[0]);
   if (const auto problem = problem_with_id("trace_id", trace_id)) co_return error_response(request.path, *problem);
-  if (const auto type = request.header("Content-Type"); !type || !type->starts_with("application/json"))
-    co_return error_response(invalid_parameter("Bad Request. Content-Type must be one of ['application/json']."));
+  if (const auto problem = problem_with_content_type(request)) co_return error_response(*problem);
   auto sent = parse_assessment_request(request.body, trace_id, door.clock.now());
   if (!sent) co_return error_response(request.path, sent.error());
   std::optional<Response> refused;

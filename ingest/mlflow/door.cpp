@@ -59,12 +59,17 @@ void add_mlflow(Router& router, http::verb method, std::string_view path, const 
         method, prefix + std::string(path), [handler](Request& request) { return checked(handler, request); }, options);
 }
 
+std::optional<MlflowError> problem_with_content_type(const Request& request) {
+  const auto type = request.header("Content-Type");
+  if (!type) return invalid_parameter("Bad Request. Content-Type header is missing.");
+  if (std::string_view(*type).substr(0, type->find(';')) != "application/json")
+    return invalid_parameter("Bad Request. Content-Type must be one of ['application/json'].");
+  return {};
+}
+
 Result<json::object, MlflowError> read_body(const Request& request) {
-  if (const auto type = request.header("Content-Type");
-      !type || !std::string_view(*type).substr(0, type->find(';')).starts_with("application/json")) {
-    if (!request.body.empty() || request.method == http::verb::post)
-      return invalid_parameter("Bad Request. Content-Type must be one of ['application/json'].");
-  }
+  if (!request.body.empty() || request.method == http::verb::post)
+    if (auto problem = problem_with_content_type(request)) return std::move(*problem);
   json::parse_options options;
   options.max_depth = depth_max;
   error_code ec;

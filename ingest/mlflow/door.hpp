@@ -51,6 +51,8 @@ Response error_response(const MlflowError& error);
 // `path`: "3.0/mlflow/traces".
 void add_mlflow(Router& router, http::verb method, std::string_view path, const Handler& handler, RouteOptions options);
 
+// A body that is not said to be JSON: a foreign web page can send it without asking first.
+std::optional<MlflowError> problem_with_content_type(const Request& request);
 // The fields of the body under their snake-case names; what is no JSON counts as empty.
 Result<boost::json::object, MlflowError> read_body(const Request& request);
 // A body's field that must be there and not empty.

@@ -47,6 +47,7 @@ bool has_spans(const MlflowDoor& door, const std::string& trace_id) {
 // The tag of the location says that the spans are here. Without it the client uploads them: those that it can't encode
 // for OpenTelemetry come in no other way, and what comes twice is the same.
 Task<Response> start_trace(MlflowDoor& door, Request& request) {
+  if (const auto problem = problem_with_content_type(request)) co_return error_response(*problem);
   const auto now = door.clock.now();
   auto trace = parse_trace_request(request.body, now);
   if (!trace) co_return error_response(request.path, trace.error());
