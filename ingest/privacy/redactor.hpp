@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ingest/privacy/json_texts.hpp"
 #include "ops/runtime/result.hpp"
 
 namespace assay {
@@ -17,7 +18,7 @@ struct RedactionRules {
   // "NAME=EXPRESSION": what it finds becomes "[NAME]".
   std::vector<std::string> patterns;
   bool feedback = true;  // values, comments, rationales and metadata of feedback and expectations
-  bool traces = true;    // previews of requests and responses, and what spans carry
+  bool traces = true;    // previews, tags, metadata and spans of traces, and datasets' records
 
   bool empty() const { return built_in.empty() && patterns.empty(); }
 };
@@ -35,14 +36,17 @@ class Redactor {
   // Whether there was something to take out.
   bool redact(std::string& text) const;
 
-  // The same in every string below a member that has one of these names, in JSON. A string that is itself JSON is
-  // treated as what it is. What is no JSON is left alone.
-  bool redact_json(std::string& json, std::span<const std::string_view> members) const;
+  // The same in the texts below these places of a JSON document (see change_json). A text that is itself JSON is
+  // treated as what it is; of one that was cut, what may be the beginning of something to take out goes, too. All of
+  // what is no JSON is text.
+  bool redact_json(std::string& document, std::span<const JsonPlace> places,
+                   std::span<const std::string_view> kept = {}) const;
 
  private:
   struct Rule;
   Redactor();
-  void redact_deep(std::string& text, int depth, bool& changed) const;
+  bool redact_deep(JsonText& found, int depth) const;
+  bool drop_beginning(std::string& text) const;
   std::vector<std::unique_ptr<Rule>> rules_;
 };
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ("feedback_body", "query", "batch", "upstream_sse", "capability", "records")
+TARGETS = ("feedback_body", "query", "batch", "upstream_sse", "capability", "records", "redaction")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,20 @@
+#pragma once
+#include <re2/re2.h>
+
+#include <vector>
+
+#include "ingest/privacy/digits.hpp"
+
+namespace assay {
+
+// Telephone numbers: international ones, or two or three groups as people write them. In order, apart from each other.
+class PhoneFinder {
+ public:
+  PhoneFinder();
+  std::vector<Found> operator()(std::string_view text) const;
+
+ private:
+  RE2 pattern_;
+};
+
+}  // namespace assay
