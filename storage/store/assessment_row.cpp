@@ -110,9 +110,22 @@ std::string AssessmentRow::name() const {
   return base_ ? base_->name : std::string();
 }
 
+bool AssessmentRow::is_expectation() const {
+  thread_local simdjson::dom::parser parser;
+  return base_ && !parser.parse(base_->json)["expectation"].error();
+}
+
+std::int64_t AssessmentRow::created_at() const {
+  thread_local simdjson::dom::parser parser;
+  std::string_view text;
+  if (!parser.parse(base_->json)["create_time"].get_string().get(text))
+    if (const auto time = parse_time(text)) return time->time_since_epoch().count();
+  return base_->stamp.accepted_at;
+}
+
 Stamp AssessmentRow::value_stamp() const {
-  for (const auto field : {"feedback", "expectation"})
-    if (const auto at = changes_.find(field); at != changes_.end()) return at->second.stamp;
+  const auto at = changes_.find(is_expectation() ? "expectation" : "feedback");
+  if (at != changes_.end()) return at->second.stamp;
   return base_ ? base_->stamp : Stamp{};
 }
 
@@ -143,6 +156,7 @@ std::string AssessmentRow::json(bool valid) const {
   valid = valid && (was_valid == fields.end() || was_valid->second != "false");
   fields.erase("valid");
   for (const auto& [path, change] : changes_) {
+    if ((path == "feedback" || path == "expectation") && !fields.contains(path)) continue;
     const bool of_metadata = path.starts_with(metadata_prefix);
     auto& into = of_metadata ? metadata : fields;
     const auto name = of_metadata ? path.substr(metadata_prefix.size()) : path;

@@ -4,8 +4,9 @@
 //
 // A create is the base: of several the first accepted one. A change sets registers, one for each field and each key of
 // the metadata; of several that set the same one the last accepted wins, by (accepted_at, record_id). Changes win over
-// the base, whatever their times. A delete ends it: nothing that comes later, or that is here, counts any more. So
-// merging is commutative, associative and idempotent.
+// the base, whatever their times; one of a feedback says nothing of an expectation, and the other way round. A delete
+// ends it: nothing that comes later, or that is here, counts any more. So merging is commutative, associative and
+// idempotent.
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -48,6 +49,9 @@ class AssessmentRow {
   const std::map<std::string, Register>& changes() const { return changes_; }
   // Of an existing one, changes folded in.
   std::string name() const;
+  bool is_expectation() const;
+  // When it says it was made, or was accepted where it does not.
+  std::int64_t created_at() const;
   // Its create, or the last change of its value: which of two values of a name is the last one.
   Stamp value_stamp() const;
   // MLflow's JSON of it, changes folded in. Only with a base.

@@ -40,7 +40,8 @@ Result<std::vector<Store::Assessment>> Store::assessments_of(std::string_view tr
       kv_.scan(Family::assessments, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
         auto row = AssessmentRow::decode(value);
         if (!row || !row->base()) return corrupt = true, false;
-        out.push_back({std::string(key.substr(prefix.size())), std::move(*row)});
+        const auto created_at = row->created_at();
+        out.push_back({std::string(key.substr(prefix.size())), std::move(*row), created_at});
         return true;
       });
   if (!scanned) return scanned.error();
@@ -48,9 +49,12 @@ Result<std::vector<Store::Assessment>> Store::assessments_of(std::string_view tr
   std::set<std::string_view> overridden;
   for (const auto& assessment : out) overridden.insert(assessment.row.base()->overrides);
   for (auto& assessment : out) assessment.valid = !overridden.contains(assessment.id);
-  std::sort(out.begin(), out.end(), [](const Assessment& a, const Assessment& b) {
-    return std::tie(a.row.base()->stamp, a.id) < std::tie(b.row.base()->stamp, b.id);
-  });
+  // Those of one request were accepted at once: their places in the log tell them apart.
+  const auto place = [](const Assessment& a) {
+    const auto& base = *a.row.base();
+    return std::tie(a.created_at, base.stamp.accepted_at, base.partition, base.offset, a.id);
+  };
+  std::sort(out.begin(), out.end(), [&](const Assessment& a, const Assessment& b) { return place(a) < place(b); });
   return out;
 }
 

@@ -32,10 +32,11 @@ class Store {
   struct Assessment {
     std::string id;
     AssessmentRow row;
+    std::int64_t created_at = 0;
     bool valid = true;  // false: another one of the same trace, not deleted, overrides it
   };
   Result<std::optional<Assessment>> find(std::string_view assessment_id) const;
-  // Of one trace, the first accepted first.
+  // Of one trace, the first made first.
   Result<std::vector<Assessment>> assessments_of(std::string_view trace_id) const;
 
   // MLflow's JSON, changes folded in; none: unknown or deleted.

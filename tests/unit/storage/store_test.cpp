@@ -60,6 +60,53 @@ TEST_F(StoreTest, AnUpdateBeforeItsCreateIsHeldAndThenFoldedIn) {
   EXPECT_EQ(sink_.ledger(), (SinkLedger{.read = 2, .applied = 1, .held = 1}));
 }
 
+TEST_F(StoreTest, AChangeOfAnotherKindThanTheAssessmentSaysNothing) {
+  apply(update("a-1", "u-1", "tr-1", at(1), R"("expectation":{"value":"x"},"rationale":"r")"));
+  apply(feedback("a-1", "tr-1", at(0), "n", "true"));
+  EXPECT_EQ(assessment("a-1"),
+            R"({"assessment_id":"a-1","assessment_name":"n","trace_id":"tr-1","source":{"source_type":"HUMAN"},)"
+            R"("feedback":{"value":true},"rationale":"r","valid":true})");
+}
+
+TEST_F(StoreTest, AssessmentsComeAsTheyWereMadeAndThoseOfOneRequestInItsOrder) {
+  for (const auto* id : {"a-3", "a-1", "a-2"}) apply(feedback(id, "tr-1", at(0), "n", "true"));
+  apply(feedback("a-4", "tr-1", at(9), "old", "true", R"(,"create_time":")" + format_time(at(-60)) + "\""));
+  std::string ids;
+  for (const auto& one : *store_.assessments_of("tr-1")) ids += one.id + " ";
+  EXPECT_EQ(ids, "a-4 a-3 a-1 a-2 ");
+}
+
+TEST_F(StoreTest, SpansOfTwoExperimentsStayInTheFirstOnes) {
+  const auto spans = [](const std::string& experiment, int accepted) {
+    return to_record(TraceRecord{.from_spans = true,
+                                 .trace_id = "tr-1",
+                                 .accepted_at = at(accepted),
+                                 .info = R"({"trace_id":"tr-1",)" + located(experiment, at(0)) + "}",
+                                 .spans = R"([{"span_id":"s)" + experiment + R"("}])"});
+  };
+  apply(spans("2", 5));
+  EXPECT_EQ(store_.trace("tr-1")->value().experiment_id(), "2");
+  apply(spans("1", 4));
+  apply(spans("3", 6));
+  EXPECT_EQ(store_.trace("tr-1")->value().experiment_id(), "1");
+  apply(trace("tr-1", at(1), located("7", at(0))));
+  EXPECT_EQ(store_.trace("tr-1")->value().experiment_id(), "7");
+}
+
+TEST_F(StoreTest, ATraceSaysWhereItsSpansAreOnceThereAreAny) {
+  apply(trace("tr-1", at(1), located("1", at(1))));
+  EXPECT_EQ(info("tr-1").find("spansLocation"), std::string::npos);
+  apply(trace("tr-1", at(2), R"("state":"OK")", R"([{"span_id":"s1"}])"));
+  EXPECT_NE(info("tr-1").find(R"("mlflow.trace.spansLocation":"TRACKING_STORE")"), std::string::npos);
+}
+
+TEST_F(StoreTest, AUsersOwnTagOfTheFeedbacksNameIsLeft) {
+  apply(trace("tr-1", at(1), located("1", at(1)) + R"(,"tags":{"assay.feedback":"mine"})"));
+  apply(feedback("a-1", "tr-1", at(2), "n", "true"));
+  EXPECT_NE(info("tr-1").find(R"("assay.feedback":"mine")"), std::string::npos);
+  EXPECT_EQ(info("tr-1").find("n=true"), std::string::npos);
+}
+
 TEST_F(StoreTest, ADeleteEndsAnAssessmentWhateverComesLater) {
   apply(erase("a-1", "d-1", "tr-1", at(5)));
   apply(feedback("a-1", "tr-1", at(6), "n", "true"));
