@@ -86,6 +86,8 @@ Result<std::optional<std::string>> Store::trace_info(std::string_view trace_id) 
   if (!*row) return std::optional<std::string>();
   const auto assessments = assessments_of(trace_id);
   if (!assessments) return assessments.error();
+  const auto spans_are_here = has_spans(trace_id);
+  if (spans_are_here.has_error()) return spans_are_here.error();
   std::string list;
   if (!assessments->empty()) {
     JsonWriter json(list);
@@ -93,7 +95,7 @@ Result<std::optional<std::string>> Store::trace_info(std::string_view trace_id) 
     for (const auto& assessment : *assessments) json.raw(assessment.row.json(assessment.valid));
     json.end_array();
   }
-  return std::optional((*row)->info_json(trace_id, feedback_tag(*assessments), list));
+  return std::optional((*row)->info_json(trace_id, feedback_tag(*assessments), list, *spans_are_here));
 }
 
 std::string feedback_tag(const std::vector<Store::Assessment>& assessments) {
@@ -125,6 +127,17 @@ Result<std::string> Store::spans(std::string_view trace_id) const {
   if (corrupt) return make_error_code(Error::corrupt);
   json.end_array();
   return out;
+}
+
+Result<bool> Store::has_spans(std::string_view trace_id) const {
+  bool found = false;
+  const auto prefix = store_keys::span(trace_id, "");
+  const auto scanned = kv_.scan(Family::traces, prefix, after_prefix(prefix), [&](std::string_view, std::string_view) {
+    found = true;
+    return false;
+  });
+  if (!scanned) return no_answer(scanned.error());
+  return found;
 }
 
 Result<void> Store::traces_of_experiment(std::string_view experiment_id, Instant from, Instant to,

@@ -45,6 +45,7 @@ class Store {
   Result<std::optional<std::string>> trace_info(std::string_view trace_id) const;
   // A JSON list of the spans known, by span_id.
   Result<std::string> spans(std::string_view trace_id) const;
+  Result<bool> has_spans(std::string_view trace_id) const;
   Result<std::optional<TraceRow>> trace(std::string_view trace_id) const;
   Result<bool> deleted(std::string_view trace_id) const;
 

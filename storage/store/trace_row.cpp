@@ -108,6 +108,11 @@ bool TraceRow::set_inferred(std::string path, const TraceRank& rank, std::string
   if (path == "state" && json != R"("IN_PROGRESS")") own.level = Level::ended;
   const bool start = path == "request_time", end = path == "end_time";
   const auto at = fields_.find(path);
+  if (path == "trace_location" && at != fields_.end()) {
+    if (at->second.rank.level != Level::inferred || at->second.rank <= own) return false;
+    at->second = {own, std::string(json)};
+    return true;
+  }
   if ((!start && !end) || at == fields_.end()) return set(std::move(path), own, json);
   if (at->second.rank.level != Level::inferred) return false;
   const auto known = parse_time(std::string_view(at->second.json).substr(1, at->second.json.size() - 2));
@@ -181,8 +186,17 @@ Instant TraceRow::after() const {
   return Instant(std::chrono::milliseconds(last + 1));
 }
 
-std::string TraceRow::info_json(std::string_view trace_id, std::string_view feedback_tag,
-                                std::string_view assessments) const {
+std::optional<std::string> TraceRow::tag(std::string_view key, std::string_view trace_id, bool has_spans) const {
+  const auto path = std::string(tags).append(key);
+  if (fields_.contains(path)) return text_at(path);
+  if (key == spans_location_tag && has_spans) return "TRACKING_STORE";
+  if (key == artifact_location_tag)
+    return "mlflow-artifacts:/" + experiment_id() + "/traces/" + std::string(trace_id) + "/artifacts";
+  return {};
+}
+
+std::string TraceRow::info_json(std::string_view trace_id, std::string_view feedback_tag, std::string_view assessments,
+                                bool has_spans) const {
   static constexpr std::array<const char*, 5> first = {"client_request_id", "trace_location", "request_time",
                                                        "execution_duration", "state"};
   std::string out;
@@ -202,16 +216,12 @@ std::string TraceRow::info_json(std::string_view trace_id, std::string_view feed
       return json.key(key);
     };
     for (auto at = fields_.lower_bound(std::string(prefix)); at != fields_.end() && at->first.starts_with(prefix); ++at)
-      if (present(at->second) && (tag.empty() || at->first != "tags.assay.feedback"))
-        entry(std::string_view(at->first).substr(prefix.size())).raw(at->second.json);
-    if (!tag.empty()) entry("assay.feedback").value(tag);
+      if (present(at->second)) entry(std::string_view(at->first).substr(prefix.size())).raw(at->second.json);
+    if (!tag.empty() && !text_at("tags.assay.feedback")) entry("assay.feedback").value(tag);
     if (prefix == tags) {
-      // Where MLflow's client finds the spans: here.
-      if (!fields_.contains("tags.mlflow.trace.spansLocation"))
-        entry("mlflow.trace.spansLocation").value("TRACKING_STORE");
-      if (!fields_.contains("tags.mlflow.artifactLocation"))
-        entry("mlflow.artifactLocation")
-            .value("mlflow-artifacts:/" + experiment_id() + "/traces/" + std::string(trace_id) + "/artifacts");
+      for (const auto key : {spans_location_tag, artifact_location_tag})
+        if (!fields_.contains(std::string(tags).append(key)))
+          if (const auto value = this->tag(key, trace_id, has_spans)) entry(key).value(*value);
     }
     if (any) json.end_object();
   };

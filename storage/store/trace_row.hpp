@@ -4,7 +4,8 @@
 // register the one that ranks higher wins, by (level, accepted_at, content). A record that says IN_PROGRESS is not
 // final, so a placeholder or a late start never takes away what the end of a trace has said; tags go by time alone.
 // What was only concluded from spans gives way to what was said of the trace itself, but for a root span that has
-// ended: it ends a trace that is in progress. Of several such conclusions the earliest start and the latest end count.
+// ended: it ends a trace that is in progress. Of several such conclusions the earliest start, the latest end and the
+// first location count.
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -24,6 +25,9 @@ struct TraceRank {
   auto operator<=>(const TraceRank&) const = default;
 };
 
+inline constexpr std::string_view spans_location_tag = "mlflow.trace.spansLocation",
+                                  artifact_location_tag = "mlflow.artifactLocation";
+
 class TraceRow {
  public:
   // Whether it changed anything. Malformed: the record is poison.
@@ -38,13 +42,16 @@ class TraceRow {
   std::optional<std::int64_t> duration_ms() const;
   // A string by its path ("state", "tags.k", "trace_metadata.k"); none: not there.
   std::optional<std::string> text_at(const std::string& path) const;
+  // A tag as info_json shows it: MLflow's client is told where artifacts would be, and that the spans are here.
+  std::optional<std::string> tag(std::string_view key, std::string_view trace_id, bool has_spans) const;
   // Calls visit(key, value) for each that is there: of "tags." or "trace_metadata.".
   void each(std::string_view prefix, const std::function<void(std::string_view, const std::string&)>& visit) const;
   // When what is set now must have been accepted so that it counts: after everything that is here.
   Instant after() const;
-  // MLflow's trace_info, without assessments; `feedback_tag`, where not empty, is the value of the tag assay.feedback,
-  // and `assessments` a JSON list.
-  std::string info_json(std::string_view trace_id, std::string_view feedback_tag, std::string_view assessments) const;
+  // MLflow's trace_info; `feedback_tag`, where not empty, is the value of the tag assay.feedback unless somebody has
+  // set it, and `assessments` a JSON list. With `has_spans` a tag says that they are here.
+  std::string info_json(std::string_view trace_id, std::string_view feedback_tag, std::string_view assessments,
+                        bool has_spans = true) const;
 
   std::string encode() const;
   static std::optional<TraceRow> decode(std::string_view bytes);

@@ -146,7 +146,7 @@ TEST_F(StoreTest, TheEndOfATraceIsNotTakenBackByALatePlaceholder) {
       info("tr-1"),
       R"({"trace_id":"tr-1","trace_location":{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":"1"}},)"
       R"("request_time":"2026-11-23T15:57:32.547Z","state":"OK","trace_metadata":{"m":"end","n":"1"},"tags":{"t":"end",)"
-      R"("mlflow.trace.spansLocation":"TRACKING_STORE","mlflow.artifactLocation":"mlflow-artifacts:/1/traces/tr-1/artifacts"},)"
+      R"("mlflow.artifactLocation":"mlflow-artifacts:/1/traces/tr-1/artifacts"},)"
       R"("request_preview":"end"})");
 }
 
