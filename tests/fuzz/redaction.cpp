@@ -47,7 +47,8 @@ void one(std::string_view bytes) {
   const auto read = json::parse(document, ec);
   must(!ec, "a document of texts stays JSON");
   if (is_json(bytes)) {
-    must(is_json(read.at("text").as_string()), "a text that is JSON stays JSON");
+    const bool number = bytes.find_first_of("{[\"") == bytes.npos;  // a text, unless it is said to be JSON
+    must(number || is_json(read.at("text").as_string()), "a text that is JSON stays JSON");
     must(is_json(read.at("json").at("a").as_string()), "and so does a JSON value");
   }
 }
