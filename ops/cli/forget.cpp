@@ -19,6 +19,8 @@ std::vector<std::string> acts_for(const SaidBy& said) {
       lines.push_back((one.by_trace_id ? "forget-assessment\t" : "forget-parked\t") + one.assessment_id + "\t" +
                       one.id);
   for (const auto& id : said.traces) lines.push_back("forget-trace\t" + id);
+  for (const auto& [dataset_id, record_id] : said.dataset_records)
+    lines.push_back("forget-dataset-record\t" + dataset_id + "\t" + record_id);
   for (const auto& id : said.dead_letters) lines.push_back("purge " + id);
   return lines;
 }
@@ -29,7 +31,8 @@ struct Report {
   bool done = false;  // the deletions were appended
   std::string log_dropped_by;
   bool waits() const {
-    return !left.assessments.empty() || !left.traces.empty() || !left.dead_letters.empty() || !left.in_flight.empty();
+    return !left.assessments.empty() || !left.traces.empty() || !left.dead_letters.empty() || !left.in_flight.empty() ||
+           !left.dataset_records.empty();
   }
 };
 
@@ -46,6 +49,8 @@ std::string text_of(const Report& report) {
   line("parked feedback", report.found.parked.size(), report.left.parked.size());
   line("feedback on its way", report.found.in_flight.size(), report.left.in_flight.size());
   line("dead letters", report.found.dead_letters.size(), report.left.dead_letters.size());
+  line("records of datasets, made of these traces or by the user", report.found.dataset_records.size(),
+       report.left.dataset_records.size());
   if (!report.done) return out += "nothing was changed\n";
   for (const auto& parked : report.left.parked)
     out += "parked " + parked.assessment_id + " waits for its trace until " + parked.expires_at +
@@ -70,6 +75,7 @@ std::string json_of(const Report& report) {
   part("parked", report.found.parked.size(), report.left.parked.size());
   part("in_flight", report.found.in_flight.size(), report.left.in_flight.size());
   part("dead_letters", report.found.dead_letters.size(), report.left.dead_letters.size());
+  part("dataset_records", report.found.dataset_records.size(), report.left.dataset_records.size());
   if (report.done) json.field("log_dropped_by", report.log_dropped_by);
   json.end_object();
   return out += "\n";
@@ -107,7 +113,7 @@ int forget(std::vector<std::string> args) {
     place = std::move(*opened);
   }
 
-  auto found = place->find(user);
+  auto found = place->find(user, {});
   if (!found) return complain(found.error());
   Report report{.user = user, .found = std::move(*found)};
   if (!dry_run) {
@@ -117,7 +123,7 @@ int forget(std::vector<std::string> args) {
     // What is parked waits for its trace; the rest goes as soon as the store has read so far.
     const auto deadline = std::chrono::steady_clock::now() + wait;
     for (;;) {
-      auto left = place->find(user);
+      auto left = place->find(user, report.found.traces);
       if (!left) return complain(left.error());
       report.left = std::move(*left);
       if (!report.waits() || std::chrono::steady_clock::now() >= deadline) break;

@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "ops/runtime/ids.hpp"
+#include "storage/records/catalog_record.hpp"
 #include "storage/records/feedback_record.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/trace_record.hpp"
@@ -41,6 +42,8 @@ std::string ForgetActs::answer(const std::string& line) const {
     record = deletion_of(parts[1], {Target::Kind::client_request_id, parts[2]}, now);
   else if (parts.size() == 2 && parts[0] == "forget-trace")
     record = to_record(TraceRecord{.deleted = true, .trace_id = parts[1], .accepted_at = now});
+  else if (parts.size() == 3 && parts[0] == "forget-dataset-record")
+    record = end_of_dataset_record(parts[1], parts[2], now);
   else
     return "error that is no act";
 

@@ -14,6 +14,7 @@ namespace assay::cli {
 //   forget-assessment ASSESSMENT_ID TRACE_ID        the assessment is deleted wherever it is
 //   forget-parked ASSESSMENT_ID CLIENT_REQUEST_ID   the same, for one whose trace is not known yet
 //   forget-trace TRACE_ID                           the trace, its spans and all that was said about it
+//   forget-dataset-record DATASET_ID RECORD_ID      the record; its dataset counts anew with its next change
 class ForgetActs {
  public:
   // `io` runs only inside the acts.

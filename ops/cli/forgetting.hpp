@@ -12,8 +12,9 @@ namespace assay::cli {
 class Forgetting {
  public:
   virtual ~Forgetting() = default;
-  // Everything of the user's that is there now. Errors are sentences.
-  virtual Result<SaidBy, std::string> find(const std::string& user) = 0;
+  // Everything of the user's that is there now; of the traces in `gone`, which may be deleted already, what was made of
+  // them. Errors are sentences.
+  virtual Result<SaidBy, std::string> find(const std::string& user, std::span<const std::string> gone) = 0;
   // Appends these lines' deletions (forget_acts.hpp, dead_letter_acts.hpp), in order. A sentence where one failed.
   virtual std::string act(const std::vector<std::string>& lines) = 0;
   // Until when the log keeps what it holds now, in words.

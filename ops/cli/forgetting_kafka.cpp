@@ -17,10 +17,12 @@ namespace {
 
 constexpr std::chrono::seconds ask_limit{20};
 
-// What stands on assay.assessments, assay.traces and assay.parked of one user, and was not deleted there since.
+// What stands on assay.assessments, assay.traces, assay.parked and assay.catalog of one user, and was not deleted there
+// since.
 class Standing {
  public:
-  explicit Standing(const std::string& user) : user_(user) {}
+  Standing(const std::string& user, std::span<const std::string> gone)
+      : user_(user), asked_(gone.begin(), gone.end()) {}
 
   void add_assessment(const LogRecord& record) {
     const auto assessment = parse_assessment_record(record.value);
@@ -39,6 +41,7 @@ class Standing {
       deleted_.insert(trace->trace_id);
     } else if (is_asked_by(trace->info, user_)) {
       traces_.insert(trace->trace_id);
+      asked_.insert(trace->trace_id);
     }
   }
 
@@ -49,6 +52,17 @@ class Standing {
     if (auto found = parked_by(record.value, user_)) parked_[record_id] = std::move(*found);
   }
 
+  // After all traces: what was made of a trace is known by that.
+  void add_catalog(const LogRecord& record) {
+    const std::string key(record.key);
+    dataset_records_.erase(key);
+    if (record.tombstone) {  // of a dataset: its records go with it
+      dataset_records_.erase(dataset_records_.lower_bound(key + "/"), dataset_records_.lower_bound(key + "0"));
+    } else if (auto found = copied_from(record.value, asked_, user_)) {
+      dataset_records_[key] = std::move(*found);
+    }
+  }
+
   // A deleted trace has taken its assessments with it.
   SaidBy said() && {
     SaidBy out;
@@ -56,6 +70,7 @@ class Standing {
       if (!deleted_.contains(trace_id)) out.assessments.push_back({id, trace_id});
     out.traces.assign(traces_.begin(), traces_.end());
     for (auto& [id, parked] : parked_) out.parked.push_back(std::move(parked));
+    for (auto& [key, found] : dataset_records_) out.dataset_records.push_back(std::move(found));
     return out;
   }
 
@@ -63,7 +78,9 @@ class Standing {
   const std::string& user_;
   std::map<std::string, std::string> assessments_;  // id → trace_id
   std::set<std::string> traces_, deleted_;
+  std::set<std::string> asked_;  // traces of the user's, deleted ones too
   std::map<std::string, SaidBy::Parked> parked_;
+  std::map<std::string, SaidBy::DatasetEntry> dataset_records_;  // by key: dataset/ID/RECORD; '0' comes behind '/'
 };
 
 class KafkaForgetting final : public Forgetting {
@@ -80,14 +97,14 @@ class KafkaForgetting final : public Forgetting {
     return {};
   }
 
-  Result<SaidBy, std::string> find(const std::string& user) override {
+  Result<SaidBy, std::string> find(const std::string& user, std::span<const std::string> gone) override {
     // Positions first: what was resolved by then is found in the topics that are read after it.
     const auto resolved = positions();
     if (!resolved) return resolved.error();
-    Standing standing(user);
+    Standing standing(user, gone);
     for (const auto& [stream, add] :
          {std::pair(Stream::assessments, &Standing::add_assessment), std::pair(Stream::traces, &Standing::add_trace),
-          std::pair(Stream::parked, &Standing::add_parked)}) {
+          std::pair(Stream::parked, &Standing::add_parked), std::pair(Stream::catalog, &Standing::add_catalog)}) {
       const auto read = read_all(*sources_, stream, [&](std::span<const LogRecord> records) {
         for (const auto& record : records) (standing.*add)(record);
         return Result<void>();
@@ -102,11 +119,11 @@ class KafkaForgetting final : public Forgetting {
     auto letters = KafkaLetters::open(kafka_);
     if (!letters) return letters.error();
     letters_ = std::move(*letters);
-    if (const auto added = add(letters_->store(), user, said); !added) return added.error();
+    if (const auto added = add(letters_->store(), user, gone, said); !added) return added.error();
     if (view_.empty()) return said;
     auto local = LocalStore::open(view_, {"ingest"});
     if (!local) return local.error();
-    if (const auto added = add((*local)->db(), user, said); !added) return added.error();
+    if (const auto added = add((*local)->db(), user, gone, said); !added) return added.error();
     return said;
   }
 
@@ -154,8 +171,11 @@ class KafkaForgetting final : public Forgetting {
   }
 
   // What a store knows beyond the topics.
-  static Result<void, std::string> add(const KeyValue& store, const std::string& user, SaidBy& said) {
-    auto more = find_said_by(store, user);
+  static Result<void, std::string> add(const KeyValue& store, const std::string& user,
+                                       std::span<const std::string> gone, SaidBy& said) {
+    std::vector<std::string> asked(gone.begin(), gone.end());
+    asked.insert(asked.end(), said.traces.begin(), said.traces.end());
+    auto more = find_said_by(store, user, asked);
     if (!more) return "the store can't be read: " + more.error().message();
     const auto merge = [](auto& into, auto& from, auto id) {
       std::set<std::string> known;
@@ -167,6 +187,8 @@ class KafkaForgetting final : public Forgetting {
     merge(said.assessments, more->assessments, [](const SaidBy::Assessment& one) { return one.id; });
     merge(said.traces, more->traces, itself);
     merge(said.dead_letters, more->dead_letters, itself);
+    merge(said.dataset_records, more->dataset_records,
+          [](const SaidBy::DatasetEntry& one) { return one.dataset_id + "/" + one.record_id; });
     return {};
   }
 

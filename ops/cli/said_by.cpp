@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "storage/log/read_all.hpp"
+#include "storage/records/catalog_record.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/records/parked_record.hpp"
 #include "storage/store/assessment_row.hpp"
@@ -16,7 +17,9 @@ namespace json = boost::json;
 // The text at a JSON pointer; empty where there is none.
 std::string text_at(std::string_view document, std::string_view pointer) {
   boost::system::error_code ec;
-  const auto value = json::parse({document.data(), document.size()}, ec);
+  json::parse_options options;
+  options.max_depth = 256;  // doors take 64 levels, and the record has some of its own
+  const auto value = json::parse({document.data(), document.size()}, ec, {}, options);
   if (ec) return {};
   const auto* found = value.find_pointer({pointer.data(), pointer.size()}, ec);
   if (ec || !found || !found->is_string()) return {};
@@ -33,6 +36,16 @@ bool is_asked_by(std::string_view trace_info, const std::string& user) {
   return text_at(trace_info, "/trace_metadata/mlflow.trace.user") == user;
 }
 
+std::optional<SaidBy::DatasetEntry> copied_from(std::string_view catalog_value, const std::set<std::string>& traces,
+                                                const std::string& user) {
+  const auto value = parse_catalog_record(catalog_value);
+  const auto* record = value ? std::get_if<DatasetRecord>(&*value) : nullptr;
+  if (!record) return {};
+  const bool by_user = record->created_by == user || record->last_updated_by == user;
+  if (!by_user && !traces.contains(text_at(record->source, "/source_data/trace_id"))) return {};
+  return SaidBy::DatasetEntry{record->dataset_id, record->dataset_record_id};
+}
+
 std::optional<SaidBy::Parked> parked_by(std::string_view parked_value, const std::string& user) {
   const auto record = parse_parked_record(parked_value);
   if (!record || record->op != Op::create || !is_said_by(record->item.json, user)) return {};
@@ -40,7 +53,7 @@ std::optional<SaidBy::Parked> parked_by(std::string_view parked_value, const std
                         record->target.kind == Target::Kind::trace_id, format_time(record->expires_at)};
 }
 
-Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user) {
+Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, std::span<const std::string> gone) {
   SaidBy said;
   const auto assessment = [&](std::string_view key, std::string_view value) {
     const auto row = AssessmentRow::decode(value);
@@ -76,6 +89,15 @@ Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user) {
     return true;
   };
   if (const auto scanned = kv.scan(Family::dead, {}, {}, dead); !scanned) return scanned.error();
+
+  std::set<std::string> traces(said.traces.begin(), said.traces.end());
+  traces.insert(gone.begin(), gone.end());
+  const auto in_catalog = [&](std::string_view key, std::string_view value) {
+    if (!key.starts_with('r')) return true;
+    if (auto found = copied_from(value, traces, user)) said.dataset_records.push_back(std::move(*found));
+    return true;
+  };
+  if (const auto scanned = kv.scan(Family::catalog, {}, {}, in_catalog); !scanned) return scanned.error();
   return said;
 }
 
