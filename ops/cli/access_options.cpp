@@ -91,7 +91,9 @@ void AccessOptions::add_to(CLI::App& app) {
   app.add_option("--forwarded-header", forwarded_header, "The header that they write it in")
       ->check(CLI::IsMember({"x-forwarded-for", "forwarded"}))
       ->capture_default_str();
-  app.add_option("--redact", redaction.built_in, "What is taken out of texts before the log: email, phone, card")
+  app.add_option("--redact", redaction.built_in,
+                 "What is taken out of texts before the log, not of requests passed on to --mlflow-url: email, "
+                 "phone, card")
       ->delimiter(',')
       ->check(CLI::IsMember({"email", "phone", "card"}));
   app.add_option("--redact-pattern", redaction.patterns,

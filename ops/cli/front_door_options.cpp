@@ -210,6 +210,7 @@ Result<void, std::string> DoorWithRoutes::start() {
   const auto found = journal_.load();
   if (!found) return "the journal of chats can't be read: " + found.error().message();
   if (*found > 0) spdlog::info("event=chats_left_open count={}", *found);
+  if (redactor_ && behind_) spdlog::warn("event=redaction_not_of_passed_requests");
   make_experiment();
   closer_ = std::jthread([this](std::stop_token stop) {
     // An io_context of its own: the log may be away for long, and the door must not wait for it.
