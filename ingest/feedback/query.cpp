@@ -2,12 +2,14 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+
 #include "ingest/http/percent.hpp"
 
 namespace assay {
 
 // By hand: Boost.URL 1.81's parse_query reads past the end of a view that no zero byte follows.
-Result<Query, Rejection> Query::parse(std::string_view raw, bool repeating) {
+Result<Query, Rejection> Query::parse_repeating(std::string_view raw, std::initializer_list<std::string_view> keys) {
   Query out;
   while (!raw.empty()) {
     const auto pair = raw.substr(0, raw.find('&'));
@@ -19,14 +21,14 @@ Result<Query, Rejection> Query::parse(std::string_view raw, bool repeating) {
     if (!key || !value) return Rejection{400, "query", "a percent sign in it has no two hex digits behind it"};
     if (!simdjson::validate_utf8(*key) || !simdjson::validate_utf8(*value))
       return Rejection{400, "query", "it is not UTF-8"};
-    if (!repeating && out.get(*key)) return Rejection{400, std::move(*key), "it is given twice"};
+    if (out.get(*key) && std::find(keys.begin(), keys.end(), *key) == keys.end())
+      return Rejection{400, std::move(*key), "it is given twice"};
     out.values_.emplace_back(std::move(*key), std::move(*value));
   }
   return out;
 }
 
-Result<Query, Rejection> Query::parse(std::string_view raw) { return parse(raw, false); }
-Result<Query, Rejection> Query::parse_repeating(std::string_view raw) { return parse(raw, true); }
+Result<Query, Rejection> Query::parse(std::string_view raw) { return parse_repeating(raw, {}); }
 
 std::vector<std::string> Query::all(std::string_view key) const {
   std::vector<std::string> out;

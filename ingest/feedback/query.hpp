@@ -1,5 +1,6 @@
 #pragma once
 // The query of a target, decoded: each key once, valid UTF-8.
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,14 +16,13 @@ class Query {
  public:
   // Refuses (400) a malformed query, a key given twice, and what is not UTF-8 when decoded.
   static Result<Query, Rejection> parse(std::string_view raw);
-  // The same, but a key may stand there as often as it likes.
-  static Result<Query, Rejection> parse_repeating(std::string_view raw);
+  // The same, but some keys may stand there as often as they like.
+  static Result<Query, Rejection> parse_repeating(std::string_view raw, std::initializer_list<std::string_view> keys);
   // Valid as long as the Query.
   std::optional<std::string_view> get(std::string_view key) const;  // the first
   std::vector<std::string> all(std::string_view key) const;
 
  private:
-  static Result<Query, Rejection> parse(std::string_view raw, bool repeating);
   std::vector<std::pair<std::string, std::string>> values_;
 };
 

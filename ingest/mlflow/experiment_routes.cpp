@@ -135,7 +135,7 @@ Task<Response> create(MlflowDoor& door, Request& request) {
 }
 
 Task<Response> get(MlflowDoor& door, Request& request) {
-  const auto query = Query::parse_repeating(request.query);
+  const auto query = Query::parse(request.query);
   if (!query) co_return error_response(request.path, query.error());
   const std::string id(query->get("experiment_id").value_or(""));
   if (id.empty()) co_return error_response(missing("experiment_id"));
@@ -147,7 +147,7 @@ Task<Response> get(MlflowDoor& door, Request& request) {
 }
 
 Task<Response> get_by_name(MlflowDoor& door, Request& request) {
-  const auto query = Query::parse_repeating(request.query);
+  const auto query = Query::parse(request.query);
   if (!query) co_return error_response(request.path, query.error());
   const std::string name(query->get("experiment_name").value_or(""));
   if (name.empty()) co_return error_response(missing("experiment_name"));

@@ -122,7 +122,7 @@ Result<WholeTrace> whole_trace(const Store& store, const std::string& id) {
 Task<Response> get_trace(MlflowDoor& door, Request& request) {
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
-  const auto query = Query::parse_repeating(request.query);
+  const auto query = Query::parse(request.query);
   if (!query) co_return error_response(request.path, query.error());
   const auto id = pending::resolved(door, query->get("trace_id").value_or(""));
   if (id.empty()) co_return error_response(missing("trace_id"));
@@ -147,7 +147,7 @@ Task<Response> get_trace(MlflowDoor& door, Request& request) {
 }
 
 Task<Response> batch_get(MlflowDoor& door, Request& request) {
-  const auto query = Query::parse_repeating(request.query);
+  const auto query = Query::parse_repeating(request.query, {"trace_ids", "experiment_ids"});
   if (!query) co_return error_response(request.path, query.error());
   auto ids = query->all("trace_ids");
   if (ids.empty()) co_return error_response(missing("trace_ids"));

@@ -222,7 +222,7 @@ std::string second_answer(std::string_view found) {
 }
 
 Task<Response> search(MlflowDoor& door, Request& request) {
-  const auto query = Query::parse_repeating(request.query);
+  const auto query = Query::parse_repeating(request.query, {"experiment_ids", "order_by"});
   if (!query) co_return error_response(request.path, query.error());
   const auto asked = third_query(*query);
   if (!asked) co_return error_response(asked.error());
