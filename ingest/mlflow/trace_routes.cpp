@@ -4,7 +4,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
-#include <charconv>
+#include <set>
 
 #include "ingest/feedback/assessment_body.hpp"
 #include "ingest/mlflow/pending.hpp"
@@ -16,7 +16,7 @@
 #include "storage/records/request_record.hpp"
 #include "storage/records/trace_record.hpp"
 #include "storage/store/catalog.hpp"
-#include "storage/store/filter/clause.hpp"
+#include "storage/store/filter/catalog_filter.hpp"
 #include "storage/store/store.hpp"
 
 namespace assay {
@@ -97,6 +97,12 @@ std::size_t spans_expected(const TraceRow& row) {
   return count && count->is_int64() ? static_cast<std::size_t>(count->get_int64()) : 0;
 }
 
+std::optional<MlflowError> problem_with_ids(const std::vector<std::string>& experiments) {
+  for (const auto& id : experiments)
+    if (const auto problem = filter::problem_with_experiment_id(id)) return invalid_parameter(problem->message);
+  return {};
+}
+
 struct WholeTrace {
   bool known = false, complete = false;
   std::string json;
@@ -153,6 +159,7 @@ Task<Response> batch_get(MlflowDoor& door, Request& request) {
   if (ids.empty()) co_return error_response(missing("trace_ids"));
   if (ids.size() > batch_max) co_return error_response(invalid_parameter("trace_ids: at most 500 at once"));
   const auto experiments = query->all("experiment_ids");
+  if (const auto problem = problem_with_ids(experiments)) co_return error_response(*problem);
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
   const Store store(door.view->kv());
@@ -187,14 +194,20 @@ Task<Response> batch_get_infos(MlflowDoor& door, Request& request) {
   const auto ids = texts_in(*body, "trace_ids");
   if (!ids) co_return error_response(ids.error());
   if (ids->empty()) co_return error_response(missing("trace_ids"));
-  if (ids->size() > batch_max) co_return error_response(invalid_parameter("trace_ids: at most 500 at once"));
+  const auto experiments = texts_in(*body, "experiment_ids");
+  if (!experiments) co_return error_response(experiments.error());
+  if (const auto problem = problem_with_ids(*experiments)) co_return error_response(*problem);
+  const bool anywhere = !body->contains("experiment_ids");
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
+  const Store store(door.view->kv());
   std::string list;
-  std::vector<std::string> seen;
+  std::set<std::string> seen;
   for (const auto& id : *ids) {
-    if (std::find(seen.begin(), seen.end(), id) != seen.end()) continue;
-    seen.push_back(id);
+    if (!seen.insert(id).second) continue;
+    const auto row = store.trace(id);
+    if (!row) co_return read_failed(request, row.error());
+    if (!*row || !(anywhere || std::ranges::count(*experiments, (*row)->experiment_id()))) continue;
     const auto info = door.view->trace_info(id);
     if (!info) co_return read_failed(request, info.error());
     if (*info) list += (list.empty() ? "" : ",") + **info;
@@ -208,6 +221,8 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request) {
   if (!body) co_return error_response(body.error());
   const auto experiment = required_text(*body, "experiment_id");
   if (!experiment) co_return error_response(experiment.error());
+  if (const auto problem = filter::problem_with_experiment_id(*experiment))
+    co_return error_response(invalid_parameter(problem->message));
   const auto ids = texts_in(*body, "request_ids");
   if (!ids) co_return error_response(ids.error());
   const auto until = integer_in(*body, "max_timestamp_millis"), most = integer_in(*body, "max_traces");
@@ -278,11 +293,8 @@ std::string artifact_location(const std::string& experiment_id, const std::strin
 // What is known now decides, where it is a yes; a no waits for what was written before.
 Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::string_view experiment_id) {
   if (!door.view || !door.config.own_experiments) co_return std::nullopt;
-  std::int64_t number = 0;
-  const auto* end = experiment_id.data() + experiment_id.size();
-  if (std::from_chars(experiment_id.data(), end, number).ptr != end)
-    co_return invalid_parameter("Invalid experiment ID '" + std::string(experiment_id) +
-                                "'. Experiment ID must be a valid integer.");
+  if (const auto problem = filter::problem_with_experiment_id(experiment_id))
+    co_return invalid_parameter(problem->message);
   const Catalog catalog(door.view->kv());
   bool known = false;
   auto problem = problem_with(catalog, experiment_id, known);
