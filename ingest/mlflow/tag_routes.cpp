@@ -10,7 +10,7 @@
 namespace assay {
 namespace {
 
-constexpr std::size_t value_bytes_max = 8000;
+constexpr std::size_t value_characters_max = 4096;
 constexpr std::string_view trace_name = "mlflow.traceName";
 
 std::string json_text(std::string_view text) {
@@ -50,9 +50,9 @@ Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase) {
                                                (erase ? "deleted" : "set") + " on a trace."));
   if (!erase) {
     if (auto problem = problem_with_tag_name(*key)) co_return error_response(*problem);
-    if (*key == trace_name && characters(value) > 4096)
+    if (*key == trace_name && characters(value) > value_characters_max)
       co_return error_response(invalid_parameter("'Trace name' exceeds the maximum length of 4096 characters"));
-    value = std::string(shortened(value, value_bytes_max));
+    value = std::string(shortened(value, value_characters_max));
   }
   Instant at = door.clock.now();
   if (door.view) {
