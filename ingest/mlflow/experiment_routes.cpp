@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <charconv>
+#include <set>
 
 #include "ingest/mlflow/tag_routes.hpp"
 #include "ops/runtime/ids.hpp"
@@ -15,7 +16,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t name_bytes_max = 500;
+constexpr std::size_t name_characters_max = 500, tag_characters_max = 20'000, location_characters_max = 2048;
 constexpr std::int64_t max_results_max = 50'000;
 
 std::string experiment_json(const Experiment& e) {
@@ -37,13 +38,40 @@ std::int64_t millis(Instant at) { return at.time_since_epoch().count(); }
 
 std::optional<MlflowError> problem_with_tag(std::string_view key, std::string_view value) {
   if (auto problem = problem_with_tag_name(key)) return problem;
-  if (value.size() > 20'000) return invalid_parameter("'value' exceeds the maximum length of 20000 characters");
+  if (characters(value) > tag_characters_max)
+    return invalid_parameter("'value' exceeds the maximum length of 20000 characters");
   return {};
 }
 
 std::optional<MlflowError> problem_with_name(std::string_view name) {
-  if (name.size() > name_bytes_max) return invalid_parameter("'name' exceeds the maximum length of 500 characters");
+  if (characters(name) > name_characters_max)
+    return invalid_parameter("'name' exceeds the maximum length of 500 characters");
   if (name.find('\0') != name.npos) return invalid_parameter("Invalid experiment name: it has U+0000");
+  return {};
+}
+
+// It is kept and shown, and nothing is written there; what MLflow's server would not connect to is refused all the
+// same.
+std::optional<MlflowError> problem_with_location(std::string_view location) {
+  static const std::set<std::string, std::less<>> of_hosts = {"ftp",   "sftp", "hdfs", "viewfs", "http",
+                                                              "https", "r2",   "b2",   "abfss"};
+  const auto scheme = filter::lower(location.substr(0, std::min(location.find(':'), location.size())));
+  const auto rest = location.substr(scheme.size());
+  if (location.find('#') < location.size() - 1)
+    return invalid_parameter("'artifact_location' URL can't include fragments or params.");
+  const bool of_host = scheme == "mlflow-artifacts" && rest.starts_with("://") && rest.size() > 3 && rest[3] != '/';
+  if (!rest.empty() && (of_host || of_hosts.contains(scheme)))
+    return invalid_parameter(
+        "'artifact_location' cannot use the '" + scheme + "' scheme: the '" + scheme +
+        "' scheme addresses a host other than the tracking server's configured artifact storage, so the server would "
+        "connect to the host named in the URI. Set the MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES environment "
+        "variable on the server to allow it.");
+  if (location.starts_with("runs:"))
+    return invalid_parameter("Artifact location cannot be a runs:/ URI. Given: '" + std::string(location) + "'");
+  if (characters(location) > location_characters_max)
+    return invalid_parameter(
+        "Invalid artifact path length. The length of the artifact path cannot be greater than 2048 characters. To "
+        "configure this limit, please set the MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH environment variable.");
   return {};
 }
 
@@ -57,11 +85,8 @@ struct Lookup {
   std::optional<Response> refused;
 };
 Lookup look_up(MlflowDoor& door, const Request& request, const std::string& id) {
-  std::int64_t number = 0;
-  if (std::from_chars(id.data(), id.data() + id.size(), number).ptr != id.data() + id.size())
-    return {{},
-            error_response(
-                invalid_parameter("Invalid experiment ID '" + id + "'. Experiment ID must be a valid integer."))};
+  if (const auto problem = filter::problem_with_experiment_id(id))
+    return {{}, error_response(invalid_parameter(problem->message))};
   auto found = Catalog(door.view->kv()).experiment(id);
   if (!found) return {{}, read_failed(request, found.error())};
   if (!*found) return {{}, error_response(no_experiment(id))};
@@ -103,6 +128,8 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   if (!body) co_return error_response(body.error());
   const auto name = required_text(*body, "name");
   if (!name) co_return error_response(name.error());
+  const auto location = text_in(*body, "artifact_location");
+  if (auto problem = problem_with_location(location)) co_return error_response(*problem);
   if (auto problem = problem_with_name(*name)) co_return error_response(*problem);
   auto tags = tags_in(*body);
   if (!tags) co_return error_response(tags.error());
@@ -126,8 +153,7 @@ Task<Response> create(MlflowDoor& door, Request& request) {
     if (!*there) break;
   }
   auto experiment = new_experiment(*name, id, door.clock.now());
-  if (const auto location = text_in(*body, "artifact_location"); !location.empty())
-    experiment.artifact_location = location;
+  if (!location.empty()) experiment.artifact_location = location;
   experiment.tags = std::move(*tags);
   refused = co_await write(door, request, std::move(experiment));
   if (refused) co_return std::move(*refused);
@@ -171,12 +197,33 @@ filter::CatalogEntry entry_of(const Experiment& e) {
           &e.tags};
 }
 
+// A search may be asked for in the query, too.
+Result<json::object, Response> asked_for(const Request& request) {
+  if (request.method != http::verb::get) {
+    auto body = read_body(request);
+    if (!body) return error_response(body.error());
+    return std::move(*body);
+  }
+  const auto query = Query::parse_repeating(request.query, {"order_by"});
+  if (!query) return error_response(request.path, query.error());
+  json::object asked;
+  for (const auto* name : {"filter", "max_results", "page_token", "view_type"})
+    if (const auto given = query->get(name)) asked[name] = *given;
+  json::array order;
+  for (const auto& clause : query->all("order_by")) order.emplace_back(clause);
+  asked["order_by"] = std::move(order);
+  return asked;
+}
+
 Task<Response> search(MlflowDoor& door, Request& request) {
-  const auto body = read_body(request);
-  if (!body) co_return error_response(body.error());
+  auto body = asked_for(request);
+  if (!body) co_return std::move(body.error());
   const auto clauses = texts_in(*body, "order_by");
   if (!clauses) co_return error_response(clauses.error());
-  const auto most = integer_in(*body, "max_results").value_or(1000);
+  const auto given = integer_in(*body, "max_results");
+  if (const auto* text = body->if_contains("max_results"); text && text->is_string() && !given)
+    co_return error_response(wrong_value("max_results", *text, "str"));
+  const auto most = given.value_or(0);  // MLflow asks for it
   if (most < 1 || most > max_results_max)
     co_return error_response(invalid_parameter("Invalid value " + std::to_string(most) +
                                                " for parameter 'max_results' supplied. It must be " +
@@ -252,8 +299,9 @@ void add_experiment_routes(Router& router, MlflowDoor& door) {
   add_mlflow(router, verb::get, base + "get", [&door](Request& r) { return get(door, r); }, {.scope = Scope::read});
   add_mlflow(router, verb::get, base + "get-by-name", [&door](Request& r) { return get_by_name(door, r); },
              {.scope = Scope::read});
-  add_mlflow(router, verb::post, base + "search", [&door](Request& r) { return search(door, r); },
-             {.scope = Scope::read});
+  for (const auto method : {verb::get, verb::post})
+    add_mlflow(router, method, base + "search", [&door](Request& r) { return search(door, r); },
+               {.scope = Scope::read});
 
   const auto add_change = [&](const std::string& path, Change what) {
     add_mlflow(router, verb::post, base + path,

@@ -24,12 +24,6 @@ bool is_immutable(std::string_view key, bool erase) {
          (key == "mlflow.trace.archivalFailure" && !erase);
 }
 
-std::size_t characters(std::string_view text) {
-  std::size_t n = 0;
-  for (const char c : text) n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  return n;
-}
-
 // Cut to so many characters, as MLflow cuts.
 std::string_view shortened(std::string_view text, std::size_t characters_max) {
   std::size_t n = 0;
@@ -84,6 +78,12 @@ Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase) {
 
 }  // namespace
 
+std::size_t characters(std::string_view text) {
+  std::size_t n = 0;
+  for (const char c : text) n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  return n;
+}
+
 std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size_t length_max) {
   const auto bad = [&](const std::string& why) {
     return invalid_parameter("Invalid value " + json_text(key) + " for parameter 'key' supplied: " + why);
@@ -98,6 +98,7 @@ std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size
   }
   auto normal = std::filesystem::path(key).lexically_normal().generic_string();
   if (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+  if (normal.empty()) normal = ".";
   if (normal != key || normal == "." || normal.starts_with("..") || normal.starts_with('/'))
     return bad(
         "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. "

@@ -9,4 +9,7 @@ void add_tag_routes(Router& router, MlflowDoor& door);
 // Whether `key` may name a tag: MLflow's rules of names.
 std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size_t length_max = 250);
 
+// How long a text is, as MLflow counts.
+std::size_t characters(std::string_view text);
+
 }  // namespace assay

@@ -67,6 +67,7 @@ const std::tuple<std::string, std::string, Scope> mlflow_doors[] = {
     {"POST", "2.0/mlflow/experiments/create", Scope::admin},
     {"GET", "2.0/mlflow/experiments/get", Scope::read},
     {"GET", "2.0/mlflow/experiments/get-by-name", Scope::read},
+    {"GET", "2.0/mlflow/experiments/search", Scope::read},
     {"POST", "2.0/mlflow/experiments/search", Scope::read},
     {"POST", "2.0/mlflow/experiments/update", Scope::admin},
     {"POST", "2.0/mlflow/experiments/delete", Scope::admin},
