@@ -92,7 +92,8 @@ Result<bool> TraceMatch::operator()(const std::string& trace_id, const TraceRow&
     if (kind == "attribute") {
       if (!attribute(compiled, trace_id, row)) return false;
     } else if (kind == "tag" || kind == "request_metadata") {
-      if (!entry(compiled, row)) return false;
+      const auto matches = entry(compiled, trace_id, row);
+      if (!matches || !*matches) return matches;
     } else if (kind == "issue") {
       return false;  // no issues are kept here
     } else {
@@ -117,10 +118,21 @@ bool TraceMatch::attribute(const Compiled& compiled, const std::string& trace_id
   return value && text(*value);
 }
 
-bool TraceMatch::entry(const Compiled& compiled, const TraceRow& row) const {
+Result<std::optional<std::string>> entry_of(const Store& store, std::string_view kind, const std::string& key,
+                                            const std::string& trace_id, const TraceRow& row) {
+  if (kind != "tag") return row.text_at("trace_metadata." + key);
+  if (key != spans_location_tag) return row.tag(key, trace_id, false);
+  const auto has_spans = store.has_spans(trace_id);
+  if (has_spans.has_error()) return has_spans.error();
+  return row.tag(key, trace_id, *has_spans);
+}
+
+Result<bool> TraceMatch::entry(const Compiled& compiled, const std::string& trace_id, const TraceRow& row) const {
   const auto& clause = compiled.clause;
   if (clause.key == "mlflow.linkedPrompts" && clause.kind == "tag") return false;  // nor are prompts
-  const auto value = row.text_at((clause.kind == "tag" ? "tags." : "trace_metadata.") + clause.key);
+  const auto entry = entry_of(*store_, clause.kind, clause.key, trace_id, row);
+  if (!entry) return no_answer(entry.error());
+  const auto& value = *entry;
   if (clause.op == "IS NULL") return !value;
   if (clause.op == "IS NOT NULL") return value.has_value();
   return value && compiled.text(*value);

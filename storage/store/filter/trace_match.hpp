@@ -11,6 +11,10 @@
 
 namespace assay::filter {
 
+// A trace's tag or metadata, as it is shown.
+Result<std::optional<std::string>> entry_of(const Store& store, std::string_view kind, const std::string& key,
+                                            const std::string& trace_id, const TraceRow& row);
+
 class TraceMatch {
  public:
   // A refusal: a regular expression that is none. `store` and `kv` outlive it.
@@ -28,7 +32,7 @@ class TraceMatch {
       : kv_(&kv), store_(&store), experiments_(std::move(experiments)) {}
 
   bool attribute(const Compiled& clause, const std::string& trace_id, const TraceRow& row) const;
-  bool entry(const Compiled& clause, const TraceRow& row) const;
+  Result<bool> entry(const Compiled& clause, const std::string& trace_id, const TraceRow& row) const;
   Result<bool> assessment(Compiled& clause, const std::string& trace_id, const TraceRow& row);
   Result<bool> session(Compiled& clause, const std::string& session);
   Result<bool> spans(const std::string& trace_id) const;

@@ -27,9 +27,11 @@ Value value_of(std::optional<T> value) {
   return value ? Value(std::move(*value)) : Value();
 }
 
-Value key_of(const TraceOrder& order, const std::string& trace_id, const TraceRow& row) {
-  if (order.kind == "tag") return value_of(row.text_at("tags." + order.key));
-  if (order.kind == "request_metadata") return value_of(row.text_at("trace_metadata." + order.key));
+Value key_of(const Store& store, const TraceOrder& order, const std::string& trace_id, const TraceRow& row) {
+  if (order.kind != "attribute") {
+    auto entry = entry_of(store, order.kind, order.key, trace_id, row);
+    return entry ? value_of(std::move(*entry)) : Value();
+  }
   if (order.key == "timestamp_ms") return milliseconds(row.time());
   if (order.key == "execution_time_ms") return value_of(row.duration_ms());
   if (order.key == "end_time_ms") return milliseconds(row.time()) + row.duration_ms().value_or(0);
@@ -112,7 +114,7 @@ void TraceSearch::take(const Candidate& candidate, const TraceRow& row) {
     return;
   }
   Found found{candidate, {}};
-  for (const auto& order : query_.order) found.keys.push_back(key_of(order, candidate.trace_id, row));
+  for (const auto& order : query_.order) found.keys.push_back(key_of(Store(*kv_), order, candidate.trace_id, row));
   found_.push_back(std::move(found));
 }
 

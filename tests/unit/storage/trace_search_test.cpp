@@ -104,6 +104,19 @@ TEST_F(TraceSearchTest, TakesMlflowsOwnTokensOfAnOffset) {
   EXPECT_EQ(page(next), "tr-1 tr-0");
 }
 
+TEST_F(TraceSearchTest, TagsThatAreShownAreFound) {
+  add_trace("tr-1", 1, "", R"([{"span_id":"00f067aa0ba902b7","name":"x"}])");
+  add_trace("tr-2", 2);
+  add_trace("tr-3", 3, R"("tags":{"mlflow.artifactLocation":"s3://b"})");
+  apply();
+  EXPECT_EQ(find("tags.`mlflow.artifactLocation` LIKE 'mlflow-artifacts:/1/traces/%'"), "tr-2 tr-1");
+  EXPECT_EQ(find("tags.`mlflow.artifactLocation` = 'mlflow-artifacts:/1/traces/tr-2/artifacts'"), "tr-2");
+  EXPECT_EQ(find("tags.`mlflow.artifactLocation` IS NULL"), "");
+  EXPECT_EQ(find("tags.`mlflow.trace.spansLocation` = 'TRACKING_STORE'"), "tr-1");
+  EXPECT_EQ(find("tags.`mlflow.trace.spansLocation` IS NULL"), "tr-3 tr-2");
+  EXPECT_EQ(page(query("", {"tags.mlflow.artifactLocation DESC"})), "tr-3 tr-2 tr-1");
+}
+
 TEST_F(TraceSearchTest, TheNarrowestIndexIsRead) {
   add_trace(
       "tr-1", 1,
