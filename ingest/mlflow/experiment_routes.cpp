@@ -50,12 +50,11 @@ std::optional<MlflowError> problem_with_name(std::string_view name) {
   return {};
 }
 
-// It is kept and shown, and nothing is written there; what MLflow's server would not connect to is refused all the
-// same.
+// Kept and shown, and nothing is written there; refused is what MLflow's server would not connect to, all the same.
 std::optional<MlflowError> problem_with_location(std::string_view location) {
   static const std::set<std::string, std::less<>> of_hosts = {"ftp",   "sftp", "hdfs", "viewfs", "http",
                                                               "https", "r2",   "b2",   "abfss"};
-  const auto scheme = filter::lower(location.substr(0, std::min(location.find(':'), location.size())));
+  const auto scheme = filter::lower(location.substr(0, location.find(':')));
   const auto rest = location.substr(scheme.size());
   if (location.find('#') < location.size() - 1)
     return invalid_parameter("'artifact_location' URL can't include fragments or params.");
