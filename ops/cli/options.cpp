@@ -59,6 +59,12 @@ void name_environment(CLI::App& app) {
   }
 }
 
+// One value a flag, however often it may be given: the next word is the verb, not another value.
+void take_one_value_each(CLI::App& app) {
+  for (auto* option : app.get_options())
+    if (!option->get_lnames().empty()) option->allow_extra_args(false);
+}
+
 // CLI11 lets the file win over the environment: what the environment says is given as a flag, where no flag says it.
 void prepend_environment(const CLI::App& app, std::vector<std::string>& args) {
   for (const auto* option : app.get_options()) {
@@ -131,6 +137,7 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
   app.allow_config_extras(CLI::config_extras_mode::error);
   name_environment(app);
   check_flag->envname("");
+  take_one_value_each(app);
   prepend_environment(app, args);
   std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
   try {
