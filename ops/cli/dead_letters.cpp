@@ -9,30 +9,39 @@
 namespace assay::cli {
 namespace {
 
-constexpr std::size_t list_max = 10'000;
+constexpr std::size_t round_max = 10'000;
 
 struct Listed {
   std::string record_id, json;
 };
+struct Round {
+  std::vector<Listed> letters;
+  std::string next;  // where the others begin; empty: there are none
+};
 
-// Those of this reason; empty: all.
-Result<std::vector<Listed>, std::string> dead_letters_of(const KeyValue& store, const std::string& reason) {
-  std::vector<Listed> out;
-  const auto scanned = store.scan(Family::dead, {}, {}, [&](std::string_view key, std::string_view value) {
+// Those of this reason (empty: all), from this key on, as many as are held in memory at once.
+Result<Round, std::string> round_of(const KeyValue& store, const std::string& reason, const std::string& from = {}) {
+  Round out;
+  const auto scanned = store.scan(Family::dead, from, {}, [&](std::string_view key, std::string_view value) {
     if (!reason.empty())
       if (const auto dead = parse_dead_letter(value); !dead || dead->reason != reason) return true;
-    out.push_back({std::string(key), std::string(value)});
-    return out.size() < list_max;
+    if (out.letters.size() == round_max) {
+      out.next = key;
+      return false;
+    }
+    out.letters.push_back({std::string(key), std::string(value)});
+    return true;
   });
   if (!scanned) return "the store can't be read: " + scanned.error().message();
   return out;
 }
 
 int list(const KeyValue& store, const std::string& reason, const std::string& output) {
-  const auto letters = dead_letters_of(store, reason);
-  if (!letters) return complain(letters.error());
+  const auto round = round_of(store, reason);
+  if (!round) return complain(round.error());
+  const auto& letters = round->letters;
   std::string json = "[";
-  for (const auto& letter : *letters) {
+  for (const auto& letter : letters) {
     if (output == "json") {
       json += (json.size() > 1 ? "," : "") + letter.json;
       continue;
@@ -47,7 +56,8 @@ int list(const KeyValue& store, const std::string& reason, const std::string& ou
   if (output == "json")
     std::cout << json << "]\n";
   else
-    std::cout << letters->size() << (letters->size() == 1 ? " dead letter\n" : " dead letters\n");
+    std::cout << letters.size() << (letters.size() == 1 ? " dead letter\n" : " dead letters\n");
+  if (!round->next.empty()) std::cerr << "assay: these are the first " << letters.size() << ", there are more\n";
   return ok;
 }
 
@@ -69,14 +79,41 @@ int tell(const std::string& verb, const std::string& record_id, const OwnerAnswe
   return complain(why.ends_with(record_id) ? why : record_id + ": " + why);
 }
 
+// False: the owner was not reached, and what is wrong has been said.
+template <class Owner>
+bool act(Owner& owner, const std::string& verb, const std::string& record_id, int& code) {
+  const auto answer = owner.answer(verb + " " + record_id);
+  if (!answer.reached) {
+    code = complain(answer.line);
+    return false;
+  }
+  if (const auto told = tell(verb, record_id, answer); told != ok) code = told;
+  return true;
+}
+
 template <class Owner>
 int act(Owner& owner, const std::string& verb, const std::vector<std::string>& record_ids) {
   int code = ok;
-  for (const auto& record_id : record_ids) {
-    const auto answer = owner.answer(verb + " " + record_id);
-    if (!answer.reached) return complain(answer.line);
-    if (const auto told = tell(verb, record_id, answer); told != ok) code = told;
+  for (const auto& record_id : record_ids)
+    if (!act(owner, verb, record_id, code)) break;
+  return code;
+}
+
+template <class Owner>
+int act_on_all(Owner& owner, const std::string& verb, const KeyValue& store, const std::string& reason) {
+  int code = ok;
+  std::size_t count = 0;
+  for (std::string from;;) {
+    const auto round = round_of(store, reason, from);
+    if (!round) return complain(round.error());
+    for (const auto& letter : round->letters)
+      if (!act(owner, verb, letter.record_id, code)) return code;
+    count += round->letters.size();
+    if (round->next.empty()) break;
+    from = round->next;
   }
+  if (count == 0)
+    std::cout << "no dead letter" << (reason.empty() ? "" : " of this reason") << ": nothing to " << verb << "\n";
   return code;
 }
 
@@ -126,19 +163,12 @@ int dead_letters(std::vector<std::string> args) {
   const auto store = [&]() -> const KeyValue& { return letters ? letters->store() : local->db(); };
   if (verb == "list") return list(store(), reason, output);
   if (verb == "show") return show(store(), record_ids.front());
-  if (all) {
-    const auto found = dead_letters_of(store(), reason);
-    if (!found) return complain(found.error());
-    for (const auto& letter : *found) record_ids.push_back(letter.record_id);
-    local.reset();
-    if (record_ids.empty()) {
-      std::cout << "no dead letter" << (reason.empty() ? "" : " of this reason") << ": nothing to " << verb << "\n";
-      return ok;
-    }
-  }
-  if (letters) return act(*letters, verb, record_ids);
+  const auto act_with = [&](auto& owner) {
+    return all ? act_on_all(owner, verb, store(), reason) : act(owner, verb, record_ids);
+  };
+  if (letters) return act_with(*letters);
   const auto owner = LocalOwner::open(data);
-  return owner ? act(**owner, verb, record_ids) : complain(owner.error());
+  return owner ? act_with(**owner) : complain(owner.error());
 }
 
 }  // namespace assay::cli
