@@ -1,16 +1,12 @@
 #include "ops/cli/kafka_verify.hpp"
 
-#include <iostream>
-
 #include "ops/cli/local_store.hpp"
+#include "ops/cli/mlflow_verify.hpp"
 #include "storage/log/kafka_offsets.hpp"
 #include "storage/log/kafka_source.hpp"
 #include "storage/log/read_all.hpp"
-#include "storage/records/dead_letter_record.hpp"
-#include "storage/sinks/mlflow_recount.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "storage/state/state_keys.hpp"
-#include "storage/store/verify.hpp"
 
 namespace assay::cli {
 namespace {
@@ -48,21 +44,6 @@ Result<void> read_parked(EventSources& sources, KeyValue& into) {
   });
 }
 
-// The assessments that the sink gave up.
-Result<std::set<std::string, std::less<>>> given_up(EventSources& sources, const std::string& step) {
-  std::set<std::string, std::less<>> out;
-  const auto read = read_all(sources, Stream::deadletters, [&](std::span<const LogRecord> records) {
-    for (const auto& record : records) {
-      if (record.tombstone) continue;
-      const auto dead = parse_dead_letter(record.value);
-      if (dead && dead->step == step && dead->record) out.insert(dead->record->items.front().assessment_id);
-    }
-    return Result<void>();
-  });
-  if (!read) return read.error();
-  return out;
-}
-
 }  // namespace
 
 int verify_kafka(const KafkaVerify& asked) {
@@ -98,28 +79,14 @@ int verify_kafka(const KafkaVerify& asked) {
   if (!found) return complain("the topics can't be read to their end: " + found.error().message());
 
   std::optional<MlflowRecount> mlflow;
-  if (!asked.mlflow_url.empty()) {
+  if (!asked.mlflow.url.empty()) {
     auto positions = positions_of(config, "sink-mlflow", assessments);
     if (!positions) return complain(positions.error());
-    auto dead = given_up(sources, "mlflow");
-    if (!dead) return complain("the dead letters can't be read: " + dead.error().message());
-    MlflowRecountInput input{.log = sources, .mlflow = {.url = asked.mlflow_url}};
-    input.positions = std::move(*positions);
-    input.dead = std::move(*dead);
-    auto recounted = recount(input);
+    auto recounted = recount_mlflow(sources, asked.mlflow, std::move(*positions));
     if (!recounted) return complain(recounted.error());
     mlflow = std::move(*recounted);
   }
-
-  if (asked.output == "json") {
-    std::cout << R"({"topics":)" << to_json(*found);
-    if (mlflow) std::cout << R"(,"mlflow":)" << to_json(*mlflow);
-    std::cout << "}\n";
-  } else {
-    std::cout << to_text(*found);
-    if (mlflow) std::cout << to_text(*mlflow);
-  }
-  return found->unaccounted() == 0 && (!mlflow || mlflow->unaccounted() == 0) ? ok : failure;
+  return tell(*found, mlflow, "topics", asked.output);
 }
 
 }  // namespace assay::cli

@@ -4,13 +4,14 @@
 #include <string>
 
 #include "ops/cli/kafka_options.hpp"
+#include "storage/sinks/mlflow_client.hpp"
 
 namespace assay::cli {
 
 struct KafkaVerify {
   KafkaOptions kafka;
-  std::string data;        // a view's data directory; empty: none
-  std::string mlflow_url;  // empty: none
+  std::string data;     // a view's data directory; empty: none
+  MlflowConfig mlflow;  // its URL empty: none
   std::chrono::milliseconds dedupe_window = std::chrono::hours(1);
   std::string output = "text";
 };

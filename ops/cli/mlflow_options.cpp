@@ -25,11 +25,15 @@ std::string base64(const std::string& bytes) {
 
 }  // namespace
 
-void MlflowOptions::add_to(CLI::App& app) {
+void MlflowOptions::add_server_to(CLI::App& app) {
   app.add_option("--mlflow-url", rest.mlflow.url, "A real MLflow server that assessments and traces are committed to");
+  app.add_option("--mlflow-ca-file", rest.mlflow.ca_file, "Certificates (PEM) to trust beside the system's");
+}
+
+void MlflowOptions::add_to(CLI::App& app) {
+  add_server_to(app);
   app.add_option("--mlflow-experiment", rest.mlflow.experiment, "Its experiment for traces that name none")
       ->capture_default_str();
-  app.add_option("--mlflow-ca-file", rest.mlflow.ca_file, "Certificates (PEM) to trust beside the system's");
   app.add_option("--mlflow-requests-max", rest.requests_max, "Requests to it at once; how many run adapts below this")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

@@ -18,6 +18,8 @@ struct MlflowOptions {
   FeederConfig feeder;  // its interval 0: none
 
   void add_to(CLI::App& app);
+  // Of these only where the server is, for who reads from it.
+  void add_server_to(CLI::App& app);
   // After parsing: what is wrong, in a sentence. Reads the secrets from the environment:
   // ASSAY_MLFLOW_TOKEN, or ASSAY_MLFLOW_USERNAME and ASSAY_MLFLOW_PASSWORD; ASSAY_MLFLOW_DB_PASSWORD.
   std::optional<std::string> settle();

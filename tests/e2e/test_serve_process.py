@@ -263,7 +263,8 @@ def test_tools_refuse_what_is_not_theirs_to_read(serve, assay, tmp_path):
         nobody = run_assay(*tool, "--data", str(tmp_path / "none"))
         assert nobody.returncode == 1 and "there is no assay data" in nobody.stderr, nobody
     assert not (tmp_path / "none").exists()
-    assert run_assay("verify", "--data", data, "--mlflow-url", "http://127.0.0.1:1").returncode == 2
+    refused = run_assay("verify", "--data", data, "--mlflow-url", "http://bob:s3cret@127.0.0.1:1")
+    assert refused.returncode == 2 and "s3cret" not in refused.stdout + refused.stderr
     unknown = run_assay("report", "--data", data, "--experiment", "no such")
     assert unknown.returncode == 1 and "no such" in unknown.stderr
     serve.terminate()
