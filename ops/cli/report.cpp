@@ -7,6 +7,23 @@
 #include "storage/store/catalog.hpp"
 
 namespace assay::cli {
+namespace {
+
+// `assay serve` always does; a front door with a view has kept a position of it since the first record.
+Result<bool, std::string> keeps_store(const KeyValue& db) {
+  const auto role = db.get(Family::meta, "role");
+  if (!role) return "the store can't be read: " + role.error().message();
+  if (*role != "ingest") return true;
+  bool found = false;
+  const auto scanned = db.scan(Family::meta, "sink/store/", "sink/store0", [&found](auto, auto) {
+    found = true;
+    return false;
+  });
+  if (!scanned) return "the store can't be read: " + scanned.error().message();
+  return found;
+}
+
+}  // namespace
 
 int report(std::vector<std::string> args) {
   CLI::App app("The figures of an experiment's feedback in a time window, from the store", "assay report");
@@ -20,6 +37,9 @@ int report(std::vector<std::string> args) {
 
   auto local = LocalStore::open(data, {"serve", "ingest"});
   if (!local) return complain(local.error());
+  const auto kept = keeps_store((*local)->db());
+  if (!kept) return complain(kept.error());
+  if (!*kept) return complain(data + ": this door keeps no store: one with --view does");
   const Catalog catalog((*local)->db());
   const auto named = catalog.experiment_named(experiment), numbered = catalog.experiment(experiment);
   if (!named || !numbered) return complain("the store can't be read: " + (named ? numbered : named).error().message());
