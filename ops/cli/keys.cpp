@@ -1,6 +1,7 @@
 // assay keys: API keys of servers, and the keys that sign feedback capabilities.
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -17,8 +18,11 @@ namespace {
 class FileLock {
  public:
   explicit FileLock(const std::string& path)
-      : file_(::open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
-    if (file_ >= 0) ::flock(file_, LOCK_EX);
+      : file_(::open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) {
+    if (file_ < 0) return;
+    struct stat made {};
+    if (::fstat(file_, &made) == 0 && made.st_nlink == 1) give_to_owner_of_directory(file_, path);
+    ::flock(file_, LOCK_EX);
   }
   ~FileLock() {
     if (file_ >= 0) ::close(file_);
