@@ -82,7 +82,8 @@ std::optional<std::string> KafkaOptions::settle() {
   for (const auto& secret : secrets)
     if (const auto* value = std::getenv(std::string(secret.environment).c_str()); value && *value)
       config.properties[std::string(secret.property)] = value;
-  return problem_with(config);
+  const auto conf = client_conf(config);  // librdkafka knows its properties, and what they may be
+  return conf ? std::nullopt : std::optional(conf.error());
 }
 
 }  // namespace assay::cli
