@@ -1,12 +1,15 @@
 """The tools of whoever runs it on Kafka: topics, verify, sinks."""
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from confluent_kafka import Producer
 
 from support.assay import run_assay
-from support.door import accepted, new_request_id, new_trace_id, post_trace
+from support.door import accepted, new_request_id, new_trace_id, post_trace, wait_state
 from support.kafka import create_topic, read_topic
 from support.mlflow_server import MlflowServer
 from support.waiting import wait_until
@@ -27,7 +30,117 @@ def test_topics_that_promise_too_little_are_named(kafka, topic_prefix):
     other = ("--kafka", kafka, "--topic-prefix", f"{topic_prefix}other.")
     create_topic(kafka, f"{topic_prefix}other.requests", partitions=5)
     mismatched = run_assay("topics", "create", *other, "--partitions", "2")
-    assert mismatched.returncode == 1 and "5" in mismatched.stderr + mismatched.stdout
+    assert mismatched.returncode == 1 and f"{topic_prefix}other.requests has 5 partitions, not 2" in mismatched.stderr
+    described = run_assay("topics", "describe", *other).stdout
+    assert described.count("missing") == 6, f"nothing is made beside what does not fit: {described}"
+    assert "created" in run_assay("topics", "create", *other).stdout
+    assert run_assay("topics", "describe", *other).stdout.count("partitions 5") == 6, "all but the catalog"
+
+
+def test_topics_get_as_many_replicas_as_are_asked_for_or_are_not_made(kafka, topic_prefix):
+    on = ("--kafka", kafka, "--topic-prefix", topic_prefix)
+    refused = run_assay("topics", "create", *on, "--replicas", "3")
+    assert refused.returncode == 1 and "3 replicas need as many brokers, and there are 1" in refused.stderr
+    assert "created" not in refused.stdout
+    assert run_assay("topics", "create", *on, "--partitions", "2").returncode == 0
+    checked = run_assay("topics", "check", *on, "--replicas", "3")
+    assert checked.returncode == 1 and f"problem: {topic_prefix}feedback: 1 replicas, not 3" in checked.stdout
+
+
+def test_an_option_that_may_be_repeated_takes_one_value_and_leaves_the_verb(kafka, topic_prefix, tmp_path):
+    on = ("--kafka", kafka, "--topic-prefix", topic_prefix)
+    property_of = {"ASSAY_KAFKA_PROPERTY": "socket.keepalive.enable=true"}
+    assert run_assay("topics", "create", *on, "--partitions", "2", env=property_of).returncode == 0
+    flags = ("--kafka-property", "socket.keepalive.enable=true", "--kafka-property", "socket.max.fails=2")
+    assert run_assay("topics", *flags, "check", *on).returncode == 0
+    made = run_assay("keys", "create", "app", "--data", str(tmp_path), env={"ASSAY_SCOPE": "feedback,chat"})
+    assert made.returncode == 0, made.stderr
+    assert "feedback,chat" in run_assay("keys", "list", "--data", str(tmp_path)).stdout
+
+
+def test_check_refuses_what_librdkafka_would_and_what_excludes_each_other():
+    for wrong in ("nonsense=1", "security.protocol=SSLL"):
+        refused = run_assay("ingest", "--kafka", "127.0.0.1:1", "--kafka-property", wrong, "--check")
+        assert refused.returncode == 2 and wrong.split("=")[0] in refused.stderr, refused
+    both = run_assay("worker", "--kafka", "127.0.0.1:1", "--instance-id", "w", "--leave-on-stop", "--check")
+    assert both.returncode == 2 and "--leave-on-stop and --instance-id exclude each other" in both.stderr
+
+
+def test_a_door_without_a_view_has_nothing_to_report(assay, kafka, topic_prefix):
+    on = ("--kafka", kafka, "--topic-prefix", topic_prefix)
+    assert run_assay("topics", "create", *on, "--partitions", "2").returncode == 0
+    door, view = assay("ingest", *on), assay("ingest", *on, "--view")
+    post_trace(door.http, new_trace_id())
+    refused = run_assay("report", "--data", str(door.data))
+    assert refused.returncode == 1 and "keeps no store" in refused.stderr
+    wait_until("the view has it", lambda: "with feedback" in run_assay("report", "--data", str(view.data)).stdout)
+
+
+@pytest.mark.timeout(240)
+def test_all_dead_letters_are_all_however_many_and_a_list_says_where_it_ends(kafka, topic_prefix):
+    on = ("--kafka", kafka, "--topic-prefix", topic_prefix)
+    assert run_assay("topics", "create", *on, "--partitions", "1").returncode == 0
+    producer = Producer({"bootstrap.servers": kafka})
+    for n in range(10_002):
+        letter = {"v": 1, "record_id": f"feedback/0/{n}", "reason": "malformed" if n else "expired", "detail": "", "step": "resolve"}
+        letter |= {"dead_at": "2026-11-23T15:57:31.547Z", "stream": "feedback", "partition": 0, "offset": n, "raw": "AP97"}
+        producer.produce(f"{topic_prefix}deadletters", json.dumps(letter), key=letter["record_id"])
+        producer.poll(0)
+    assert producer.flush(60) == 0
+    listed = run_assay("deadletters", "list", *on, "--output", "json")
+    assert len(json.loads(listed.stdout)) == 10_000 and "there are more" in listed.stderr
+    purged = run_assay("deadletters", "purge", "--all", "--reason", "malformed", *on, within=200)
+    assert purged.returncode == 0 and purged.stdout.count("purge accepted") == 10_001, purged.stderr
+    left = run_assay("deadletters", "list", *on)
+    assert left.stdout.splitlines()[-1] == "1 dead letter" and "more" not in left.stderr
+
+
+class _SignedInMlflow(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        let_in = self.headers["Authorization"] == "Bearer t0ken"
+        body = b"{}"
+        self.send_response(200 if let_in else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.fixture
+def signed_in_mlflow() -> Iterator[str]:
+    """A server with no assessment, for who has the token."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _SignedInMlflow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_verify_signs_in_to_an_mlflow(assay, signed_in_mlflow: str):
+    serve = assay("serve")
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id)
+    wait_state(serve.http, accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True})), "committed")
+    ask = ("verify", "--data", str(serve.data), "--mlflow-url", signed_in_mlflow)
+    refused = run_assay(*ask)
+    assert refused.returncode == 1 and "does not answer" in refused.stderr
+    found = run_assay(*ask, "--output", "json", env={"ASSAY_MLFLOW_TOKEN": "t0ken"})
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["mlflow"]["partitions"][0]["in_flight"] == 1, "no sink has come to it"
+
+
+@pytest.mark.timeout(240)
+def test_verify_recounts_the_mlflow_behind_serve(assay, mlflow_url: str):
+    serve = assay("serve", "--mlflow-url", mlflow_url)
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id)
+    assessment_id = accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True}))
+    ask = ("verify", "--data", str(serve.data), "--mlflow-url", mlflow_url)
+    wait_until("it is in MLflow", lambda: " 1 shown " in run_assay(*ask).stdout, within=WITHIN)
+    assert serve.http.delete(f"{mlflow_url}/api/3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}").status_code == 200
+    wrong = run_assay(*ask)
+    assert wrong.returncode == 1 and f"{assessment_id} is not shown by MLflow on {trace_id}" in wrong.stdout
 
 
 @pytest.mark.timeout(240)

@@ -39,6 +39,25 @@ def test_a_unit_is_sandboxed(unit: str, tmp_path: Path):
     assert "Overall exposure level" in said  # 2.0 of 10 at the most, or the exit code says no
 
 
+def test_a_workers_unit_says_only_what_its_environment_may_say_otherwise():
+    lines = (OPS / "systemd" / "assay-worker@.service").read_text().splitlines()
+    command = next(line for line in lines if line.startswith("ExecStart="))
+    assert "--admin-listen" not in command and "--instance-id" not in command, "a flag would overrule /etc/default/assay-worker-N"
+    said = next(line for line in lines if line.startswith("Environment=")).removeprefix("Environment=").replace("%i", "3").replace("%H", "host").split()
+    env = {"PATH": os.environ["PATH"]} | dict(one.split("=") for one in said)
+    checked = run(ASSAY_BIN, "worker", "--kafka", "127.0.0.1:9092", "--check", env=env)
+    assert 'instance-id = "host-3"' in checked and 'admin-listen = "127.0.0.1:9103"' in checked
+    own = env | {"ASSAY_INSTANCE_ID": "", "ASSAY_LEAVE_ON_STOP": "true"}  # as an EnvironmentFile may say
+    assert "leave-on-stop = true" in run(ASSAY_BIN, "worker", "--kafka", "127.0.0.1:9092", "--check", env=own)
+
+
+def test_background_threads_may_stand_back_in_a_unit():
+    for unit in (OPS / "systemd").glob("*.service"):
+        filters = [line.split("=", 1)[1] for line in unit.read_text().splitlines() if line.startswith("SystemCallFilter=")]
+        denied = next(n for n, one in enumerate(filters) if one.startswith("~") and "@resources" in one)  # setpriority is one of them
+        assert {"setpriority", "sched_setscheduler"} <= set(" ".join(filters[denied + 1 :]).split()), unit.name
+
+
 def test_a_process_tells_systemd_that_it_is_ready_alive_and_stopping(assay, tmp_path: Path):
     told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     told.bind(str(tmp_path / "notify"))
@@ -145,6 +164,15 @@ def test_kubernetes_manifests_agree_with_each_other_and_with_the_program(tmp_pat
         run(ASSAY_BIN, *args, "--check", env={"PATH": os.environ["PATH"]} | variables)
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         assert any(arg.endswith(f":{ports['http']}") for arg in args)
+    assert "replicas" not in sets["assay-worker"]["spec"], "the ScaledObject's to say"
+    pods = [stateful["spec"]["template"]["spec"] for stateful in sets.values()] + [job["spec"]["template"]["spec"] for job in of_kind["Job"]]
+    properties = re.search(r"ASSAY_KAFKA_PROPERTIES: (\S+)/properties", (OPS / "kubernetes" / "config.yaml").read_text())
+    for pod in pods:
+        where = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        secrets = {where[volume["name"]]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
+        assert properties and secrets[properties[1]] == {"secretName": "assay-kafka", "optional": True, "defaultMode": 0o440}
+        assert pod["securityContext"]["fsGroup"] == 10001, "who reads it is not root"
+    assert all("ttlSecondsAfterFinished" in job["spec"] for job in of_kind["Job"]), "a Job that stays can't be applied with another image"
     # KEDA: its schema is in no registry that we reach, so what it means here is checked by hand.
     scaled = of_kind["ScaledObject"][0]
     assert scaled["apiVersion"] == "keda.sh/v1alpha1"
@@ -170,6 +198,8 @@ def test_compose_file_fits_the_specification_and_the_program():
 
     services = yaml.safe_load(text)["services"]
     volumes = yaml.safe_load(text)["volumes"]
+    kafka = services["kafka"]
+    assert kafka["volumes"] == [f"kafka:{kafka['environment']['KAFKA_LOG_DIRS']}"], "what it keeps is on the volume"
     for name, service in services.items():
         for other in service.get("depends_on", {}):
             assert other in services
@@ -178,6 +208,55 @@ def test_compose_file_fits_the_specification_and_the_program():
             assert source in volumes or (OPS / "compose" / source).resolve().is_file(), f"{name}: {volume}"
         if service["image"] == "assay" and name != "topics":
             run(ASSAY_BIN, *service["command"], "--check", env={"PATH": os.environ["PATH"]})
+
+
+def maintainer_script(name: str, *args: str, home: Path) -> tuple[str, list[str]]:
+    """Runs it on a machine where these units run, and worker 2 does not come up again: what it said, and what it asked of systemctl."""
+    running = "assay.service assay-ingest.service assay-worker@1.service assay-worker@2.service"
+    (home / "systemctl").write_text(f"""#!/bin/bash
+echo "$*" >> {home}/asked
+case "$1" in
+  list-units) for unit in {running}; do [[ $unit == ${{@: -1}} ]] && echo "$unit loaded active running"; done; exit 0 ;;
+  restart) [ "$2" != assay-worker@2.service ] ;;
+  disable) shift; PATH={os.environ["PATH"]} exec systemctl --root={home} disable "$@" ;;
+esac
+""")
+    (home / "systemctl").chmod(0o755)
+    script = (OPS / "package" / name).read_text().replace("/run/systemd/system", str(home))
+    said = run("sh", "-c", script, name, *args, env={"PATH": f"{home}:{os.environ['PATH']}"})
+    return said, (home / "asked").read_text().splitlines()
+
+
+def test_an_upgrade_restarts_workers_before_doors_and_outlives_one_that_does_not_start(tmp_path: Path):
+    said, asked = maintainer_script("postinst", "configure", "0.0.1", home=tmp_path)
+    restarted = [line.split()[1] for line in asked if line.startswith("restart")]
+    assert restarted == ["assay-worker@1.service", "assay-worker@2.service", "assay-ingest.service", "assay.service"]
+    assert "assay-worker@2.service did not start again" in said
+
+
+def test_a_removal_disables_every_instance(tmp_path: Path):
+    shutil.copytree(OPS / "systemd", tmp_path / "lib/systemd/system")
+    units = ("assay.service", "assay-worker@1.service", "assay-worker@7.service")
+    run("systemctl", f"--root={tmp_path}", "enable", *units)
+    wanted = tmp_path / "etc/systemd/system/multi-user.target.wants"
+    assert {link.name for link in wanted.iterdir()} == set(units)
+    _, asked = maintainer_script("prerm", "remove", home=tmp_path)
+    assert not wanted.exists() or not list(wanted.iterdir())
+    assert any(line.startswith("stop") and "assay-worker@*.service" in line for line in asked)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_keys_that_root_makes_belong_to_whom_the_directory_belongs_to(tmp_path: Path):
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    data.mkdir()
+    elsewhere.write_text("root's own")
+    os.chown(data, 65534, 65534)
+    (data / "api-keys.json.new").symlink_to(elsewhere)  # root follows no link that the directory's owner has put there
+    run(ASSAY_BIN, "keys", "create", "app", "--scope", "feedback", "--data", data)
+    run(ASSAY_BIN, "keys", "rotate-capabilities", "--data", data)
+    names = {"api-keys.json", "api-keys.json.lock", "capability-keys.json", "capability-keys.json.lock"}
+    assert {path.name: (path.stat().st_uid, path.stat().st_mode & 0o777) for path in data.iterdir()} == {name: (65534, 0o600) for name in names}
+    assert elsewhere.read_text() == "root's own" and elsewhere.stat().st_uid == 0
 
 
 @pytest.fixture(scope="session")
@@ -202,6 +281,9 @@ def test_the_package_installs_into_a_clean_debian_and_runs_there(package: Path, 
         listed = run("chroot", root, "dpkg", "-L", "assay")
         for path in ("/usr/bin/assay", "/lib/systemd/system/assay.service", "/usr/share/doc/assay/runbook.md", "/usr/share/doc/assay/copyright"):
             assert path in listed.splitlines()
+        documents = root / "usr/share/doc/assay"
+        links = re.findall(r"\]\(([\w/.-]+)\)", (documents / "README.md").read_text())
+        assert links and [link for link in links if not (documents / link).is_file()] == []
         # It serves, as an ordinary user, from nothing but what the package brought.
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
