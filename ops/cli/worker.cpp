@@ -44,6 +44,8 @@ struct WorkerOptions {
     if (!address) return "--admin-listen: \"" + admin_listen + "\" is not ADDRESS:PORT";
     admin.http.address = address->host;
     admin.http.port = address->port;
+    if (leave_on_stop && !kafka.config.instance_id.empty())
+      return "--leave-on-stop and --instance-id exclude each other: one gives the partitions away, one keeps them";
     if (auto problem = mlflow.settle()) return problem;
     return kafka.settle();
   }
