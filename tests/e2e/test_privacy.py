@@ -3,7 +3,7 @@
 import json
 
 from support.assay import run_assay
-from support.door import accepted, assessments, new_request_id, trace_info, wait_state
+from support.door import accepted, assessments, new_request_id, new_trace_id, post_trace, trace_info, wait_state
 from support.waiting import wait_until
 
 MAIL, CARD, PHONE = "ana@mail.example", "4111 1111 1111 1111", "+49 30 1234567"
@@ -40,6 +40,84 @@ def test_what_is_redacted_reaches_neither_the_store_nor_the_disk(assay):
     assert b"[card]" in kept
     assert [word for word in (CARD, PHONE, "T-1234") if word.encode() in kept] == []
     assert run_assay("verify", "--data", str(door.data)).returncode == 0
+
+
+def kept_by(door) -> str:
+    """All that stands on its disk, once everything was written."""
+    return b"".join(file.read_bytes() for file in door.data.rglob("*") if file.is_file()).decode("latin-1")
+
+
+def test_nothing_that_people_say_goes_by_another_way(assay):
+    door = assay("serve", "--redact", "email,phone,card")
+    said, number = f"{MAIL} {CARD}", int(CARD.replace(" ", ""))
+    trace_id = door.http.post("/chat", json={"message": "hi", "tags": {f"tag of {MAIL}": said}}).json()["trace_id"]
+    tagged = door.http.patch(f"/api/3.0/mlflow/traces/{trace_id}/tags", json={"key": "t", "value": said})
+    assert tagged.status_code == 200, tagged.text
+    deep = number
+    for _ in range(25):
+        deep = [deep, {MAIL: said}]
+    of_client = new_trace_id()
+    post_trace(door.http, of_client, trace_metadata={"k": said, MAIL: "v", "mlflow.trace.user": "ana"}, tags={"mlflow.traceName": said, MAIL: "v"})
+    ids = [
+        accepted(door.http.post(f"/feedback?trace_id={trace_id}", json={"name": "number", "value": number})),
+        accepted(door.http.post(f"/feedback?trace_id={trace_id}", json={"name": "keys", "value": {MAIL: number}, "metadata": {MAIL: "v"}})),
+        door.http.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json={"assessment": {"assessment_name": "deep", "feedback": {"value": deep}}}).json()["assessment"]["assessment_id"],
+    ]  # fmt: skip
+
+    def text(value: str) -> dict:
+        return {"stringValue": value}
+
+    span = {
+        "traceId": new_trace_id()[3:],
+        "spanId": "00f067aa0ba902b7",
+        "name": f"mail {MAIL}",
+        "startTimeUnixNano": "1732809600000000000",
+        "endTimeUnixNano": "1732809600000000001",
+        "status": {"code": 2, "message": said},
+        "attributes": [
+            {"key": "text", "value": text(f"My address:\n{said}")},
+            {"key": "number", "value": {"intValue": str(number)}},
+            {"key": "quoted", "value": text('"ana\\u0040mail.example"')},
+            {"key": "json", "value": text(' {"a":"ana\\u0040mail.example"}')},
+            {"key": MAIL, "value": text("v")},
+        ],
+        "events": [{"name": said, "timeUnixNano": "1732809600000000000", "attributes": [{"key": "x", "value": text(said)}]}],
+    }
+    resource = {"attributes": [{"key": "owner", "value": text(said)}]}
+    sent = door.http.post("/v1/traces", json={"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}, headers={"x-mlflow-experiment-id": "0"})
+    assert sent.status_code == 200, sent.text
+    for assessment_id in ids:
+        wait_state(door.http, assessment_id, "committed")
+
+    cleared = "[email] [card]"
+    found = assessments(door.http, trace_id)
+    assert found[ids[0]]["feedback"]["value"] == "[card]"
+    assert found[ids[1]]["feedback"]["value"] == {"[email]": "[card]"} and found[ids[1]]["metadata"] == {"[email]": "v"}
+    tags = trace_info(door.http, trace_id)["tags"]
+    assert tags["t"] == cleared and tags["tag of [email]"] == cleared
+    info = trace_info(door.http, of_client)
+    assert info["tags"] == info["tags"] | {"mlflow.traceName": cleared, "[email]": "v"}
+    assert info["trace_metadata"] == info["trace_metadata"] | {"k": cleared, "[email]": "v", "mlflow.trace.user": "ana"}
+    path = f"/api/3.0/mlflow/traces/get?trace_id=tr-{span['traceId']}"
+    wait_until("it is there", lambda: door.http.get(path).status_code == 200)
+    (kept,) = door.http.get(path).json()["trace"]["spans"]
+    assert kept["name"] == "mail [email]" and kept["status"]["message"] == cleared
+    values = {attribute["key"]: attribute["value"] for attribute in kept["attributes"]}
+    assert values["text"] == {"string_value": f"My address:\n{cleared}"} and values["number"] == {"string_value": "[card]"} and "[email]" in values
+    assert values["quoted"] == {"string_value": '"[email]"'} and values["json"] == {"string_value": ' {"a":"[email]"}'}
+    everything = kept_by(door)
+    assert [word for word in (MAIL, "mail.example", CARD, str(number)) if word in everything] == []
+    assert run_assay("verify", "--data", str(door.data)).returncode == 0
+
+
+def test_what_a_preview_cuts_leaves_no_beginning(assay):
+    door = assay("serve", "--redact", "email,card")
+    for said in (CARD, MAIL):
+        for shift in range(0, 24, 5):
+            message = "x" * (970 + shift) + f" {said} and more"
+            info = trace_info(door.http, door.http.post("/chat", json={"message": message}).json()["trace_id"])
+            for preview in (info["request_preview"], info["trace_metadata"]["mlflow.traceInputs"], info["response_preview"]):
+                assert "4111" not in preview and "ana@" not in preview, preview[-40:]
 
 
 def test_a_user_is_forgotten_and_nobody_else(assay):
@@ -84,6 +162,32 @@ def test_a_user_is_forgotten_and_nobody_else(assay):
     wait_until("it is gone", lambda: set(assessments(door.http, others)) == {said["bob", others]})
 
 
+def records_of(door, *traces: str) -> str:
+    """A dataset with one record of each of the traces, one that ana wrote, and one of nobody."""
+    made = door.http.post("/api/3.0/mlflow/datasets/create", json={"name": "d", "experiment_ids": ["0"]}).json()["dataset"]["dataset_id"]
+    records: list[dict] = [{"inputs": {"q": trace}, "source": {"source_type": "TRACE", "source_data": {"trace_id": trace}}} for trace in traces]
+    records += [{"inputs": {"q": "written"}, "tags": {"mlflow.user": "ana"}}, {"inputs": {"q": "nobody's"}}]
+    assert door.http.post(f"/api/3.0/mlflow/datasets/{made}/records", json={"records": json.dumps(records)}).json()["inserted_count"] == len(records)
+    return made
+
+
+def inputs_in(door, dataset: str) -> set[str]:
+    return {record["inputs"]["q"] for record in json.loads(door.http.get(f"/api/3.0/mlflow/datasets/{dataset}/records").json()["records"])}
+
+
+def test_what_datasets_copied_of_a_user_is_forgotten_too(assay):
+    door = assay("serve")
+    mine = door.http.post("/chat", json={"message": "who am I?"}, headers={"X-User-ID": "ana"}).json()["trace_id"]
+    others = door.http.post("/chat", json={"message": "and I?"}, headers={"X-User-ID": "bob"}).json()["trace_id"]
+    dataset = records_of(door, mine, others)
+    run = run_assay("forget", "--user", "ana", "--data", str(door.data), "--dry-run")
+    assert "records of datasets, made of these traces or by the user: 2 found\n" in run.stdout, run.stdout + run.stderr
+    run = run_assay("forget", "--user", "ana", "--data", str(door.data), "--output", "json")
+    assert run.returncode == 0 and json.loads(run.stdout)["dataset_records"] == {"found": 2, "left": 0}, run.stdout + run.stderr
+    assert inputs_in(door, dataset) == {others, "nobody's"}
+    assert run_assay("verify", "--data", str(door.data)).returncode == 0
+
+
 def test_what_is_parked_goes_when_its_trace_comes(assay):
     door = assay("serve")
     request_id = new_request_id()
@@ -114,6 +218,7 @@ def test_on_kafka_a_user_is_forgotten_wherever_it_was_said(assay, kafka, topic_p
         return json.loads(run.stdout)
 
     said = {(user, trace): say(user, trace_id=trace) for user in ("ana", "bob") for trace in (mine, others)}
+    dataset = records_of(door, mine, others)
     dead = say("ana", client_request_id=new_request_id())
     for assessment_id in said.values():
         wait_state(door.http, assessment_id, "committed")
@@ -122,16 +227,17 @@ def test_on_kafka_a_user_is_forgotten_wherever_it_was_said(assay, kafka, topic_p
     on_its_way = say("ana", trace_id=others)  # nobody has resolved it
 
     looked = forget("--dry-run")
-    assert {what: looked[what]["found"] for what in ("assessments", "traces", "dead_letters", "in_flight")} == {"assessments": 2, "traces": 1, "dead_letters": 1, "in_flight": 1}
+    assert {what: looked[what]["found"] for what in ("assessments", "traces", "dead_letters", "in_flight", "dataset_records")} == {"assessments": 2, "traces": 1, "dead_letters": 1, "in_flight": 1, "dataset_records": 2}
     waits = run_assay("forget", "--user", "ana", *on, "--wait", "0s")
     assert waits.returncode == 1 and "assessments: 2 found" in waits.stdout and "not yet" in waits.stdout, waits.stdout + waits.stderr
     worker.start()
     report = forget("--wait", "60s")
-    assert report["done"] and report["log_dropped_by"] > "2026" and all(report[what]["left"] == 0 for what in ("assessments", "traces", "dead_letters", "in_flight"))
+    assert report["done"] and report["log_dropped_by"] > "2026" and all(report[what]["left"] == 0 for what in ("assessments", "traces", "dead_letters", "in_flight", "dataset_records"))
+    wait_until("the dataset has followed", lambda: inputs_in(door, dataset) == {others, "nobody's"})
     wait_until("it never came", lambda: door.http.get(f"/feedback/{on_its_way}").json().get("state") == "deleted")
     wait_until("the view has followed", lambda: set(assessments(door.http, others)) == {said["bob", others]})
     assert door.http.get(f"/api/3.0/mlflow/traces/{mine}").status_code == 404
     assert door.http.get(f"/feedback/{dead}").status_code == 404
     again = forget("--data", str(door.data))
-    assert all(again[what]["found"] == 0 for what in ("assessments", "traces", "dead_letters", "in_flight", "parked")), again
+    assert all(again[what]["found"] == 0 for what in ("assessments", "traces", "dead_letters", "in_flight", "parked", "dataset_records")), again
     assert run_assay("verify", *on).returncode == 0
