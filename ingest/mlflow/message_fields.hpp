@@ -6,6 +6,9 @@
 
 namespace assay {
 
+// How deep a body may be.
+inline constexpr std::size_t message_depth_max = 100;
+
 // traceId -> trace_id
 std::string snake(std::string_view name);
 // A message's fields under their snake-case names, without nulls; its maps and free values keep their keys.

@@ -2,10 +2,13 @@
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <charconv>
 
 #include "ingest/feedback/assessment_body.hpp"
+#include "ingest/mlflow/assessment_value.hpp"
 #include "ingest/mlflow/message_fields.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/duration_text.hpp"
 
 namespace assay {
 namespace {
@@ -60,11 +63,37 @@ std::optional<Rejection> copy_time(const json::object& from, std::string_view na
   return {};
 }
 
+// A duration as protobuf's JSON has it ("0.0019s"), in whole milliseconds; anything else is 0, as MLflow reads it: its
+// client would take nothing of an answer that holds it.
+std::string duration_of(const json::value& sent) {
+  constexpr std::uint64_t seconds_max = 315'576'000'000;
+  const auto* given = sent.if_string();
+  std::string_view text = given ? std::string_view(given->data(), given->size()) : std::string_view();
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  std::uint64_t seconds = 0;
+  const auto [rest, ec] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (ec != std::errc() || seconds > seconds_max) return duration_text(0);
+  text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
+  std::string fraction;
+  if (text.starts_with('.')) {
+    fraction = text.substr(1, text.find_first_not_of("0123456789", 1) - 1);
+    text.remove_prefix(1 + fraction.size());
+    if (fraction.empty() || fraction.size() > 9) return duration_text(0);
+  }
+  fraction.resize(3, '0');
+  const auto milliseconds = static_cast<std::int64_t>(seconds * 1000) + std::stoi(fraction);
+  if (text != "s" || milliseconds > static_cast<std::int64_t>(seconds_max * 1000)) return duration_text(0);
+  return (negative && milliseconds > 0 ? "-" : "") + duration_text(milliseconds);
+}
+
 Result<json::object, Rejection> parse_message(std::string_view body, std::string_view field) {
   json::parse_options options;
-  options.max_depth = BodyLimits::depth;
+  options.max_depth = message_depth_max;
   error_code ec;
   const auto value = json::parse({body.data(), body.size()}, ec, {}, options);
+  if (ec == json::error::too_deep)
+    return invalid("", "it is nested deeper than " + std::to_string(message_depth_max) + " levels");
   const auto* message = !ec && value.is_object() ? value.get_object().if_contains(field) : nullptr;
   if (!message || !message->is_object())
     return invalid("", "Missing value for required parameter '" + std::string(field) +
@@ -106,14 +135,9 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
   int kinds = 0;
   for (const std::string_view kind : {"feedback", "expectation"})
     if (const auto* value = from.if_contains(kind)) {
-      if (!value->is_object()) return invalid(kind, "it is not an object");
-      const auto& said = value->get_object();
-      if (!said.contains("value") && !said.contains("error") && !said.contains("serialized_value") &&
-          !said.contains("serializedValue"))
-        return invalid(kind, "it has neither a value nor an error");
-      json::object kept;
-      for (const auto& [key, part] : said) kept[snake({key.data(), key.size()})] = part;
-      to[kind] = std::move(kept);
+      auto said = read_assessment_value(kind, *value);
+      if (!said) return said.error();
+      to[kind] = std::move(*said);
       ++kinds;
     }
   if (from.contains("issue")) return Rejection{501, "issue", "issues are not kept here"};
@@ -147,12 +171,19 @@ std::optional<Rejection> copy_location(const json::object& from, json::object& t
   const auto parts = fields_of(value->get_object());
   json::object location;
   if (auto problem = copy_text(parts, "type", location, 64)) return problem;
-  if (const auto* experiment = parts.if_contains("mlflow_experiment")) {
-    if (!experiment->is_object()) return invalid("trace_location.mlflow_experiment", "it is not an object");
-    const auto id = id_in(fields_of(experiment->get_object()), "experiment_id");
-    if (!id) return id.error();
-    location["mlflow_experiment"] = json::object{{"experiment_id", *id}};
+  const auto* experiment = parts.if_contains("mlflow_experiment");
+  if (!experiment || !experiment->is_object()) return invalid("trace_location.mlflow_experiment", "it is missing");
+  const auto id = id_in(fields_of(experiment->get_object()), "experiment_id");
+  if (!id) return id.error();
+  std::string type = location.contains("type") ? location["type"].get_string().c_str() : "";
+  if (type != "MLFLOW_EXPERIMENT") {
+    if (type != "INFERENCE_TABLE" && type != "UC_SCHEMA" && type != "UC_TABLE_PREFIX")
+      type = "TRACE_LOCATION_TYPE_UNSPECIFIED";
+    return invalid("", "Trace location type TraceLocationType." + type +
+                           " does not match the provided location MlflowExperimentLocation(experiment_id='" + *id +
+                           "').");
   }
+  location["mlflow_experiment"] = json::object{{"experiment_id", *id}};
   to["trace_location"] = std::move(location);
   return {};
 }
@@ -183,7 +214,7 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
       out.experiment_id = experiment->get_object().at("experiment_id").get_string().c_str();
   if (auto problem = copy_time(from, "request_time", to)) return std::move(*problem);
   if (!to.contains("request_time")) to["request_time"] = format_time(now);
-  if (auto problem = copy_text(from, "execution_duration", to, 64)) return std::move(*problem);
+  if (const auto* duration = from.if_contains("execution_duration")) to["execution_duration"] = duration_of(*duration);
   if (auto problem = copy_text(from, "state", to, 64)) return std::move(*problem);
   if (!to.contains("state")) to["state"] = "STATE_UNSPECIFIED";
   if (const auto& s = to["state"].get_string();

@@ -26,7 +26,8 @@ TEST(TraceRequest, KeepsWhatIsKnownAndIgnoresTheRest) {
 
 TEST(TraceRequest, ReadsCamelCaseButLeavesTheKeysOfMaps) {
   const auto read = parse_trace_request(
-      trace(R"({"traceId":"tr-1","traceLocation":{"mlflowExperiment":{"experimentId":"7"}},"tags":{"camelKey":"x"}})"),
+      trace(
+          R"({"traceId":"tr-1","traceLocation":{"type":"MLFLOW_EXPERIMENT","mlflowExperiment":{"experimentId":"7"}},"tags":{"camelKey":"x"}})"),
       now);
   ASSERT_TRUE(read) << read.error().reason;
   EXPECT_EQ(read->info.at("trace_location").at("mlflow_experiment").at("experiment_id").as_string(), "7");
@@ -44,6 +45,104 @@ TEST(TraceRequest, GivesARepeatedAssessmentTheSameIdAndAnotherTraceAnother) {
   const std::string_view one = R"({"assessment":{"assessment_name":"a","feedback":{"value":1}}})";
   EXPECT_NE(parse_assessment_request(one, "tr-1", now)->record.items.at(0).assessment_id,
             parse_assessment_request(one, "tr-2", now)->record.items.at(0).assessment_id);
+}
+
+std::string assessment(std::string_view said) {
+  return R"({"assessment":{"assessment_name":"a",)" + std::string(said) + "}}";
+}
+
+TEST(TraceRequest, ADurationIsInWholeMillisecondsAndWhatIsNoneIsNull) {
+  const std::pair<std::string, std::string> durations[] = {
+      {R"("1.5s")", "1.500s"},
+      {R"("0.0019s")", "0.001s"},
+      {R"("-0.0019s")", "-0.001s"},
+      {R"("-0.0001s")", "0s"},
+      {R"("12s")", "12s"},
+      {R"("abc")", "0s"},
+      {R"("0.5")", "0s"},
+      {R"("s")", "0s"},
+      {R"("1e3s")", "0s"},
+      {R"("1.s")", "0s"},
+      {R"("99999999999999s")", "0s"},
+      {"5", "0s"},
+      {R"("315576000000s")", "315576000000s"},
+      {R"("315576000000.1s")", "0s"},
+      {R"("1.1234567891s")", "0s"},
+      {R"("-1s")", "-1s"},
+      {R"("18446744073709551615s")", "0s"},
+  };
+  for (const auto& [sent, kept] : durations) {
+    const auto read = parse_trace_request(trace(R"({"trace_id":"t","execution_duration":)" + sent + "}"), now);
+    ASSERT_TRUE(read) << sent;
+    EXPECT_EQ(read->info.at("execution_duration").as_string(), kept) << sent;
+  }
+}
+
+TEST(TraceRequest, ALocationIsAnExperimentAndSaysSo) {
+  for (const auto* type : {"", R"("type":"NOPE",)", R"("type":"TRACE_LOCATION_TYPE_UNSPECIFIED",)"}) {
+    const auto read = parse_trace_request(trace(R"({"trace_id":"t","trace_location":{)" + std::string(type) +
+                                                R"("mlflow_experiment":{"experiment_id":"0"}}})"),
+                                          now);
+    ASSERT_FALSE(read) << type;
+    EXPECT_EQ(read.error().reason,
+              "Trace location type TraceLocationType.TRACE_LOCATION_TYPE_UNSPECIFIED does not match the provided "
+              "location MlflowExperimentLocation(experiment_id='0').");
+  }
+  EXPECT_FALSE(parse_trace_request(trace(R"({"trace_id":"t","trace_location":{"type":"NOPE"}})"), now));
+}
+
+TEST(TraceRequest, AnAssessmentsValueHoldsOnlyWhatTheClientReadsBack) {
+  const std::pair<std::string, std::string> kept[] = {
+      {R"("feedback":{"value":[1,{"aB":null}],"x":5,"serialized_value":5})", R"({"value":[1,{"aB":null}]})"},
+      {R"("feedback":{"error":{"errorCode":"E","errorMessage":"","stackTrace":"S","x":1}})",
+       R"({"value":null,"error":{"error_code":"E","stack_trace":"S"}})"},
+      {R"("expectation":{"value":1,"x":5})", R"({"value":1})"},
+      {R"("expectation":{"serializedValue":{"serializationFormat":"JSON_FORMAT","value":"[1]","x":1}})",
+       R"({"serialized_value":{"serialization_format":"JSON_FORMAT","value":"[1]"}})"},
+  };
+  for (const auto& [said, value] : kept) {
+    const auto read = parse_assessment_request(assessment(said), "tr-1", now);
+    ASSERT_TRUE(read) << said << read.error().reason;
+    const auto* is = read->json.if_contains(said.starts_with(R"("f)") ? "feedback" : "expectation");
+    EXPECT_EQ(boost::json::serialize(*is), value);
+  }
+  const std::string format = R"("serialization_format":"JSON_FORMAT")";
+  const std::pair<std::string, std::string> refused[] = {
+      {R"("expectation":{"value":null})", "The `value` field must be specified."},
+      {R"("expectation":{})", "The `value` field must be specified."},
+      {R"("expectation":{"serialized_value":{)" + format + R"(,"value":"null"}})",
+       "The `value` field must be specified."},
+      {R"("expectation":{"serialized_value":{)" + format + R"(,"value":"{nope"}})", "it is not JSON"},
+      {R"("expectation":{"serialized_value":{"serialization_format":"X","value":"1"}})",
+       "Unknown serialization format: X. Only JSON_FORMAT is supported."},
+      {R"("expectation":{"serialized_value":5})", "it is not an object"},
+      {R"("feedback":{"error":{"error_code":5}})", "it is not a string"},
+      {R"("feedback":{"error":5})", "it is not an object"},
+  };
+  for (const auto& [said, reason] : refused) {
+    const auto read = parse_assessment_request(assessment(said), "tr-1", now);
+    ASSERT_FALSE(read) << said;
+    EXPECT_EQ(read.error().reason, reason) << said;
+    EXPECT_FALSE(parse_trace_request(trace(R"({"trace_id":"t","assessments":[{)" + said + "}]}"), now)) << said;
+  }
+}
+
+TEST(TraceRequest, AValueIsAsDeepAsTheClientReadsIt) {
+  const auto objects = [](int n) {
+    std::string out = "1";
+    for (; n > 0; --n) out = R"({"a":)" + out + "}";
+    return R"("feedback":{"value":)" + out + "}";
+  };
+  const auto lists = [](std::size_t n) {
+    return R"("feedback":{"value":)" + std::string(n, '[') + std::string(n, ']') + "}";
+  };
+  const auto deep_enough = {objects(31), lists(47)}, too_deep = {objects(32), lists(48), lists(200)};
+  for (const auto& said : deep_enough) EXPECT_TRUE(parse_assessment_request(assessment(said), "tr-1", now));
+  for (const auto& said : too_deep) {
+    const auto read = parse_assessment_request(assessment(said), "tr-1", now);
+    ASSERT_FALSE(read);
+    EXPECT_TRUE(read.error().reason.starts_with("it is nested deeper than ")) << read.error().reason;
+  }
 }
 
 TEST(TraceRequest, RefusesWhatIsNotATraceAndNamesTheField) {
