@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "ingest/mlflow/dataset_json.hpp"
+#include "ingest/mlflow/python_text.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/store/catalog.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
@@ -26,10 +27,7 @@ Result<std::map<std::string, std::string>, MlflowError> tags_in(const json::obje
   const auto parsed = json::parse(text, ec);
   if (ec || !parsed.is_object()) return invalid_parameter("tags: it is not an object as JSON");
   for (const auto& [key, value] : parsed.get_object()) {
-    if (value.is_null()) continue;
-    const auto* string = value.if_string();
-    out[std::string(key.data(), key.size())] =
-        string ? std::string(string->data(), string->size()) : python_json(value, false, false);
+    if (!value.is_null()) out[std::string(key.data(), key.size())] = python_str(value);
   }
   return out;
 }
@@ -164,7 +162,7 @@ Task<Response> change(MlflowDoor& door, Request& request, const Change& change, 
 
 Task<Response> set_tags(MlflowDoor& door, Request& request) {
   const Change merge = [](const json::object& body, Dataset& dataset) -> std::optional<MlflowError> {
-    if (text_in(body, "tags").empty()) return missing("tags");
+    if (const auto text = required_text(body, "tags"); !text) return text.error();
     auto tags = tags_in(body);
     if (!tags) return tags.error();
     for (auto& [key, value] : *tags) dataset.tags[key] = std::move(value);
