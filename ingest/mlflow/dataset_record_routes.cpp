@@ -200,7 +200,7 @@ Catalog::RecordPlace place_of(std::string_view token) {
 }
 
 Task<Response> list_records(MlflowDoor& door, Request& request) {
-  const auto query = Query::parse_repeating(request.query);
+  const auto query = Query::parse(request.query);
   if (!query) co_return error_response(request.path, query.error());
   std::int64_t most = 1000;
   if (const auto given = query->get("max_results"))
