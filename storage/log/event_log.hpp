@@ -36,7 +36,8 @@ class EventLog {
   // once.
   virtual Task<Result<Appended>> append(Record record) = 0;
 
-  // The same for several, results in order. Embedded and memory: all of them or none. Kafka: each for itself.
+  // The same for several, results in order. Embedded and memory: all of them or none. Kafka: each for itself, but none
+  // where one is longer than a record may be (errc::message_size).
   virtual Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) = 0;
 
   // "disk", "kafka" or "memory": the value of the header Assay-Durability.

@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "ops/runtime/log.hpp"
@@ -117,6 +118,13 @@ std::optional<std::string> set_property(rd_kafka_conf_t* conf, const std::string
   if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), problem, sizeof problem) == RD_KAFKA_CONF_OK)
     return std::nullopt;
   return std::string(problem);
+}
+
+std::size_t record_bytes_max(const KafkaConfig& config) {
+  std::size_t bytes = 1'000'000;
+  if (const auto given = config.properties.find("message.max.bytes"); given != config.properties.end())
+    std::from_chars(given->second.data(), given->second.data() + given->second.size(), bytes);
+  return bytes;
 }
 
 std::chrono::milliseconds step_timeout(const KafkaConfig& config) {

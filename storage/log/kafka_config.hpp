@@ -54,6 +54,8 @@ std::string transactional_id_of(const KafkaConfig& config, Partition partition);
 
 std::chrono::milliseconds step_timeout(const KafkaConfig& config);  // see transaction_timeout
 
+std::size_t record_bytes_max(const KafkaConfig& config);  // librdkafka's message.max.bytes
+
 // A librdkafka configuration. Errors are sentences: a property that librdkafka doesn't know, or refuses.
 using KafkaConfResult = Result<KafkaConf, std::string>;
 KafkaConfResult client_conf(const KafkaConfig& config);    // what all have in common: admin

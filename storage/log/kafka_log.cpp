@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "ops/runtime/log.hpp"
@@ -21,6 +22,13 @@ constexpr std::size_t record_overhead = 200;
 std::size_t bytes_of(const Record& record) {
   std::size_t bytes = record_overhead + record.key.size() + (record.value ? record.value->size() : 0);
   for (const auto& header : record.headers) bytes += header.name.size() + header.value.size();
+  return bytes;
+}
+
+// At least what librdkafka compares with message.max.bytes.
+std::size_t wire_bytes_of(const Record& record) {
+  std::size_t bytes = 64 + record.key.size() + (record.value ? record.value->size() : 0);
+  for (const auto& header : record.headers) bytes += 20 + header.name.size() + header.value.size();
   return bytes;
 }
 
@@ -60,6 +68,7 @@ Result<std::unique_ptr<KafkaLog>, std::string> KafkaLog::open(IoContext& home, K
 KafkaLog::KafkaLog(IoContext& home, KafkaConfig config, Metrics& metrics, int event_fd)
     : config_(std::move(config)),
       metrics_(metrics),
+      record_bytes_max_(record_bytes_max(config_)),
       home_(home.get_executor()),
       event_fd_(event_fd),
       events_(home_, event_fd),
@@ -87,6 +96,13 @@ Task<std::vector<Result<Appended>>> KafkaLog::append_all(std::vector<Record> rec
   KafkaWaiter waiter{results, results.size(), {}};
   for (std::size_t i = 0; i < records.size(); ++i) submit(std::move(records[i]), waiter, i);
   co_await settled(waiter);
+  // Before the first is sent: of a trace that is refused no half must stand in the log.
+  if (std::ranges::any_of(records, [this](const Record& r) { return wire_bytes_of(r) > record_bytes_max_; })) {
+    metrics_.refused.Increment(static_cast<double>(records.size()));
+    const auto too_long = boost::system::errc::make_error_code(boost::system::errc::message_size);
+    std::ranges::fill(results, Result<Appended>(too_long));
+    co_return results;
+  }
   co_return results;
 }
 

@@ -94,6 +94,7 @@ class KafkaLog final : public EventLog {
   asio::posix::basic_stream_descriptor<Executor> events_;
   Timer sweep_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // handlers that outlive the log see it gone
+  const std::size_t record_bytes_max_;
 
   mutable std::mutex mutex_;
   KafkaDeliveryPool pool_;

@@ -1,4 +1,5 @@
 // SpooledLog: the thread that opens Kafka and gives it what is on the spool.
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 
 #include "ops/runtime/log.hpp"
@@ -72,6 +73,15 @@ bool SpooledLog::send(std::span<const Spool::Queued> queued) {
   asio::co_spawn(io, std::move(task), [&thrown](std::exception_ptr e) { thrown = e; });
   io.run();
   if (thrown) std::rethrow_exception(thrown);
+
+  // One that is too long has all refused: halves find it.
+  const auto too_long = [](const Result<Appended>& result) {
+    return !result && result.error() == boost::system::errc::message_size;
+  };
+  if (results.size() > 1 && std::ranges::all_of(results, too_long)) {
+    const auto half = results.size() / 2;
+    return send(queued.first(half)) && send(queued.subspan(half, results.size() - half));
+  }
 
   std::size_t from = 0, done = 0;  // on the spool still; acknowledged, or set aside
   for (; done < results.size(); ++done) {

@@ -29,6 +29,11 @@ class Upstream final : public EventLog {
   }
   Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) override {
     std::vector<Result<Appended>> results;
+    const auto bad = [this](const Record& record) { return record.key == refused_key; };
+    if (refuses_whole && std::ranges::any_of(records, bad)) {
+      const auto too_long = boost::system::errc::make_error_code(boost::system::errc::message_size);
+      co_return std::vector<Result<Appended>>(records.size(), too_long);
+    }
     for (auto& record : records) {
       ++asked;
       if (record.key == refused_key)
@@ -55,6 +60,7 @@ class Upstream final : public EventLog {
 
  private:
   Result<Appended> taken(const Record& record) {
+  bool refuses_whole = false;
     --answers_left;
     return log_.put(record);
   }
@@ -256,6 +262,17 @@ TEST_F(SpooledLogTest, WhatIsOnDiskDrainsAfterARestartThatFindsNoKafkaAtFirst) {
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(append("k", std::to_string(i)));
   on.reopen(false);
   EXPECT_FALSE(on.spool().empty());
+TEST_F(SpooledLogTest, OneThatIsTooLongIsFoundAmongThoseThatAreRefusedWithIt) {
+  on.upstream.away = true;
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(append(i == 11 ? "bad" : "k", std::to_string(i)));
+  on.upstream.refused_key = "bad";
+  on.upstream.refuses_whole = true;
+  on.upstream.away = false;
+  drained();
+  EXPECT_EQ(arrived("k").size(), 19u);
+  EXPECT_EQ(on.count("assay_spool_aside_total"), 1);
+}
+
   EXPECT_TRUE(on.log().writable());
   ASSERT_TRUE(append("k", "20"));
   on.upstream.away = false;

@@ -54,6 +54,13 @@ class KafkaLogFaults : public testing::Test {
     EXPECT_TRUE(all_answered());
     return answers.back();
   }
+  std::vector<Result<Appended>> append_all(std::vector<Record> records) {
+    std::optional<std::vector<Result<Appended>>> results;
+    asio::co_spawn(io, log->append_all(std::move(records)),
+                   [&](std::exception_ptr, std::vector<Result<Appended>> r) { results = std::move(r); });
+    EXPECT_TRUE(run_until([&] { return results.has_value(); }));
+    return results.value_or(std::vector<Result<Appended>>());
+  }
   double count(const std::string& result) {
     return metrics.counter("assay_kafka_appends_total", "Appends to Kafka by result", {{"result", result}}).Value();
   }
@@ -211,15 +218,28 @@ TEST_F(KafkaLogFaults, AProducerThatSendsNothingWhileBrokersAreThereIsReplaced) 
 
 TEST_F(KafkaLogFaults, AppendAllAnswersEachInOrder) {
   open();
-  std::vector<Record> records{record("a"), record("b", 2'000'000), record("c")};
-  std::vector<Result<Appended>> results;
-  asio::co_spawn(io, log->append_all(std::move(records)),
-                 [&](std::exception_ptr, std::vector<Result<Appended>> r) { results = std::move(r); });
-  ASSERT_TRUE(run_until([&] { return !results.empty(); }));
+  const auto results = append_all({record("a"), record("b"), record("c")});
   ASSERT_EQ(results.size(), 3u);
-  EXPECT_TRUE(results[0]);
-  EXPECT_FALSE(results[1]);
-  EXPECT_TRUE(results[2]);
+  const std::string keys[] = {"a", "b", "c"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(results[i]);
+    EXPECT_EQ(results[i]->partition, partition_of(keys[i], log->partitions(Stream::feedback)));
+  }
+}
+
+TEST_F(KafkaLogFaults, OfSeveralWithOneThatIsTooLongNoneIsWritten) {
+  open();
+  const auto refused = append_all({record("a"), record("b", 2'000'000), record("c")});
+  ASSERT_EQ(refused.size(), 3u);
+  for (const auto& result : refused) EXPECT_EQ(result.error(), boost::system::errc::message_size);
+  EXPECT_EQ(append(record("a"))->offset, 0) << "the half of it would stand there";
+  for (const auto& result : append_all({record("a", 999'900), record("b")})) EXPECT_TRUE(result);
+}
+
+TEST_F(KafkaLogFaults, ARecordMayBeAsLongAsThePropertyAllows) {
+  open({.properties = {{"message.max.bytes", "2000"}}});
+  EXPECT_FALSE(append_all({record("a", 1990), record("b")})[1]);
+  EXPECT_TRUE(append_all({record("a", 1900), record("b")})[1]);
 }
 
 TEST_F(KafkaLogFaults, AppendAllOfNothingIsAnswered) {
