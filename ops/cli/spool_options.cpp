@@ -35,14 +35,15 @@ void SpoolOptions::add_to(CLI::App& app) {
       ->capture_default_str();
 }
 
+  add_bytes(app, "--disk-reserve", disk_reserve_bytes, "Free space below which nothing more goes to the spool");
 std::optional<std::string> SpoolOptions::settle(const KafkaOptions& kafka) {
   if (text == "off") return std::nullopt;
   const auto bytes = bytes_of(text);
   if (!bytes || *bytes < spool_bytes_min) return "--spool: \"" + text + "\" is not off, nor a size of at least 16MB";
   config.emplace();
   config->bytes_max = *bytes;
-  if (const auto given = kafka.config.properties.find("message.max.bytes"); given != kafka.config.properties.end())
-    if (const auto most = bytes_of(given->second)) config->record_bytes_max = *most;
+  config->disk_reserve_bytes = disk_reserve_bytes;
+  config->record_bytes_max = record_bytes_max(kafka.config);
   return std::nullopt;
 }
 

@@ -14,6 +14,7 @@ namespace assay::cli {
 struct SpoolOptions {
   std::string text = "1GB";
   std::optional<SpoolConfig> config = {};  // none: off
+  std::uint64_t disk_reserve_bytes = SpoolConfig().disk_reserve_bytes;
 
   void add_to(CLI::App& app);
   // After parsing: what is wrong, in a sentence.

@@ -1,5 +1,7 @@
 #include "storage/log/spool.hpp"
 
+#include <filesystem>
+
 #include "ops/runtime/log.hpp"
 #include "storage/log/embedded_format.hpp"
 #include "storage/log/spool_format.hpp"
@@ -13,10 +15,12 @@ std::string aside_key(Offset offset) { return "spool/aside/" + big_endian(static
 
 }  // namespace
 
-Spool::Spool(Db& db, SpoolConfig config, const Clock& clock, Metrics& metrics)
+Spool::Spool(Db& db, const std::string& directory, SpoolConfig config, const Clock& clock, Metrics& metrics)
     : db_(db),
+      directory_(directory),
       config_(config),
       clock_(clock),
+      oldest_ms_(clock.now().time_since_epoch().count()),
       bytes_gauge_(metrics.gauge("assay_spool_bytes", "Bytes on the spool, which wait for Kafka")),
       records_gauge_(metrics.gauge("assay_spool_records", "Records on the spool")),
       room_gauge_(metrics.gauge("assay_spool_room_bytes", "Bytes that the spool would still take")),
@@ -30,7 +34,7 @@ Spool::Spool(Db& db, SpoolConfig config, const Clock& clock, Metrics& metrics)
 
 Result<std::unique_ptr<Spool>, std::string> Spool::open(Db& db, const std::string& directory, SpoolConfig config,
                                                         const Clock& clock, Metrics& metrics) {
-  std::unique_ptr<Spool> spool(new Spool(db, config, clock, metrics));
+  std::unique_ptr<Spool> spool(new Spool(db, directory, config, clock, metrics));
   auto log =
       EmbeddedLog::open(db, directory, {.partitions = 1, .disk_reserve_bytes = config.disk_reserve_bytes}, metrics);
   if (!log) return log.error();
@@ -39,6 +43,9 @@ Result<std::unique_ptr<Spool>, std::string> Spool::open(Db& db, const std::strin
   auto source = spool->log_->open({{queue, spool->log_->first(queue)}});
   if (!source) return "the spool can't be read: " + source.error().message();
   spool->source_ = std::move(*source);
+  if (const auto room = spool->room(); room < config.bytes_max - std::min(config.bytes_max, spool->bytes()))
+    spdlog::warn("event=spool_larger_than_disk spool_bytes_max={} room_bytes={} disk_reserve_bytes={}",
+                 config.bytes_max, room, config.disk_reserve_bytes);
   if (!spool->empty())
     spdlog::info("event=spool_left records={} bytes={}", spool->records_.load(), spool->bytes_.load());
   return spool;
@@ -50,7 +57,7 @@ Result<void> Spool::count() {
                                 embedded::key_of(1, 0), [&](std::string_view, std::string_view value) {
                                   const auto parts = embedded::parts_of(value);
                                   const auto record = parts ? parts->value : value;
-                                  if (const auto at = spooled_at(record); records == 0 && at)
+                                  if (const auto at = spooled_at(record); records == 0 && at && *at != Instant())
                                     oldest_ms_ = at->time_since_epoch().count();
                                   bytes += record.size();
                                   ++records;
@@ -67,7 +74,7 @@ bool Spool::reserve(std::size_t bytes, std::size_t records) {
   do {
     if (now + bytes > config_.bytes_max) return false;
   } while (!bytes_.compare_exchange_weak(now, now + bytes));
-  records_ += records;
+  if (records_.fetch_add(records) == 0) oldest_ms_ = clock_.now().time_since_epoch().count();
   return true;
 }
 
@@ -102,6 +109,15 @@ Task<std::vector<Result<Appended>>> Spool::append_all(std::vector<Record> record
   co_return results;
 }
 
+std::size_t Spool::room() const {
+  const auto room = config_.bytes_max - std::min(config_.bytes_max, bytes_.load());
+  std::error_code ec;
+  const auto space = std::filesystem::space(directory_, ec);
+  if (ec) return room;
+  const auto free = space.available - std::min<std::uintmax_t>(space.available, config_.disk_reserve_bytes);
+  return static_cast<std::size_t>(std::min<std::uintmax_t>(room, free));
+}
+
 Result<void> Spool::writable() const {
   if (auto writable = log_->writable(); !writable) return writable;
   if (room() < config_.room_min) return Error::log_full;
@@ -118,7 +134,8 @@ Result<std::vector<Spool::Queued>> Spool::first(std::size_t records_max, std::ch
     out.push_back({record.offset, record.value.size(), decode_spooled(record.value), {}});
     if (!out.back().record) out.back().unreadable = record.value;
   }
-  if (!out.empty() && out.front().record) oldest_ms_ = out.front().record->accepted_at.time_since_epoch().count();
+  if (!out.empty() && out.front().record && out.front().record->accepted_at != Instant())
+    oldest_ms_ = out.front().record->accepted_at.time_since_epoch().count();
   return out;
 }
 
@@ -141,8 +158,7 @@ void Spool::collect() {
   bytes_gauge_.Set(static_cast<double>(bytes_));
   records_gauge_.Set(static_cast<double>(records_));
   room_gauge_.Set(static_cast<double>(room()));
-  const std::chrono::duration<double> age =
-      clock_.now() - Instant(std::chrono::milliseconds(empty() ? 0 : oldest_ms_.load()));
+  const std::chrono::duration<double> age = clock_.now() - Instant(std::chrono::milliseconds(oldest_ms_.load()));
   age_gauge_.Set(empty() ? 0 : std::max(0.0, age.count()));
 }
 

@@ -34,7 +34,8 @@ class Spool {
   // Nothing is on it, and nothing on its way to it: who asks while a record goes in is told that it is not empty.
   bool empty() const { return records_ == 0; }
   std::size_t bytes() const { return bytes_; }
-  std::size_t room() const { return config_.bytes_max - std::min(config_.bytes_max, bytes_.load()); }
+  // Of its bound, and no more than the disk has.
+  std::size_t room() const;
   // For /readyz: Error::log_full when no room is left.
   Result<void> writable() const;
   std::string_view durability() const { return log_->durability(); }
@@ -53,19 +54,20 @@ class Spool {
   Result<void> remove(std::span<const Queued> queued, bool aside = false);
 
  private:
-  Spool(Db& db, SpoolConfig config, const Clock& clock, Metrics& metrics);
+  Spool(Db& db, const std::string& directory, SpoolConfig config, const Clock& clock, Metrics& metrics);
   Result<void> count();
   bool reserve(std::size_t bytes, std::size_t records);
   void release(std::size_t bytes, std::size_t records);
   void collect();
 
   Db& db_;
+  const std::string directory_;
   const SpoolConfig config_;
   const Clock& clock_;
   std::unique_ptr<EmbeddedLog> log_;
   std::unique_ptr<EventSource> source_;
   std::atomic<std::size_t> bytes_{0}, records_{0};
-  std::atomic<std::int64_t> oldest_ms_{0};  // accepted_at of the first one, as last looked at
+  std::atomic<std::int64_t> oldest_ms_;  // when the first one was accepted, as last looked at
 
   Gauge &bytes_gauge_, &records_gauge_, &room_gauge_, &age_gauge_;
   Counter &spooled_total_, &drained_total_, &aside_total_;

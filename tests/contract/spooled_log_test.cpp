@@ -57,10 +57,10 @@ class Upstream final : public EventLog {
   std::atomic<int> answers_left{1'000'000};  // then records are written, and nobody is told
   std::atomic<int> asked{0};
   std::string refused_key;
+  bool refuses_whole = false;
 
  private:
   Result<Appended> taken(const Record& record) {
-  bool refuses_whole = false;
     --answers_left;
     return log_.put(record);
   }
@@ -74,10 +74,7 @@ class Upstream final : public EventLog {
 
 class Spooled final : public LogUnderTest {
  public:
-  explicit Spooled(SpoolConfig config = {}) : config_(config) {
-    config_.disk_reserve_bytes = 0;
-    reopen(true);
-  }
+  explicit Spooled(SpoolConfig config = {.disk_reserve_bytes = 0}) : config_(config) { reopen(true); }
   // `reachable`: whether the upstream is there from the start.
   void reopen(bool reachable) {
     log_.reset();
@@ -105,6 +102,11 @@ class Spooled final : public LogUnderTest {
   Spool& spool() { return *spool_; }
   Db& db() { return *db_; }
   double count(const std::string& name) { return metrics_->counter(name, "").Value(); }
+  double gauge(const std::string& name) {
+    const auto text = metrics_->text();
+    const auto at = text.find("\n" + name + " ");
+    return at == text.npos ? -1 : std::stod(text.substr(at + name.size() + 2));
+  }
 
   MemoryLog memory{4};
   Upstream upstream{memory};
@@ -257,11 +259,6 @@ TEST_F(SpooledLogTest, ARecordThatKafkaRefusesForGoodIsKeptAsideAndHoldsNobodyBa
   EXPECT_EQ(aside, 1);
 }
 
-TEST_F(SpooledLogTest, WhatIsOnDiskDrainsAfterARestartThatFindsNoKafkaAtFirst) {
-  on.upstream.away = true;
-  for (int i = 0; i < 20; ++i) ASSERT_TRUE(append("k", std::to_string(i)));
-  on.reopen(false);
-  EXPECT_FALSE(on.spool().empty());
 TEST_F(SpooledLogTest, OneThatIsTooLongIsFoundAmongThoseThatAreRefusedWithIt) {
   on.upstream.away = true;
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(append(i == 11 ? "bad" : "k", std::to_string(i)));
@@ -273,6 +270,11 @@ TEST_F(SpooledLogTest, OneThatIsTooLongIsFoundAmongThoseThatAreRefusedWithIt) {
   EXPECT_EQ(on.count("assay_spool_aside_total"), 1);
 }
 
+TEST_F(SpooledLogTest, WhatIsOnDiskDrainsAfterARestartThatFindsNoKafkaAtFirst) {
+  on.upstream.away = true;
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(append("k", std::to_string(i)));
+  on.reopen(false);
+  EXPECT_FALSE(on.spool().empty());
   EXPECT_TRUE(on.log().writable());
   ASSERT_TRUE(append("k", "20"));
   on.upstream.away = false;
@@ -286,8 +288,27 @@ TEST_F(SpooledLogTest, OneThatIsTooLongIsFoundAmongThoseThatAreRefusedWithIt) {
   EXPECT_EQ(arrived("k"), numbers(22)) << "what was drained does not come again";
 }
 
+TEST_F(SpooledLogTest, TheAgeIsThatOfTheFirstRecordAlsoWhileKafkaWasNeverThere) {
+  on.upstream.away = true;
+  on.reopen(false);
+  EXPECT_EQ(on.gauge("assay_spool_age_seconds"), 0);
+  ASSERT_TRUE(append("k", "0"));
+  EXPECT_GT(on.gauge("assay_spool_age_seconds"), 0);
+  EXPECT_LT(on.gauge("assay_spool_age_seconds"), 60);
+}
+
+TEST(SpoolBound, ItsRoomIsNoMoreThanTheDiskHas) {
+  constexpr std::size_t more_than_a_disk = std::size_t(1) << 60;
+  Spooled on({.bytes_max = more_than_a_disk, .disk_reserve_bytes = 1});
+  EXPECT_LT(on.spool().room(), more_than_a_disk);
+  EXPECT_TRUE(on.spool().writable());
+  Spooled full({.disk_reserve_bytes = more_than_a_disk});
+  EXPECT_EQ(full.spool().room(), 0u);
+  EXPECT_EQ(full.spool().writable().error(), make_error_code(Error::log_full));
+}
+
 TEST(SpoolBound, AFullSpoolRefusesTakesNothingAndHasRoomAgainWhenItHasDrained) {
-  Spooled on({.bytes_max = 10'000, .room_min = 2'000});
+  Spooled on({.bytes_max = 10'000, .disk_reserve_bytes = 0, .room_min = 2'000});
   on.upstream.away = true;
   const auto append = [&] {
     return test::run_task(on.io(),
