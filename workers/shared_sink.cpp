@@ -2,10 +2,10 @@
 
 namespace assay {
 
-Result<void> KafkaPositions::save(std::span<const Position> positions) {
+Result<void> KafkaPositions::commit(std::span<const Position> positions, std::string_view note) {
   std::vector<std::pair<StreamPartition, Offset>> offsets;
   for (const auto& position : positions) offsets.emplace_back(position.of, position.next);
-  return offsets.empty() ? Result<void>() : group_.commit(offsets);
+  return offsets.empty() ? Result<void>() : group_.commit(offsets, note);
 }
 
 Result<std::unique_ptr<SharedSink>, std::string> SharedSink::open(const KafkaConfig& kafka, const std::string& name,

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "storage/log/kafka_group.hpp"
+#include "storage/log/kafka_offsets.hpp"
 #include "storage/sinks/positions.hpp"
 #include "workers/committer.hpp"
 
@@ -17,9 +18,11 @@ class KafkaPositions final : public PositionStore {
  public:
   explicit KafkaPositions(const KafkaWorkerGroup& group) : group_(group) {}
   Result<Offset> load(StreamPartition of) override { return group_.committed(of, std::chrono::seconds(10)); }
-  Result<void> save(std::span<const Position> positions) override;
+  Result<void> save(std::span<const Position> positions) override { return commit(positions, {}); }
+  Result<void> mirror(std::span<const Position> positions) override { return commit(positions, mirrored_note); }
 
  private:
+  Result<void> commit(std::span<const Position> positions, std::string_view note);
   const KafkaWorkerGroup& group_;
 };
 

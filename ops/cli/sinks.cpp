@@ -1,10 +1,13 @@
 // assay sinks: how far the workers' sinks on Kafka have come, and from the beginning once more.
+#include <algorithm>
+#include <cstdlib>
 #include <iostream>
 
 #include "ops/cli/kafka_options.hpp"
 #include "ops/runtime/error.hpp"
 #include "storage/log/kafka_offsets.hpp"
 #include "storage/log/kafka_source.hpp"
+#include "storage/sinks/mlflow_sql.hpp"
 
 namespace assay::cli {
 namespace {
@@ -15,7 +18,8 @@ struct SinksOptions {
   KafkaOptions kafka;
   std::string verb, name;
   std::chrono::milliseconds since{0};
-  bool some = false;  // `since` was given
+  bool some = false;   // `since` was given
+  MlflowSqlConfig db;  // its url empty: none was named
 };
 
 std::vector<StreamPartition> followed(const EventSources& sources) {
@@ -71,6 +75,16 @@ int replay(const SinksOptions& asked, std::span<const StreamPartition> where) {
   if (!current) return complain("the positions of the sink can't be had: " + current.error().message());
   for (auto& [of, offset] : *from)
     if (const auto at = current->find(of); at != current->end()) offset = std::min(offset, at->second);
+  const auto notes = (*offsets)->notes(where, asked.kafka.wait);
+  if (!notes) return complain("the positions of the sink can't be had: " + notes.error().message());
+  const bool mirrored =
+      !notes->empty() && std::ranges::all_of(*notes, [](const auto& n) { return n == mirrored_note; });
+  if (mirrored && asked.db.url.empty())
+    return complain("the sink " + asked.name +
+                    " keeps its positions in MLflow's database: name that, as the workers do, by --mlflow-db");
+  if (!asked.db.url.empty())
+    if (const auto moved = move_positions_back(asked.db, *from); !moved)
+      return complain("the positions in MLflow's database can't be set: " + moved.error());
   if (const auto set = (*offsets)->commit(*from); !set)
     return complain(set.error() == Error::unsupported ? stop_first
                                                       : "the positions can't be set: " + set.error().message());
@@ -92,13 +106,19 @@ int sinks(std::vector<std::string> args) {
       ->configurable(false);
   app.add_option("name", asked.name, "For replay: which sink, e.g. mlflow")->configurable(false);
   asked.kafka.add_to(app);
+  app.add_option("--mlflow-db", asked.db.url,
+                 "Of replay, where the workers have it: the PostgreSQL in which the sink keeps its positions");
   add_duration(app, "--since", asked.since, "Of replay: only what was written so long ago or later; else all there is");
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
   if (const auto problem = asked.kafka.settle_for_tool()) return complain(*problem, usage);
   if (asked.verb == "replay" && asked.name.empty()) return complain("sinks replay takes a sink's name", usage);
+  if (!asked.db.url.empty())
+    if (const auto problem = problem_with_conninfo(asked.db.url)) return complain("--mlflow-db: " + *problem, usage);
+  if (const auto* password = std::getenv("ASSAY_MLFLOW_DB_PASSWORD")) asked.db.password = password;
   asked.some = app.count("--since") > 0;
   const auto sources = KafkaSources::open(asked.kafka.config, asked.kafka.wait);
   if (!sources) return complain(sources.error());
+  asked.db.source = (*sources)->cluster_id() + "/" + asked.kafka.config.topic_prefix;
   const auto where = followed(**sources);
   return asked.verb == "list" ? list(asked, where) : replay(asked, where);
 }

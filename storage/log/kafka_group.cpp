@@ -1,6 +1,7 @@
 #include "storage/log/kafka_group.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "ops/runtime/log.hpp"
@@ -195,11 +196,17 @@ Result<std::vector<KafkaWorkerGroup::Member>> KafkaWorkerGroup::members(std::chr
   return out;
 }
 
-Result<void> KafkaWorkerGroup::commit(std::span<const std::pair<StreamPartition, Offset>> positions) const {
+Result<void> KafkaWorkerGroup::commit(std::span<const std::pair<StreamPartition, Offset>> positions,
+                                      std::string_view note) const {
   KafkaPartitions list(rd_kafka_topic_partition_list_new(static_cast<int>(positions.size())));
-  for (const auto& [where, next] : positions)
-    rd_kafka_topic_partition_list_add(list.get(), topic_of(config_, where.stream).c_str(), where.partition)->offset =
-        next;
+  for (const auto& [where, next] : positions) {
+    auto* entry =
+        rd_kafka_topic_partition_list_add(list.get(), topic_of(config_, where.stream).c_str(), where.partition);
+    entry->offset = next;
+    if (note.empty()) continue;
+    entry->metadata = ::strndup(note.data(), note.size());  // the list frees it
+    entry->metadata_size = note.size();
+  }
   const auto code = rd_kafka_commit(client().get(), list.get(), 0);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);
   return {};

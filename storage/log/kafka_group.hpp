@@ -53,8 +53,8 @@ class KafkaWorkerGroup {
   // The same of any stream that the group keeps positions of.
   Result<Offset> committed(StreamPartition where, std::chrono::milliseconds limit) const;
   // Commits positions outside a transaction, and waits for the answer: of a sink whose effects are idempotent.
-  // Thread-safe.
-  Result<void> commit(std::span<const std::pair<StreamPartition, Offset>> positions) const;
+  // `note` is kept with them. Thread-safe.
+  Result<void> commit(std::span<const std::pair<StreamPartition, Offset>> positions, std::string_view note = {}) const;
 
   // The member and its generation, for a step's offsets. Thread-safe. Null before the first join.
   KafkaGroupMetadata metadata() const;

@@ -301,11 +301,6 @@ void KafkaLog::on_reports(rd_kafka_event_t* event, bool retired, Handlers& ready
   if (!retired) set_reachable(true);
 }
 
-std::string KafkaLog::cluster_id() const {
-  char* const id = rd_kafka_clusterid(producer_->client(), 10'000);
-  const std::string text(id ? id : "");
-  if (id) rd_kafka_mem_free(producer_->client(), id);
-  return text;
-}
+std::string KafkaLog::cluster_id() const { return assay::cluster_id(producer_->client()); }
 
 }  // namespace assay

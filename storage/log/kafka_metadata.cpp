@@ -32,22 +32,29 @@ PartitionCounts counts_of(const rd_kafka_metadata_t& metadata, const KafkaConfig
 
 }  // namespace
 
+Result<PartitionCounts, rd_kafka_resp_err_t> ask_partition_counts(rd_kafka_t* client, const KafkaConfig& config,
+                                                                  std::chrono::milliseconds limit) {
+  std::vector<KafkaTopic> asked_for;  // metadata is given of the topics that the client has handles of
+  for (const auto stream : all_streams)
+    asked_for.emplace_back(rd_kafka_topic_new(client, topic_of(config, stream).c_str(), nullptr));
+  const rd_kafka_metadata_t* got = nullptr;
+  const auto code = rd_kafka_metadata(client, 0, nullptr, &got, std::max(1, static_cast<int>(limit.count())));
+  KafkaMetadata metadata(got);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
+  return counts_of(*metadata, config);
+}
+
 Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const KafkaConfig& config,
                                                       std::chrono::milliseconds limit) {
   const auto start = std::chrono::steady_clock::now();
   auto deadline = start + limit;
-  std::vector<KafkaTopic> asked_for;  // metadata is given of the topics that the client has handles of
-  for (const auto stream : all_streams)
-    asked_for.emplace_back(rd_kafka_topic_new(client, topic_of(config, stream).c_str(), nullptr));
   PartitionCounts counts{};
   for (;;) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    const rd_kafka_metadata_t* got = nullptr;
-    const auto code = rd_kafka_metadata(client, 0, nullptr, &got, std::max(1, static_cast<int>(left.count())));
-    KafkaMetadata metadata(got);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      counts = counts_of(*metadata, config);
+    const auto asked = ask_partition_counts(client, config, left);
+    if (asked) {
+      counts = *asked;
       if (describe_missing(config, counts).empty()) break;
       deadline = std::min(deadline, start + config.topics_wait);
     }
@@ -55,7 +62,7 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
       std::this_thread::sleep_for(metadata_retry_after);
       continue;
     }
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return no_broker_answered(config, limit, code);
+    if (!asked) return no_broker_answered(config, limit, asked.error());
     return fmt::format("Kafka at {} lacks the topics {}: run `assay topics create`", config.brokers,
                        describe_missing(config, counts));
   }
@@ -65,6 +72,24 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
                        topic_of(config, Stream::feedback), count(Stream::feedback), topic_of(config, Stream::requests),
                        count(Stream::requests), topic_of(config, Stream::parked), count(Stream::parked));
   return counts;
+}
+
+std::optional<std::string> partitions_changed(const KafkaConfig& config, const PartitionCounts& before,
+                                              const PartitionCounts& now) {
+  for (const auto stream : all_streams) {
+    const auto i = static_cast<std::size_t>(stream);
+    if (now[i] != 0 && now[i] != before[i])
+      return fmt::format("{} has {} partitions now, and had {} when this process started: keys have moved",
+                         topic_of(config, stream), now[i], before[i]);
+  }
+  return std::nullopt;
+}
+
+std::string cluster_id(rd_kafka_t* client) {
+  char* const id = rd_kafka_clusterid(client, 10'000);
+  const std::string text(id ? id : "");
+  if (id) rd_kafka_mem_free(client, id);
+  return text;
 }
 
 Result<bool, std::string> brokers_answer(const KafkaConfig& config, std::chrono::milliseconds limit) {

@@ -1,5 +1,7 @@
 #include "storage/log/kafka_offsets.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <thread>
 
 #include "storage/log/kafka_error.hpp"
@@ -54,6 +56,17 @@ Result<KafkaOffsets::Offsets> KafkaOffsets::committed(std::span<const StreamPart
     if (error != Error::log_unavailable || std::chrono::steady_clock::now() + unstable_retry >= deadline) return error;
     std::this_thread::sleep_for(unstable_retry);
   }
+}
+
+Result<std::vector<std::string>> KafkaOffsets::notes(std::span<const StreamPartition> of,
+                                                     std::chrono::milliseconds limit) const {
+  auto list = list_of(of, RD_KAFKA_OFFSET_INVALID);
+  const auto code = rd_kafka_committed(client_.get(), list.get(), static_cast<int>(limit.count()));
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);
+  std::vector<std::string> out;
+  for (const auto& entry : std::span(list->elems, static_cast<std::size_t>(list->cnt)))
+    if (entry.offset >= 0) out.emplace_back(static_cast<const char*>(entry.metadata), entry.metadata_size);
+  return out;
 }
 
 // The answer comes leader by leader: its order is not that of what was asked.
@@ -122,6 +135,25 @@ Result<std::vector<KafkaOffsets::Group>> KafkaOffsets::groups(const std::string&
                    static_cast<std::size_t>(group.member_cnt)});
   }
   return out;
+}
+
+std::string partitions_note(Partition count) { return "partitions=" + std::to_string(count); }  // DO NOT CHANGE
+
+std::optional<std::string> problem_with_partitions(const KafkaConfig& config, Partition count,
+                                                   std::chrono::milliseconds limit) {
+  const auto offsets = KafkaOffsets::open(config, "resolve");
+  if (!offsets) return std::nullopt;
+  std::vector<StreamPartition> feedback;
+  for (Partition p = 0; p < count; ++p) feedback.push_back({Stream::feedback, p});
+  const auto notes = (*offsets)->notes(feedback, limit);
+  if (!notes) return std::nullopt;
+  for (const auto& note : *notes)
+    if (note.starts_with("partitions=") && note != partitions_note(count))
+      return fmt::format(
+          "{} has {} partitions, and the workers have worked with {}: a key's place depends on their number, which "
+          "can't be changed back. Go on with new topics: `assay topics create` with another --topic-prefix",
+          topic_of(config, Stream::feedback), count, note.substr(std::string_view("partitions=").size()));
+  return std::nullopt;
 }
 
 }  // namespace assay

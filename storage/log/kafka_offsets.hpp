@@ -2,12 +2,16 @@
 // What a cluster says about positions: how far a group has committed, and where partitions begin and end. Asks the
 // brokers each time; blocks.
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "storage/log/kafka_config.hpp"
 
 namespace assay {
+
+// Kept with what a group commits of positions that its sink keeps elsewhere: they decide nothing. DO NOT CHANGE.
+inline constexpr std::string_view mirrored_note = "mirrored";
 
 class KafkaOffsets {
  public:
@@ -17,6 +21,8 @@ class KafkaOffsets {
   using Offsets = std::map<StreamPartition, Offset>;
   // Those that the group has committed; waits for open transactions that commit one. A partition without is left out.
   Result<Offsets> committed(std::span<const StreamPartition> of, std::chrono::milliseconds limit) const;
+  // What is kept with those that the group has committed; empty where nothing is.
+  Result<std::vector<std::string>> notes(std::span<const StreamPartition> of, std::chrono::milliseconds limit) const;
   // One past the last record that a read-committed reader would see.
   Result<Offsets> ends(std::span<const StreamPartition> of, std::chrono::milliseconds limit) const;
   // The first that is still there.
@@ -43,5 +49,11 @@ class KafkaOffsets {
   const KafkaConfig config_;
   KafkaHandle client_;
 };
+
+// The workers keep with their positions in how many partitions the keys of feedback were placed. In a sentence that it
+// was another number than `count`; none where it was not, or nobody says so.
+std::string partitions_note(Partition count);
+std::optional<std::string> problem_with_partitions(const KafkaConfig& config, Partition count,
+                                                   std::chrono::milliseconds limit);
 
 }  // namespace assay

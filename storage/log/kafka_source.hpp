@@ -81,6 +81,8 @@ class KafkaSources final : public EventSources {
   Partition partitions(Stream stream) const override { return counts_[static_cast<std::size_t>(stream)]; }
   Result<Offset> first_since(StreamPartition where, Instant at) override;
 
+  std::string cluster_id() const { return assay::cluster_id(client_.get()); }
+
   // Looks again at the topics. A sentence when they no longer have the partitions that they had at open(), which every
   // key's place depends on; nothing when they have, or no broker answers.
   std::optional<std::string> changed() const;

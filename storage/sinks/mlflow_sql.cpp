@@ -83,7 +83,7 @@ Result<void> MlflowSqlSink::fail(const PgError& error) {
 Result<Offset> MlflowSqlSink::position(StreamPartition of) {
   if (const auto connected = connect(); !connected) return connected.error();
   std::scoped_lock lock(mutex_);
-  return positions_[of];
+  return unmirrored_[of] = positions_[of];
 }
 
 Offset MlflowSqlSink::applied(StreamPartition of) const {
@@ -116,6 +116,7 @@ Result<void> MlflowSqlSink::apply(std::span<const LogRecord> records) {
     if (!done)
       if (const auto each = commit_one_by_one(jobs, reached); !each) return each;
   }
+  tell_mirror();
   return look_after_waiting();
 }
 
@@ -192,17 +193,20 @@ void MlflowSqlSink::count(const std::vector<SqlJob>& jobs) {
 }
 
 void MlflowSqlSink::note(const std::map<StreamPartition, Offset>& reached) {
-  std::vector<Position> moved;
-  {
-    std::scoped_lock lock(mutex_);
-    for (const auto& [of, next] : reached) {
-      positions_[of] = next;
-      moved.push_back({of, next});
-    }
+  std::scoped_lock lock(mutex_);
+  for (const auto& [of, next] : reached) unmirrored_[of] = positions_[of] = next;
+}
+
+// Also of partitions in which nothing moves: tools would take for applied what the mirror was told by someone else.
+void MlflowSqlSink::tell_mirror() {
+  if (!mirror_ || unmirrored_.empty()) return;
+  std::vector<Position> positions;
+  for (const auto& [of, next] : unmirrored_) positions.push_back({of, next});
+  if (const auto told = mirror_->mirror(positions); !told) {  // the next turn tries again
+    spdlog::debug("mlflow_positions_not_mirrored error=\"{}\"", told.error().message());
+    return;
   }
-  if (mirror_ && !moved.empty())
-    if (const auto told = mirror_->save(moved); !told)
-      spdlog::debug("mlflow_positions_not_mirrored error=\"{}\"", told.error().message());
+  unmirrored_.clear();
 }
 
 // What waits for traces that come past us.
@@ -263,6 +267,24 @@ Result<void> MlflowSqlSink::bury_expired() {
     refused_total_.Increment();
   }
   if (const auto done = pg_.exec("COMMIT"); !done) return fail(done.error());
+  return {};
+}
+
+Result<void, std::string> move_positions_back(const MlflowSqlConfig& config,
+                                              const std::map<StreamPartition, Offset>& to) {
+  PgConnection pg(config.url, config.password, config.limits);
+  if (const auto opened = pg.open(); !opened) return opened.error().message;
+  const auto known = pg.exec("SELECT 1 FROM assay.positions WHERE source = $1 LIMIT 1", {config.source});
+  if (!known) return known.error().message;
+  if (known->size() == 0) return "the database has no positions of " + config.source;
+  if (const auto begun = pg.exec("BEGIN"); !begun) return begun.error().message;
+  for (const auto& [of, next] : to) {
+    const auto moved = pg.exec(
+        "UPDATE assay.positions SET next = $4 WHERE source = $1 AND stream = $2 AND partition = $3 AND next > $4",
+        {config.source, std::string(name_of(of.stream)), std::to_string(of.partition), std::to_string(next)});
+    if (!moved) return moved.error().message;
+  }
+  if (const auto done = pg.exec("COMMIT"); !done) return done.error().message;
   return {};
 }
 

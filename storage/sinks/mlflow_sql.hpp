@@ -63,6 +63,7 @@ class MlflowSqlSink final : public AssessmentSink {
   Result<void> bury_expired();
   void count(const std::vector<SqlJob>& jobs);
   void note(const std::map<StreamPartition, Offset>& reached);
+  void tell_mirror();
 
   const MlflowSqlConfig config_;
   PositionStore* const mirror_;
@@ -71,6 +72,8 @@ class MlflowSqlSink final : public AssessmentSink {
   PgConnection pg_;
   bool checked_ = false;  // this connection's schema, and the positions
   std::map<std::string, int> experiments_;
+
+  std::map<StreamPartition, Offset> unmirrored_;
 
   bool waiting_ = true;  // maybe something does
   Instant look_at_{};
@@ -84,5 +87,10 @@ class MlflowSqlSink final : public AssessmentSink {
   Counter& refused_total_;
   Counter& transactions_total_;
 };
+
+// Of a source whose sink is not at work: its positions that are ahead of `to` are moved back there, in one transaction.
+// An error is a sentence.
+Result<void, std::string> move_positions_back(const MlflowSqlConfig& config,
+                                              const std::map<StreamPartition, Offset>& to);
 
 }  // namespace assay

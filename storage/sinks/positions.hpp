@@ -23,6 +23,8 @@ class PositionStore {
   // 0 where nothing was saved.
   virtual Result<Offset> load(StreamPartition of) = 0;
   virtual Result<void> save(std::span<const Position> positions) = 0;
+  // Of a sink that keeps them itself, told for tools that look here; they decide nothing.
+  virtual Result<void> mirror(std::span<const Position> positions) { return save(positions); }
 };
 
 // "sink/<name>/<stream>/<partition>" in Family::meta; the value is decimal. DO NOT CHANGE.
