@@ -22,6 +22,7 @@ constexpr std::chrono::hours stale_after{24};             // state of a partitio
 constexpr std::chrono::milliseconds fenced_wait{1'000};   // see open_partition
 constexpr std::chrono::milliseconds standby_wait{2'000};  // for a committed position
 constexpr std::chrono::seconds members_wait{5};
+constexpr std::chrono::seconds step_max{60};  // of a step, which waits for Kafka for no more than 20 s
 
 }  // namespace
 
@@ -261,9 +262,9 @@ void Assignment::oversee(std::stop_token stop) {
     if (stop.stop_requested()) return;
     const auto now = Steady::now();
     if (group_->failed()) {
-      spdlog::error("event=replaced instance_id={} problem=\"another process has joined with this instance id\"",
-                    config_.kafka.instance_id);
-      config_.on_failed();
+      const auto why = failure();
+      spdlog::error("event=worker_failed problem=\"{}\"", why);
+      config_.on_failed(why);
       return;
     }
     if (now - topics_at >= topics_every) {
@@ -280,6 +281,18 @@ void Assignment::oversee(std::stop_token stop) {
     }
     count();
   }
+}
+
+std::string Assignment::failure() const {
+  if (group_->session_refused())
+    return fmt::format(
+        "the brokers refuse a --session-timeout of {} ms: it must lie between their group.min.session.timeout.ms and "
+        "group.max.session.timeout.ms (by default 6s and 30m)",
+        config_.kafka.session_timeout.count());
+  return fmt::format(
+      "another process has joined the group as \"{}\": give each worker an --instance-id and a --data directory of its "
+      "own",
+      config_.kafka.instance_id);
 }
 
 void Assignment::check_topics() {
@@ -367,6 +380,11 @@ bool Assignment::caught_up() const {
     const auto at = replicas_.find(partition);
     return at != replicas_.end() && at->second->caught_up();
   });
+}
+
+bool Assignment::live() const {
+  std::scoped_lock lock(mutex_);
+  return std::ranges::none_of(replicas_, [](const auto& one) { return one.second->stuck(step_max); });
 }
 
 std::string Assignment::refusal() const {

@@ -30,7 +30,8 @@ struct AssignmentConfig {
   // Whether the topics still have the partitions that they had at the start, and if not, what is wrong, in a sentence:
   // then this worker does nothing until they have.
   std::function<std::optional<std::string>()> topics_changed = [] { return std::nullopt; };
-  std::function<void()> on_failed = [] {};  // see failed(); on a thread of the assignment's
+  // It can do nothing more, and why, in a sentence; on a thread of the assignment's.
+  std::function<void(std::string)> on_failed = [](std::string) {};
 };
 
 class Assignment {
@@ -43,8 +44,8 @@ class Assignment {
 
   // For /readyz: a member, and every partition that it owns has read what there was. Thread-safe.
   bool caught_up() const;
-  // Another process has taken our instance id: this one can do nothing more. Thread-safe.
-  bool failed() const { return group_ && group_->failed(); }
+  // For /livez: no step takes longer than any wait for Kafka in it may. Thread-safe.
+  bool live() const;
   // What keeps it from working, in a sentence; empty: nothing. Thread-safe.
   std::string refusal() const;
   std::vector<Partition> owned() const;
@@ -62,6 +63,8 @@ class Assignment {
   Result<OpenedPartition> open_partition(Partition partition, KeyValue& state, Fence& fence);
   void oversee(std::stop_token stop);
   void check_topics();
+  void count_partitions();
+  std::string failure() const;
   void plan_standby();
   void remove_stale_state();
   void count();

@@ -60,6 +60,11 @@ void PartitionReplica::wait_settled() {
   changed_.wait(lock, [&] { return role_ == Role::owner || !stepping_; });
 }
 
+bool PartitionReplica::stuck(std::chrono::seconds limit) const {
+  std::scoped_lock lock(mutex_);
+  return stepping_ && Steady::now() - last_pass_.load() > limit;
+}
+
 PartitionReplica::Role PartitionReplica::role() const {
   std::scoped_lock lock(mutex_);
   return role_;

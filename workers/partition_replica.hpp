@@ -49,8 +49,9 @@ class PartitionReplica {
   // As an owner: has been at the ends of its streams. As a copy: has been at the committed position.
   bool caught_up() const { return caught_up_; }
   std::uint64_t bytes_on_disk() const;
-  // The time of the last pass, for /livez.
-  std::chrono::steady_clock::time_point last_pass() const { return last_pass_; }
+  // For /livez: one step takes longer than `limit`. Whatever else it does, a restore, waiting for the brokers or for
+  // its turn, may take as long as it takes.
+  bool stuck(std::chrono::seconds limit) const;
 
  private:
   void run(std::stop_token stop);

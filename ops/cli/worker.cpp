@@ -121,7 +121,7 @@ int run(WorkerOptions& options) {
   if (!db) return complain(db.error());
   if (const auto problem = claim_role(**db, directory->path(), "worker")) return complain(*problem);
 
-  std::atomic<bool> replaced{false};
+  std::string failure;  // what the assignment ends with; read when it has ended
   AssignmentConfig config{.kafka = kafka.config,
                           .directory = directory->path() + "/partitions",
                           .memory = memory,
@@ -130,8 +130,8 @@ int run(WorkerOptions& options) {
                           .standby = options.standby,
                           .topics_changed = [&sources] { return (*sources)->changed(); },
                           .on_failed =
-                              [&replaced] {
-                                replaced = true;
+                              [&failure](std::string why) {
+                                failure = std::move(why);
                                 ::kill(::getpid(), SIGTERM);
                               }};
   auto assignment = Assignment::open(std::move(config), **sources, clock, metrics);
@@ -174,6 +174,7 @@ int run(WorkerOptions& options) {
                      if ((*assignment)->caught_up()) return {};
                      return Error::log_unavailable;
                    }});
+  admin.add_live_check([&assignment] { return (*assignment)->live(); });
   starting.reset();  // from here on there is what a drain is for
   if (const auto started = admin.start(); !started) return complain(started.error());
   spdlog::info("event=working admin_port={} kafka=\"{}\" topic_prefix={} instance_id={} version=" ASSAY_VERSION,
@@ -188,10 +189,7 @@ int run(WorkerOptions& options) {
     home.close(**log, std::chrono::seconds(5));
   });
   spdlog::info("event=stopped");
-  if (replaced)
-    return complain("another process has joined the group as \"" + kafka.config.instance_id +
-                    "\": give each worker an --instance-id and a --data directory of its own");
-  return ok;
+  return failure.empty() ? ok : complain(failure);
 }
 
 }  // namespace

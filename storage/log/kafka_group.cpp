@@ -119,7 +119,8 @@ void KafkaWorkerGroup::keep_place(rd_kafka_t* client) {
     if (!message) continue;
     // Nothing is fetched, so it is an error: a lost place shows as a rebalance of its own.
     spdlog::warn("event=kafka_group_failed error=\"{}\"", rd_kafka_message_errstr(message.get()));
-    if (is_fatal(client)) return;
+    if (message->err == RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT) session_refused_ = failed_ = true;
+    if (failed_ || is_fatal(client)) return;
   }
 }
 

@@ -71,6 +71,8 @@ class KafkaWorkerGroup {
 
   // It can't come back: another process has taken our instance id. What was owned has been revoked.
   bool failed() const { return failed_; }
+  // It failed because the brokers allow no such session_timeout.
+  bool session_refused() const { return session_refused_; }
   bool joined() const { return joined_; }  // has had an assignment, be it empty, and has not lost it
 
  private:
@@ -95,6 +97,7 @@ class KafkaWorkerGroup {
   std::atomic<bool> stop_{false};
   std::atomic<bool> joined_{false};
   std::atomic<bool> failed_{false};
+  std::atomic<bool> session_refused_{false};
   std::vector<Partition> owned_;  // the group's thread only, as the next
   std::uint64_t assignments_ = 0;
   std::thread thread_;

@@ -1,0 +1,81 @@
+#include "workers/partition_replica.hpp"
+
+#include <gtest/gtest.h>
+
+#include <latch>
+
+#include "storage/log/memory_log.hpp"
+#include "storage/records/request_record.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+
+void wait_until(const std::function<bool()>& done) {
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (!done() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  ASSERT_TRUE(done());
+}
+
+// Does not come back from the first commit before it may.
+class HeldCommitter final : public StepCommitter {
+ public:
+  HeldCommitter(std::latch& begun, std::latch& may_end) : begun_(begun), may_end_(may_end) {}
+  StepOutcome commit(Step&) override {
+    if (!begun_.try_wait()) begun_.count_down();
+    may_end_.wait();
+    return StepOutcome::aborted;
+  }
+
+ private:
+  std::latch &begun_, &may_end_;
+};
+
+class PartitionReplicaTest : public testing::Test {
+ protected:
+  std::unique_ptr<PartitionReplica> replica(PartitionReplica::Open open, PartitionReplica::Role role) {
+    auto committed = []() -> Result<Offset> { return 0; };
+    return std::make_unique<PartitionReplica>(
+        ReplicaConfig{.directory = directory.path(), .memory = DbMemory::with(1 << 20, 1 << 20)}, log, clock, metrics,
+        metrics.counter("rebuilt", ""), std::move(open), std::move(committed), role);
+  }
+
+  TemporaryDirectory directory;
+  MemoryLog log;
+  SystemClock clock;
+  Metrics metrics;
+};
+
+TEST_F(PartitionReplicaTest, AStepThatDoesNotComeBackIsStuck) {
+  std::latch begun(1), may_end(1);
+  for (const auto& record : request_records("tr-1", "req-1", clock.now())) log.put(record);
+  auto open = [&](KeyValue&) -> Result<OpenedPartition> {
+    return OpenedPartition{std::make_unique<HeldCommitter>(begun, may_end), {}};
+  };
+  auto it = replica(open, PartitionReplica::Role::owner);
+  begun.wait();
+  wait_until([&] { return it->stuck(0s); });
+  EXPECT_FALSE(it->stuck(60s)) << "not yet";
+  may_end.count_down();
+}
+
+TEST_F(PartitionReplicaTest, WhoWaitsForItsTurnIsNot) {
+  std::latch begun(1), may_end(1);
+  auto open = [&](KeyValue&) -> Result<OpenedPartition> {  // fencing, and the restore: they take as long as they take
+    if (!begun.try_wait()) begun.count_down();
+    may_end.wait();
+    return Error::log_unavailable;
+  };
+  auto it = replica(open, PartitionReplica::Role::owner);
+  begun.wait();
+  EXPECT_FALSE(it->stuck(0s));
+  may_end.count_down();
+  it->become(PartitionReplica::Role::paused);
+  it->wait_settled();
+  EXPECT_FALSE(it->stuck(0s));
+}
+
+}  // namespace
+}  // namespace assay
