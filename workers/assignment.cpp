@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "ops/runtime/log.hpp"
+#include "storage/log/kafka_offsets.hpp"
 #include "workers/standby_plan.hpp"
 
 namespace assay {
@@ -57,7 +58,7 @@ Assignment::Assignment(AssignmentConfig config, EventSources& sources, const Clo
       sources_(sources),
       clock_(clock),
       metrics_(metrics),
-      partitions_(metrics.gauge("assay_worker_partitions", "Partitions of assay.feedback that this worker owns")),
+      partitions_(metrics.gauge("assay_worker_partitions", "Partitions of assay.feedback that this worker works on")),
       standby_(metrics.gauge("assay_worker_standby_partitions", "Partitions that this worker keeps a copy of")),
       standby_ready_(metrics.gauge("assay_worker_standby_ready", "Copies that have reached the committed position")),
       refused_(metrics.gauge("assay_worker_refused", "1: the topics' partitions have changed, nothing is done")),
@@ -126,8 +127,9 @@ std::optional<std::string> Assignment::check_count() const {
   if (std::ifstream(path) >> before && before != count)
     return fmt::format(
         "{} has {} partitions, and had {} when the state in {} was built: a key's place depends on their number, which "
-        "must not change. Make new topics with another --topic-prefix and replay into them, or restore the old number",
+        "can't be changed back. Go on with new topics: `assay topics create` with another --topic-prefix",
         topic_of(config_.kafka, Stream::feedback), count, before, config_.directory);
+  if (auto problem = problem_with_partitions(config_.kafka, count, config_.committed_wait)) return problem;
   std::ofstream out(path);
   out << count << "\n";
   if (!out.flush()) return "can't write " + path;
@@ -154,7 +156,7 @@ void Assignment::assigned(const std::vector<Partition>& partitions) {
   }
   plan_soon_ = true;
   settle();
-  partitions_.Set(static_cast<double>(partitions.size()));
+  count_partitions();
   spdlog::info("event=assigned partitions={}", partitions.size());
 }
 
@@ -171,7 +173,7 @@ void Assignment::revoked(const std::vector<Partition>& partitions, bool lost) {
     for (const auto& replica : pausing) replica->become(Role::paused);
   }
   for (const auto& replica : pausing) replica->wait_settled();
-  partitions_.Set(0);
+  count_partitions();
   spdlog::info("event=revoked partitions={} lost={}", partitions.size(), lost);
 }
 
@@ -245,6 +247,7 @@ Result<OpenedPartition> Assignment::open_partition(Partition partition, KeyValue
   const auto committed = group_->committed(partition, config_.committed_wait);
   if (!committed) return committed.error();
   (*committer)->start_at(*committed);
+  (*committer)->note(partitions_note(sources_.partitions(Stream::feedback)));
   auto broke = [this, &fence](bool fenced) {
     if (fenced) fence.at = Steady::now();
     (fenced ? fenced_ : fatal_).Increment();
@@ -308,6 +311,13 @@ void Assignment::check_topics() {
   else
     spdlog::error("event=topics_changed problem=\"{}\" act=\"stop working\"", changed);
   settle();
+  count_partitions();
+}
+
+// One that refuses works on none: what watches the partitions must see that.
+void Assignment::count_partitions() {
+  std::scoped_lock lock(mutex_);
+  partitions_.Set(refusal_.empty() ? static_cast<double>(owned_.size()) : 0);
 }
 
 void Assignment::plan_standby() {

@@ -94,7 +94,7 @@ unsigned status_of(error_code ec) {
   if (ec == Error::unsupported) return 501;
   if (ec == boost::system::errc::message_size) return 413;  // longer than a record of the log can be
   if (ec == Error::over_capacity || ec == Error::log_unavailable || ec == Error::log_full || ec == Error::timed_out ||
-      ec == Error::stopped)
+      ec == Error::stopped || ec == Error::log_changed)
     return 503;
   return 500;
 }

@@ -27,6 +27,7 @@ struct Waiting {
 }  // namespace
 
 Result<std::unique_ptr<EventSource>> LazyKafkaSources::open(std::vector<StartAt> starts) {
+  if (!door_.opened()) return Error::log_unavailable;
   std::scoped_lock lock(mutex_);
   if (!sources_) {
     auto opened = KafkaSources::open(kafka_.config, open_limit);
@@ -42,7 +43,7 @@ Result<std::unique_ptr<EventSource>> LazyKafkaSources::open(std::vector<StartAt>
 KafkaView::KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, const Clock& clock, Metrics& metrics)
     : kafka_(kafka),
       door_(door),
-      sources_(kafka, door.log()),
+      sources_(kafka, door),
       store_sink_(db, clock),
       state_sink_(db),
       store_committer_(sources_, store_sink_, metrics, {.progress = &progress_}),

@@ -18,16 +18,17 @@
 
 namespace assay::cli {
 
-// The brokers may be away when the process starts: opened when first read.
+// The brokers may be away when the process starts: opened when first read, and when the door knows that the topics are
+// its own.
 class LazyKafkaSources final : public EventSources {
  public:
-  LazyKafkaSources(const KafkaOptions& kafka, const EventLog& log) : kafka_(kafka), log_(log) {}
+  LazyKafkaSources(const KafkaOptions& kafka, DoorLog& door) : kafka_(kafka), door_(door) {}
   Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override;
-  Partition partitions(Stream stream) const override { return log_.partitions(stream); }
+  Partition partitions(Stream stream) const override { return door_.log().partitions(stream); }
 
  private:
   const KafkaOptions& kafka_;
-  const EventLog& log_;
+  DoorLog& door_;
   std::mutex mutex_;
   std::unique_ptr<KafkaSources> sources_;
 };

@@ -2,8 +2,10 @@
 
 #include <charconv>
 
+#include "ops/cli/whose_log.hpp"
 #include "ops/runtime/log.hpp"
 #include "storage/log/kafka_metadata.hpp"
+#include "storage/log/kafka_offsets.hpp"
 
 namespace assay::cli {
 namespace {
@@ -33,9 +35,9 @@ void SpoolOptions::add_to(CLI::App& app) {
   app.add_option("--spool", text,
                  "Bytes on this door's disk for what Kafka can't take now, or off: then it is 503 while Kafka is away")
       ->capture_default_str();
+  add_bytes(app, "--disk-reserve", disk_reserve_bytes, "Free space below which nothing more goes to the spool");
 }
 
-  add_bytes(app, "--disk-reserve", disk_reserve_bytes, "Free space below which nothing more goes to the spool");
 std::optional<std::string> SpoolOptions::settle(const KafkaOptions& kafka) {
   if (text == "off") return std::nullopt;
   const auto bytes = bytes_of(text);
@@ -50,7 +52,8 @@ std::optional<std::string> SpoolOptions::settle(const KafkaOptions& kafka) {
 Result<std::unique_ptr<DoorLog>, std::string> DoorLog::open(const SpoolOptions& options, const KafkaOptions& kafka,
                                                             bool for_view, Db& db, const std::string& directory,
                                                             const Clock& clock, Metrics& metrics) {
-  std::unique_ptr<DoorLog> self(new DoorLog(kafka, for_view, db, metrics));
+  std::unique_ptr<DoorLog> self(new DoorLog(kafka, for_view, db, directory, metrics));
+  if (const auto problem = claim_topics(db, directory, {}, kafka.config.topic_prefix)) return *problem;
   if (const auto loaded = self->load_partitions(); !loaded) return loaded.error();
   if (!options.config) {
     if (const auto opened = self->open_kafka(kafka.wait); !opened) return opened.error();
@@ -84,10 +87,25 @@ DoorLog::~DoorLog() {
 Result<EventLog*, std::string> DoorLog::open_kafka(std::chrono::milliseconds limit) {
   auto log = KafkaLog::open(home_.io(), options_.config, metrics_, limit);
   if (!log) return log.error();
-  if (const auto kept = keep_partitions(**log); !kept) return kept.error();
+  const auto cluster = (*log)->cluster_id();
+  if (cluster.empty()) return std::string("the brokers do not say which cluster they are");
+  if (const auto problem = problem_with(**log, cluster)) {
+    if (!spooled_) return *problem;
+    (*log)->refuse(*problem);  // the door runs already: nothing is drained, and nothing more is taken
+  } else if (const auto kept = keep_partitions(**log, cluster); !kept) {
+    return kept.error();
+  } else {
+    opened_ = true;
+  }
   kafka_ = std::move(*log);
   if (for_view_) noted_ = std::make_unique<AcknowledgedLog>(*kafka_, acknowledged_);
   return &kafka_log();
+}
+
+// What stands on this disk must not go elsewhere, nor be read beside what stands elsewhere.
+std::optional<std::string> DoorLog::problem_with(const KafkaLog& log, const std::string& cluster) const {
+  if (auto problem = problem_with_topics(db_, directory_, cluster, options_.config.topic_prefix)) return problem;
+  return problem_with_partitions(options_.config, log.partitions(Stream::feedback), first_look);
 }
 
 Result<void, std::string> DoorLog::load_partitions() {
@@ -100,7 +118,7 @@ Result<void, std::string> DoorLog::load_partitions() {
 }
 
 // What a view has stored is arranged by partitions: another count would read past it.
-Result<void, std::string> DoorLog::keep_partitions(const EventLog& log) {
+Result<void, std::string> DoorLog::keep_partitions(const EventLog& log, const std::string& cluster) {
   Changes changes;
   for (const auto stream : all_streams) {
     const auto now = log.partitions(stream), before = partitions_[static_cast<std::size_t>(stream)];
@@ -109,8 +127,9 @@ Result<void, std::string> DoorLog::keep_partitions(const EventLog& log) {
              std::to_string(before) + " when this data directory was made: start with an empty one";
     changes.put(Family::meta, partitions_key(stream), big_endian(static_cast<std::uint32_t>(now)));
   }
-  if (const auto written = db_.write(changes); !written)
-    return "the data directory can't be written: " + written.error().message();
+  auto written = db_.write(changes);
+  if (written) written = keep_topics(db_, cluster, options_.config.topic_prefix);
+  if (!written) return "the data directory can't be written: " + written.error().message();
   return {};
 }
 

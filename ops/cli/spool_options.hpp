@@ -1,5 +1,6 @@
 #pragma once
 // --spool, and the event log of a front door on Kafka that it makes: Kafka's alone, or with a spool before it.
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,8 +14,8 @@ namespace assay::cli {
 
 struct SpoolOptions {
   std::string text = "1GB";
-  std::optional<SpoolConfig> config = {};  // none: off
   std::uint64_t disk_reserve_bytes = SpoolConfig().disk_reserve_bytes;
+  std::optional<SpoolConfig> config = {};  // none: off
 
   void add_to(CLI::App& app);
   // After parsing: what is wrong, in a sentence.
@@ -35,6 +36,8 @@ class DoorLog {
   EventLog& log() { return spooled_ ? static_cast<EventLog&>(*spooled_) : kafka_log(); }
   // Kafka has everything that was accepted.
   bool drained() const { return !spool_ || spool_->empty(); }
+  // Kafka was reached, and its topics are those that this directory belongs to. Any thread.
+  bool opened() const { return opened_; }
   // Kafka answers.
   bool reachable() const { return spooled_ ? spooled_->reachable() : kafka_->writable().has_value(); }
   // What is appended now goes straight to Kafka.
@@ -43,18 +46,21 @@ class DoorLog {
   void close(std::chrono::milliseconds limit);
 
  private:
-  DoorLog(const KafkaOptions& kafka, bool for_view, Db& db, Metrics& metrics)
-      : options_(kafka), for_view_(for_view), db_(db), metrics_(metrics) {}
+  DoorLog(const KafkaOptions& kafka, bool for_view, Db& db, const std::string& directory, Metrics& metrics)
+      : options_(kafka), for_view_(for_view), db_(db), directory_(directory), metrics_(metrics) {}
   EventLog& kafka_log() { return noted_ ? static_cast<EventLog&>(*noted_) : *kafka_; }
   Result<EventLog*, std::string> open_kafka(std::chrono::milliseconds limit);
+  std::optional<std::string> problem_with(const KafkaLog& log, const std::string& cluster) const;
   Result<void, std::string> load_partitions();
-  Result<void, std::string> keep_partitions(const EventLog& log);
+  Result<void, std::string> keep_partitions(const EventLog& log, const std::string& cluster);
 
   const KafkaOptions& options_;
   const bool for_view_;
   Db& db_;
+  const std::string directory_;
   Metrics& metrics_;
   std::array<Partition, std::size(all_streams) + 1> partitions_{};  // as an earlier life was told
+  std::atomic<bool> opened_{false};
   HomeThread home_;
   AcknowledgedLog::Ends acknowledged_;
   std::unique_ptr<KafkaLog> kafka_;  // written by the drain's thread, read when that has ended; so the next

@@ -12,6 +12,7 @@
 #include "ops/cli/kafka_options.hpp"
 #include "ops/cli/mlflow_options.hpp"
 #include "ops/cli/role.hpp"
+#include "ops/cli/whose_log.hpp"
 #include "ops/runtime/ids.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
@@ -120,6 +121,10 @@ int run(WorkerOptions& options) {
   auto db = Db::open({.directory = directory->database(), .memory = memory});
   if (!db) return complain(db.error());
   if (const auto problem = claim_role(**db, directory->path(), "worker")) return complain(*problem);
+  const auto cluster = (*log)->cluster_id();
+  if (cluster.empty()) return complain("the brokers do not say which cluster they are");
+  const auto& prefix = kafka.config.topic_prefix;
+  if (const auto problem = claim_topics(**db, directory->path(), cluster, prefix)) return complain(*problem);
 
   std::string failure;  // what the assignment ends with; read when it has ended
   AssignmentConfig config{.kafka = kafka.config,
@@ -143,9 +148,7 @@ int run(WorkerOptions& options) {
   std::unique_ptr<SharedSink> mlflow;
   if (options.mlflow.any()) {
     if (const auto refused = refusal_of_database(options.mlflow, clock)) return complain("--mlflow-db: " + *refused);
-    const auto cluster = (*log)->cluster_id();
-    if (cluster.empty()) return complain("the brokers do not say which cluster they are");
-    const auto source = cluster + "/" + kafka.config.topic_prefix;
+    const auto source = cluster + "/" + prefix;
     auto make = [&, source](PositionStore& positions) {
       auto bury = [&acts](DeadLetter dead) { return acts.bury(std::move(dead)); };
       return make_mlflow_sink(options.mlflow, source, positions, **db, bury, clock, metrics);

@@ -26,6 +26,8 @@ std::string ErrorCategory::message(int value) const {
       return "the sink's server is not available";
     case Error::stopped:
       return "shutting down";
+    case Error::log_changed:
+      return "the event log is not the one that this process began with: see its log for what has changed";
   }
   return "unknown error";
 }

@@ -19,6 +19,7 @@ enum class Error {
   timed_out,          // a deadline passed
   sink_unavailable,   // a server that is committed to does not answer, or not now
   stopped,            // the owner is shutting down
+  log_changed,        // the log is another one than this process began with
 };
 
 class ErrorCategory final : public boost::system::error_category {

@@ -32,8 +32,8 @@ class EventLog {
   // look answers `duplicate` or `conflict`, and only for records with identities; Kafka leaves both to the workers.
   // The changelog of the parked is the workers' (a step's outputs): the embedded log has none and answers
   // `unsupported`. Errors: log_full (nothing was written), over_capacity (the same), log_unavailable, timed_out,
-  // stopped. Call from any thread; completes on the caller's executor. Bounded in bytes: over the bound it fails at
-  // once.
+  // stopped, log_changed (nothing was written). Call from any thread; completes on the caller's executor. Bounded in
+  // bytes: over the bound it fails at once.
   virtual Task<Result<Appended>> append(Record record) = 0;
 
   // The same for several, results in order. Embedded and memory: all of them or none. Kafka: each for itself, but none

@@ -21,6 +21,8 @@ struct KafkaConfig {
   // Topics that the brokers do not know: so long they are waited for, where the limit for brokers is not shorter.
   std::chrono::milliseconds topics_wait = std::chrono::hours(1);
 
+  std::chrono::milliseconds topics_every{10'000};  // how often KafkaLog looks at the topics' partitions
+
   // Appending.
   std::chrono::microseconds linger{1000};            // how long a record may wait for company; 0 below some 2,000/s
   std::string compression = "none";                  // none | gzip | snappy | lz4 | zstd
@@ -52,9 +54,9 @@ std::string topic_of(const KafkaConfig& config, Stream stream);
 std::string group_of(const KafkaConfig& config);                                  // "assay.resolve"
 std::string transactional_id_of(const KafkaConfig& config, Partition partition);  // "assay.resolve-3"
 
-std::chrono::milliseconds step_timeout(const KafkaConfig& config);  // see transaction_timeout
-
 std::size_t record_bytes_max(const KafkaConfig& config);  // librdkafka's message.max.bytes
+
+std::chrono::milliseconds step_timeout(const KafkaConfig& config);  // see transaction_timeout
 
 // A librdkafka configuration. Errors are sentences: a property that librdkafka doesn't know, or refuses.
 using KafkaConfResult = Result<KafkaConf, std::string>;

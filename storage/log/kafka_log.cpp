@@ -62,13 +62,14 @@ Result<std::unique_ptr<KafkaLog>, std::string> KafkaLog::open(IoContext& home, K
   log->metrics_.reachable.Set(1);
   log->wait_for_events();
   log->schedule_sweep();
+  log->watcher_ = std::jthread([raw = log.get()](std::stop_token stop) { raw->watch_topics(stop); });
   return log;
 }
 
 KafkaLog::KafkaLog(IoContext& home, KafkaConfig config, Metrics& metrics, int event_fd)
     : config_(std::move(config)),
-      metrics_(metrics),
       record_bytes_max_(record_bytes_max(config_)),
+      metrics_(metrics),
       home_(home.get_executor()),
       event_fd_(event_fd),
       events_(home_, event_fd),
@@ -76,6 +77,8 @@ KafkaLog::KafkaLog(IoContext& home, KafkaConfig config, Metrics& metrics, int ev
 
 KafkaLog::~KafkaLog() {
   alive_.reset();
+  watcher_.request_stop();
+  if (watcher_.joinable()) watcher_.join();
   // librdkafka's threads read the records until the producers are gone.
   producer_.reset();
   retired_.clear();
@@ -93,9 +96,6 @@ Task<Result<Appended>> KafkaLog::append(Record record) {
 
 Task<std::vector<Result<Appended>>> KafkaLog::append_all(std::vector<Record> records) {
   std::vector<Result<Appended>> results(records.size());
-  KafkaWaiter waiter{results, results.size(), {}};
-  for (std::size_t i = 0; i < records.size(); ++i) submit(std::move(records[i]), waiter, i);
-  co_await settled(waiter);
   // Before the first is sent: of a trace that is refused no half must stand in the log.
   if (std::ranges::any_of(records, [this](const Record& r) { return wire_bytes_of(r) > record_bytes_max_; })) {
     metrics_.refused.Increment(static_cast<double>(records.size()));
@@ -103,6 +103,9 @@ Task<std::vector<Result<Appended>>> KafkaLog::append_all(std::vector<Record> rec
     std::ranges::fill(results, Result<Appended>(too_long));
     co_return results;
   }
+  KafkaWaiter waiter{results, results.size(), {}};
+  for (std::size_t i = 0; i < records.size(); ++i) submit(std::move(records[i]), waiter, i);
+  co_await settled(waiter);
   co_return results;
 }
 
@@ -111,8 +114,8 @@ void KafkaLog::submit(Record record, KafkaWaiter& waiter, std::size_t index) {
   std::unique_lock lock(mutex_);
   const bool full = outstanding_bytes_ + bytes > config_.outstanding_bytes_max ||
                     outstanding_records_ >= config_.outstanding_records_max;
-  if (closed_ || full) {
-    waiter.results[index] = closed_ ? Error::stopped : Error::over_capacity;
+  if (closed_ || changed_ || full) {
+    waiter.results[index] = closed_ ? Error::stopped : changed_ ? Error::log_changed : Error::over_capacity;
     --waiter.open;
     metrics_.refused.Increment();
     return;

@@ -32,6 +32,9 @@ struct KafkaLogMetrics {
 // A record's bytes are counted from append to its report, also after its waiter has left: while no broker answers, the
 // log is over_capacity once outstanding_bytes_max are waiting.
 //
+// Now and then it looks whether the topics still have the partitions that they had at open(). Once they have not it is
+// log_changed, for good: a key's place depends on their number, and feedback would miss its trace.
+//
 // librdkafka's idempotent producer may fail fatally (upstream 4438: sequence numbers out of step after a lost
 // connection). Then a new producer takes over and sends again what was not acknowledged and is still waited for. What
 // the old one had written may be there twice: record ids are the same, and the workers drop repeats.
@@ -52,6 +55,9 @@ class KafkaLog final : public EventLog {
 
   // The cluster's own id; empty where no broker says it within some seconds. Right after open(), on its thread.
   std::string cluster_id() const;
+
+  // Refuses appends from now on (log_changed), and says why: what is appended here would go astray.
+  void refuse(std::string_view problem);
 
   // Refuses appends from now on (stopped), and returns when all are answered, at the latest after `limit`: what is not
   // acknowledged by then is answered log_unavailable. On home's executor.
@@ -84,9 +90,11 @@ class KafkaLog final : public EventLog {
   void send_again();
   void schedule_sweep();
   void sweep();
+  void watch_topics(std::stop_token stop);
   void expire(Clock::time_point before, Error why, Handlers& ready);
 
   const KafkaConfig config_;
+  const std::size_t record_bytes_max_;
   KafkaLogMetrics metrics_;
   std::array<Partition, std::size(all_streams) + 1> partitions_{};
   Executor home_;
@@ -94,7 +102,6 @@ class KafkaLog final : public EventLog {
   asio::posix::basic_stream_descriptor<Executor> events_;
   Timer sweep_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // handlers that outlive the log see it gone
-  const std::size_t record_bytes_max_;
 
   mutable std::mutex mutex_;
   KafkaDeliveryPool pool_;
@@ -110,8 +117,10 @@ class KafkaLog final : public EventLog {
   std::jthread undertaker_;                              // ends them: that takes librdkafka up to a second
 
   std::atomic<bool> reachable_{true};
+  std::atomic<bool> changed_{false};
   std::atomic<Clock::rep> last_acknowledged_{0};
   std::atomic<Clock::rep> last_timed_out_{0};
+  std::jthread watcher_;  // of the topics: a thread, because it waits for the answer
 };
 
 }  // namespace assay

@@ -1,14 +1,18 @@
 // KafkaLog: deadlines, the producer's replacement, reachability, the end.
 #include <simdjson.h>
 
+#include <condition_variable>
+
 #include "ops/runtime/log.hpp"
 #include "storage/log/kafka_error.hpp"
 #include "storage/log/kafka_log.hpp"
+#include "storage/log/kafka_metadata.hpp"
 
 namespace assay {
 namespace {
 
-constexpr int stuck_after = 2;  // times the limit of one append
+constexpr int stuck_after = 2;                            // times the limit of one append
+constexpr std::chrono::milliseconds topics_limit{2'000};  // bounds what the end waits for
 
 }  // namespace
 
@@ -107,7 +111,32 @@ void KafkaLog::expire(Clock::time_point before, Error why, Handlers& ready) {
   }
 }
 
+void KafkaLog::refuse(std::string_view problem) {
+  if (!changed_.exchange(true)) spdlog::error("event=topics_changed problem=\"{}\" act=\"refuse appends\"", problem);
+}
+
+// A topic that is missing is no change: appends to it fail by themselves, and it may be made again.
+void KafkaLog::watch_topics(std::stop_token stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  for (;;) {
+    std::unique_lock sleep(mutex);
+    never.wait_for(sleep, stop, config_.topics_every, [] { return false; });
+    if (stop.stop_requested()) return;
+    if (!reachable_) continue;
+    std::shared_ptr<KafkaProducer> producer;
+    {
+      std::scoped_lock lock(mutex_);
+      producer = producer_;
+    }
+    const auto now = ask_partition_counts(producer->client(), config_, topics_limit);
+    if (!now) continue;
+    if (const auto problem = partitions_changed(config_, partitions_, *now)) refuse(*problem);
+  }
+}
+
 Result<void> KafkaLog::writable() const {
+  if (changed_) return Error::log_changed;
   if (!reachable_) return Error::log_unavailable;
   // Brokers that answer but don't acknowledge (too few in-sync replicas): until it has passed, or another append tells.
   const Clock::duration since(Clock::now().time_since_epoch().count() - last_timed_out_.load());

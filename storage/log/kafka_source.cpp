@@ -312,19 +312,13 @@ Result<Offset> KafkaSources::first_since(StreamPartition where, Instant at) {
   return end;
 }
 
-std::optional<std::string> KafkaSources::changed() const {
+std::optional<std::string> KafkaSources::changed() {
   const auto now = partition_counts(client_.get(), config_, std::chrono::seconds(5));
-  if (!now) {
-    if (now.error().starts_with("no Kafka broker")) return std::nullopt;
-    return now.error();
-  }
-  for (const auto stream : all_streams) {
-    const auto i = static_cast<std::size_t>(stream);
-    if ((*now)[i] != counts_[i])
-      return fmt::format("{} has {} partitions now, and had {} when this process started: keys have moved",
-                         topic_of(config_, stream), (*now)[i], counts_[i]);
-  }
-  return std::nullopt;
+  if (now)
+    changed_ = partitions_changed(config_, counts_, *now);
+  else if (!now.error().starts_with("no Kafka broker"))
+    changed_ = now.error();
+  return changed_;
 }
 
 Result<std::unique_ptr<EventSource>> KafkaSources::open(std::vector<StartAt> starts) {

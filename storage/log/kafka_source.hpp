@@ -84,8 +84,8 @@ class KafkaSources final : public EventSources {
   std::string cluster_id() const { return assay::cluster_id(client_.get()); }
 
   // Looks again at the topics. A sentence when they no longer have the partitions that they had at open(), which every
-  // key's place depends on; nothing when they have, or no broker answers.
-  std::optional<std::string> changed() const;
+  // key's place depends on; nothing when they have. While no broker answers it is as it was. One thread.
+  std::optional<std::string> changed();
 
  private:
   KafkaSources(KafkaConfig config, std::chrono::milliseconds limit) : config_(std::move(config)), limit_(limit) {}
@@ -93,6 +93,7 @@ class KafkaSources final : public EventSources {
   const std::chrono::milliseconds limit_;
   KafkaHandle client_;
   PartitionCounts counts_{};
+  std::optional<std::string> changed_;
 };
 
 }  // namespace assay

@@ -1,5 +1,6 @@
 #include "storage/log/kafka_step.hpp"
 
+#include <cstring>
 #include <thread>
 
 #include "ops/runtime/log.hpp"
@@ -107,7 +108,12 @@ bool KafkaStepCommitter::send_offsets(Offset position, Steady::time_point deadli
   const auto metadata = metadata_();
   if (!metadata) return false;
   KafkaPartitions offsets(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(offsets.get(), feedback_topic_.c_str(), partition_)->offset = position;
+  auto* entry = rd_kafka_topic_partition_list_add(offsets.get(), feedback_topic_.c_str(), partition_);
+  entry->offset = position;
+  if (!note_.empty()) {
+    entry->metadata = ::strndup(note_.data(), note_.size());  // the list frees it
+    entry->metadata_size = note_.size();
+  }
   for (;;) {
     KafkaFailure failure(rd_kafka_send_offsets_to_transaction(client_.get(), offsets.get(), metadata.get(),
                                                               milliseconds_until(deadline)));

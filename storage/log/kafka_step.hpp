@@ -26,6 +26,8 @@ class KafkaStepCommitter final : public StepCommitter {
   // Before the first commit(), where the position could not be known at open(): while a predecessor's transaction is
   // open the group does not tell it.
   void start_at(Offset position) { position_ = position; }
+  // Kept with each position that is committed.
+  void note(std::string text) { note_ = std::move(text); }
 
   // `unknown` where the transaction's end was asked for and its answer did not come, also when someone else has fenced
   // this committer meanwhile; and when the state could not be written after the commit. The outputs are copied.
@@ -51,6 +53,7 @@ class KafkaStepCommitter final : public StepCommitter {
   const std::chrono::milliseconds timeout_;
   KeyValue& state_;
   const Metadata metadata_;
+  std::string note_;
   KafkaHandle client_;
   std::array<KafkaTopic, std::size(all_streams) + 1> topics_;  // by the stream's number
   Offset position_;                                            // committed

@@ -88,7 +88,8 @@ bool SpooledLog::send(std::span<const Spool::Queued> queued) {
     if (results[done]) continue;
     const auto failure = results[done].error();
     const bool kafkas_fault = failure == Error::timed_out || failure == Error::log_unavailable ||
-                              failure == Error::over_capacity || failure == Error::stopped;
+                              failure == Error::over_capacity || failure == Error::stopped ||
+                              failure == Error::log_changed;
     if (kafkas_fault) break;
     // It would be refused for ever, and nothing behind it would move.
     spdlog::error("event=spooled_record_refused offset={} problem=\"{}\" act=\"kept aside\"", queued[done].offset,

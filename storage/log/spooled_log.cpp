@@ -31,6 +31,14 @@ bool SpooledLog::stalled() const {
   return in_flight_ > 0 && since > config_.stalled_after;
 }
 
+// Kafka is there, and must get nothing more: nor must the spool, from which it would go the same way.
+bool SpooledLog::changed() const {
+  const auto* upstream = upstream_.load();
+  if (!upstream) return false;
+  const auto writable = upstream->writable();
+  return !writable && writable.error() == Error::log_changed;
+}
+
 bool SpooledLog::reachable() const {
   const auto* upstream = upstream_.load();
   return upstream && !stalled() && upstream->writable();
@@ -55,6 +63,7 @@ Task<Result<Appended>> SpooledLog::to_spool(Record record, error_code before) {
 }
 
 Task<Result<Appended>> SpooledLog::append(Record record) {
+  if (!direct() && changed()) co_return Error::log_changed;
   if (!direct()) co_return co_await to_spool(std::move(record), {});
   auto* const upstream = upstream_.load();
   Record copy = record;  // librdkafka keeps the bytes of one that it gave no answer to
@@ -69,6 +78,7 @@ Task<Result<Appended>> SpooledLog::append(Record record) {
 }
 
 Task<std::vector<Result<Appended>>> SpooledLog::append_all(std::vector<Record> records) {
+  if (!direct() && changed()) co_return std::vector<Result<Appended>>(records.size(), Error::log_changed);
   if (!direct()) co_return co_await spool_.append_all(std::move(records));
   auto* const upstream = upstream_.load();
   auto copies = records;
@@ -102,6 +112,7 @@ std::string_view SpooledLog::durability() const {
 
 Result<void> SpooledLog::writable() const {
   if (direct()) return {};
+  if (changed()) return Error::log_changed;
   return spool_.writable();
 }
 

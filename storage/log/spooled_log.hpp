@@ -57,6 +57,7 @@ class SpooledLog final : public EventLog {
   class InFlight;
 
   bool stalled() const;
+  bool changed() const;
   bool for_the_spool(const error_code& failure, const EventLog& upstream) const;
   Task<Result<Appended>> to_spool(Record record, error_code before);
   void drain_until_stopped(std::stop_token stop);

@@ -50,10 +50,13 @@ class Upstream final : public EventLog {
     co_return results;
   }
   std::string_view durability() const override { return "memory"; }
-  Result<void> writable() const override { return away && known_away ? Error::log_unavailable : Result<void>(); }
+  Result<void> writable() const override {
+    if (changed) return Error::log_changed;
+    return away && known_away ? Error::log_unavailable : Result<void>();
+  }
   Partition partitions(Stream stream) const override { return log_.partitions(stream); }
 
-  std::atomic<bool> away{false}, known_away{true}, full{false};
+  std::atomic<bool> away{false}, known_away{true}, full{false}, changed{false};
   std::atomic<int> answers_left{1'000'000};  // then records are written, and nobody is told
   std::atomic<int> asked{0};
   std::string refused_key;
@@ -286,6 +289,19 @@ TEST_F(SpooledLogTest, WhatIsOnDiskDrainsAfterARestartThatFindsNoKafkaAtFirst) {
   on.upstream.away = false;
   drained();
   EXPECT_EQ(arrived("k"), numbers(22)) << "what was drained does not come again";
+}
+
+TEST_F(SpooledLogTest, ALogThatHasChangedGetsNothingMoreAndNeitherDoesTheSpool) {
+  on.upstream.away = true;
+  ASSERT_TRUE(append("k", "0"));
+  on.upstream.changed = true;
+  on.upstream.away = false;
+  const auto refused = append("k", "1");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), make_error_code(Error::log_changed));
+  EXPECT_EQ(on.log().writable().error(), make_error_code(Error::log_changed));
+  EXPECT_FALSE(on.spool().empty()) << "it waits for a person";
+  EXPECT_TRUE(arrived("k").empty());
 }
 
 TEST_F(SpooledLogTest, TheAgeIsThatOfTheFirstRecordAlsoWhileKafkaWasNeverThere) {

@@ -1,0 +1,123 @@
+"""Topics that are not those of before: grown under those who run, or another prefix's, or another cluster's."""
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from support.assay import run_assay
+from support.door import accepted, new_trace_id
+from support.kafka import read_topic
+from support.waiting import wait_until
+
+PARTITIONS = 3
+
+
+def make_topics(kafka: str, prefix: str) -> tuple[str, ...]:
+    on = ("--kafka", kafka, "--topic-prefix", prefix)
+    made = run_assay("topics", "create", *on, "--partitions", str(PARTITIONS))
+    assert made.returncode == 0, made.stderr
+    return on
+
+
+def grow(kafka: str, *topics: str) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for done in admin.create_partitions([NewPartitions(topic, 2 * PARTITIONS) for topic in topics]).values():
+        done.result(timeout=30)
+
+
+def ends_with(process, code: int, *words: str) -> None:
+    process.spawn()
+    wait_until("it has ended", lambda: not process.running)
+    assert process.exit_code == code, process.tail()
+    for word in words:
+        assert word in process.tail(), process.tail()
+
+
+def give(door):
+    return door.http.post("/feedback", params={"trace_id": new_trace_id()}, json={"is_correct": True})
+
+
+@pytest.mark.parametrize("spool", ["1GB", "off"])
+@pytest.mark.timeout(120)
+def test_a_topic_that_grows_is_noticed_by_door_and_worker(assay, kafka, topic_prefix, spool):
+    on = make_topics(kafka, topic_prefix)
+    door, worker = assay("ingest", *on, "--spool", spool), assay("worker", *on)
+    accepted(give(door))
+    wait_until("all partitions are worked on", lambda: worker.metric("assay_worker_partitions") == PARTITIONS)
+    grow(kafka, f"{topic_prefix}requests")
+    wait_until("the door is not ready", lambda: door.http.get("/readyz").status_code == 503)
+    refused = give(door)
+    assert refused.status_code == 503 and "Retry-After" in refused.headers and "event log is not the one" in refused.text
+    assert door.metric("assay_spool_records") == 0
+    assert door.tail().count("event=topics_changed") == 1 and f"{topic_prefix}requests has 6 partitions now" in door.tail()
+    wait_until("the worker refuses", lambda: worker.metric("assay_worker_refused") == 1 and worker.metric("assay_worker_partitions") == 0)
+    assert worker.http.get("/readyz").status_code == 503
+    assert worker.http.get("/livez").status_code == 200
+
+
+@pytest.mark.timeout(120)
+def test_topics_that_have_all_grown_are_refused_also_by_who_has_never_seen_them(assay, kafka, topic_prefix):
+    on = make_topics(kafka, topic_prefix)
+    door, worker = assay("ingest", *on), assay("worker", *on)
+    for _ in range(5 * PARTITIONS):
+        accepted(give(door))
+    wait_until("all is decided", lambda: worker.metric("assay_resolver_lag_records") == 0 and worker.metric("assay_unaccounted") == 0)
+    wait_until("a position is committed", lambda: "behind 0" in run_assay("topics", "describe", *on).stdout)
+    grow(kafka, *(f"{topic_prefix}{stream}" for stream in ("feedback", "requests", "parked")))
+    assert door.terminate() == 0 and worker.terminate() == 0
+    for role in ("worker", "ingest"):
+        ends_with(assay(role, *on, start=False), 1, "has 6 partitions, and the workers have worked with 3", "--topic-prefix")
+
+
+@pytest.mark.timeout(120)
+def test_a_directory_belongs_to_the_topics_that_it_was_made_of(assay, kafka, topic_prefix):
+    on = make_topics(kafka, topic_prefix)
+    other = make_topics(kafka, f"{topic_prefix}other.")
+    for role, flags in (("ingest", ()), ("ingest", ("--view",)), ("worker", ())):
+        process = assay(role, *on, *flags)
+        assert process.terminate() == 0
+        process.args = (*other, *flags)
+        ends_with(process, 1, f"belongs to the topics {topic_prefix}*", "--topic-prefix")
+        process.args = (*on, *flags)
+        process.start()
+
+
+@pytest.mark.timeout(300)
+def test_a_spool_is_not_drained_into_another_cluster_that_comes_later(assay, kafka, topic_prefix, kafka_cluster):
+    on = make_topics(kafka, topic_prefix)
+    cluster = kafka_cluster()
+    other = make_topics(cluster.bootstrap, topic_prefix)
+    cluster.kill9()
+    door = assay("ingest", *on, "--view")
+    assert door.terminate() == 0
+    door.args = (*other, "--view")
+    door.start()
+    assert give(door).headers["Assay-Durability"] == "disk"
+    cluster.start()
+    wait_until("the door is not ready", lambda: door.http.get("/readyz").status_code == 503, within=60)
+    assert give(door).status_code == 503 and "belongs to the topics" in door.tail()
+    assert door.metric("assay_spool_records") == 1
+    assert read_topic(cluster.bootstrap, f"{topic_prefix}feedback") == []
+    assert door.terminate() == 0
+    door.args = on
+    door.start()
+    wait_until("the spool is empty", lambda: door.metric("assay_spool_records") == 0)
+    assert len(read_topic(kafka, f"{topic_prefix}feedback")) == 1
+
+
+@pytest.mark.timeout(60)
+def test_a_session_timeout_that_the_brokers_do_not_allow_ends_the_worker(assay, kafka, topic_prefix):
+    on = make_topics(kafka, topic_prefix)
+    worker = assay("worker", *on, "--session-timeout", "60m", start=False)
+    ends_with(worker, 1, "refuse a --session-timeout of 3600000 ms", "group.max.session.timeout.ms")
+
+
+@pytest.mark.timeout(60)
+def test_the_bound_of_a_spool_is_not_promised_beyond_the_disk(assay, kafka, topic_prefix):
+    on = make_topics(kafka, topic_prefix)
+    door = assay("ingest", *on, "--spool", "1000000GB")
+    assert "event=spool_larger_than_disk" in door.tail()
+    assert 0 < door.metric("assay_spool_room_bytes") < 1_000_000 << 30
+    assert door.terminate() == 0
+    door.args = (*on, "--disk-reserve", "1000000GB")
+    door.start()
+    assert door.metric("assay_spool_room_bytes") == 0

@@ -1,0 +1,34 @@
+#include "ops/cli/whose_log.hpp"
+
+#include <gtest/gtest.h>
+
+#include "storage/state/memory_key_value.hpp"
+
+namespace assay::cli {
+namespace {
+
+TEST(ClaimTopics, ADirectoryIsOfOneClusterAndOnePrefix) {
+  MemoryKeyValue db;
+  EXPECT_FALSE(claim_topics(db, "d", "c1", "assay."));
+  EXPECT_FALSE(claim_topics(db, "d", "c1", "assay."));
+  const auto cluster = claim_topics(db, "d", "c2", "assay.");
+  ASSERT_TRUE(cluster);
+  EXPECT_NE(cluster->find("d belongs to the topics assay.* of the Kafka cluster c1, and these are assay.* of c2"),
+            cluster->npos)
+      << *cluster;
+  EXPECT_TRUE(claim_topics(db, "d", "c1", "other."));
+  EXPECT_FALSE(claim_topics(db, "d", "c1", "assay.")) << "who is refused changes nothing";
+}
+
+TEST(ClaimTopics, WhileNoBrokerIsThereThePrefixIsKnownAndTheClusterIsKeptLater) {
+  MemoryKeyValue db;
+  EXPECT_FALSE(claim_topics(db, "d", "", "assay."));
+  EXPECT_TRUE(claim_topics(db, "d", "", "other."));
+  EXPECT_TRUE(claim_topics(db, "d", "c1", "other."));
+  EXPECT_FALSE(claim_topics(db, "d", "c1", "assay."));
+  EXPECT_FALSE(claim_topics(db, "d", "", "assay.")) << "away again";
+  EXPECT_TRUE(claim_topics(db, "d", "c2", "assay."));
+}
+
+}  // namespace
+}  // namespace assay::cli
