@@ -2,16 +2,20 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <charconv>
 #include <condition_variable>
+#include <map>
 
 #include "ops/runtime/log.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/request_record.hpp"
 #include "storage/sinks/mlflow_json.hpp"
+#include "storage/state/parked_state.hpp"
+#include "storage/state/partition_state.hpp"
 #include "workers/backoff.hpp"
 
 namespace assay {
@@ -31,12 +35,20 @@ std::string text_at(simdjson::dom::element root, std::string_view pointer) {
   return root.at_pointer(pointer).get_string().get(text) ? std::string() : std::string(text);
 }
 
+std::string began_since(Instant at) { return "timestamp_ms >= " + std::to_string(at.time_since_epoch().count()); }
+
+Record request_record(const std::string& id, const std::string& trace_id, Instant now) {
+  return {.stream = Stream::requests, .key = id, .value = trace_id, .accepted_at = now};
+}
+
 }  // namespace
 
-Feeder::Feeder(FeederConfig config, EventLog& log, KeyValue& local, const Clock& clock, Metrics& metrics)
+Feeder::Feeder(FeederConfig config, EventLog& log, KeyValue& local, const Clock& clock, Metrics& metrics,
+               FeederIndex index)
     : config_(std::move(config)),
       log_(log),
       local_(local),
+      index_(std::move(index)),
       clock_(clock),
       fed_total_(metrics.counter("assay_feeder_traces_total", "Traces found in MLflow and said to assay.requests")),
       failures_total_(metrics.counter("assay_feeder_failures_total", "Looks at MLflow that failed")),
@@ -90,6 +102,9 @@ Task<Result<std::size_t>> Feeder::look_once(bool whole) {
   const auto begun = clock_.now();
   const auto from = since();
   if (!from) co_return from.error();
+  Result<std::vector<std::string>> filters = std::vector<std::string>();
+  if (whole) filters = whole_filters(begun, *from);
+  if (!filters) co_return filters.error();
   const auto ids = co_await experiments();
   if (!ids) co_return ids.error();
   std::size_t said = 0;
@@ -97,20 +112,93 @@ Task<Result<std::size_t>> Feeder::look_once(bool whole) {
     const auto end = std::min(ids->size(), at + experiments_at_once);
     const std::vector<std::string> some(ids->begin() + static_cast<std::ptrdiff_t>(at),
                                         ids->begin() + static_cast<std::ptrdiff_t>(end));
-    std::string token;
-    for (bool more = true; more;) {
-      auto page = co_await search(some, *from, std::move(token));
-      if (!page) co_return page.error();
-      const auto fresh = co_await say(page->traces);
-      if (!fresh) co_return fresh.error();
-      said += *fresh;
-      token = std::move(page->next);
-      more = !token.empty() && !page->traces.empty() && (whole || *fresh > 0);
+    Result<std::size_t> read = 0;
+    if (!whole) read = co_await read_newest(some, *from);
+    if (!read) co_return read;
+    said += *read;
+    for (const auto& filter : *filters) {
+      read = co_await read_all(some, filter);
+      const bool refused = !read && read.error() == Error::unsupported && filter != filters->front();
+      if (refused) continue;  // an id among them that its filter does not take
+      if (!read) co_return read;
+      said += *read;
     }
   }
-  if (whole)
-    if (const auto kept = came_to(begun); !kept) co_return kept.error();
+  if (!whole) co_return said;
+  if (begun >= long_ones_at_) long_ones_at_ = begun + config_.overlap;
+  if (const auto kept = came_to(begun); !kept) co_return kept.error();
   co_return said;
+}
+
+// What a reading of the whole window asks for: first that.
+Result<std::vector<std::string>> Feeder::whole_filters(Instant now, Instant since) {
+  std::vector<std::string> filters{began_since(since)};
+  // MLflow has no index for how long they took, nor for their client_request_ids.
+  const auto long_ago = began_since(now - config_.first_look_back);
+  const auto long_ms = (config_.overlap * 4 / 5).count();
+  if (now >= long_ones_at_) filters.push_back(long_ago + " AND execution_time_ms >= " + std::to_string(long_ms));
+  const auto ids = next_waiting();
+  if (!ids) return ids.error();
+  if (ids->empty()) return filters;
+  std::string list;
+  for (const auto& id : *ids) list.append(list.empty() ? "'" : ",'").append(id).append("'");
+  filters.push_back("request_id IN (" + list + ")");
+  filters.push_back("client_request_id IN (" + list + ") AND " + long_ago);
+  return filters;
+}
+
+Task<Result<std::size_t>> Feeder::read_all(const std::vector<std::string>& experiments, const std::string& filter) {
+  std::size_t said = 0;
+  std::string token;
+  for (bool more = true; more;) {
+    auto page = co_await search(experiments, filter, Order::oldest_first, std::move(token));
+    if (!page) co_return page.error();
+    token = std::move(page->next);
+    more = !token.empty() && !page->traces.empty();
+    const auto fresh = co_await say(std::move(page->traces));
+    if (!fresh) co_return fresh;
+    said += *fresh;
+  }
+  co_return said;
+}
+
+// Back to a page that brings nothing new.
+Task<Result<std::size_t>> Feeder::read_newest(const std::vector<std::string>& experiments, Instant since) {
+  const auto filter = began_since(since);
+  std::vector<Found> newest_first;
+  std::string token;
+  for (bool more = true; more;) {
+    auto page = co_await search(experiments, filter, Order::newest_first, std::move(token));
+    if (!page) co_return page.error();
+    token = std::move(page->next);
+    more = !token.empty() && std::ranges::any_of(page->traces, [this](const Found& one) { return is_fresh(one); });
+    std::ranges::move(page->traces, std::back_inserter(newest_first));
+  }
+  std::ranges::reverse(newest_first);
+  co_return co_await say(std::move(newest_first));
+}
+
+// Some of what waits in this process, beginning behind those of the last time. An id that MLflow's filter can't quote
+// is left out.
+Result<std::vector<std::string>> Feeder::next_waiting() {
+  std::vector<std::string> ids;
+  error_code failure;
+  const auto [last_partition, last_id] = asked_upto_;
+  asked_upto_ = {};
+  index_.states([&](Partition partition, const KeyValue& state) {
+    if (failure || ids.size() >= config_.asked_max || partition < last_partition) return;
+    const auto after = partition == last_partition ? last_id : std::string();
+    const auto some = awaited_ids(state, partition, after, config_.asked_max - ids.size());
+    if (!some) {
+      failure = some.error();
+      return;
+    }
+    ids.insert(ids.end(), some->begin(), some->end());
+    if (ids.size() >= config_.asked_max) asked_upto_ = {partition, ids.back()};
+  });
+  if (failure) return failure;
+  std::erase_if(ids, [](const std::string& id) { return id.find_first_of("'\"\\") != id.npos; });
+  return ids;
 }
 
 Task<Result<std::vector<std::string>>> Feeder::experiments() {
@@ -136,8 +224,7 @@ Task<Result<std::vector<std::string>>> Feeder::experiments() {
   co_return ids;
 }
 
-// Newest first.
-Task<Result<Feeder::Page>> Feeder::search(const std::vector<std::string>& experiments, Instant since,
+Task<Result<Feeder::Page>> Feeder::search(const std::vector<std::string>& experiments, std::string filter, Order order,
                                           std::string token) {
   std::string body;
   JsonWriter json(body);
@@ -146,8 +233,8 @@ Task<Result<Feeder::Page>> Feeder::search(const std::vector<std::string>& experi
     json.begin_object().field("type", "MLFLOW_EXPERIMENT").key("mlflow_experiment").begin_object();
     json.field("experiment_id", id).end_object().end_object();
   }
-  json.end_array().field("filter", "timestamp_ms >= " + std::to_string(since.time_since_epoch().count()));
-  json.field("max_results", page_size).key("order_by").begin_array().value("timestamp_ms DESC").end_array();
+  json.end_array().field("filter", filter).field("max_results", page_size).key("order_by").begin_array();
+  json.value(order == Order::oldest_first ? "timestamp_ms ASC" : "timestamp_ms DESC").end_array();
   if (!token.empty()) json.field("page_token", token);
   json.end_object();
   const auto answer = co_await client_.ask("POST", "/api/3.0/mlflow/traces/search", std::move(body));
@@ -175,28 +262,58 @@ std::string Feeder::key_of(const Found& trace) {
   return key;
 }
 
-// Those that were not said in this life; a trace that has a name since it was said is said again.
-Task<Result<std::size_t>> Feeder::say(const std::vector<Found>& traces) {
-  std::vector<Record> records;
-  std::vector<const Found*> fresh;
+// The ids that name a trace, as far as that is known here.
+Result<std::set<std::string>> Feeder::known_of(const std::vector<std::string>& ids) const {
+  std::map<Partition, std::vector<std::string>> by_partition;
+  const auto partitions = log_.partitions(Stream::requests);
+  if (partitions > 0)  // Kafka has said how many
+    for (const auto& id : ids) by_partition[partition_of(id, partitions)].push_back(id);
+  std::set<std::string> known;
+  error_code failure;
+  index_.states([&](Partition partition, const KeyValue& state) {
+    const auto& its = by_partition[partition];
+    const auto traces = find_traces(state, partition, its);
+    if (!traces) failure = traces.error();
+    for (std::size_t i = 0; traces && i < its.size(); ++i)
+      if ((*traces)[i]) known.insert(its[i]);
+  });
+  if (failure) return failure;
+  return known;
+}
+
+// Those that were not said in this life, nor by anybody else; a trace that has a name since it was said is said again,
+// where the name is not another trace's.
+Task<Result<std::size_t>> Feeder::say(std::vector<Found> traces) {
+  std::erase_if(traces, [this](const Found& one) { return !is_fresh(one); });
+  if (traces.empty()) co_return std::size_t(0);
+  const auto applied = co_await index_.applied();
+  if (!applied) co_return applied.error();
+  std::vector<std::string> ids;
   for (const auto& trace : traces) {
-    if (known_.contains(key_of(trace))) continue;
-    fresh.push_back(&trace);
-    auto its = request_records(trace.trace_id, "", clock_.now());
-    for (const auto& id : trace.request_ids) {
-      auto more = request_records(trace.trace_id, id, clock_.now());
-      for (auto& record : more)
-        if (record.key == id) its.push_back(std::move(record));
-    }
-    for (auto& record : its) records.push_back(std::move(record));
+    ids.push_back(trace.trace_id);
+    ids.insert(ids.end(), trace.request_ids.begin(), trace.request_ids.end());
   }
-  if (records.empty()) co_return std::size_t(0);
-  const auto appended = co_await log_.append_all(std::move(records));
-  for (const auto& one : appended)
-    if (!one) co_return one.error();
-  for (const auto* trace : fresh) remember(key_of(*trace));
-  fed_total_.Increment(static_cast<double>(fresh.size()));
-  co_return fresh.size();
+  const auto known = known_of(ids);
+  if (!known) co_return known.error();
+  std::vector<Record> records;
+  std::size_t said = 0;
+  for (const auto& trace : traces) {
+    const bool told = known->contains(trace.trace_id);
+    std::vector<std::string> names;
+    if (!told) names.push_back(trace.trace_id);
+    for (const auto& id : trace.request_ids)
+      if (!told || !known->contains(id)) names.push_back(id);
+    for (const auto& name : names) records.push_back(request_record(name, trace.trace_id, clock_.now()));
+    said += !names.empty();
+  }
+  if (!records.empty()) {
+    const auto appended = co_await log_.append_all(std::move(records));
+    for (const auto& one : appended)
+      if (!one) co_return one.error();
+  }
+  for (const auto& trace : traces) remember(key_of(trace));
+  fed_total_.Increment(static_cast<double>(said));
+  co_return said;
 }
 
 void Feeder::remember(std::string key) {

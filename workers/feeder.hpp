@@ -4,11 +4,18 @@
 // is released.
 //
 // A trace stands under the time it began, but comes when it has ended: now and then the whole window of the last
-// `overlap` is read, in between only what is newest. How far it came is kept, so that it goes on there. Saying a trace
-// twice is harmless: assay.requests is compacted, and the same record says the same.
+// `overlap` is read, in between only what is newest. How far it came is kept, so that it goes on there. What began
+// before the window is found when something in this process waits for it, which is asked for by its id, some at a time,
+// in turn; else by how long it took, once in a window's time.
+//
+// Of several traces of one name the last record wins, so they are said in the order in which they began, and what the
+// index knows is not said again: a name would go back to an older trace, or from one of ours that MLflow does not have
+// yet.
 #include <atomic>
 #include <boost/asio/cancellation_signal.hpp>
 #include <deque>
+#include <functional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_set>
@@ -28,12 +35,23 @@ struct FeederConfig {
   std::chrono::milliseconds overlap = std::chrono::minutes(15);
   std::chrono::milliseconds first_look_back = std::chrono::hours(24);  // where it was never before
   std::size_t known_max = 200'000;                                     // traces remembered as said
+  std::size_t asked_max = 100;  // ids that something waits for, at each reading of the whole window
+};
+
+// What this process knows of ids.
+struct FeederIndex {
+  // Visits the workers' states that are here: of all partitions, or of some.
+  using Visit = std::function<void(Partition partition, const KeyValue& state)>;
+  std::function<void(const Visit& visit)> states = [](const Visit&) {};
+  // Returns when they have what was acknowledged before, as far as that can be known.
+  std::function<Task<Result<void>>()> applied = []() -> Task<Result<void>> { co_return Result<void>(); };
 };
 
 class Feeder {
  public:
   // All outlive it. `local` keeps how far it came.
-  Feeder(FeederConfig config, EventLog& log, KeyValue& local, const Clock& clock, Metrics& metrics);
+  Feeder(FeederConfig config, EventLog& log, KeyValue& local, const Clock& clock, Metrics& metrics,
+         FeederIndex index = {});
   ~Feeder();  // stops
 
   void start();
@@ -51,11 +69,19 @@ class Feeder {
     std::vector<Found> traces;
     std::string next;
   };
+  enum class Order : std::uint8_t { oldest_first, newest_first };
   Task<Result<std::size_t>> look_once(bool whole);
+  Result<std::vector<std::string>> whole_filters(Instant now, Instant since);
+  Task<Result<std::size_t>> read_all(const std::vector<std::string>& experiments, const std::string& filter);
+  Task<Result<std::size_t>> read_newest(const std::vector<std::string>& experiments, Instant since);
   Task<Result<std::vector<std::string>>> experiments();
-  Task<Result<Page>> search(const std::vector<std::string>& experiments, Instant since, std::string token);
-  Task<Result<std::size_t>> say(const std::vector<Found>& traces);
+  Task<Result<Page>> search(const std::vector<std::string>& experiments, std::string filter, Order order,
+                            std::string token);
+  Task<Result<std::size_t>> say(std::vector<Found> oldest_first);
+  Result<std::set<std::string>> known_of(const std::vector<std::string>& ids) const;
+  Result<std::vector<std::string>> next_waiting();
   static std::string key_of(const Found& trace);
+  bool is_fresh(const Found& trace) const { return !known_.contains(key_of(trace)); }
   void remember(std::string key);
   Result<Instant> since() const;
   Result<void> came_to(Instant at);
@@ -63,9 +89,12 @@ class Feeder {
   const FeederConfig config_;
   EventLog& log_;
   KeyValue& local_;
+  const FeederIndex index_;
   const Clock& clock_;
   std::unordered_set<std::string> known_;
   std::deque<std::string> known_order_;
+  std::pair<Partition, std::string> asked_upto_;  // of what waits
+  Instant long_ones_at_{};                        // when what took long is looked for again
   Counter &fed_total_, &failures_total_;
   IoContext io_{1};
   MlflowClient client_;

@@ -140,7 +140,9 @@ int run(ServeOptions& options) {
   if (mlflow_committer) mlflow_committer->start();
   std::unique_ptr<Feeder> feeder;
   if (options.mlflow.feeds()) {
-    feeder = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics);
+    FeederIndex index{.states = [&db](const FeederIndex::Visit& visit) { visit(0, **db); },
+                      .applied = [&view] { return view.applied(2s); }};
+    feeder = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics, std::move(index));
     feeder->start();
   }
   starting.reset();  // from here on there is what a drain is for
