@@ -13,9 +13,22 @@ namespace {
 
 namespace json = boost::json;
 
-Task<Response> put(MlflowDoor& door, Request& request) {
+// Without a view: what has come through this door a moment ago.
+Task<bool> is_known(MlflowDoor& door, std::string trace_id) {
+  if (door.recent.find(trace_id)) co_return true;
+  if (!door.view) co_return false;
+  const auto applied = co_await door.view->applied(door.config.view_wait);
+  const auto row = Store(door.view->kv()).trace(trace_id);
+  co_return applied&& row&&* row;
+}
+
+Task<Response> put(MlflowDoor& door, Request& request, bool alone) {
   const std::string experiment(request.params[0]), trace_id(request.params[1]);
   if (const auto problem = problem_with_id("trace_id", trace_id)) co_return error_response(request.path, *problem);
+  if (!alone) {
+    const bool known = co_await is_known(door, trace_id);
+    if (!known) co_return error_response(does_not_exist("Trace with ID '" + trace_id + "' not found."));
+  }
   json::parse_options options;
   options.max_depth = 64;
   boost::system::error_code ec;
@@ -50,11 +63,12 @@ Task<Response> get(MlflowDoor& door, Request& request) {
 
 }  // namespace
 
-void add_artifact_routes(Router& router, MlflowDoor& door) {
+void add_artifact_routes(Router& router, MlflowDoor& door, bool alone) {
   const std::string path = "2.0/mlflow-artifacts/artifacts/{experiment}/traces/{trace_id}/artifacts/traces.json";
-  add_mlflow(router, http::verb::put, path, [&door](Request& r) { return put(door, r); },
-             {.scope = Scope::trace, .body_bytes_max = door.config.spans_bytes_max});
-  add_mlflow(router, http::verb::get, path, [&door](Request& r) { return get(door, r); }, {.scope = Scope::read});
+  add_mlflow(router, http::verb::put, path, [&door, alone](Request& r) { return put(door, r, alone); },
+             {.scope = Scope::trace, .body_bytes_max = door.config.spans_bytes_max, .else_behind = true});
+  add_mlflow(router, http::verb::get, path, [&door](Request& r) { return get(door, r); },
+             {.scope = Scope::read, .else_behind = true});
 }
 
 }  // namespace assay

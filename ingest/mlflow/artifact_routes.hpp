@@ -5,6 +5,7 @@
 
 namespace assay {
 
-void add_artifact_routes(Router& router, MlflowDoor& door);
+// Not `alone`: those of traces that are not known here are the MLflow server's behind this door.
+void add_artifact_routes(Router& router, MlflowDoor& door, bool alone);
 
 }  // namespace assay

@@ -3,6 +3,7 @@
 #include <boost/json/serialize.hpp>
 #include <filesystem>
 
+#include "ingest/mlflow/trace_routes.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/trace_record.hpp"
 #include "storage/store/store.hpp"
@@ -32,7 +33,7 @@ std::string_view shortened(std::string_view text, std::size_t characters_max) {
   return text;
 }
 
-Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase) {
+Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase, bool alone) {
   const std::string trace_id(request.params[0]);
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
@@ -55,16 +56,19 @@ Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase) {
     const Store store(door.view->kv());
     const auto row = store.trace(trace_id);
     if (!row) co_return read_failed(request, row.error());
-    if (erase && (!*row || !(*row)->text_at("tags." + *key)))
+    if (erase && (!*row ? alone : !(*row)->text_at("tags." + *key)))
       co_return error_response(does_not_exist(
           !*row && *key == trace_name ? "Trace with ID '" + trace_id + "' not found."
                                       : "No trace tag with key '" + *key + "' for trace with ID '" + trace_id + "'"));
     if (!*row) {
+      if (!alone) co_return trace_not_found(door, trace_id, "Trace with ID '" + trace_id + "' not found.", alone);
       if (*key == trace_name) co_return error_response(does_not_exist("Trace with ID '" + trace_id + "' not found."));
       MlflowError unknown{"BAD_REQUEST", "Trace with ID '" + trace_id + "' not found: it can't be tagged."};
       co_return error_response(unknown);
     }
     at = std::max(at, (*row)->after());
+  } else if (!alone && !door.recent.find(trace_id)) {
+    co_return error_response(request.path, 501, "this front door has no store that knows the trace");
   }
   TraceRecord record{.trace_id = trace_id, .accepted_at = at};
   JsonWriter json(record.info);
@@ -109,13 +113,15 @@ std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size
   return {};
 }
 
-void add_tag_routes(Router& router, MlflowDoor& door) {
+void add_tag_routes(Router& router, MlflowDoor& door, bool alone) {
   for (const std::string version : {"2.0", "3.0"}) {
     const auto path = version + "/mlflow/traces/{trace_id}/tags";
-    add_mlflow(router, http::verb::patch, path, [&door](Request& r) { return change_tag(door, r, false); },
-               {.scope = Scope::trace});
-    add_mlflow(router, http::verb::delete_, path, [&door](Request& r) { return change_tag(door, r, true); },
-               {.scope = Scope::trace});
+    add_mlflow(router, http::verb::patch, path,
+               [&door, alone](Request& r) { return change_tag(door, r, false, alone); },
+               {.scope = Scope::trace, .else_behind = true});
+    add_mlflow(router, http::verb::delete_, path,
+               [&door, alone](Request& r) { return change_tag(door, r, true, alone); },
+               {.scope = Scope::trace, .else_behind = true});
   }
 }
 

@@ -75,7 +75,7 @@ Task<Response> start_trace(MlflowDoor& door, Request& request) {
   co_return durable(door, json::serialize(outer));
 }
 
-Task<Response> get_trace_info(MlflowDoor& door, Request& request) {
+Task<Response> get_trace_info(MlflowDoor& door, Request& request, bool alone) {
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
   const auto id = pending::resolved(door, request.params[0]);
@@ -83,7 +83,7 @@ Task<Response> get_trace_info(MlflowDoor& door, Request& request) {
   if (!info) co_return read_failed(request, info.error());
   if (const auto pending = pending::request_of(id); !*info && pending)
     co_return answer(R"({"trace":{"trace_info":)" + pending::info_json(*pending, "0", door.clock.now()) + "}}");
-  if (!*info) co_return error_response(does_not_exist("Trace with ID '" + id + "' not found."));
+  if (!*info) co_return trace_not_found(door, id, "Trace with ID '" + id + "' not found.", alone);
   co_return answer(R"({"trace":{"trace_info":)" + **info + "}}");
 }
 
@@ -101,6 +101,12 @@ std::optional<MlflowError> problem_with_ids(const std::vector<std::string>& expe
   for (const auto& id : experiments)
     if (const auto problem = filter::problem_with_experiment_id(id)) return invalid_parameter(problem->message);
   return {};
+}
+
+// An experiment that has a name has another id in an MLflow server behind this door.
+bool is_in(const TraceRow& row, std::string_view experiment, bool alone) {
+  return row.experiment_id() == experiment ||
+         (!alone && row.text_at("trace_metadata." + std::string(experiment_name_key)));
 }
 
 struct WholeTrace {
@@ -125,7 +131,7 @@ Result<WholeTrace> whole_trace(const Store& store, const std::string& id) {
 }
 
 // Spans come on a way of their own, and may be on it still.
-Task<Response> get_trace(MlflowDoor& door, Request& request) {
+Task<Response> get_trace(MlflowDoor& door, Request& request, bool alone) {
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
   const auto query = Query::parse(request.query);
@@ -141,7 +147,7 @@ Task<Response> get_trace(MlflowDoor& door, Request& request) {
   for (;;) {
     auto whole = whole_trace(store, id);
     if (!whole) co_return read_failed(request, whole.error());
-    if (!whole->known) co_return error_response(does_not_exist("Trace with ID " + id + " is not found."));
+    if (!whole->known) co_return trace_not_found(door, id, "Trace with ID " + id + " is not found.", alone);
     if (whole->complete || partial == "true") co_return answer(R"({"trace":)" + whole->json + "}");
     if (std::chrono::steady_clock::now() >= deadline) break;
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer(
@@ -152,7 +158,9 @@ Task<Response> get_trace(MlflowDoor& door, Request& request) {
       does_not_exist("Trace with ID " + id + " is not fully exported yet, please try again later."));
 }
 
-Task<Response> batch_get(MlflowDoor& door, Request& request) {
+// Not `alone`: where one of them is not here as a whole they are all asked of the server behind, which has them in its
+// tables: nobody looks here for spans that it has as artifacts.
+Task<Response> batch_get(MlflowDoor& door, Request& request, bool alone) {
   const auto query = Query::parse_repeating(request.query, {"trace_ids", "experiment_ids"});
   if (!query) co_return error_response(request.path, query.error());
   auto ids = query->all("trace_ids");
@@ -176,11 +184,15 @@ Task<Response> batch_get(MlflowDoor& door, Request& request) {
     }
     const auto whole = whole_trace(store, id);
     if (!whole) co_return read_failed(request, whole.error());
-    if (!whole->known || !whole->complete) continue;
+    if (!whole->known || !whole->complete) {
+      if (!alone) co_return error_response(does_not_exist("Trace with ID " + id + " is not found."));
+      continue;
+    }
     if (!experiments.empty()) {
       const auto row = store.trace(id);
-      if (!row || !*row ||
-          std::find(experiments.begin(), experiments.end(), (*row)->experiment_id()) == experiments.end())
+      if (!row || !*row || std::ranges::none_of(experiments, [&](const std::string& experiment) {
+            return is_in(**row, experiment, alone);
+          }))
         continue;
     }
     list += (list.empty() ? "" : ",") + whole->json;
@@ -215,8 +227,9 @@ Task<Response> batch_get_infos(MlflowDoor& door, Request& request) {
   co_return answer(list.empty() ? "{}" : R"({"trace_infos":[)" + list + "]}");
 }
 
-// By id, or everything of an experiment up to a time, the oldest first.
-Task<Response> delete_traces(MlflowDoor& door, Request& request) {
+// By id, or everything of an experiment up to a time, the oldest first. Not `alone`: what is known here is deleted by a
+// record, as everything; where that may not be all the server behind is asked to do the same, and answers.
+Task<Response> delete_traces(MlflowDoor& door, Request& request, bool alone) {
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
   const auto experiment = required_text(*body, "experiment_id");
@@ -251,7 +264,7 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request) {
   for (const auto& id : *ids) {
     const auto row = store.trace(id);
     if (!row) co_return read_failed(request, row.error());
-    if (*row && (*row)->experiment_id() == *experiment && std::find(found.begin(), found.end(), id) == found.end())
+    if (*row && is_in(**row, *experiment, alone) && std::find(found.begin(), found.end(), id) == found.end())
       found.push_back(id);
   }
   const auto now = door.clock.now();
@@ -262,6 +275,8 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request) {
     refused = co_await write_all(door, request, std::move(records));
     if (refused) co_return std::move(*refused);
   }
+  const bool all = alone || (!until && std::set<std::string>(ids->begin(), ids->end()).size() == found.size());
+  if (!all) co_return error_response(does_not_exist("not all of them are known here"));
   co_return durable(
       door, found.empty() ? R"({"traces_deleted":0})" : R"({"traces_deleted":)" + std::to_string(found.size()) + "}");
 }
@@ -284,6 +299,14 @@ Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& reque
   auto refused = co_await write_all(door, request, std::move(records));
   if (!refused) door.recent.add(trace.trace_id, trace.client_request_id);
   co_return refused;
+}
+
+Response trace_not_found(MlflowDoor& door, std::string_view trace_id, std::string message, bool alone) {
+  auto response = error_response(does_not_exist(std::move(message)));
+  if (alone) return response;
+  const auto deleted = door.view->deleted(trace_id);
+  if (deleted && *deleted) response.status = 410;
+  return response;
 }
 
 std::string artifact_location(const std::string& experiment_id, const std::string& trace_id) {
@@ -309,21 +332,25 @@ void add_trace_routes(Router& router, MlflowDoor& door, bool alone) {
   const RouteOptions large{.scope = Scope::trace, .body_bytes_max = door.config.trace_bytes_max};
   add_mlflow(
       router, verb::post, "3.0/mlflow/traces", [&door](Request& r) { return start_trace(door, r); }, large);
-  add_mlflow(router, verb::get, "3.0/mlflow/traces/{trace_id}", [&door](Request& r) { return get_trace_info(door, r); },
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/{trace_id}",
+             [&door, alone](Request& r) { return get_trace_info(door, r, alone); },
              {.scope = Scope::read, .else_behind = true});
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/get",
+             [&door, alone](Request& r) { return get_trace(door, r, alone); },
+             {.scope = Scope::read, .else_behind = true});
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/batchGet",
+             [&door, alone](Request& r) { return batch_get(door, r, alone); },
+             {.scope = Scope::read, .else_behind = true});
+  for (const std::string version : {"2.0", "3.0"})
+    add_mlflow(router, verb::post, version + "/mlflow/traces/delete-traces",
+               [&door, alone](Request& r) { return delete_traces(door, r, alone); },
+               {.scope = Scope::admin, .else_behind = true});
+  add_tag_routes(router, door, alone);
   if (!alone) return;
-  add_mlflow(router, verb::get, "3.0/mlflow/traces/get", [&door](Request& r) { return get_trace(door, r); },
-             {.scope = Scope::read});
-  add_mlflow(router, verb::get, "3.0/mlflow/traces/batchGet", [&door](Request& r) { return batch_get(door, r); },
-             {.scope = Scope::read});
   add_mlflow(router, verb::post, "3.0/mlflow/traces/batchGetInfos",
              [&door](Request& r) { return batch_get_infos(door, r); }, {.scope = Scope::read});
   add_mlflow(router, verb::post, "3.0/mlflow/traces/search", [&door](Request& r) { return search_traces(door, r); },
              {.scope = Scope::read});
-  for (const std::string version : {"2.0", "3.0"})
-    add_mlflow(router, verb::post, version + "/mlflow/traces/delete-traces",
-               [&door](Request& r) { return delete_traces(door, r); }, {.scope = Scope::admin});
-  add_tag_routes(router, door);
   add_trace_v2_routes(router, door);
 }
 

@@ -21,6 +21,9 @@ void add_trace_routes(Router& router, MlflowDoor& door, bool alone);
 Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& request, const TraceRequest& trace,
                                           Instant now);
 
+// 404; before an MLflow server, which may not have heard yet of what was deleted here, 410: it is not asked then.
+Response trace_not_found(MlflowDoor& door, std::string_view trace_id, std::string message, bool alone);
+
 // The tag mlflow.artifactLocation of a trace.
 std::string artifact_location(const std::string& experiment_id, const std::string& trace_id);
 

@@ -2,8 +2,12 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
+import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -13,7 +17,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 from mlflow import MlflowClient  # noqa: E402
 
-from support.door import accepted, chat, new_request_id, new_trace_id, post_trace, wait_state  # noqa: E402
+from support.door import accepted, chat, new_request_id, new_trace_id, post_trace, trace_info, wait_state  # noqa: E402
+from support.mlflow_client import client_env  # noqa: E402
 from support.ports import free_port  # noqa: E402
 from support.waiting import wait_until  # noqa: E402
 
@@ -80,6 +85,150 @@ def test_feedback_finds_a_trace_that_an_application_logged_straight_to_mlflow(do
         return {t: _ids(mlflow_url, t) for t in (late_id, trace_id)} == {late_id: [parked], trace_id: [found]}
 
     wait_until("both stand in MLflow", shown, WITHIN)
+
+
+def test_feedback_finds_a_trace_that_began_long_before_it_was_logged(door, mlflow_url):
+    named, unnamed, request_id = new_trace_id(), new_trace_id(), new_request_id()
+    waiting = [
+        accepted(door.http.post("/feedback", params=params | {"user_id": "ana"}, json={"is_correct": True}))
+        for params in ({"client_request_id": request_id}, {"trace_id": unnamed})
+    ]
+    began = (datetime.now(UTC) - timedelta(minutes=20)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    with httpx.Client(base_url=mlflow_url, timeout=30, trust_env=False) as direct:
+        post_trace(direct, named, request_id, request_time=began, execution_duration="1199s")
+        post_trace(direct, unnamed, None, request_time=began, execution_duration="1199s")
+    for assessment_id in waiting:
+        wait_state(door.http, assessment_id, "committed", 2 * WITHIN)  # half a minute between two looks for what waits
+
+
+def _meant(door, request_id: str) -> str:
+    """The trace that feedback by this id is for."""
+    answer = door.http.post("/feedback", params={"client_request_id": request_id, "user_id": "ana"}, json={"is_correct": True})
+    return answer.json().get("trace_id", "none")
+
+
+def _meant_for_a_while(door, request_id: str) -> set[str]:
+    meant, until = set(), time.monotonic() + 3  # several looks at MLflow
+    while time.monotonic() < until:
+        meant.add(_meant(door, request_id))
+        time.sleep(0.1)
+    return meant
+
+
+def test_of_two_traces_of_one_name_the_last_one_is_meant_whatever_mlflow_tells(door, mlflow_url):
+    request_id = new_request_id()
+    first, second = (chat(door.http, client_request_id=request_id)["trace_id"] for _ in range(2))
+    assert _meant_for_a_while(door, request_id) == {second}
+    direct = httpx.Client(base_url=mlflow_url, timeout=30, trust_env=False)
+    wait_until("both stand in MLflow", lambda: all(direct.get(f"/api/3.0/mlflow/traces/{t}").status_code == 200 for t in (first, second)), WITHIN)
+    assert _meant_for_a_while(door, request_id) == {second}
+
+    straight = new_request_id()
+    older, newer = new_trace_id(), new_trace_id()
+    post_trace(direct, older, straight)
+    time.sleep(0.01)
+    post_trace(direct, newer, straight)
+    wait_until("the newer one is known", lambda: _meant(door, straight) == newer, WITHIN)
+    assert _meant_for_a_while(door, straight) == {newer}
+    door.restart_after_kill9()
+    assert _meant_for_a_while(door, straight) == {newer}
+    assert _meant_for_a_while(door, request_id) == {second}
+
+
+READER = """
+import sys, mlflow
+trace = mlflow.get_trace(sys.argv[1])
+print(*(span.name for span in trace.data.spans) if trace else ())
+"""
+
+
+def _span_names(url: str, trace_id: str) -> list[str]:
+    """As a process of its own reads them: a client looks for artifacts at its process's server."""
+    done = subprocess.run([sys.executable, "-c", READER, trace_id], env=client_env(url), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return sorted(done.stdout.split())
+
+
+def test_a_chat_is_read_with_its_spans_here_and_in_mlflow(door, mlflow_url):
+    trace_id = chat(door.http)["trace_id"]
+    spans = _span_names(door.url, trace_id)  # at once, whatever MLflow has
+    assert len(spans) == 1
+    wait_until("it stands in MLflow", lambda: _span_names(mlflow_url, trace_id) == spans, WITHIN)
+    assert _span_names(door.url, trace_id) == spans
+
+
+APPLICATION = """
+import mlflow
+mlflow.set_experiment("traced")
+with mlflow.start_span("answer") as span:
+    with mlflow.start_span("retrieve"):
+        pass
+mlflow.flush_trace_async_logging()
+print(span.trace_id)
+"""
+
+
+def _run_application(url: str) -> str:
+    done = subprocess.run([sys.executable, "-c", APPLICATION], env=client_env(url), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[-1]
+
+
+def test_an_applications_traces_are_read_with_their_spans_whichever_way_they_went(door, mlflow_url):
+    for url in (door.url, mlflow_url):
+        trace_id = _run_application(url)
+        for reader in (door.url, mlflow_url):
+            wait_until(f"logged at {url} it is read at {reader}", lambda: _span_names(reader, trace_id) == ["answer", "retrieve"], WITHIN)  # noqa: B023
+
+
+def test_spans_are_accepted_while_mlflow_is_away(assay):
+    away = assay("serve", "--mlflow-url", f"http://127.0.0.1:{free_port()}", "--mlflow-feed-interval", "0s")
+    span = {"traceId": uuid.uuid4().hex, "spanId": uuid.uuid4().hex[:16], "name": "answer", "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    answer = away.http.post("/v1/traces", json=body, headers={"x-mlflow-experiment-id": "0"})
+    assert answer.status_code == 200 and answer.headers["Assay-Durability"] == "disk", answer.text
+    assert _span_names(away.url, "tr-" + span["traceId"]) == ["answer"]
+
+
+def test_tags_and_deletions_are_read_here_at_once_and_reach_mlflow(door, mlflow_url):
+    trace_id = chat(door.http)["trace_id"]
+    here, direct = MlflowClient(door.url), httpx.Client(base_url=mlflow_url, timeout=30, trust_env=False)
+    path = f"/api/3.0/mlflow/traces/{trace_id}"
+
+    def tags_there():
+        answer = direct.get(path)
+        return answer.json()["trace"]["trace_info"]["tags"] if answer.status_code == 200 else {}
+
+    here.set_trace_tag(trace_id, "shade", "blue")  # MLflow may not have the trace yet
+    assert trace_info(door.http, trace_id)["tags"]["shade"] == "blue"
+    wait_until("the tag is there", lambda: tags_there().get("shade") == "blue", WITHIN)
+    here.delete_trace_tag(trace_id, "shade")
+    assert "shade" not in trace_info(door.http, trace_id)["tags"]
+    wait_until("it is gone there", lambda: "shade" not in tags_there(), WITHIN)
+
+    experiment_id = trace_info(door.http, trace_id)["trace_location"]["mlflow_experiment"]["experiment_id"]
+    assert here.delete_traces(experiment_id, trace_ids=[trace_id]) == 1
+    for read in (path, path.replace(trace_id, f"get?trace_id={trace_id}")):
+        assert door.http.get(read).status_code == 410
+    wait_until("the trace is gone there", lambda: direct.get(path).status_code == 404, WITHIN)
+    assert here.delete_traces(experiment_id, trace_ids=[trace_id]) == 0
+
+
+def test_tags_and_deletions_of_traces_that_only_mlflow_knows_are_mlflows(door, mlflow_url):
+    direct = httpx.Client(base_url=mlflow_url, timeout=30, trust_env=False)
+    here = MlflowClient(door.url)
+    known, unknown = new_trace_id(), new_trace_id()
+    post_trace(direct, unknown)
+    post_trace(door.http, known)
+    here.set_trace_tag(unknown, "shade", "blue")
+    assert trace_info(direct, unknown)["tags"]["shade"] == trace_info(door.http, unknown)["tags"]["shade"] == "blue"
+    here.delete_trace_tag(unknown, "shade")
+    assert "shade" not in trace_info(direct, unknown)["tags"]
+    wait_until("both stand in MLflow", lambda: direct.get(f"/api/3.0/mlflow/traces/{known}").status_code == 200, WITHIN)
+    assert here.delete_traces("0", trace_ids=[known, unknown]) == 2
+    for trace_id in (known, unknown):
+        assert direct.get(f"/api/3.0/mlflow/traces/{trace_id}").status_code == 404
+    assert [door.http.get(f"/api/3.0/mlflow/traces/{trace_id}").status_code for trace_id in (known, unknown)] == [410, 404]
 
 
 def _ids(url: str, trace_id: str) -> list[str]:
