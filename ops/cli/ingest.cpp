@@ -99,6 +99,7 @@ int ingest(std::vector<std::string> args) {
   const auto settle = [&]() -> std::optional<std::string> {
     if (auto problem = options.settle()) return problem;
     while (options.behind.url.ends_with('/')) options.behind.url.pop_back();
+    options.own_experiments = options.behind.url.empty();
     if (!options.behind.url.empty())
       if (auto problem = problem_with_url("--mlflow-url", options.behind.url)) return problem;
     if (spool.text == "off" && app.count("--append-timeout") == 0)
