@@ -43,6 +43,16 @@ std::string_view mlflow_code(unsigned status) {
   }
 }
 
+// What MLflow concludes from a code; empty: nothing.
+std::string_view mlflow_class(std::string_view code) {
+  if (code == "RESOURCE_DOES_NOT_EXIST" || code == "ENDPOINT_NOT_FOUND") return "RESOURCE_NOT_FOUND";
+  if (code == "INVALID_PARAMETER_VALUE" || code == "BAD_REQUEST") return "INVALID_PARAMETER_VALUE";
+  if (code == "RESOURCE_ALREADY_EXISTS" || code == "PERMISSION_DENIED") return code;
+  if (code == "INTERNAL_ERROR" || code == "INVALID_STATE" || code == "TEMPORARILY_UNAVAILABLE")
+    return "CLIENT_INTERNAL_ERROR";
+  return {};
+}
+
 std::string_view openai_type(unsigned status) {
   if (status == 429) return "rate_limit_error";
   return status >= 500 ? "server_error" : "invalid_request_error";
@@ -60,6 +70,17 @@ std::string sentence(std::string_view detail, std::string_view field) {
 
 }  // namespace
 
+std::string mlflow_error(std::string_view code, std::string_view message) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("error_code", code).field("message", message);
+  if (const auto error_class = mlflow_class(code); !error_class.empty())
+    json.field("sqlstate", error_class == "CLIENT_INTERNAL_ERROR" ? "XXM00" : "KAM00")
+        .field("error_class", error_class);
+  json.end_object();
+  return out;
+}
+
 Response error_response(std::string_view path, unsigned status, std::string_view detail, std::string_view field) {
   Response response{.status = status};
   JsonWriter json(response.body);
@@ -67,7 +88,7 @@ Response error_response(std::string_view path, unsigned status, std::string_view
     if (status == 422) response.status = 400;  // MLflow has no other word for what is invalid
     // What is at no path is another thing than what is not known.
     const std::string_view code = status == 404 && detail == nothing_there ? "ENDPOINT_NOT_FOUND" : mlflow_code(status);
-    json.begin_object().field("error_code", code).field("message", sentence(detail, field)).end_object();
+    json.raw(mlflow_error(code, sentence(detail, field)));
   } else if (under(path, "/v1/chat") || under(path, "/v1/models")) {
     json.begin_object().key("error").begin_object();
     json.field("message", detail).field("type", openai_type(status)).key("param");

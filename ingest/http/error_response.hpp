@@ -24,6 +24,9 @@ struct Rejection {
 Response error_response(std::string_view path, unsigned status, std::string_view detail, std::string_view field = {});
 Response error_response(std::string_view path, const Rejection& rejection);
 
+// An error as MLflow's server writes it, with its classes of errors.
+std::string mlflow_error(std::string_view code, std::string_view message);
+
 // 503 (over capacity, log full, unavailable, timed out, stopped), 429 (over quota), 404, 501, else 500. With
 // Retry-After where a retry can help.
 Response error_response(std::string_view path, error_code ec);

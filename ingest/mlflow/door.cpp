@@ -4,15 +4,12 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
-#include "storage/records/json_writer.hpp"
-
 namespace assay {
 namespace {
 
 namespace json = boost::json;
 
 constexpr std::string_view see_the_docs = " See the API docs for more information about request parameters.";
-constexpr std::size_t depth_max = 64;
 
 unsigned status_of(std::string_view code) {
   if (code == "RESOURCE_DOES_NOT_EXIST" || code == "ENDPOINT_NOT_FOUND") return 404;
@@ -46,8 +43,7 @@ Task<Response> checked(const Handler& handler, Request& request) {
 }  // namespace
 
 Response error_response(const MlflowError& error) {
-  Response response{.status = status_of(error.code)};
-  JsonWriter(response.body).begin_object().field("error_code", error.code).field("message", error.message).end_object();
+  Response response{.status = status_of(error.code), .body = mlflow_error(error.code, error.message)};
   if (response.status == 503) response.headers.emplace_back("Retry-After", std::to_string(retry_after_seconds));
   return response;
 }
@@ -71,9 +67,11 @@ Result<json::object, MlflowError> read_body(const Request& request) {
   if (!request.body.empty() || request.method == http::verb::post)
     if (auto problem = problem_with_content_type(request)) return std::move(*problem);
   json::parse_options options;
-  options.max_depth = depth_max;
+  options.max_depth = message_depth_max;
   error_code ec;
   const auto value = json::parse({request.body.data(), request.body.size()}, ec, {}, options);
+  if (ec == json::error::too_deep)
+    return invalid_parameter("it is nested deeper than " + std::to_string(message_depth_max) + " levels");
   if (ec || !value.is_object()) return json::object();
   return fields_of(value.get_object());
 }
@@ -89,6 +87,13 @@ MlflowError wrong_value(std::string_view name, const json::value& value, std::st
                            std::string(see_the_docs));
 }
 
+std::string_view python_type(const json::value& value) {
+  if (value.is_bool()) return "bool";
+  if (value.is_number()) return value.is_double() ? "float" : "int";
+  if (value.is_string()) return "str";
+  return value.is_array() ? "list" : "dict";
+}
+
 std::string text_in(const json::object& body, std::string_view name) {
   const auto* value = body.if_contains(name);
   const auto* text = value ? value->if_string() : nullptr;
@@ -96,6 +101,8 @@ std::string text_in(const json::object& body, std::string_view name) {
 }
 
 Result<std::string, MlflowError> required_text(const json::object& body, std::string_view name) {
+  const auto* value = body.if_contains(name);
+  if (value && !value->is_string()) return wrong_value(name, *value, python_type(*value));
   auto text = text_in(body, name);
   if (text.empty()) return missing(name);
   return text;
@@ -119,7 +126,7 @@ Result<std::vector<std::string>, MlflowError> texts_in(const json::object& body,
   const auto* value = body.if_contains(name);
   if (!value) return out;
   const auto* list = value->if_array();
-  if (!list) return wrong_value(name, *value, value->is_string() ? "str" : "dict");
+  if (!list) return wrong_value(name, *value, python_type(*value));
   for (const auto& element : *list) {
     const auto* text = element.if_string();
     if (!text) return wrong_value(name, *value, "list");

@@ -63,6 +63,8 @@ std::optional<std::int64_t> integer_in(const boost::json::object& body, std::str
 Result<std::vector<std::string>, MlflowError> texts_in(const boost::json::object& body, std::string_view name);
 MlflowError missing(std::string_view name);
 MlflowError wrong_value(std::string_view name, const boost::json::value& value, std::string_view python_type);
+// What Python calls the type of a value.
+std::string_view python_type(const boost::json::value& value);
 
 // 200 with a JSON body; `durable`: with the header that says where a write stands.
 Response answer(std::string body);

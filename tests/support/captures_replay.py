@@ -49,7 +49,7 @@ class Replay:
     def plain(self, value: Any, key: str = "") -> Any:
         """What is compared of a body."""
         if isinstance(value, dict):
-            return {k: self.plain(v, k) for k, v in value.items() if k not in (*CLOCKS, "sqlstate", "error_class", "assay.feedback", "mlflow.trace.spansLocation", "next_page_token", "message")}
+            return {k: self.plain(v, k) for k, v in value.items() if k not in (*CLOCKS, "assay.feedback", "mlflow.trace.spansLocation", "next_page_token", "message")}
         if isinstance(value, list):
             items = [self.plain(v, key) for v in value]
             return sorted(items, key=json.dumps) if key in ("assessments", "tags") else items
