@@ -4,6 +4,8 @@
 #include <boost/json/serialize.hpp>
 
 #include "ingest/feedback/assessment_body.hpp"
+#include "ingest/mlflow/assessment_value.hpp"
+#include "ingest/mlflow/parked_assessment.hpp"
 #include "ingest/mlflow/pending.hpp"
 #include "ingest/mlflow/trace_request.hpp"
 #include "ops/runtime/ids.hpp"
@@ -23,15 +25,27 @@ MlflowError no_assessment(std::string_view id, std::string_view trace_id) {
                         "'");
 }
 
-// What an override is about must be there; it may be parked with its trace.
+// The assessment where it is one of this trace, committed or parked.
+Result<std::optional<Store::Assessment>> find(const MlflowDoor& door, const std::string& trace_id,
+                                              const std::string& id) {
+  const Store store(door.view->kv());
+  const auto located = store.locate(id);
+  if (!located) return located.error();
+  if (!*located) return parked_assessment(door, trace_id, id);
+  if ((*located)->kind != Store::Located::Kind::row || (*located)->trace_id != trace_id)
+    return std::optional<Store::Assessment>();
+  return store.find(id);
+}
+
+// What an override is about must be there.
 Task<std::optional<Response>> problem_with_override(MlflowDoor& door, const Request& request, const std::string& id,
                                                     const std::string& trace_id) {
   if (id.empty() || !door.view) co_return std::nullopt;
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return refused;
-  const auto receipt = door.view->receipt(id);
-  if (!receipt) co_return read_failed(request, receipt.error());
-  if (*receipt && (*receipt)->trace_id == trace_id) co_return std::nullopt;
+  const auto found = find(door, trace_id, id);
+  if (!found) co_return read_failed(request, found.error());
+  if (*found) co_return std::nullopt;
   co_return error_response(no_assessment(id, trace_id));
 }
 
@@ -58,13 +72,14 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   auto sent = parse_assessment_request(request.body, trace_id, door.clock.now());
   if (!sent) co_return error_response(request.path, sent.error());
   std::optional<Response> refused;
-  if (auto pending = pending::request_of(trace_id); pending && !door.config.reject_unknown_trace)
-    sent->record.target = {Target::Kind::client_request_id, std::move(*pending)};
+  if (pending::request_of(trace_id) && !door.config.reject_unknown_trace)
+    sent->record.target = target_of(trace_id);
   else
     refused = co_await problem_with_trace(door, trace_id);
   if (refused) co_return std::move(*refused);
   if (!sent->overrides.empty()) {
-    refused = co_await problem_with_override(door, request, sent->overrides, trace_id);
+    const auto resolved = pending::resolved(door, trace_id);
+    refused = co_await problem_with_override(door, request, sent->overrides, resolved);
     if (refused) co_return std::move(*refused);
   }
   auto record = to_record(sent->record);
@@ -78,28 +93,6 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   co_return durable(door, R"({"assessment":)" + json::serialize(sent->json) + "}");
 }
 
-// The assessment where it is one of this trace; otherwise what is missing.
-struct Found {
-  std::optional<Store::Assessment> assessment;
-  bool parked = false;
-};
-Result<Found> find(MlflowDoor& door, const std::string& trace_id, const std::string& id) {
-  const Store store(door.view->kv());
-  const auto located = store.locate(id);
-  if (!located) return located.error();
-  Found found;
-  if (*located && (*located)->kind == Store::Located::Kind::row && (*located)->trace_id == trace_id) {
-    auto assessment = store.find(id);
-    if (!assessment) return assessment.error();
-    found.assessment = std::move(*assessment);
-  } else if (!*located) {
-    const auto receipt = door.view->receipt(id);
-    if (!receipt) return receipt.error();
-    found.parked = *receipt && (*receipt)->state == Receipt::State::parked && (*receipt)->trace_id == trace_id;
-  }
-  return found;
-}
-
 Response not_found(MlflowDoor& door, const std::string& trace_id, const std::string& id) {
   const auto trace = Store(door.view->kv()).trace(trace_id);
   if (trace && !*trace) return error_response(does_not_exist("Trace with request_id '" + trace_id + "' not found"));
@@ -107,13 +100,14 @@ Response not_found(MlflowDoor& door, const std::string& trace_id, const std::str
 }
 
 Task<Response> get(MlflowDoor& door, Request& request) {
-  const std::string trace_id(request.params[0]), id(request.params[1]);
+  const auto trace_id = pending::resolved(door, request.params[0]);
+  const std::string id(request.params[1]);
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
   const auto found = find(door, trace_id, id);
   if (!found) co_return read_failed(request, found.error());
-  if (!found->assessment) co_return not_found(door, trace_id, id);
-  co_return answer(R"({"assessment":)" + found->assessment->row.json(found->assessment->valid) + "}");
+  if (!*found) co_return not_found(door, trace_id, id);
+  co_return answer(R"({"assessment":)" + (*found)->row.json((*found)->valid) + "}");
 }
 
 // The fields that an update's mask names, as members of a change.
@@ -122,39 +116,34 @@ Result<json::object, MlflowError> read_changes(const Request& request) {
   if (!body) return body.error();
   const auto* assessment = body->if_contains("assessment");
   if (!assessment || !assessment->is_object()) return missing("assessment");
-  auto mask = text_in(*body, "update_mask");
-  if (mask.empty()) return missing("update_mask");
+  const auto* given = body->if_contains("update_mask");
+  if (!given || (given->is_string() && given->get_string().empty())) return missing("update_mask");
+  const auto mask = text_in(*body, "update_mask");  // MLflow takes what is no text for one that names nothing
   const auto from = fields_of(assessment->get_object());
   json::object changes;
   for (std::string_view rest = mask; !rest.empty();) {
     const auto path = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(rest.size(), path.size() + 1));
+    // Paths are in camel case. A field that the mask names and the message lacks has its default.
     const auto name = path == "assessmentName" ? std::string_view("assessment_name") : path;
-    if (name != "assessment_name" && name != "feedback" && name != "expectation" && name != "rationale" &&
-        name != "metadata")
-      continue;
     const auto* value = from.if_contains(name);
-    if (!value) {
-      // A field that the mask names and the message lacks has its default.
-      if (name == "assessment_name" || name == "rationale") changes[name] = "";
-      continue;
-    }
     if (name == "feedback" || name == "expectation") {
-      if (!value->is_object()) return wrong_value(name, *value, "str");
-      changes[name] = fields_of(value->get_object());
-      if (!changes[name].get_object().contains("value") && !changes[name].get_object().contains("serialized_value"))
-        changes[name].get_object()["value"] = nullptr;
-    } else if (name == "metadata") {
-      if (!value->is_object()) return wrong_value(name, *value, "str");
+      auto said = read_assessment_value(name, value ? *value : json::value(json::object()));
+      if (!said)
+        return said.error().field.empty() ? invalid_parameter(said.error().reason)
+                                          : invalid_parameter(said.error().field + ": " + said.error().reason);
+      changes[name] = std::move(*said);
+    } else if (name == "metadata" && value) {
+      if (!value->is_object()) return wrong_value(name, *value, python_type(*value));
       for (const auto& [key, entry] : value->get_object())
         if (!entry.is_string()) return wrong_value(name, *value, "dict");
       changes[name] = *value;
-    } else {
-      if (!value->is_string()) return wrong_value(name, *value, "int");
+    } else if (name == "rationale" || path == "assessmentName") {
+      if (value && !value->is_string()) return wrong_value(name, *value, python_type(*value));
       const auto bytes_max = name == "rationale" ? rationale_bytes_max : BodyLimits::name_bytes;
-      if (value->get_string().size() > bytes_max)
+      if (value && value->get_string().size() > bytes_max)
         return invalid_parameter(std::string(name) + ": it is longer than " + std::to_string(bytes_max) + " bytes");
-      changes[name] = *value;
+      changes[name] = value ? *value : json::value("");
     }
   }
   return changes;
@@ -163,8 +152,7 @@ Result<json::object, MlflowError> read_changes(const Request& request) {
 std::optional<MlflowError> problem_with_kind(const json::object& changes, const Store::Assessment& existing) {
   const bool feedback = changes.contains("feedback"), expectation = changes.contains("expectation");
   if (feedback && expectation) return invalid_parameter("Cannot specify both `expectation` and `feedback` parameters.");
-  const bool is_expectation = existing.row.json(true).find("\"expectation\":") != std::string::npos &&
-                              existing.row.json(true).find("\"feedback\":") == std::string::npos;
+  const bool is_expectation = existing.row.is_expectation();
   if (expectation && !is_expectation)
     return invalid_parameter("Cannot update expectation value on a Feedback assessment.");
   if (feedback && is_expectation)
@@ -181,7 +169,7 @@ Instant after(const AssessmentRow& row, Instant now) {
 
 FeedbackRecord new_change(Op op, const std::string& trace_id, const std::string& id, const json::object& changes,
                           Instant at) {
-  FeedbackRecord record{.op = op, .target = {Target::Kind::trace_id, trace_id}, .accepted_at = at};
+  FeedbackRecord record{.op = op, .target = target_of(trace_id), .accepted_at = at};
   json::object item{{"assessment_id", id}};
   if (op == Op::update) item["last_update_time"] = format_time(at);
   for (const auto& [name, value] : changes) item[name] = value;
@@ -190,7 +178,8 @@ FeedbackRecord new_change(Op op, const std::string& trace_id, const std::string&
 }
 
 Task<Response> update(MlflowDoor& door, Request& request) {
-  const std::string trace_id(request.params[0]), id(request.params[1]);
+  const auto trace_id = pending::resolved(door, request.params[0]);
+  const std::string id(request.params[1]);
   auto changes = read_changes(request);
   if (!changes) co_return error_response(changes.error());
   auto at = door.clock.now();
@@ -199,15 +188,10 @@ Task<Response> update(MlflowDoor& door, Request& request) {
     if (refused) co_return std::move(*refused);
     const auto found = find(door, trace_id, id);
     if (!found) co_return read_failed(request, found.error());
-    if (!found->assessment && !found->parked) co_return not_found(door, trace_id, id);
-    if (found->assessment) {
-      if (auto problem = problem_with_kind(*changes, *found->assessment)) co_return error_response(*problem);
-      at = after(found->assessment->row, at);
-      // MLflow keeps no rationale of an expectation.
-      if (found->assessment->row.json(true).find("\"expectation\":") != std::string::npos &&
-          found->assessment->row.json(true).find("\"feedback\":") == std::string::npos)
-        changes->erase("rationale");
-    }
+    if (!*found) co_return not_found(door, trace_id, id);
+    if (auto problem = problem_with_kind(*changes, **found)) co_return error_response(*problem);
+    at = after((*found)->row, at);
+    if ((*found)->row.is_expectation()) changes->erase("rationale");  // MLflow keeps none
   }
   const auto change = new_change(Op::update, trace_id, id, *changes, at);
   auto record = to_record(change);
@@ -217,23 +201,23 @@ Task<Response> update(MlflowDoor& door, Request& request) {
     auto refused = co_await ready_to_read(door, request);
     if (refused) co_return std::move(*refused);
     const auto found = find(door, trace_id, id);
-    if (found && found->assessment)
-      co_return durable(door, R"({"assessment":)" + found->assessment->row.json(found->assessment->valid) + "}");
+    if (found && *found) co_return durable(door, R"({"assessment":)" + (*found)->row.json((*found)->valid) + "}");
   }
-  // It waits for its trace, or this door can't read: what was said is what there is.
+  // This door can't read: what was said is what there is.
   (*changes)["assessment_id"] = id;
   (*changes)["trace_id"] = trace_id;
   co_return durable(door, R"({"assessment":)" + json::serialize(*changes) + "}");
 }
 
 Task<Response> erase(MlflowDoor& door, Request& request) {
-  const std::string trace_id(request.params[0]), id(request.params[1]);
+  const auto trace_id = pending::resolved(door, request.params[0]);
+  const std::string id(request.params[1]);
   if (door.view) {
     auto refused = co_await ready_to_read(door, request);
     if (refused) co_return std::move(*refused);
     const auto found = find(door, trace_id, id);
     if (!found) co_return read_failed(request, found.error());
-    if (!found->assessment && !found->parked) co_return answer("{}");
+    if (!*found) co_return answer("{}");
   }
   const auto change = new_change(Op::erase, trace_id, id, {}, door.clock.now());
   auto record = to_record(change);

@@ -39,6 +39,19 @@ def test_what_is_hard_to_send_is_kept_and_read_back(assay):
     assert seen == {"inputs": ["1", "9.2233720", "zzzzzzzzz", "yyyyyyyyy"], "spans": [2] * 4, "found": 5, "tags": "a", "deep": 50}
 
 
+def test_what_is_said_comes_in_its_order_and_can_be_changed_before_its_trace_comes(assay):
+    names = ["old", *(f"n{i}" for i in range(5))]
+    changed = [False, "s", {"m": "1"}, "CODE", True]
+    assert run_client(assay("serve").url, GUIDE / "said.py") == {
+        "order": names,
+        "searched": names,
+        "refused": "INVALID_PARAMETER_VALUE: Cannot update expectation value on a Feedback assessment.",
+        "updated": changed,
+        "got": changed,
+        "overridden": False,
+    }
+
+
 def feedback_body(trace_id: str) -> dict:
     return {"assessment": {"assessment_name": "user_feedback", "trace_id": trace_id, "source": {"source_type": "HUMAN", "source_id": "ana"},
                            "create_time": "2026-11-23T15:57:31.547Z", "last_update_time": "2026-11-23T15:57:31.547Z", "feedback": {"value": True}, "valid": True}}
@@ -79,7 +92,7 @@ def test_feedback_for_an_unknown_trace_is_parked_or_refused_as_told(assay):
     refusing = assay("serve", "--unknown-trace=reject").http
     answer = refusing.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json=feedback_body(trace_id))
     assert answer.status_code == 404
-    assert answer.json() == {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"Trace with ID '{trace_id}' not found."}
+    assert answer.json() == {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"Trace with ID '{trace_id}' not found.", "sqlstate": "KAM00", "error_class": "RESOURCE_NOT_FOUND"}
     assert start_trace(refusing, trace_id).status_code == 200
     assert refusing.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json=feedback_body(trace_id)).status_code == 200
 
@@ -103,6 +116,36 @@ def test_a_request_that_is_not_exported_yet_is_found_as_a_pending_trace(assay):
     assert found["trace_id"] == real
     assert http.get(f"/api/3.0/mlflow/traces/{pending['trace_id']}").json()["trace"]["trace_info"]["trace_id"] == real
     assert search_one(assay("serve", "--unknown-trace=reject").http, "req-early") == {}
+
+
+def test_what_the_client_could_not_read_back_is_not_let_in(assay):
+    http = assay("serve").http
+    trace_id = "tr-" + "4" * 32
+    assert start_trace(http, trace_id).status_code == 200
+    path = f"/api/3.0/mlflow/traces/{trace_id}/assessments"
+
+    def refusal(method: str, path: str, said: dict, **more) -> str:
+        answer = http.request(method, path, json={"assessment": {"assessment_name": "n", "source": {"source_type": "HUMAN"}} | said} | more)
+        assert answer.status_code == 400, answer.text
+        return answer.json()["message"]
+
+    unknown = {"serialized_value": {"serialization_format": "X", "value": "1"}}
+    ids = {kind: http.post(path, json={"assessment": {"assessment_name": "n", kind: {"value": 1}}}).json()["assessment"]["assessment_id"] for kind in ("feedback", "expectation")}
+    for said, reason in (
+        ({"expectation": {"value": None}}, "The `value` field must be specified."),
+        ({"expectation": unknown}, "Unknown serialization format: X. Only JSON_FORMAT is supported."),
+        ({"expectation": {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": "{nope"}}}, "expectation.serialized_value.value: it is not JSON"),
+        ({"feedback": {"error": {"error_code": 5}}}, "feedback.error.error_code: it is not a string"),
+        ({"feedback": {"value": json.loads("[" * 60 + "]" * 60)}}, "feedback.value: it is nested deeper than 31 objects or 47 lists"),
+    ):
+        [kind] = said
+        assert refusal("POST", path, said) == reason
+        assert refusal("PATCH", f"{path}/{ids[kind]}", said, update_mask=kind) == reason
+    assert refusal("POST", path, {"feedback": {"value": json.loads("[" * 200 + "]" * 200)}}) == "it is nested deeper than 100 levels"
+    # MLflow reads paths in camel case, and what is no text as one that names nothing.
+    for mask, name in (("assessment_name", "n"), (["assessmentName"], "n"), ("assessmentName", "m")):
+        answer = http.patch(f"{path}/{ids['feedback']}", json={"assessment": {"assessment_name": "m"}, "update_mask": mask})
+        assert answer.json()["assessment"]["assessment_name"] == name
 
 
 def test_a_client_of_version_2_is_told_to_upgrade(assay):
