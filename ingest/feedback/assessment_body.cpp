@@ -22,6 +22,24 @@ dom::parser& parser() {
   return instance;
 }
 
+// The field whose number no parser takes; "body" where it lies deeper.
+std::string field_of_bad_number(std::string_view json) {
+  const simdjson::padded_string padded(json);
+  simdjson::ondemand::parser parser;
+  simdjson::ondemand::document document;
+  simdjson::ondemand::object object;
+  if (parser.iterate(padded).get(document) || document.get_object().get(object)) return "body";
+  for (auto field : object) {
+    std::string_view name;
+    simdjson::ondemand::number number;
+    simdjson::ondemand::json_type type;
+    if (field.unescaped_key().get(name) || field.value().type().get(type)) break;
+    if (type == simdjson::ondemand::json_type::number && field.value().get_number().get(number))
+      return std::string(name.substr(0, BodyLimits::name_bytes));
+  }
+  return "body";
+}
+
 Result<dom::element, Rejection> parse_json(std::string_view json, bool padded) {
   dom::element element;
   auto& p = parser();
@@ -35,7 +53,7 @@ Result<dom::element, Rejection> parse_json(std::string_view json, bool padded) {
     case simdjson::DEPTH_ERROR:
       return Rejection{400, "body", "it is nested deeper than " + std::to_string(BodyLimits::depth) + " levels"};
     case simdjson::NUMBER_ERROR:
-      return Rejection{400, "body", "a number in it is malformed or too large"};
+      return Rejection{400, field_of_bad_number(json), "a number in it is malformed or too large"};
     case simdjson::UTF8_ERROR:
       return Rejection{400, "body", "it is not UTF-8"};
     default:

@@ -11,6 +11,32 @@ BatchItem item_of(const Result<AssessmentBody, Rejection>& body, std::string_vie
   return {{}, new_feedback("feedback/batch", *body->target, body->idempotency_key, who, {&*body, 1}, now)};
 }
 
+// The elements of a list that does not parse as a whole; none: it has no end, or something behind it.
+std::optional<std::vector<std::string_view>> cut_list(std::string_view list) {
+  std::vector<std::string_view> out;
+  std::size_t depth = 0, from = 1;
+  bool in_string = false;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const char c = list[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      ++depth;
+    } else if (c == ',' && depth == 1) {
+      out.push_back(list.substr(from, i - from));
+      from = i + 1;
+    } else if ((c == ']' || c == '}') && --depth == 0) {
+      out.push_back(list.substr(from, i - from));
+      if (list.find_first_not_of(" \t\r\n", i + 1) == list.npos) return out;
+      return {};
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<BatchItem>, Rejection> read_batch(std::string_view body, std::string_view user, Instant now,
@@ -20,10 +46,17 @@ Result<std::vector<BatchItem>, Rejection> read_batch(std::string_view body, std:
   const auto first = body.find_first_not_of(" \t\r\n");
   if (first == body.npos) return Rejection{400, "body", "it is empty"};
   if (body[first] == '[') {
-    const auto list = parse_list(body, true);
-    if (!list) return list.error();
-    if (list->size() > items_max) return too_many;
-    for (const auto element : *list) items.push_back(item_of(parse_assessment_body(element, Place::batch), user, now));
+    if (const auto list = parse_list(body, true); list) {
+      if (list->size() > items_max) return too_many;
+      for (const auto element : *list)
+        items.push_back(item_of(parse_assessment_body(element, Place::batch), user, now));
+    } else {  // an item that is no JSON harms no other
+      const auto cut = cut_list(body.substr(first));
+      if (!cut) return list.error();
+      if (cut->size() > items_max) return too_many;
+      for (const auto text : *cut)
+        items.push_back(item_of(parse_assessment_body(text, false, Place::batch), user, now));
+    }
     return items;
   }
   while (!body.empty()) {

@@ -28,7 +28,8 @@ Result<Asked, Rejection> read_asked(const Request& request) {
     if (auto problem = problem_with_key("Idempotency-Key", *key)) return *problem;
     asked.key = *key;
   }
-  if (const auto header = request.header("X-User-ID"); header && !header->empty()) {
+  if (const auto header = request.header("X-User-ID")) {
+    if (request.count("X-User-ID") > 1) return Rejection{400, "X-User-ID", "it is given twice"};
     if (auto problem = problem_with_id("X-User-ID", *header)) return *problem;
     asked.user = *header;
   }
@@ -91,8 +92,15 @@ std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target)
   return door.recent.find(target.id);
 }
 
-Task<std::optional<Rejection>> unknown_trace(FeedbackDoor& door, const Target& target) {
-  if (!door.config.reject_unknown_trace || !door.view || known_trace(door, target)) co_return std::nullopt;
+Task<std::optional<Rejection>> problem_with_trace(FeedbackDoor& door, const Target& target) {
+  if (!door.view) co_return std::nullopt;
+  if (const auto trace = known_trace(door, target)) {
+    const auto deleted = door.view->deleted(*trace);
+    if (!deleted || !*deleted) co_return std::nullopt;
+    Rejection rejection{404, std::string(target.field()), "its trace was deleted"};
+    co_return rejection;
+  }
+  if (!door.config.reject_unknown_trace) co_return std::nullopt;
   const auto applied = co_await door.view->applied(door.config.view_wait);
   if (!applied || known_trace(door, target)) co_return std::nullopt;  // not sure, so not refused
   Rejection rejection{404, std::string(target.field()), "no trace is known by this id"};
@@ -102,8 +110,8 @@ Task<std::optional<Rejection>> unknown_trace(FeedbackDoor& door, const Target& t
 Task<Result<Appended, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback,
                                         Counter& counter) {
   if (feedback.op == Op::create) {
-    const auto unknown = co_await unknown_trace(door, feedback.target);
-    if (unknown) co_return error_response(request.path, *unknown);
+    const auto problem = co_await problem_with_trace(door, feedback.target);
+    if (problem) co_return error_response(request.path, *problem);
   }
   auto record = to_record(feedback);
   const auto appended = co_await door.log.append(std::move(record));
@@ -116,6 +124,7 @@ Task<Result<Appended, Response>> accept(FeedbackDoor& door, const Request& reque
     door.metrics.repeated.Increment();
   else
     counter.Increment(static_cast<double>(feedback.items.size()));
+  if (door.view && feedback.op == Op::create) door.accepted.add(feedback);
   co_return *appended;
 }
 

@@ -9,6 +9,7 @@
 #include "ingest/feedback/change_times.hpp"
 #include "ingest/feedback/new_feedback.hpp"
 #include "ingest/feedback/query.hpp"
+#include "ingest/feedback/recent_feedback.hpp"
 #include "ingest/http/request.hpp"
 #include "ingest/http/response.hpp"
 #include "ingest/recent_traces.hpp"
@@ -43,6 +44,7 @@ struct FeedbackDoor {
   FeedbackMetrics metrics;
   const Gate* gate = nullptr;  // whose keys mark what was said with a capability
   ChangeTimes change_times = {};
+  RecentFeedback accepted = RecentFeedback();  // where there is a view
 };
 
 // Who and what, from the query and the headers.
@@ -68,11 +70,12 @@ std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const Aske
 // The trace that the target names, as far as this door can know now.
 std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target);
 
-// 404 where the door was told to reject what it does not know and is sure that it does not; none otherwise.
-Task<std::optional<Rejection>> unknown_trace(FeedbackDoor& door, const Target& target);
+// 404 of a trace that was deleted, as far as this door can know now; and of one that the door does not know and is sure
+// that it does not, where it was told to reject these. None: it may be accepted.
+Task<std::optional<Rejection>> problem_with_trace(FeedbackDoor& door, const Target& target);
 
 // Appends it, and counts it: as a repeat, or each of its items in `counter`. The error is the answer that says why it
-// is not accepted: 404 as unknown_trace() for a create, 422 where its key was used with another body, 5xx.
+// is not accepted: 404 as problem_with_trace() for a create, 422 where its key was used with another body, 5xx.
 Task<Result<Appended, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback,
                                         Counter& counter);
 

@@ -29,7 +29,7 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
   std::vector<Record> records;
   for (auto& item : *items) {
     if (item.rejection) continue;
-    item.rejection = co_await unknown_trace(door, item.feedback.target);
+    item.rejection = co_await problem_with_trace(door, item.feedback.target);
     if (!item.rejection) records.push_back(to_record(item.feedback));
   }
   std::vector<Result<Appended>> appended;
@@ -50,6 +50,7 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
       door.metrics.conflicts.Increment();
       write_error(json, 422, "idempotency_key", "it was used before, with another body");
     } else {
+      if (door.view) door.accepted.add(item.feedback);
       (result->outcome == Appended::Outcome::duplicate ? door.metrics.repeated : door.metrics.created).Increment();
       const auto trace = known_trace(door, item.feedback.target);
       json.field("status", trace ? 200 : 202).field("assessment_id", item.feedback.items.front().assessment_id);

@@ -298,6 +298,25 @@ def test_a_door_told_to_reject_unknown_traces_answers_404_and_accepts_nothing(as
 # ── MLflow's dialect ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("flags", [(), ("--unknown-trace", "reject")])
+def test_feedback_for_a_trace_that_was_deleted_is_404_on_every_door(assay, flags):
+    serve = assay("serve", *flags)
+    said = chat(serve.http)
+    trace_id, by_request = said["trace_id"], {"client_request_id": said["client_request_id"]}
+    deleted = serve.http.post("/api/3.0/mlflow/traces/delete-traces", json={"experiment_id": "0", "request_ids": [trace_id]})
+    assert deleted.status_code == 200 and deleted.json()["traces_deleted"] == 1, deleted.text
+    scores = {"trace_id": trace_id, "user_id": "u", "accuracy": 5, "helpfulness": 5, "relevance": 5}
+    answers = [
+        serve.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True}),
+        serve.http.post("/feedback", params=by_request, json={"is_correct": True}),
+        serve.http.post("/detailed-feedback", params=scores),
+    ]
+    for answer in answers:
+        assert answer.status_code == 404 and "deleted" in answer.json()["detail"], answer.text
+    batch = serve.http.post("/feedback/batch", json=[{"trace_id": trace_id, "is_correct": True}]).json()["results"]
+    assert batch[0]["status"] == 404
+
+
 def test_a_trace_sent_twice_is_one_and_an_unknown_one_is_mlflows_404(serve):
     trace_id = new_trace_id()
     for _ in range(2):

@@ -59,6 +59,20 @@ def test_it_reads_what_it_has_just_accepted(on):
     wait_until("ready", lambda: on.door.http.get("/readyz").json()["checks"]["view"] == "ok")
 
 
+def test_without_a_worker_a_receipt_says_accepted(on):
+    trace_id = chat(on.door.http)["trace_id"]
+    assert on.worker.terminate() == 0
+    _, by_trace = on.give(trace_id=trace_id)
+    batch = on.door.http.post("/feedback/batch", json=[{"client_request_id": "req-nobody", "is_correct": True}])
+    early = batch.json()["results"][0]["assessment_id"]
+    for assessment_id, field, value in ((by_trace, "trace_id", trace_id), (early, "client_request_id", "req-nobody")):
+        found = receipt(on.door.http, assessment_id)
+        assert found["state"] == "accepted" and found[field] == value and found["accepted_at"]
+    assert on.door.http.get("/feedback/a-0123").status_code == 503, "it may be another door's"
+    on.worker.start()
+    wait_state(on.door.http, by_trace, "committed")
+
+
 def test_what_another_door_accepted_is_seen_too_and_a_restart_continues(on, assay):
     other = assay("ingest", *on.flags)
     trace_id = new_trace_id()

@@ -181,6 +181,23 @@ def test_a_batch_that_is_none_is_refused_whole(serve, body, status):
 
 
 @pytest.mark.parametrize(
+    "bad",
+    [b'{"trace_id":"tr-1","name":"n","value":' + b"[" * 40 + b"]" * 40 + b"}", b'{"trace_id":"tr-1","name":"n","value":1e999}', b'{"trace_id":"tr-\xff","is_correct":true}', b"{]}", b""],
+)
+def test_an_item_of_a_list_that_is_no_json_harms_no_other(serve, bad):
+    good = b'{"trace_id":"tr-1","is_correct":true,"comment":"a \\" ] , [ { quote"}'
+    answer = ask(serve.port, request("POST", "/feedback/batch", b" [" + good + b" ," + bad + b", " + good + b"]\n"))
+    assert answer.status == 207, answer
+    first, second, third = (result["status"] for result in answer.json()["results"])
+    assert first < 300 and third < 300 and 400 <= second < 500
+
+
+def test_a_number_that_nobody_can_read_is_refused_by_name(serve):
+    for number in (b"1e999", b"123456789012345678901234567890"):
+        assert_refused(ask(serve.port, request("POST", TARGET, b'{"name":"n","value":' + number + b"}")), (400, 422), "value")
+
+
+@pytest.mark.parametrize(
     "method, path, status",
     [
         ("GET", "/feedback", 405),
