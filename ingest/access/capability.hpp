@@ -20,7 +20,8 @@
 namespace assay {
 
 inline constexpr std::string_view capability_prefix = "acap_";
-inline constexpr std::size_t capability_bytes_max = 2048;  // of the text
+inline constexpr std::size_t capability_names_bytes_max = 880;  // all names of one
+inline constexpr std::size_t capability_bytes_max = 2048;       // of the text
 inline constexpr std::size_t capability_names_max = 16;
 
 struct Capability {

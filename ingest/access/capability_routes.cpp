@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "ingest/feedback/assessment_body.hpp"
+#include "ingest/feedback/query.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -77,6 +78,7 @@ Task<Response> post_capabilities(const Gate& gate, const CapabilityConfig& confi
                                  Request& request) {
   const auto* keys = gate.capability_keys();
   if (!keys) co_return error_response(request.path, 501, "this door has no keys to sign capabilities with");
+  if (const auto query = Query::parse(request.query); !query) co_return error_response(request.path, query.error());
   auto wanted = parse(request.body, config);
   if (!wanted) co_return error_response(request.path, wanted.error());
   auto& capability = wanted->capability;
@@ -102,6 +104,11 @@ std::optional<std::string> problem_with_names(const std::vector<std::string>& na
   if (names.size() > capability_names_max) return "it has more than " + std::to_string(capability_names_max) + " names";
   for (const auto& name : names)
     if (problem_with_id("names", name)) return "a name in it is empty, too long, or no plain text";
+  // A token has to hold them beside the longest ids.
+  std::size_t bytes = 0;
+  for (const auto& name : names) bytes += name.size();
+  if (bytes > capability_names_bytes_max)
+    return "together they are longer than " + std::to_string(capability_names_bytes_max) + " bytes";
   return {};
 }
 

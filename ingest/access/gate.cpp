@@ -1,6 +1,9 @@
 #include "ingest/access/gate.hpp"
 
+#include <algorithm>
+#include <boost/asio/ip/address.hpp>
 #include <boost/beast/core/string.hpp>
+#include <cctype>
 
 #include "ingest/http/percent.hpp"
 
@@ -38,6 +41,29 @@ bool same_host(std::string_view origin, std::string_view host) {
   return scheme != origin.npos && !host.empty() && iequals(origin.substr(scheme + 3), host);
 }
 
+// The host of "localhost:8080", "[::1]:8080", "127.0.0.1".
+std::string_view without_port(std::string_view host) {
+  if (host.starts_with('[')) return host.substr(1, host.find(']') - 1);
+  return host.substr(0, host.find(':'));
+}
+
+bool is_this_machine(std::string_view host) {
+  const auto name = without_port(host);
+  if (iequals(name, "localhost") || (name.size() > 10 && iequals(name.substr(name.size() - 10), ".localhost")))
+    return true;
+  error_code ec;
+  const auto address = asio::ip::make_address(std::string(name), ec);
+  return !ec && address.is_loopback();
+}
+
+// Names of headers, as a preflight lists them: nothing that would end the line of an answer.
+bool are_names(std::string_view list) {
+  constexpr std::string_view more = "-_!#$%&'*+.^`|~, ";
+  return list.size() <= 1024 && std::all_of(list.begin(), list.end(), [&](unsigned char c) {
+           return std::isalnum(c) != 0 || more.find(static_cast<char>(c)) != more.npos;
+         });
+}
+
 }  // namespace
 
 GateMetrics::GateMetrics(Metrics& metrics)
@@ -68,16 +94,10 @@ void Gate::replace(CapabilityKeys keys) {
   capability_keys_ = all_capability_keys_.emplace_back(std::make_unique<CapabilityKeys>(std::move(keys))).get();
 }
 
-bool Gate::allows_origin(std::string_view origin, std::string_view host) const {
-  if (same_host(origin, host)) return true;
-  for (const auto& known : config_.origins)
-    if (known == "*" || iequals(known, origin)) return true;
-  return false;
-}
-
 // What the request brings, of what matters here. Views point into the head.
 struct Gate::Credentials {
-  std::string_view key, capability, origin, host, fetch_site, preflight_method;
+  std::string_view key, capability, origin, host, fetch_site, preflight_method, preflight_headers;
+  bool browser = false;    // it has what no browser leaves out
   std::string held;        // a key or a token that had to be decoded
   bool presented = false;  // an Authorization of any kind
 };
@@ -105,11 +125,17 @@ void Gate::read_credentials(const RequestHead& head, bool takes_capability, Cred
       case 14:
         if (iequals(name, "Sec-Fetch-Site")) found.fetch_site = value;
         break;
+      case 15:
+        if (iequals(name, "Accept-Language")) found.browser = true;
+        break;
       case 16:
         if (iequals(name, "X-Feedback-Token")) found.capability = value;
         break;
       case 29:
         if (iequals(name, "Access-Control-Request-Method")) found.preflight_method = value;
+        break;
+      case 30:
+        if (iequals(name, "Access-Control-Request-Headers")) found.preflight_headers = value;
         break;
       default:
         break;
@@ -140,20 +166,34 @@ void Gate::answer_origin(const RequestHead& head, std::string_view allow, bool r
   }
   const bool preflight = head.method == http::verb::options && !found.preflight_method.empty();
   if (preflight && (routed || !allow.empty()) && (any || listed)) {
+    constexpr std::string_view usual =
+        "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Client-Request-Id, X-Feedback-Token, "
+        "X-Resume-Token, X-Session-ID, X-User-ID";
     constexpr std::string_view all = "GET, HEAD, POST, PUT, PATCH, DELETE";  // of the server behind this door
     Response answer{.status = 204};
     answer.headers.emplace_back("Access-Control-Allow-Methods", std::string(allow.empty() ? all : allow));
-    answer.headers.emplace_back("Access-Control-Allow-Headers",
-                                "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Client-Request-Id, "
-                                "X-Feedback-Token, X-Resume-Token, X-Session-ID, X-User-ID");
+    // A listed page may send what it likes: a client library has headers of its own.
+    std::string allowed(usual);
+    if (!found.preflight_headers.empty() && are_names(found.preflight_headers))
+      allowed.append(", ").append(found.preflight_headers);
+    answer.headers.emplace_back("Access-Control-Allow-Headers", std::move(allowed));
     answer.headers.emplace_back("Access-Control-Max-Age", "7200");
     verdict.refusal = std::move(answer);
     return;
   }
-  // A page of another site that nobody has listed: its browser hides the answer from it, but the act would be done.
-  const bool foreign = found.fetch_site == "cross-site" && !same_host(found.origin, found.host);
+  // A page of another site that nobody has listed: its browser hides the answer from it, but the act would be done. An
+  // older browser says only the origin.
+  const bool reads = head.method == http::verb::get || head.method == http::verb::head;
+  const bool said = found.fetch_site.empty() ? !reads : found.fetch_site != "same-origin";
+  const bool foreign = said && !same_host(found.origin, found.host);
   if (!any && !listed && (foreign || preflight))
     verdict.refusal = error_response(head.path, 403, "pages of this origin may not use this door", "Origin");
+}
+
+bool Gate::is_allowed_host(std::string_view host) const {
+  return std::any_of(config_.allowed_hosts.begin(), config_.allowed_hosts.end(), [&](const std::string& known) {
+    return iequals(known, host) || iequals(known, without_port(host));
+  });
 }
 
 bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Rate& rate, std::string_view policy,
@@ -199,6 +239,14 @@ void Gate::decide(const Route* route, std::string_view allow, const RequestHead&
     }
   }
   const auto scope = route ? Scope(route->options.scope) : Scope::open;
+  // A page whose name was turned to this machine by its owner's DNS passes for one of ours: a door that asks nobody for
+  // a key hears only who calls it by a name of its own.
+  if (config_.only_this_machine && scope != Scope::open && (found.browser || !found.origin.empty()) &&
+      !found.host.empty() && !is_this_machine(found.host) && !is_allowed_host(found.host)) {
+    metrics_.origin_refused.Increment();
+    verdict.refusal = error_response(head.path, 403, "this door is not called so: --allowed-host names others", "Host");
+    return;
+  }
   if (scope == Scope::open && route) return;  // health and the page: never refused
 
   const auto* keys = keys_.load(std::memory_order_acquire);
@@ -207,13 +255,16 @@ void Gate::decide(const Route* route, std::string_view allow, const RequestHead&
     const auto& rate = key->rate.limited() ? key->rate : config_.key_rate;
     if (!within_quota(key_buckets_, key->id, rate, "key", head.path, verdict)) return;
     verdict.joins_traces = true;
-    if (key->scopes.has(scope)) return;
-    metrics_.forbidden.Increment();
-    verdict.refusal =
-        error_response(head.path, 403, "this key does not have the scope \"" + std::string(name_of(scope)) + "\"");
-    return;
+    if (key->scopes.has(scope) || config_.anonymous.has(scope)) return;
+    const bool token_counts = takes_capability && !found.capability.empty();
+    if (!token_counts) {
+      metrics_.forbidden.Increment();
+      verdict.refusal =
+          error_response(head.path, 403, "this key does not have the scope \"" + std::string(name_of(scope)) + "\"");
+      return;
+    }
   }
-  if (config_.address_rate.limited()) {
+  if (!key && config_.address_rate.limited()) {
     const auto identity = quota_identity(client_address(peer, head.fields, config_.proxies));
     if (!within_quota(address_buckets_, {identity.data(), identity.size()}, config_.address_rate, "address", head.path,
                       verdict))

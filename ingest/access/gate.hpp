@@ -26,7 +26,11 @@ struct GateConfig {
   // For each caller of its kind, and for each address that comes without a key.
   Rate key_rate, capability_rate, address_rate;
   std::size_t bucket_slots = 64u << 10;  // of each kind
-  bool tls = false;                      // pages are told to come back by TLS only
+  // Nobody is asked for a key, for only this machine reaches the door: then browsers must call it by one of its names,
+  // or by one of these.
+  bool only_this_machine = false;
+  std::vector<std::string> allowed_hosts;
+  bool tls = false;  // pages are told to come back by TLS only
 };
 
 struct GateMetrics {
@@ -62,14 +66,13 @@ class Gate {
   // Null until there are some.
   const CapabilityKeys* capability_keys() const { return capability_keys_.load(std::memory_order_acquire); }
   const GateConfig& config() const { return config_; }
-  // Whether a page of this origin may use the door: what a WebSocket must ask for itself.
-  bool allows_origin(std::string_view origin, std::string_view host) const;
 
  private:
   struct Credentials;
   void read_credentials(const RequestHead& head, bool takes_capability, Credentials& found) const;
   void answer_origin(const RequestHead& head, std::string_view allow, bool routed, const Credentials& credentials,
                      Verdict& verdict) const;
+  bool is_allowed_host(std::string_view host) const;
   bool within_quota(TokenBuckets& buckets, std::string_view caller, const Rate& rate, std::string_view policy,
                     std::string_view path, Verdict& verdict);
 

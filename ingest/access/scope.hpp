@@ -9,11 +9,11 @@ namespace assay {
 
 enum class Scope : std::uint8_t {
   open,      // asked of nobody: health, the page
-  feedback,  // say something about an answer, change it, take it back
+  feedback,  // say something about an answer, change it, take it back; give others a capability for that
   chat,      // ask the model
-  trace,     // write traces and spans, as MLflow's client does
+  trace,     // write traces and spans, as MLflow's client does, with the assessments that stand in them
   read,      // read what was written: traces, assessments, receipts, metrics
-  admin,     // experiments and data sets, deletions, capabilities for others
+  admin,     // experiments and data sets, deletions
 };
 
 inline constexpr std::pair<Scope, std::string_view> scope_names[] = {

@@ -68,8 +68,10 @@ void TokenBuckets::take_more(std::uint64_t bucket, const Rate& rate, std::size_t
 }
 
 TokenBuckets::Taken TokenBuckets::take(std::string_view caller, const Rate& rate, Time now) {
-  if (!rate.limited()) return {};
-  const auto key = hash(caller);
+  return rate.limited() ? take_from(hash(caller), rate, now) : Taken();
+}
+
+TokenBuckets::Taken TokenBuckets::take_from(std::uint64_t key, const Rate& rate, Time now) {
   const auto tag = key | 1;
   const auto now_ms = milliseconds(now);
   const auto filled = [&](const Slot& slot) { return slot.filled(rate, now_ms); };

@@ -32,6 +32,8 @@ class TokenBuckets {
     std::uint64_t bucket = 0;           // for take_more
   };
   Taken take(std::string_view caller, const Rate& rate, Time now);
+  // One more token of the same caller, by Taken::bucket.
+  Taken take_from(std::uint64_t bucket, const Rate& rate, Time now);
   // What turned out to cost more than its one token: takes the rest, too, and leaves a debt where there is not enough.
   // A bucket that is gone by now owes nothing.
   void take_more(std::uint64_t bucket, const Rate& rate, std::size_t tokens, Time now);
@@ -66,12 +68,17 @@ class TokenBuckets {
   const std::unique_ptr<Set[]> table_;
 };
 
-// What a request was charged to; it may cost more than its one token.
+// What a request was charged to; it may cost more than its one token. As long as the gate.
 struct Charge {
   TokenBuckets* buckets = nullptr;  // null: to nobody
   std::uint64_t bucket = 0;
   Rate rate;
 
+  // For one more act of the same request: how long to wait where there is no token for it.
+  std::chrono::milliseconds wait_for_one() const {
+    if (!buckets) return {};
+    return buckets->take_from(bucket, rate, std::chrono::steady_clock::now()).wait;
+  }
   void more(std::size_t tokens) const {
     if (buckets && tokens > 0) buckets->take_more(bucket, rate, tokens, std::chrono::steady_clock::now());
   }

@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/feedback/query.hpp"
 #include "storage/records/json_reader.hpp"
 
 namespace assay {
@@ -108,6 +110,7 @@ Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
 
 Result<ChatRequest, Rejection> parse_chat_headers(const Request& request) {
   Result<ChatRequest, Rejection> out = ChatRequest();
+  if (const auto query = Query::parse(request.query); !query) return query.error();
   // A stranger who joined another's trace would be given a feedback token for it.
   if (const auto parent = request.header("traceparent");
       parent && request.joins_traces && request.count("traceparent") == 1)
@@ -121,11 +124,7 @@ Result<ChatRequest, Rejection> parse_chat_headers(const Request& request) {
     const auto given = request.header(name);
     if (!given) continue;
     if (request.count(name) > 1) return Rejection{400, std::string(name), "is given twice"};
-    if (given->empty()) return Rejection{400, std::string(name), "must not be empty"};
-    if (given->size() > id_bytes_max)
-      return Rejection{400, std::string(name), "is longer than " + std::to_string(id_bytes_max) + " bytes"};
-    if (!simdjson::validate_utf8(given->data(), given->size()))
-      return Rejection{400, std::string(name), "is not valid UTF-8"};
+    if (auto problem = problem_with_id(name, *given)) return *problem;
     value = *given;
   }
   return out;

@@ -34,6 +34,7 @@ std::string_view mlflow_code(unsigned status) {
       return "INTERNAL_ERROR";
     case 501:
       return "NOT_IMPLEMENTED";
+    case 502:
     case 503:
       return "TEMPORARILY_UNAVAILABLE";
     case 504:
@@ -89,7 +90,7 @@ Response error_response(std::string_view path, unsigned status, std::string_view
     // What is at no path is another thing than what is not known.
     const std::string_view code = status == 404 && detail == nothing_there ? "ENDPOINT_NOT_FOUND" : mlflow_code(status);
     json.raw(mlflow_error(code, sentence(detail, field)));
-  } else if (under(path, "/v1/chat") || under(path, "/v1/models")) {
+  } else if (under(path, "/v1") && !under(path, "/v1/traces")) {  // OpenAI's
     json.begin_object().key("error").begin_object();
     json.field("message", detail).field("type", openai_type(status)).key("param");
     field.empty() ? json.null() : json.value(field);

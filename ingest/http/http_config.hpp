@@ -15,8 +15,9 @@ struct HttpConfig {
   std::size_t target_bytes_max = 8u << 10;   // request line: over it 414
   std::size_t header_bytes_max = 16u << 10;  // all fields: over it 431
   std::size_t header_fields_max = 100;
-  std::size_t connections_max = 4096;         // of the process; one more is answered 503 and closed
-  std::size_t discard_bytes_max = 64u << 10;  // an unread body up to this size is read away to keep the connection
+  std::size_t connections_max = 4096;           // of the process; one more is answered 503 and closed
+  std::size_t connections_per_address_max = 0;  // the same of one address, trusted proxies left out; 0: no bound
+  std::size_t discard_bytes_max = 64u << 10;    // an unread body up to this size is read away to keep the connection
 
   std::chrono::milliseconds header_timeout{10'000};   // first byte of a request to the end of its header
   std::chrono::milliseconds body_timeout{30'000};     // end of header to end of body

@@ -38,7 +38,8 @@ class ServerThread {
 
   Task<void> accept();
   Task<void> sweep();
-  void open_session(Socket socket);
+  std::optional<PeerCounts::Peer> peer_to_count(const Socket& socket) const;
+  void open_session(Socket socket, std::optional<PeerCounts::Peer> peer);
 
   ServerShared& shared_;
   IoContext io_{1};

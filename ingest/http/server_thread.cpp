@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 
+#include "ingest/access/client_address.hpp"
 #include "ingest/http/server.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/thread.hpp"
@@ -87,19 +88,36 @@ Task<void> ServerThread::accept() {
       socket.write_some(asio::buffer(no_room), ec);
       continue;
     }
-    open_session(std::move(socket));
+    const auto peer = peer_to_count(socket);
+    if (peer && !shared_.peers.enter(*peer, shared_.config.connections_per_address_max)) {
+      --shared_.connections;
+      shared_.metrics.refused_connections.Increment();
+      socket.write_some(asio::buffer(no_room), ec);
+      continue;
+    }
+    open_session(std::move(socket), peer);
   }
   error_code ec;
   acceptor_.close(ec);
 }
 
-void ServerThread::open_session(Socket socket) {
+// None: nobody counts. A trusted proxy's connections are those of many.
+std::optional<PeerCounts::Peer> ServerThread::peer_to_count(const Socket& socket) const {
+  if (shared_.config.connections_per_address_max == 0) return {};
+  error_code gone;
+  const auto from = socket.remote_endpoint(gone);
+  if (gone || (shared_.gate && shared_.gate->config().proxies.trusts(from.address()))) return {};
+  return quota_identity(from.address());
+}
+
+void ServerThread::open_session(Socket socket, std::optional<PeerCounts::Peer> peer) {
   sessions_.emplace_front(std::move(socket), shared_);
   const auto at = sessions_.begin();
   shared_.metrics.connections.Set(static_cast<double>(shared_.connections));
-  auto ended = [this, at](std::exception_ptr failure) {
+  auto ended = [this, at, peer](std::exception_ptr failure) {
     report(failure, "session");
     sessions_.erase(at);
+    if (peer) shared_.peers.leave(*peer);
     shared_.metrics.connections.Set(static_cast<double>(--shared_.connections));
     if (shared_.draining && sessions_.empty()) sweep_timer_.cancel();
   };

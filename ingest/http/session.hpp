@@ -11,6 +11,7 @@
 
 #include "ingest/access/gate.hpp"
 #include "ingest/http/body_buffer.hpp"
+#include "ingest/http/peer_counts.hpp"
 #include "ingest/http/request_body.hpp"
 #include "ingest/http/request_head.hpp"
 #include "ingest/http/response_stream.hpp"
@@ -33,6 +34,7 @@ struct ServerShared {
   Gate* gate = nullptr;    // null: nobody is asked anything
   TlsSlot* tls = nullptr;  // null: plain HTTP
   std::atomic<std::size_t> connections{0};
+  PeerCounts peers;
   std::atomic<bool> draining{false};  // answer what runs, take nothing more
   std::atomic<bool> insisting{false};
 };

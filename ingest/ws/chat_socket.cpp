@@ -4,6 +4,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/beast/core/string.hpp>
 
+#include "ingest/access/token_buckets.hpp"
 #include "ingest/chat/chat_events.hpp"
 #include "ingest/chat/chat_route.hpp"
 #include "ingest/ws/origin.hpp"
@@ -14,7 +15,7 @@
 namespace assay {
 namespace {
 
-using std::chrono::steady_clock;
+using std::chrono::milliseconds, std::chrono::steady_clock;
 
 std::string start_json(const LiveChat& chat) {
   std::string out;
@@ -34,13 +35,14 @@ std::string last_json(const LiveChat& chat, LiveChat::End end) {
 class ChatSocket {
  public:
   ChatSocket(ChatServices& services, std::unique_ptr<TakenConnection> connection, const ChatSocketConfig& config,
-             ChatRequest defaults, Executor executor)
+             ChatRequest defaults, const Charge* charge, Executor executor)
       : services_(services),
         defaults_(std::move(defaults)),
         socket_(std::move(connection), {.message_bytes_max = services.config.message_bytes_max,
                                         .idle = config.idle_max,
                                         .stall = services.config.stall_max}),
         executor_(executor),
+        charge_(charge ? *charge : Charge()),
         turn_ended_(std::make_shared<Waiter>(executor)),
         look_up_(std::make_shared<Waiter>(executor)) {}
 
@@ -89,6 +91,9 @@ class ChatSocket {
     } else if (turn_) {
       std::string busy = "an answer is under way: one turn at a time";
       co_await say(std::move(busy));
+    } else if (const auto wait = turns_++ > 0 ? charge_.wait_for_one() : milliseconds(0); wait.count() > 0) {
+      auto words = "too many questions: ask again in " + std::to_string((wait.count() + 999) / 1000) + " s";
+      co_await say(std::move(words));
     } else {
       turn_ = true;
       stop_asked_ = false;
@@ -184,8 +189,10 @@ class ChatSocket {
   const ChatRequest defaults_;  // the ids of the handshake's headers
   WebSocket socket_;
   Executor executor_;
+  const Charge charge_;  // the handshake's: it has paid for the first turn
   std::shared_ptr<Waiter> turn_ended_, look_up_;
   std::shared_ptr<LiveChat> chat_;
+  std::uint64_t turns_ = 0;  // asked for
   int tasks_ = 0;
   bool turn_ = false, stop_asked_ = false, closed_ = false, insisted_ = false, writing_ = false;
   std::deque<std::shared_ptr<Waiter>> writers_;
@@ -214,7 +221,8 @@ Task<void> serve(ChatServices& services, const ChatSocketConfig& config, Request
   }
   auto connection = stream.take_over();
   if (!connection) co_return;
-  ChatSocket socket(services, std::move(connection), config, std::move(*defaults), co_await asio::this_coro::executor);
+  ChatSocket socket(services, std::move(connection), config, std::move(*defaults), request.charge,
+                    co_await asio::this_coro::executor);
   co_await socket.run();
 }
 

@@ -8,7 +8,7 @@ bool origin_may_connect(std::string_view origin, std::string_view host, const st
   namespace beast = boost::beast;
   if (origin.empty()) return true;
   for (const auto& one : allowed)
-    if (beast::iequals(origin, one)) return true;
+    if (one == "*" || beast::iequals(origin, one)) return true;
   for (const std::string_view scheme : {"http://", "https://"})
     if (origin.size() > scheme.size() && beast::iequals(origin.substr(0, scheme.size()), scheme))
       return !host.empty() && beast::iequals(origin.substr(scheme.size()), host);

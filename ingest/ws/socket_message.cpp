@@ -1,3 +1,4 @@
+#include "ingest/feedback/assessment_body.hpp"
 #include "ingest/ws/chat_socket.hpp"
 #include "storage/records/json_reader.hpp"
 
@@ -21,10 +22,14 @@ Result<SocketMessage, Rejection> parse_socket_message(std::string_view json) {
   const bool ok = for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value v) {
     for (auto& text : texts) {
       if (name != text.name) continue;
-      problem = Rejection{422, std::string(text.name), "must be a string of 1 to 250 bytes, given once"};
+      problem = Rejection{422, std::string(text.name), "must be a string, given once"};
       std::string_view view;
       if (std::exchange(text.given, true) || v.get_string().get(view)) return false;
-      if (view.empty() || view.size() > id_bytes_max) return false;
+      if (name != "type")
+        if (auto wrong = problem_with_id(name, view)) {
+          problem = Rejection{422, std::move(wrong->field), std::move(wrong->reason)};
+          return false;
+        }
       text.value = view;
     }
     return true;

@@ -83,6 +83,10 @@ void AccessOptions::add_to(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--cors-origin", origins, "Web sites whose pages may use this door, as https://app.example, or *")
       ->delimiter(',');
+  app.add_option("--allowed-host", gate.allowed_hosts,
+                 "Names, HOST or HOST:PORT, by which browsers may call a door that asks nobody for a key, beside this "
+                 "machine's own")
+      ->delimiter(',');
   app.add_option("--tls-cert", tls_certificate, "Speak TLS, with the certificate chain of this file (PEM)");
   app.add_option("--tls-key", tls_key, "Its key (PEM)");
   app.add_option("--trusted-proxy", proxies,
@@ -141,6 +145,7 @@ std::optional<std::string> AccessOptions::settle(const std::string& data, const 
   const auto scopes = parse_scopes(anonymous, unknown);
   if (!scopes) return "--anonymous: there is no scope \"" + unknown + "\"";
   gate.anonymous = asked ? *scopes : ScopeSet::all();
+  gate.only_this_machine = !asked && !insecure;
   if (auto problem = settle_rate("--quota-key", key_rate, {}, gate.key_rate)) return problem;
   if (auto problem = settle_rate("--quota-capability", capability_rate, asked ? public_capability_rate : Rate(),
                                  gate.capability_rate))

@@ -53,6 +53,9 @@ void FrontDoorOptions::add_to(CLI::App& app) {
   app.add_option("--connections-max", ingest.http.connections_max, "Connections at once")
       ->check(at_least_one())
       ->capture_default_str();
+  app.add_option("--connections-per-address", connections_per_address,
+                 "Connections of one address, trusted proxies left out; 0: no bound (default: a quarter of "
+                 "--connections-max where keys are asked for)");
   add_bytes(app, "--in-flight-max", ingest.admission.bytes_max,
             "Bytes of requests between header and answer, before 503");
   app.add_option("--requests-max", ingest.admission.requests_max, "Requests between header and answer, before 503")
@@ -102,6 +105,9 @@ std::optional<std::string> FrontDoorOptions::settle() {
   if (ingest.admission.bytes_max < feedback.body_bytes_max || ingest.admission.bytes_max < feedback.batch_bytes_max)
     return "--in-flight-max: it has no room for one request of --body-max or --batch-max";
   if (auto problem = access.settle(data, address->host)) return problem;
+  const bool public_door = !(access.gate.anonymous == ScopeSet::all());
+  ingest.http.connections_per_address_max =
+      connections_per_address.value_or(public_door ? ingest.http.connections_max / 4 : 0);
   socket.origins = access.origins;
   feedback.reject_unknown_trace = unknown_trace == "reject";
   feedback.view_wait = ingest.view_wait;

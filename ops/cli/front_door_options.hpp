@@ -32,6 +32,7 @@ struct FrontDoorOptions {
   ChatSocketConfig socket;
   std::string model_ca_file;
   std::chrono::milliseconds builtin_pause{10};
+  std::optional<std::size_t> connections_per_address;
   std::string unknown_trace = "park";
   bool own_experiments = true;  // false: traces go on to an MLflow server, whose experiments they name
   ProxyConfig behind;           // the MLflow server that everything goes to which this door does not answer

@@ -95,6 +95,17 @@ def test_on_loopback_no_key_is_needed_and_foreign_ones_do_no_harm(assay):
         assert door.http.post("/chat", json={"message": "hi"}, headers=headers).status_code == 200
 
 
+def test_a_key_is_never_worse_than_none(assay):
+    door, keys = locked(assay, "--anonymous", "chat", keys={"giver": ("feedback",), "reader": ("read",)})
+    for headers in ({}, bearer(keys["giver"]), bearer(keys["reader"])):
+        answer = door.http.post("/chat", json={"message": "hi"}, headers=headers)
+        assert answer.status_code == 200
+    token = {"X-Feedback-Token": answer.json()["feedback_token"]}
+    thumb = {"params": {"trace_id": answer.json()["trace_id"]}, "json": {"is_correct": True}}
+    accepted(door.http.post("/feedback", headers={**bearer(keys["reader"]), **token}, **thumb))
+    assert door.http.post("/feedback", headers=bearer(keys["reader"]), **thumb).status_code == 403
+
+
 # ── capabilities ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -274,6 +285,43 @@ def test_a_wildcard_never_comes_with_credentials(assay):
     answer = door.http.post("/chat", json={"message": "hi"}, headers={"Origin": "https://any.example"})
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_a_page_may_ask_for_the_headers_of_its_client_library(assay):
+    door = assay("serve", "--cors-origin", "https://app.example")
+    asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    preflight = door.http.options("/v1/chat/completions", headers={**asked, "Access-Control-Request-Headers": "authorization,x-stainless-lang"})
+    assert preflight.status_code == 204
+    allowed = preflight.headers["Access-Control-Allow-Headers"].lower()
+    assert "x-stainless-lang" in allowed and "x-feedback-token" in allowed
+    odd = door.http.options("/feedback", headers={**asked, "Access-Control-Request-Headers": "x-a;b"})
+    assert "x-a" not in odd.headers["Access-Control-Allow-Headers"]
+
+
+def test_an_old_browser_says_only_its_origin_and_is_refused_too(assay):
+    door = assay("serve")
+    for origin in ("http://evil.example", "null"):
+        assert door.http.post("/chat", json={"message": "hi"}, headers={"Origin": origin}).status_code == 403
+    own = {"Origin": door.url}
+    assert door.http.post("/chat", json={"message": "hi"}, headers=own).status_code == 200
+    assert door.http.post("/chat", json={"message": "hi"}, headers={"Origin": "https://proxied", "Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
+def test_a_page_whose_name_was_turned_to_this_machine_reads_nothing(assay):
+    door = assay("serve", "--allowed-host", "assay.test,box.test:81")
+    page = {"Accept-Language": "en"}
+    for host in ("evil.example", f"evil.example:{door.port}", "192.0.2.7", "box.test", "localhost.evil.example"):
+        for method, target in (("GET", "/feedback/a-1"), ("POST", "/chat"), ("POST", "/api/3.0/mlflow/traces/search")):
+            refused = door.http.request(method, target, headers={**page, "Host": host})
+            assert refused.status_code == 403 and "Host" in refused.text, (host, target)
+        assert door.http.post("/chat", json={"message": "hi"}, headers={"Host": host}).status_code == 200, "who is no browser calls it as it likes"
+    for host in ("localhost:1", "127.0.0.1", "[::1]:8080", "x.localhost", "assay.test:8080", "box.test:81"):
+        assert door.http.get("/feedback/a-1", headers={**page, "Host": host}).status_code == 404, host
+    assert door.http.get("/livez", headers={**page, "Host": "evil.example"}).status_code == 200
+    for flag in ("--require-keys", "--insecure-no-auth"):
+        other = assay("serve", flag, "--anonymous", "read", start=False)
+        create_key(other, "some", "read")
+        assert other.start().http.get("/feedback/a-1", headers={**page, "Host": "assay.example"}).status_code == 404
 
 
 # ── quotas ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -59,6 +59,36 @@ def test_what_cannot_be_a_turn_is_an_error_and_the_connection_goes_on(assay):
         assert until_end(ws)[-1]["type"] == "done"
 
 
+def test_each_turn_costs_its_caller_a_token(assay):
+    serve = assay("serve", "--quota-address", "0.01:3")
+    with connect(url(serve), proxy=None) as ws:
+        for _ in range(3):
+            ws.send(ASK)
+            assert until_end(ws)[-1]["type"] == "done"
+        ws.send(ASK)
+        [refused] = until_end(ws)
+        assert refused["type"] == "error" and "too many" in refused["error"]
+    assert serve.http.post("/chat", json={"message": "hi"}).status_code == 429
+
+
+def test_any_origin_may_connect_where_any_is_allowed(assay):
+    serve = assay("serve", "--cors-origin", "*")
+    with connect(url(serve), proxy=None, origin="https://any.example") as ws:
+        ws.send(ASK)
+        assert until_end(ws)[-1]["type"] == "done"
+
+
+def test_ids_are_those_that_feedback_takes(assay):
+    serve = assay("serve")
+    for bad in ("a\nb", "a\0b", "x" * 251, ""):
+        for field in ("client_request_id", "user_id", "session_id"):
+            with connect(url(serve), proxy=None) as ws:
+                ws.send(json.dumps({"message": "x", field: bad}))
+                [error] = until_end(ws)
+                assert error["type"] == "error" and field in error["error"], error
+    assert serve.http.post("/chat", json={"message": "hi"}, headers={"X-Client-Request-Id": "a\tb"}).status_code == 400
+
+
 def test_a_turn_can_be_stopped_and_only_one_runs(assay):
     def tokens():
         while True:

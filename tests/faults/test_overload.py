@@ -1,6 +1,7 @@
 """More than `assay serve` can take: it says "later" early, refuses chat before feedback, and slow clients harm nobody but themselves."""
 
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -124,6 +125,24 @@ def test_one_connection_too_many_is_told_so_and_closed(assay):
     finally:
         close_all(connections)
     wait_until("there is room again", lambda: ask(serve.port, request("GET", "/livez")).status == 200)
+
+
+def asked_from(address: str, port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(address, 0)) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        return connection.recv(4096)
+
+
+def test_one_address_leaves_connections_for_others(assay):
+    serve = assay("serve", "--connections-per-address", "8")
+    serve.http.close()
+    held = [socket.create_connection(("127.0.0.1", serve.port), timeout=30, source_address=("127.0.0.2", 0)) for _ in range(8)]
+    try:
+        wait_until("the ninth is turned away", lambda: b" 503 " in asked_from("127.0.0.2", serve.port))
+        assert b" 200 " in asked_from("127.0.0.3", serve.port)
+    finally:
+        close_all(held)
+    wait_until("there is room again", lambda: b" 200 " in asked_from("127.0.0.2", serve.port))
 
 
 def test_slow_headers_and_slow_bodies_are_cut_by_their_time_limits(assay):

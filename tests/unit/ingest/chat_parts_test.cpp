@@ -159,10 +159,10 @@ TEST(ChatRequest, TakesIdsFromHeadersWithinTheirBounds) {
     return parsed ? std::string() : parsed.error().field + " " + parsed.error().reason;
   };
   EXPECT_EQ(refused({{"X-User-ID", longest}}), "");
-  EXPECT_EQ(refused({{"X-User-ID", too_long}}), "X-User-ID is longer than 250 bytes");
-  EXPECT_EQ(refused({{"X-Client-Request-Id", ""}}), "X-Client-Request-Id must not be empty");
+  EXPECT_EQ(refused({{"X-User-ID", too_long}}), "X-User-ID it is longer than 250 bytes");
+  EXPECT_EQ(refused({{"X-Client-Request-Id", ""}}), "X-Client-Request-Id it is empty");
   EXPECT_EQ(refused({{"X-Session-ID", "a"}, {"X-Session-ID", "b"}}), "X-Session-ID is given twice");
-  EXPECT_EQ(refused({{"X-Session-ID", "\xff"}}), "X-Session-ID is not valid UTF-8");
+  EXPECT_EQ(refused({{"X-Session-ID", "\xff"}}), "X-Session-ID it is not UTF-8");
 }
 
 ChatTrace a_chat() {
