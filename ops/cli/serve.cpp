@@ -32,7 +32,7 @@ struct ServeOptions {
   ResolvePolicy policy;
   std::size_t cache_bytes = 64u << 20;
   std::size_t write_buffer_bytes = 64u << 20;
-  std::chrono::milliseconds log_retention = std::chrono::hours(7 * 24);
+  std::chrono::milliseconds log_retention = std::chrono::hours(7 * 24), retention{0};
   MlflowOptions mlflow;
 
   std::optional<std::string> settle() {
@@ -51,6 +51,8 @@ struct ServeOptions {
     add_duration(app, "--dedupe-window", policy.dedupe_window, "How long a repeat is recognised");
     add_duration(app, "--log-retention", log_retention,
                  "How long records stay in the log once everybody has read them");
+    add_duration(app, "--retention", retention,
+                 "How long the store keeps a trace and what was said of it; 0s: for ever");
     add_bytes(app, "--disk-reserve", log.disk_reserve_bytes, "Free space below which nothing more is accepted");
     add_bytes(app, "--queue-max", log.queue_bytes_max, "Bytes that may wait for the log's writer, before 503");
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the database");
@@ -67,7 +69,8 @@ constexpr std::chrono::microseconds rest = 2ms;
 // The streams that the log trims, and who must have passed.
 Offset passed_by_all(const Progress& progress, const AssessmentSink& store, const AssessmentSink* mlflow,
                      StreamPartition where) {
-  if (where.stream == Stream::feedback) return progress.reached(Follower::resolver, where);
+  if (where.stream == Stream::feedback || where.stream == Stream::requests)
+    return progress.reached(Follower::resolver, where);
   auto passed = store.applied(where);
   if (mlflow && where.stream != Stream::deadletters) passed = std::min(passed, mlflow->applied(where));
   return passed;
@@ -96,7 +99,7 @@ int run(ServeOptions& options) {
   auto log = EmbeddedLog::open(**db, directory->path(), options.log, metrics);
   if (!log) return complain(log.error());
 
-  StoreSink store(**db, clock, &metrics);
+  StoreSink store(**db, clock, &metrics, options.retention);
   Committer store_committer(**log, store, metrics,
                             {.records_max = store_records_max, .rest = rest, .progress = &progress});
   StoreView view(**db, **log, progress, [&log](StreamPartition where) { return (*log)->end(where); });

@@ -44,8 +44,10 @@ std::string problem_with_format(const std::string& path) {
 
 Result<DataDirectory, std::string> DataDirectory::open(const std::string& path) {
   std::error_code ec;
-  std::filesystem::create_directories(path, ec);
+  const bool made = std::filesystem::create_directories(path, ec);
   if (ec) return "the data directory " + path + " can't be made: " + ec.message();
+  // What people said is nobody else's to read. One that was there keeps what its owner gave it.
+  if (made) std::filesystem::permissions(path, std::filesystem::perms::owner_all, ec);
   const int lock = ::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) return "the data directory " + path + " can't be written: " + std::strerror(errno);
   DataDirectory directory(path, lock);

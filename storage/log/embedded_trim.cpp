@@ -19,7 +19,7 @@ void EmbeddedLog::trim(Instant now, std::chrono::milliseconds retention,
                        const std::function<Offset(StreamPartition)>& passed) {
   for (const auto stream : all_streams) {
     const auto family = embedded::family_of(stream);
-    if (!family || stream == Stream::catalog || stream == Stream::requests) continue;  // these two are kept by key
+    if (!family || stream == Stream::catalog) continue;  // small, and kept whole
     for (Partition p = 0; p < partitions(stream); ++p) {
       const StreamPartition where{stream, p};
       const auto prefix = embedded::mark_prefix(where);

@@ -5,6 +5,7 @@
 #include "storage/store/batch.hpp"
 #include "storage/store/catalog.hpp"
 #include "storage/store/keys.hpp"
+#include "storage/store/store.hpp"
 
 namespace assay {
 namespace {
@@ -16,17 +17,31 @@ struct Item {
   std::string problem;  // why not
 };
 
+// The first experiment behind `after` that has traces; none: there is no more.
+Result<std::optional<std::string>> first_experiment(const KeyValue& kv, std::string_view after) {
+  const auto from = after.empty() ? std::string("e") : after_prefix(store_keys::index_prefix('e', after));
+  std::optional<std::string> found;
+  const auto scanned =
+      kv.scan(Family::trace_index, from, after_prefix("e"), [&](std::string_view key, std::string_view) {
+        found = std::string(key.substr(1, key.find('\0') - 1));
+        return false;
+      });
+  if (!scanned) return scanned.error();
+  return found;
+}
+
 void bury(DeadLetter dead, Changes& changes) { changes.put(Family::dead, dead.record_id, *to_record(dead).value); }
 
 }  // namespace
 
-StoreSink::StoreSink(KeyValue& kv, const Clock& clock, Metrics* metrics)
+StoreSink::StoreSink(KeyValue& kv, const Clock& clock, Metrics* metrics, std::chrono::milliseconds retention)
     : kv_(kv),
       clock_(clock),
       commit_seconds_(metrics ? &metrics->latency("assay_sink_commit_seconds",
                                                   "From accepted at the front door to readable in the sink",
                                                   {{"sink", "store"}})
-                              : nullptr) {}
+                              : nullptr),
+      retention_(retention) {}
 
 Result<Offset> StoreSink::position(StreamPartition of) {
   const auto next = load_position(kv_, name(), of);
@@ -47,6 +62,7 @@ Result<Offset> StoreSink::position(StreamPartition of) {
 }
 
 Result<void> StoreSink::apply(std::span<const LogRecord> records) {
+  if (const auto expired = expire(); !expired) return expired;
   if (records.empty()) return {};
   std::vector<Item> items;
   std::vector<AssessmentRecord> assessments;
@@ -140,6 +156,34 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
   const auto now = clock_.now();
   for (const auto& record : assessments)
     commit_seconds_->Observe(std::chrono::duration<double>(now - record.accepted_at).count());
+  return {};
+}
+
+// Once a minute; a little at a time, so that what is new does not wait for it.
+Result<void> StoreSink::expire() {
+  constexpr std::size_t at_once = 256;
+  const auto now = clock_.now();
+  if (retention_.count() == 0 || (looked_at_ && now - *looked_at_ < std::chrono::minutes(1))) return {};
+  std::vector<TraceRecord> deletions;
+  const auto take = [&](std::string_view trace_id, Instant) {
+    deletions.push_back({.deleted = true, .trace_id = std::string(trace_id), .accepted_at = now});
+    return deletions.size() < at_once;
+  };
+  for (auto experiment = first_experiment(kv_, {}); !experiment || *experiment;
+       experiment = first_experiment(kv_, **experiment)) {
+    if (!experiment) return experiment.error();
+    const auto visited = Store(kv_).traces_of_experiment(**experiment, Instant(), now - retention_, take);
+    if (!visited) return visited;
+    if (deletions.size() == at_once) break;
+  }
+  if (deletions.size() < at_once) looked_at_ = now;
+  if (deletions.empty()) return {};
+  StoreBatch batch(kv_, tombstones_);
+  if (const auto loaded = batch.load({}, deletions); !loaded) return loaded;
+  for (const auto& deletion : deletions)
+    if (const auto outcome = batch.apply(deletion); !outcome) return outcome.error();
+  if (const auto written = kv_.write(batch.finish()); !written) return written;
+  tombstones_ = tombstones_ || batch.deleted_a_trace();
   return {};
 }
 

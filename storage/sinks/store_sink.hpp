@@ -2,6 +2,7 @@
 // The embedded store as a sink: one batch of records, its positions and its ledgers in one KeyValue::write.
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "ops/runtime/clock.hpp"
 #include "ops/runtime/metrics.hpp"
@@ -13,14 +14,16 @@ namespace assay {
 
 class StoreSink final : public AssessmentSink {
  public:
-  // The only writer of the store's families in `kv`. Metric: assay_sink_commit_seconds{sink}.
-  StoreSink(KeyValue& kv, const Clock& clock, Metrics* metrics = nullptr);
+  // The only writer of the store's families in `kv`. Metric: assay_sink_commit_seconds{sink}. A trace whose
+  // request_time is longer ago than `retention` goes, with what was said of it, as if it had been deleted; zero: never.
+  StoreSink(KeyValue& kv, const Clock& clock, Metrics* metrics = nullptr, std::chrono::milliseconds retention = {});
 
   std::string_view name() const override { return "store"; }
   std::vector<Stream> follows() const override {
     return {Stream::traces, Stream::assessments, Stream::deadletters, Stream::catalog};
   }
   Result<Offset> position(StreamPartition of) override;
+  // Of no records, too: then it only looks whether something has expired.
   Result<void> apply(std::span<const LogRecord> records) override;
   Offset applied(StreamPartition of) const override;
   SinkLedger ledger() const override;
@@ -28,10 +31,14 @@ class StoreSink final : public AssessmentSink {
   SinkLedger ledger(Partition partition) const;
 
  private:
+  Result<void> expire();
+
   KeyValue& kv_;
   const Clock& clock_;
   Histogram* const commit_seconds_;
-  bool tombstones_ = false;  // whether a trace was ever deleted
+  const std::chrono::milliseconds retention_;
+  std::optional<Instant> looked_at_;  // for what has expired
+  bool tombstones_ = false;           // whether a trace was ever deleted
   mutable std::mutex mutex_;
   std::map<StreamPartition, Offset> applied_;
   std::map<Partition, SinkLedger> ledgers_;

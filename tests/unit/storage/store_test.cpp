@@ -15,7 +15,8 @@ using namespace testing_records;
 
 class FixedClock final : public Clock {
  public:
-  Instant now() const override { return t0; }
+  Instant now() const override { return time; }
+  Instant time = t0;
 };
 
 class StoreTest : public testing::Test {
@@ -49,6 +50,33 @@ TEST_F(StoreTest, AnUpdateFoldsInAndMergesMetadataByKey) {
   EXPECT_EQ(assessment("a-1"),
             R"({"assessment_id":"a-1","assessment_name":"n","trace_id":"tr-1","source":{"source_type":"HUMAN"},)"
             R"("last_update_time":"T1","feedback":{"value":false},"metadata":{"a":"1","b":"3","c":"4"},"valid":true})");
+}
+
+TEST_F(StoreTest, WhatIsOlderThanTheRetentionGoesAsIfItHadBeenDeleted) {
+  using namespace std::chrono_literals;
+  StoreSink sink(kv_, clock_, nullptr, 24h);
+  const auto apply_to = [&](Record record) {
+    const auto read = log_.add(std::move(record), 0);
+    ASSERT_TRUE(sink.apply({&read, 1}));
+  };
+  for (int i = 0; i < 600; ++i)
+    apply_to(trace("tr-old-" + std::to_string(i), at(0), located(i % 2 ? "0" : "31", at(0) - 25h)));
+  apply_to(trace("tr-new", at(0), located("31", at(0) - 23h)));
+  apply_to(feedback("a-old", "tr-old-599", at(0), "n", "true"));
+  apply_to(feedback("a-new", "tr-new", at(0), "n", "true"));
+  EXPECT_NE(info("tr-old-599"), "none");
+  clock_.time = at(60);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(sink.apply({}));  // no records come: it looks all the same
+  for (const auto* old : {"tr-old-0", "tr-old-1", "tr-old-598", "tr-old-599"}) {
+    EXPECT_EQ(info(old), "none");
+    EXPECT_TRUE(*store_.deleted(old));
+  }
+  EXPECT_EQ(assessment("a-old"), "none");
+  EXPECT_NE(info("tr-new"), "none");
+  EXPECT_NE(assessment("a-new"), "none");
+  clock_.time = at(0) + 2h;
+  ASSERT_TRUE(sink.apply({}));
+  EXPECT_EQ(info("tr-new"), "none");
 }
 
 TEST_F(StoreTest, AnUpdateBeforeItsCreateIsHeldAndThenFoldedIn) {
