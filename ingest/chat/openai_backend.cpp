@@ -98,8 +98,13 @@ Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bo
     co_return failed(std::move(*refused), status == 429 || status == 502 || status == 503);
   }
   std::unique_ptr<ChatAnswer> answer;
-  const auto type = stream->head().header("Content-Type");
-  if (boost::beast::iequals(type.substr(0, type.find(';')), "application/json")) {
+  const auto type = stream->head().header("Content-Type"), coding = stream->head().header("Content-Encoding");
+  const auto media = type.substr(0, type.find(';'));
+  if (!coding.empty() && !boost::beast::iequals(coding, "identity"))
+    co_return failed({"the model's answer is compressed, which was not asked for"}, false);
+  if (boost::beast::iequals(media, "text/html"))
+    co_return failed({"what answers at --model-url is a web page, not a model"}, false);
+  if (boost::beast::iequals(media, "application/json")) {
     if (raw && stream_wanted) co_return failed({"the model does not stream"}, false);
     auto whole = co_await read_body(*stream, whole_answer_bytes_max);
     if (!whole) co_return failed(unreachable(whole.error()), false);
