@@ -275,6 +275,8 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request, bool alone) {
     refused = co_await write_all(door, request, std::move(records));
     if (refused) co_return std::move(*refused);
   }
+  // Feedback that is said next is about a trace that is gone: the door looks at the view, and does not wait for it.
+  if (!found.empty()) (void)co_await door.view->applied(door.config.view_wait);
   const bool all = alone || (!until && std::set<std::string>(ids->begin(), ids->end()).size() == found.size());
   if (!all) co_return error_response(does_not_exist("not all of them are known here"));
   co_return durable(

@@ -167,6 +167,19 @@ def test_a_bad_item_of_a_batch_harms_none_beside_it(serve, form):
 # ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [b'{"trace_id":"tr-1","name":"n","value":' + b"[" * 40 + b"]" * 40 + b"}", b'{"trace_id":"tr-1","name":"n","value":1e999}', b'{"trace_id":"tr-\xff","is_correct":true}', b"nonsense", b""],
+    ids=["deep", "huge", "no UTF-8", "no JSON", "nothing"],
+)
+def test_an_item_of_a_list_that_is_no_json_harms_none_beside_it(serve, bad):
+    good = b'{"trace_id":"tr-1","is_correct":true,"comment":"a \\" ] , [ { quote"}'
+    answer = serve.http.post("/feedback/batch", content=b" [" + good + b" ," + bad + b", " + good + b"]\n")
+    assert answer.status_code == 207, answer.text
+    first, second, third = (result["status"] for result in answer.json()["results"])
+    assert first < 300 and third < 300 and 400 <= second < 500
+
+
 def test_a_change_of_mind_replaces_what_was_said_and_keeps_the_rest(serve):
     trace_id = chat(serve.http)["trace_id"]
     assessment_id = accepted(serve.http.post("/feedback", params={"trace_id": trace_id, "user_id": "ana"}, json=GENERAL))
