@@ -100,6 +100,9 @@ class ChatSocket {
       auto& chat = asked->chat;
       if (chat.session.empty()) chat.session = defaults_.session;
       if (chat.user.empty()) chat.user = defaults_.user;
+      if (chat.client_request_id.empty() && turns_ == 1) chat.client_request_id = defaults_.client_request_id;
+      chat.trace_id = defaults_.trace_id;
+      chat.parent_span_id = defaults_.parent_span_id;
       spawn(answer(std::move(chat)));
     }
   }
@@ -186,7 +189,7 @@ class ChatSocket {
   }
 
   ChatServices& services_;
-  const ChatRequest defaults_;  // the ids of the handshake's headers
+  const ChatRequest defaults_;  // what the handshake's headers say of every turn
   WebSocket socket_;
   Executor executor_;
   const Charge charge_;  // the handshake's: it has paid for the first turn

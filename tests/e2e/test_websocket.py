@@ -48,6 +48,18 @@ def test_a_turn_is_a_message_and_the_events_are_those_of_the_stream(assay):
         assert until_end(ws)[-1]["client_request_id"] == "mine"
 
 
+def test_a_turn_joins_the_trace_of_the_handshake(assay):
+    serve = assay("serve")
+    trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    with connect(url(serve), proxy=None, additional_headers={"traceparent": f"00-{trace}-{parent}-01", "X-Client-Request-Id": "first"}) as ws:
+        ends = []
+        for _ in range(2):
+            ws.send(ASK)
+            ends.append(until_end(ws)[-1])
+    assert [end["trace_id"] for end in ends] == [f"tr-{trace}"] * 2
+    assert ends[0]["client_request_id"] == "first" != ends[1]["client_request_id"]
+
+
 def test_what_cannot_be_a_turn_is_an_error_and_the_connection_goes_on(assay):
     serve = assay("serve")
     with connect(url(serve), proxy=None) as ws:
