@@ -17,12 +17,7 @@ namespace {
 
 using namespace assay;
 
-struct Command {
-  std::string_view name, help;
-  int (*run)(std::vector<std::string> args);
-  bool drains = false;  // on SIGTERM and SIGINT, which end the tools at once
-};
-constexpr Command commands[] = {
+constexpr cli::Command commands[] = {
     {"serve", "everything in one process: the front door, the event log, the workers, the store", cli::serve, true},
     {"ingest", "the front door alone, in front of Kafka", cli::ingest, true},
     {"worker", "resolve and commit, behind Kafka", cli::worker, true},
@@ -55,6 +50,7 @@ int main(int argc, char** argv) {
     std::cout << "assay " ASSAY_VERSION "\n";
     return cli::ok;
   }
+  cli::share_settings(commands);
   try {
     for (const auto& command : commands) {
       if (command.name == name) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <set>
 
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/log.hpp"
@@ -110,7 +111,53 @@ std::string settings_text(const CLI::App& app) {
   return out;
 }
 
+std::span<const Command> all_commands;
+std::set<std::string>* wanted_names = nullptr;  // where set, a subcommand tells its settings' names, and no more
+
+void tell_names(const CLI::App& app) {
+  for (const auto* option : app.get_options())
+    if (!option->get_lnames().empty() && option->get_configurable()) wanted_names->insert(option->get_lnames().front());
+}
+
+std::set<std::string> settings_of_all_commands() {
+  std::set<std::string> names;
+  wanted_names = &names;
+  for (const auto& command : all_commands) command.run({});
+  wanted_names = nullptr;
+  return names;
+}
+
+struct FileKeys {
+  std::string of_others;               // settings of other commands, in a list
+  std::optional<std::string> unknown;  // the first that is a setting of none
+};
+
+FileKeys look_at_config(const CLI::App& app) {
+  FileKeys found;
+  std::set<std::string> others;
+  for (const auto& file : app.get_config_ptr()->results())
+    for (const auto& item : app.get_config_formatter()->from_file(file)) {
+      if (item.name == "++" || item.name == "--") continue;  // how CLI11 tells that a section begins or ends
+      if (item.parents.empty() && app.get_option_no_throw("--" + item.name)) continue;
+      if (others.empty()) others = settings_of_all_commands();
+      if (!item.parents.empty() || !others.contains(item.name)) {
+        found.unknown = item.fullname();
+        return found;
+      }
+      found.of_others.append(found.of_others.empty() ? "" : ",").append(item.name);
+    }
+  return found;
+}
+
+bool is_process(const CLI::App& app) {
+  return std::ranges::any_of(all_commands, [&app](const Command& command) {
+    return command.drains && app.get_name() == "assay " + std::string(command.name);
+  });
+}
+
 }  // namespace
+
+void share_settings(std::span<const Command> commands) { all_commands = commands; }
 
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help) {
   add(app, flag, target, help);
@@ -134,27 +181,32 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
   app.add_option("--log-level", level, "trace, debug, info, warn or error")->capture_default_str();
   auto* check_flag = app.add_flag("--check", check, "Print the settings that would run, and end")->configurable(false);
   app.set_config("--config", "", "A TOML file of settings, by the flags' names")->envname("ASSAY_CONFIG");
-  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.allow_config_extras(CLI::config_extras_mode::ignore_all);  // look_at_config does
   name_environment(app);
   check_flag->envname("");
+  if (wanted_names) {
+    tell_names(app);
+    return {false, ok};
+  }
   take_one_value_each(app);
   prepend_environment(app, args);
   std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
+  FileKeys keys;
   try {
     app.parse(std::move(args));
-  } catch (const CLI::ConfigError& e) {
-    // "INI was not able to parse NAME"
-    const std::string what = e.what();
-    return {false, complain("--config: there is no setting \"" + what.substr(what.rfind(' ') + 1) + "\"", usage)};
+    keys = look_at_config(app);
   } catch (const CLI::FileError& e) {
     return {false, complain("--config: " + std::string(e.what()), usage)};
   } catch (const CLI::ParseError& e) {
     return {false, app.exit(e) == 0 ? ok : usage};
   }
+  if (keys.unknown) return {false, complain("--config: there is no setting \"" + *keys.unknown + "\"", usage)};
   if (!set_up_log(level))
     return {false, complain("--log-level: " + level + " is not trace, debug, info, warn or error", usage)};
   if (settle)
     if (const auto problem = settle()) return {false, complain(*problem, usage)};
+  if (!keys.of_others.empty() && is_process(app))
+    spdlog::warn("event=settings_of_other_commands keys={} act=\"passed over\"", keys.of_others);
   if (check) {
     std::cout << settings_text(app);
     return {false, ok};

@@ -1,15 +1,27 @@
 #pragma once
 // How a subcommand takes its settings: flags, then environment variables (ASSAY_LISTEN for --listen), then the keys of
-// --config FILE (TOML); the first that names a setting wins. Unknown flags and keys are usage errors.
+// --config FILE (TOML); the first that names a setting wins. Unknown flags and keys are usage errors; one file may
+// serve several commands, so a key that is another command's setting is passed over.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace assay::cli {
 
 enum Exit { ok = 0, failure = 1, usage = 2 };
+
+struct Command {
+  std::string_view name, help;
+  int (*run)(std::vector<std::string> args);
+  bool drains = false;  // on SIGTERM and SIGINT, which end the tools at once
+};
+// Those whose settings a file may hold. `commands` outlives every parse().
+void share_settings(std::span<const Command> commands);
 
 // "250ms", "10s", "5m", "24h", "7d".
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help);

@@ -256,6 +256,21 @@ def test_what_check_prints_is_a_config(tmp_path):
     assert 'anonymous = ["chat", "feedback"]' in printed.stdout and 'drain-delay = "5s"' in printed.stdout
 
 
+def test_one_config_serves_all_commands(serve, tmp_path):
+    """A key that is another command's is passed over; one that is nobody's, or stands in a section, is a usage error."""
+    config = tmp_path / "assay.toml"
+    config.write_text(f'data = "{serve.data}"\nlisten = "127.0.0.1:0"\npark-max = "7h"\ncommit-interval = "50ms"\n')
+    for tool in (("verify",), ("report",), ("deadletters", "list"), ("keys", "list")):
+        ran = run_assay(*tool, "--config", str(config))
+        assert ran.returncode == 0 and "other_commands" not in ran.stderr, (tool, ran.stderr)
+    process = run_assay("serve", "--config", str(config), "--check")
+    assert process.returncode == 0 and "settings_of_other_commands keys=commit-interval" in process.stderr + process.stdout, process
+    for wrong in ("prak-max = 1", "[report]\nhours = 3"):
+        config.write_text(wrong)
+        refused = run_assay("report", "--config", str(config))
+        assert refused.returncode == 2 and "there is no setting" in refused.stderr, refused
+
+
 def test_tools_refuse_what_is_not_theirs_to_read(serve, assay, tmp_path):
     data = str(serve.data)
     tools = [("verify",), ("report",), ("deadletters", "list"), ("deadletters", "replay", "a-b"), ("forget", "--user", "u")]
