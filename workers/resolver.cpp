@@ -100,7 +100,8 @@ void Resolution::expire(const ParkedRecord& waiting) {
 }
 
 void Resolution::malformed(Offset offset, std::string_view raw, std::string reason) {
-  emit(to_record(unreadable(raw, std::move(reason), {Stream::feedback, partition_}, offset, now_)));
+  const auto dead = unreadable(raw, std::move(reason), {Stream::feedback, partition_}, offset, now_);
+  emit(to_record(dead, policy_.record_bytes_max));
   ++meta_.ledger.logged;
   ++meta_.ledger.dead;
   ++counts_.dead;

@@ -28,8 +28,9 @@ struct ResolvePolicy {
   // Whether a record whose ids are random may stand in the log twice: on Kafka a producer that takes over sends again
   // what was not acknowledged. Where it can't (embedded), only derived ids are looked up and remembered.
   bool log_repeats = true;
-  std::size_t outputs_max = 10'000;  // of one step, about: a record's items stay together
-  std::size_t bytes_max = 4u << 20;  // of one step's outputs, the same
+  std::size_t record_bytes_max = 1'000'000;  // what the log takes
+  std::size_t outputs_max = 10'000;          // of one step, about: a record's items stay together
+  std::size_t bytes_max = 4u << 20;          // of one step's outputs, the same
 };
 
 // A record of the requests stream; none: a tombstone.

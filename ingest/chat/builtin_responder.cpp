@@ -4,7 +4,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "ingest/chat/openai_answer.hpp"
-#include "ingest/chat/utf8.hpp"
+#include "storage/records/utf8.hpp"
 #include "ops/runtime/clock.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"

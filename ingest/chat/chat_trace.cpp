@@ -2,7 +2,7 @@
 
 #include <openssl/evp.h>
 
-#include "ingest/chat/utf8.hpp"
+#include "storage/records/utf8.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/duration_text.hpp"
 #include "storage/records/fields.hpp"

@@ -1,6 +1,6 @@
 #include "ingest/chat/openai_chunk.hpp"
 
-#include "ingest/chat/utf8.hpp"
+#include "storage/records/utf8.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
 

@@ -27,8 +27,13 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
   if (request.charge && !items->empty()) request.charge->more(items->size() - 1);
 
   std::vector<Record> records;
+  const auto item_bytes_max = door.config.body_bytes_max;  // as where it comes alone
   for (auto& item : *items) {
     if (item.rejection) continue;
+    if (item.feedback.items.front().json.size() > item_bytes_max) {
+      item.rejection = Rejection{413, "body", "the item has more than " + std::to_string(item_bytes_max) + " bytes"};
+      continue;
+    }
     item.rejection = co_await problem_with_trace(door, item.feedback.target);
     if (!item.rejection) records.push_back(to_record(item.feedback));
   }

@@ -5,7 +5,7 @@
 #include <boost/json/serialize.hpp>
 #include <map>
 
-#include "ingest/chat/utf8.hpp"
+#include "storage/records/utf8.hpp"
 #include "ingest/otlp/otlp_protobuf.hpp"
 #include "storage/store/filter/base64.hpp"
 #include "storage/store/filter/python_json.hpp"

@@ -14,8 +14,9 @@ namespace assay::cli {
 // Thread-safe; one act at a time.
 class DeadLetterActs {
  public:
-  // `io` runs only inside the acts.
-  DeadLetterActs(const KeyValue& store, EventLog& log, IoContext& io) : store_(store), log_(log), io_(io) {}
+  // `io` runs only inside the acts; `record_bytes_max` is what the log takes.
+  DeadLetterActs(const KeyValue& store, EventLog& log, IoContext& io, std::size_t record_bytes_max = 1'000'000)
+      : store_(store), log_(log), io_(io), record_bytes_max_(record_bytes_max) {}
 
   // Durable, one after the other, when it returns.
   Result<void> append(std::vector<Record> records) const;
@@ -33,6 +34,7 @@ class DeadLetterActs {
   const KeyValue& store_;
   EventLog& log_;
   IoContext& io_;
+  const std::size_t record_bytes_max_;
   mutable std::mutex mutex_;
 };
 

@@ -1,6 +1,7 @@
 // assay serve: everything in one process, over the embedded log.
 #include <condition_variable>
 #include <filesystem>
+#include <limits>
 
 #include "ops/cli/control.hpp"
 #include "ops/cli/dead_letter_acts.hpp"
@@ -135,6 +136,7 @@ int run(ServeOptions& options) {
 
   const auto open_partition = [&log]() -> Result<OpenedPartition> { return OpenedPartition{(*log)->committer(), {}}; };
   options.policy.log_repeats = false;
+  options.policy.record_bytes_max = std::numeric_limits<std::size_t>::max();  // the doors bound their requests
   ResolverThread resolver({.policy = options.policy, .records_max = step_records_max, .rest = rest}, **log, **db,
                           open_partition, clock, metrics, &progress);
   // A step or a scan may take long on a slow disk; one that takes a minute is stuck.

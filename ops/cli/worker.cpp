@@ -126,6 +126,7 @@ int run(WorkerOptions& options) {
   const auto& prefix = kafka.config.topic_prefix;
   if (const auto problem = claim_topics(**db, directory->path(), cluster, prefix)) return complain(*problem);
 
+  options.policy.record_bytes_max = record_bytes_max(kafka.config);
   std::string failure;  // what the assignment ends with; read when it has ended
   AssignmentConfig config{.kafka = kafka.config,
                           .directory = directory->path() + "/partitions",
@@ -143,7 +144,7 @@ int run(WorkerOptions& options) {
   if (!assignment) return complain(assignment.error());
 
   IoContext bury_io(1);
-  const DeadLetterActs acts(**db, **log, bury_io);
+  const DeadLetterActs acts(**db, **log, bury_io, record_bytes_max(kafka.config));
   std::unique_ptr<Feeder> feeder;  // of the worker that has partition 0
   std::unique_ptr<SharedSink> mlflow;
   if (options.mlflow.any()) {

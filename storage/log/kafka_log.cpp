@@ -12,6 +12,7 @@
 #include "ops/runtime/log.hpp"
 #include "storage/log/kafka_error.hpp"
 #include "storage/log/kafka_metadata.hpp"
+#include "storage/records/feedback_record.hpp"
 
 namespace assay {
 namespace {
@@ -86,6 +87,11 @@ KafkaLog::~KafkaLog() {
   expire(Clock::time_point::max(), Error::stopped, abandoned);
 }
 
+bool KafkaLog::fits(const Record& record) const {
+  const auto most = record.stream == Stream::feedback ? feedback_bytes_max(record_bytes_max_) : record_bytes_max_;
+  return wire_bytes_of(record) <= most;
+}
+
 Task<Result<Appended>> KafkaLog::append(Record record) {
   Result<Appended> result;
   KafkaWaiter waiter{{&result, 1}, 1, {}};
@@ -97,7 +103,7 @@ Task<Result<Appended>> KafkaLog::append(Record record) {
 Task<std::vector<Result<Appended>>> KafkaLog::append_all(std::vector<Record> records) {
   std::vector<Result<Appended>> results(records.size());
   // Before the first is sent: of a trace that is refused no half must stand in the log.
-  if (std::ranges::any_of(records, [this](const Record& r) { return wire_bytes_of(r) > record_bytes_max_; })) {
+  if (std::ranges::any_of(records, [this](const Record& r) { return !fits(r); })) {
     metrics_.refused.Increment(static_cast<double>(records.size()));
     const auto too_long = boost::system::errc::make_error_code(boost::system::errc::message_size);
     std::ranges::fill(results, Result<Appended>(too_long));
@@ -111,11 +117,15 @@ Task<std::vector<Result<Appended>>> KafkaLog::append_all(std::vector<Record> rec
 
 void KafkaLog::submit(Record record, KafkaWaiter& waiter, std::size_t index) {
   const auto bytes = bytes_of(record);
+  const bool too_long = !fits(record);
   std::unique_lock lock(mutex_);
   const bool full = outstanding_bytes_ + bytes > config_.outstanding_bytes_max ||
                     outstanding_records_ >= config_.outstanding_records_max;
-  if (closed_ || changed_ || full) {
-    waiter.results[index] = closed_ ? Error::stopped : changed_ ? Error::log_changed : Error::over_capacity;
+  if (closed_ || changed_ || too_long || full) {
+    waiter.results[index] = closed_    ? make_error_code(Error::stopped)
+                            : changed_ ? make_error_code(Error::log_changed)
+                            : too_long ? boost::system::errc::make_error_code(boost::system::errc::message_size)
+                                       : make_error_code(Error::over_capacity);
     --waiter.open;
     metrics_.refused.Increment();
     return;

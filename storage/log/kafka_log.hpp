@@ -70,6 +70,7 @@ class KafkaLog final : public EventLog {
 
   KafkaLog(IoContext& home, KafkaConfig config, Metrics& metrics, int event_fd);
 
+  bool fits(const Record& record) const;
   void submit(Record record, KafkaWaiter& waiter, std::size_t index);
   Task<void> settled(KafkaWaiter& waiter);  // ends when all its results are there
   void suspend(KafkaWaiter& waiter, KafkaWaiter::Handler handler);

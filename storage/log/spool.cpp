@@ -5,6 +5,7 @@
 #include "ops/runtime/log.hpp"
 #include "storage/log/embedded_format.hpp"
 #include "storage/log/spool_format.hpp"
+#include "storage/records/feedback_record.hpp"
 
 namespace assay {
 namespace {
@@ -92,8 +93,9 @@ Task<std::vector<Result<Appended>>> Spool::append_all(std::vector<Record> record
     whole.push_back({.stream = queue.stream, .key = {}, .value = encode_spooled(record)});
     const auto size = whole.back().value->size();
     bytes += size;
-    if (size > config_.record_bytes_max)
-      refused = boost::system::errc::make_error_code(boost::system::errc::message_size);
+    const auto most =
+        record.stream == Stream::feedback ? feedback_bytes_max(config_.record_bytes_max) : config_.record_bytes_max;
+    if (size > most) refused = boost::system::errc::make_error_code(boost::system::errc::message_size);
   }
   if (!refused && !reserve(bytes, whole.size())) refused = Error::log_full;
   if (refused) co_return std::vector<Result<Appended>>(records.size(), refused);

@@ -3,9 +3,12 @@
 #include <boost/beast/core/detail/base64.hpp>
 
 #include "storage/records/fields.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay {
 namespace {
+
+constexpr std::size_t detail_bytes_max = 4096;
 
 namespace base64 = boost::beast::detail::base64;
 
@@ -34,7 +37,13 @@ std::optional<Stream> stream_named(std::string_view name) {
 
 }  // namespace
 
-Record to_record(const DeadLetter& dead) {
+Record to_record(const DeadLetter& dead, std::size_t bytes_max) {
+  const auto room = feedback_bytes_max(bytes_max);  // what is beside `raw` has the rest
+  const auto raw = std::string_view(dead.raw).substr(0, room / 4 * 3);
+  std::string detail(utf8_prefix(dead.detail, detail_bytes_max));
+  if (raw.size() < dead.raw.size())
+    detail +=
+        " (here are its first " + std::to_string(raw.size()) + " of " + std::to_string(dead.raw.size()) + " bytes)";
   Record record{
       .stream = Stream::deadletters, .key = dead.record_id, .value = std::string(), .accepted_at = dead.dead_at};
   JsonWriter json(*record.value);
@@ -42,7 +51,7 @@ Record to_record(const DeadLetter& dead) {
       .field("v", 1)
       .field("record_id", dead.record_id)
       .field("reason", dead.reason)
-      .field("detail", dead.detail);
+      .field("detail", detail);
   json.field("step", dead.step).field("dead_at", format_time(dead.dead_at));
   json.field("stream", name_of(dead.from.stream)).field("partition", dead.from.partition).field("offset", dead.offset);
   if (dead.record) {
@@ -51,7 +60,7 @@ Record to_record(const DeadLetter& dead) {
         .field("assessment_id", feedback.items.front().assessment_id);
     json.field(feedback.target.field(), feedback.target.id).raw_field("record", *to_record(feedback).value);
   } else {
-    json.field("raw", encoded(dead.raw));
+    json.field("raw", encoded(raw));
   }
   json.end_object();
   record.headers.push_back({"reason", dead.reason});

@@ -7,7 +7,8 @@
 //    "trace_id":ID?, "record":FEEDBACK | "raw":"base64"}
 //
 // `record` is a feedback record (see feedback_record.hpp) with this one item, ready to be replayed; `raw` are the bytes
-// of a record that could not be read. DO NOT CHANGE a field's meaning: raise the version.
+// of a record that could not be read, the first of them where a letter would be too long. DO NOT CHANGE a field's
+// meaning: raise the version.
 #include <optional>
 #include <string>
 
@@ -34,7 +35,8 @@ inline constexpr std::string_view idempotency_conflict = "idempotency_conflict";
 inline constexpr std::string_view refused = "refused";                            // the sink will never take it
 }  // namespace dead_reason
 
-Record to_record(const DeadLetter& dead);
+// As the log takes it: with not more of `raw` and of `detail` than fits into `bytes_max`, and words that say so.
+Record to_record(const DeadLetter& dead, std::size_t bytes_max = 1'000'000);
 Record dead_letter_tombstone(std::string_view record_id);
 Result<DeadLetter, Malformed> parse_dead_letter(std::string_view value);
 

@@ -11,6 +11,8 @@
 // assessment_id, last_update_time and what changes: feedback | expectation, rationale, metadata. The key is the
 // target's id. A create's record_id is its assessment_id, with "#N" behind it in a replay's attempt N; a change's is
 // given. DO NOT CHANGE a field's meaning: raise the version.
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -23,6 +25,13 @@
 namespace assay {
 
 inline constexpr std::int64_t items_per_record_max = 4096;
+
+// How long a feedback record may be where the log takes records of up to `record_bytes_max`: what is decided of it
+// (parked, an assessment, a dead letter) says more than it does, and must fit, too.
+constexpr std::size_t feedback_bytes_max(std::size_t record_bytes_max) {
+  constexpr std::size_t room = 16u << 10;
+  return record_bytes_max - std::min(record_bytes_max / 2, room);
+}
 
 enum class Op : std::uint8_t { create, update, erase };
 std::string_view name_of(Op op);  // "create" | "update" | "delete"

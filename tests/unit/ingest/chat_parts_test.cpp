@@ -8,7 +8,7 @@
 #include "ingest/chat/chat_trace.hpp"
 #include "ingest/chat/openai_chunk.hpp"
 #include "ingest/chat/sse_parser.hpp"
-#include "ingest/chat/utf8.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay {
 namespace {
