@@ -1,5 +1,8 @@
 #include "storage/log/kafka_producer.hpp"
 
+#include <algorithm>
+#include <chrono>
+
 namespace assay {
 
 rd_kafka_resp_err_t produce_record(rd_kafka_t* client, rd_kafka_topic_t* topic, const Record& record, int flags,
@@ -16,7 +19,10 @@ rd_kafka_resp_err_t produce_record(rd_kafka_t* client, rd_kafka_topic_t* topic, 
   auto* value = record.value ? const_cast<char*>(record.value->data()) : nullptr;
   const std::size_t value_size = record.value ? record.value->size() : 0;
   const std::int32_t partition = record.partition.value_or(RD_KAFKA_PARTITION_UA);
-  const std::int64_t timestamp = record.accepted_at.time_since_epoch().count();  // 0: now
+  // 0: now. Not later than now: a broker refuses a time that is an hour ahead of its own clock, such as a door's whose
+  // clock was wrong has given its records, and what is behind them would wait as long. The record itself keeps it.
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const std::int64_t timestamp = std::min<Instant>(record.accepted_at, now).time_since_epoch().count();
   rd_kafka_resp_err_t code;
   if (headers)
     code = rd_kafka_producev(client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(flags),
