@@ -3,6 +3,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <optional>
 
+#include "storage/records/fields.hpp"
+
 namespace assay::cli {
 
 Result<void> DeadLetterActs::append(std::vector<Record> records) const {
@@ -27,7 +29,7 @@ Result<void> DeadLetterActs::append(std::vector<Record> records) const {
   return {};
 }
 
-Result<void> DeadLetterActs::bury(DeadLetter dead) const { return append({to_record(dead)}); }
+Result<void> DeadLetterActs::bury(DeadLetter dead) const { return append({to_record(dead, record_bytes_max_)}); }
 
 Result<std::unique_ptr<DeadLetter>, std::string> DeadLetterActs::find(std::string_view record_id) const {
   const auto value = store_.get(Family::dead, record_id);
@@ -45,10 +47,9 @@ Result<void, std::string> DeadLetterActs::replay(std::string_view record_id) con
   if (!dead->record)
     return "it holds no feedback that could be replayed: its bytes could not be read (" + dead->detail + ")";
   auto& feedback = *dead->record;
-  if (feedback.op == Op::create)
-    ++feedback.attempt;
-  else
-    feedback.items.front().record_id += "#1";
+  ++feedback.attempt;
+  if (auto& id = feedback.items.front().record_id; feedback.op != Op::create)
+    id = record_id_of(id.substr(0, id.find('#')), feedback.attempt);
   feedback.accepted_at = SystemClock().now();
   if (const auto appended = append({to_record(feedback), dead_letter_tombstone(record_id)}); !appended)
     return "the log did not take it: " + appended.error().message();
