@@ -17,7 +17,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
-using Timer = asio::basic_waitable_timer<Steady, asio::wait_traits<Steady>, Executor>;
 
 std::string request_text(std::string_view method, std::string_view target, std::string_view body,
                          std::string_view headers = {}) {

@@ -12,9 +12,6 @@
 namespace assay {
 namespace {
 
-using Timer =
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
-
 constexpr std::size_t echoed_bytes_max = 2000;
 
 std::int64_t unix_seconds() {

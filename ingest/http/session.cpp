@@ -180,8 +180,7 @@ Task<bool> Session::turn_away(const Route* route) {
   const bool more = co_await say_no(route, std::move(refusal));
   if (more && wait.count() > 0) {
     enter(Phase::idle, shared_.config.idle_timeout);
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer(
-        socket_.get_executor(), wait);
+    Timer timer(socket_.get_executor(), wait);
     co_await timer.async_wait(as_result);
   }
   co_return more;

@@ -150,8 +150,7 @@ Task<Response> get_trace(MlflowDoor& door, Request& request, bool alone) {
     if (!whole->known) co_return trace_not_found(door, id, "Trace with ID " + id + " is not found.", alone);
     if (whole->complete || partial == "true") co_return answer(R"({"trace":)" + whole->json + "}");
     if (std::chrono::steady_clock::now() >= deadline) break;
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer(
-        executor, std::chrono::milliseconds(50));
+    Timer timer(executor, std::chrono::milliseconds(50));
     co_await timer.async_wait(as_result);
   }
   co_return error_response(

@@ -35,7 +35,7 @@ class Turnstile {
  private:
   struct Waiter {
     Executor executor;
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer;
+    Timer timer;
     bool called = false;  // under the mutex
   };
   // Takes the waiter out, and passes on a turn that it was given and did not take.

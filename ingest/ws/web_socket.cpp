@@ -16,9 +16,6 @@ namespace {
 
 constexpr std::chrono::seconds linger_max{2};
 
-using Timer =
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
-
 // Closes the stream's socket then, unless the timer is cancelled or the stream is gone.
 template <class Stream>
 void close_after(const std::shared_ptr<Stream>& stream, Timer& timer, std::chrono::milliseconds limit) {

@@ -113,7 +113,7 @@ Task<Result<void>> KafkaView::applied(std::chrono::milliseconds limit) {
 // What this door has accepted and Kafka has not can't be read; while Kafka is away nobody is kept waiting for it.
 Task<Result<void>> KafkaView::until_drained(Steady::time_point deadline) {
   const auto executor = co_await asio::this_coro::executor;
-  asio::basic_waitable_timer<Steady, asio::wait_traits<Steady>, Executor> timer(executor);
+  Timer timer(executor);
   while (!door_.drained()) {
     if (!door_.reachable()) co_return Result<void>(Error::log_unavailable);
     if (Steady::now() >= deadline) co_return Result<void>(Error::timed_out);

@@ -7,8 +7,6 @@ namespace assay {
 namespace http_pool {
 namespace {
 
-using Timer =
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 using Resolver = asio::ip::basic_resolver<tcp, Executor>;
 using Endpoints = std::vector<tcp::endpoint>;
 

@@ -6,8 +6,10 @@
 // inside it is destroyed twice: name it on the line before. tests/tidy.sh looks for the shapes.
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 
 namespace assay {
 
@@ -15,6 +17,9 @@ namespace asio = boost::asio;
 
 using IoContext = asio::io_context;
 using Executor = asio::io_context::executor_type;
+// asio::steady_timer, on that executor.
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
 template <class T>
 using Task = asio::awaitable<T, Executor>;

@@ -30,7 +30,7 @@ class Progress {
     Key key;
     Offset next;
     Executor executor;
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer;
+    Timer timer;
     bool done = false;  // under the mutex
   };
   mutable std::mutex mutex_;

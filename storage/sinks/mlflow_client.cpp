@@ -42,8 +42,7 @@ Task<void> MlflowClient::take_turn(bool reads) {
   const auto now = std::chrono::steady_clock::now();
   const auto at = std::max((reads ? reads_ : writes_).take(now), not_before_);
   if (at <= now) co_return;
-  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer(
-      co_await asio::this_coro::executor, at);
+  Timer timer(co_await asio::this_coro::executor, at);
   co_await timer.async_wait(as_result);
 }
 

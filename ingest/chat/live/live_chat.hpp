@@ -63,8 +63,6 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
 
  private:
   friend class ChatReader;
-  using Timer =
-      asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
   enum class Wish { nothing, text, end };
   // The running half, on the home thread; gone when the chat has ended.
   struct Running {

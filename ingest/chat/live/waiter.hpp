@@ -33,7 +33,7 @@ class Waiter : public std::enable_shared_from_this<Waiter> {
   }
 
  private:
-  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer_;
+  Timer timer_;
 };
 
 }  // namespace assay
