@@ -19,7 +19,6 @@ struct ChatRequest {
               parent_span_id = {};  // of the caller's traceparent, ours and hex; empty: a trace of its own
 };
 
-inline constexpr std::size_t id_bytes_max = 250;
 inline constexpr std::size_t tags_max = 32;
 inline constexpr std::size_t tag_key_bytes_max = 250;
 inline constexpr std::size_t tag_value_bytes_max = 5000;

@@ -1,5 +1,6 @@
 #include "ingest/openai/completion_request.hpp"
 
+#include "ingest/feedback/assessment_body.hpp"
 #include "storage/records/utf8.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
@@ -148,7 +149,7 @@ Result<ChatRequest, Rejection> parse_completion_body(std::string_view body) {
     } else if (name == "user" && type == J::string) {
       std::string_view user;
       if (v.get_string().get(user)) return false;
-      if (user.size() <= id_bytes_max) out.user = user;
+      if (!problem_with_id("user", user)) out.user = user;
     } else {
       return is_json(v, type);  // the trace shows it
     }

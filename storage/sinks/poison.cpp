@@ -3,6 +3,8 @@
 namespace assay {
 namespace {
 
+constexpr std::size_t id_bytes_max = 1024;
+
 bool fits(std::string_view id) { return id.size() <= id_bytes_max && id.find('\0') == id.npos; }
 
 }  // namespace

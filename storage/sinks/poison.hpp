@@ -7,9 +7,7 @@
 
 namespace assay {
 
-inline constexpr std::size_t id_bytes_max = 1024;
-
-// Like parse_*, and the ids are such that a sink can keep them: no NUL byte, at most id_bytes_max. A tombstone is
+// Like parse_*, and the ids are such that a sink can keep them: no NUL byte, at most 1,024 bytes. A tombstone is
 // Malformed: these streams have none.
 Result<AssessmentRecord, Malformed> read_assessment(const LogRecord& record);
 Result<TraceRecord, Malformed> read_trace(const LogRecord& record);
