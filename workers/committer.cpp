@@ -66,12 +66,6 @@ void Committer::run(std::stop_token stop) {
 }
 
 Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
-  const auto done = turn(wait);
-  healthy_ = done.has_value();
-  return done;
-}
-
-Result<std::size_t> Committer::turn(std::chrono::milliseconds wait) {
   if (!source_)
     if (const auto opened = open(); !opened) return opened.error();
   if (pending_.empty()) {

@@ -49,12 +49,9 @@ class Committer {
   std::int64_t lag() const { return lag_.load(std::memory_order_relaxed); }
   // Whether the log was there to be read, once. Thread-safe.
   bool opened() const { return opened_.load(std::memory_order_relaxed); }
-  // Whether the last turn was a success, for /readyz. Thread-safe.
-  bool healthy() const { return healthy_.load(std::memory_order_relaxed); }
 
  private:
   void run(std::stop_token stop);
-  Result<std::size_t> turn(std::chrono::milliseconds wait);
   Result<void> open();
   Result<std::span<const LogRecord>> read(std::chrono::milliseconds wait);
   Result<void> note_progress();
@@ -69,7 +66,7 @@ class Committer {
   std::map<StreamPartition, Offset> read_to_;  // one past the last record read, in this life of the source
   SinkLedger counted_;
   std::atomic<std::int64_t> lag_{0};
-  std::atomic<bool> healthy_{false}, opened_{false};
+  std::atomic<bool> opened_{false};
 
   Counter &applied_, &duplicate_, &held_, &dead_, &failures_;
   Gauge& lag_gauge_;

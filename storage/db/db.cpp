@@ -328,10 +328,4 @@ std::uint64_t Db::memory_bytes() const {
   return impl_->config.memory.cache->GetUsage() + impl_->config.memory.write_buffers->memory_usage();
 }
 
-std::uint64_t Db::keys_about(Family family) const {
-  std::uint64_t keys = 0;
-  impl_->db->GetIntProperty(impl_->of(family), rocksdb::DB::Properties::kEstimateNumKeys, &keys);
-  return keys;
-}
-
 }  // namespace assay

@@ -64,7 +64,6 @@ class Db final : public KeyValue {
 
   std::uint64_t bytes_on_disk() const;
   std::uint64_t memory_bytes() const;
-  std::uint64_t keys_about(Family family) const;  // an estimate
 
  private:
   struct Impl;

@@ -150,27 +150,4 @@ Result<void> Store::traces_of_experiment(std::string_view experiment_id, Instant
                   });
 }
 
-Result<std::vector<std::string>> Store::traces_of_request(std::string_view client_request_id) const {
-  std::vector<std::string> out;
-  const auto prefix = store_keys::index_prefix('c', client_request_id);
-  const auto scanned =
-      kv_.scan_back(Family::trace_index, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view) {
-        out.emplace_back(key.substr(prefix.size() + 8));
-        return true;
-      });
-  if (!scanned) return scanned.error();
-  return out;
-}
-
-Result<void> Store::assessments_named(std::string_view name, Instant from, Instant to,
-                                      const VisitAssessment& visit) const {
-  const auto prefix = store_keys::index_prefix('n', name);
-  return kv_.scan(Family::trace_index, prefix + big_endian(store_keys::time_bits(from)),
-                  prefix + big_endian(store_keys::time_bits(to)), [&](std::string_view key, std::string_view) {
-                    const auto ids = key.substr(prefix.size() + 8);
-                    const auto nul = ids.find('\0');
-                    return visit(ids.substr(0, nul), ids.substr(nul + 1));
-                  });
-}
-
 }  // namespace assay

@@ -54,11 +54,6 @@ class Store {
   using VisitTrace = std::function<bool(std::string_view trace_id, Instant request_time)>;
   Result<void> traces_of_experiment(std::string_view experiment_id, Instant from, Instant to,
                                     const VisitTrace& visit) const;
-  // The traces that this client_request_id names, the newest first.
-  Result<std::vector<std::string>> traces_of_request(std::string_view client_request_id) const;
-  // The assessments of this name with from <= accepted_at < to, the oldest first.
-  using VisitAssessment = std::function<bool(std::string_view trace_id, std::string_view assessment_id)>;
-  Result<void> assessments_named(std::string_view name, Instant from, Instant to, const VisitAssessment& visit) const;
 
  private:
   const KeyValue& kv_;

@@ -203,13 +203,10 @@ TEST_F(StoreTest, DeletingATraceTakesItsAssessmentsAndWhatComesLater) {
   EXPECT_EQ(assessment("a-4"), "none");
 }
 
-TEST_F(StoreTest, IsSearchedByExperimentAndTimeByRequestAndByName) {
+TEST_F(StoreTest, IsSearchedByExperimentAndTime) {
   apply(trace("tr-1", at(0), located("7", at(10)) + R"(,"client_request_id":"req-1")"));
   apply(trace("tr-2", at(0), located("7", at(20)) + R"(,"client_request_id":"req-1")"));
   apply(trace("tr-3", at(0), located("8", at(10))));
-  apply(feedback("a-1", "tr-1", at(3), "n", "true"));
-  apply(feedback("a-2", "tr-2", at(4), "n", "true"));
-  apply(update("a-2", "u-2", "tr-2", at(5), R"("assessment_name":"other")"));
   std::vector<std::string> found;
   ASSERT_TRUE(store_.traces_of_experiment("7", at(10), at(20), [&](std::string_view id, Instant time) {
     EXPECT_EQ(time, at(10));
@@ -217,15 +214,6 @@ TEST_F(StoreTest, IsSearchedByExperimentAndTimeByRequestAndByName) {
     return true;
   }));
   EXPECT_EQ(found, (std::vector<std::string>{"tr-1"}));
-  EXPECT_EQ(*store_.traces_of_request("req-1"), (std::vector<std::string>{"tr-2", "tr-1"}));
-  found.clear();
-  const auto visit = [&](std::string_view trace, std::string_view id) {
-    found.push_back(std::string(trace) + " " + std::string(id));
-    return true;
-  };
-  ASSERT_TRUE(store_.assessments_named("n", at(0), at(9), visit));
-  ASSERT_TRUE(store_.assessments_named("other", at(0), at(9), visit));
-  EXPECT_EQ(found, (std::vector<std::string>{"tr-1 a-1", "tr-2 a-2"}));
 }
 
 TEST_F(StoreTest, APoisonRecordIsADeadLetterAndTheRestOfItsBatchIsApplied) {
