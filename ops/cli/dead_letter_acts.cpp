@@ -1,7 +1,6 @@
 #include "ops/cli/dead_letter_acts.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <optional>
+#include "ops/runtime/run_task.hpp"
 
 #include "storage/records/fields.hpp"
 
@@ -9,24 +8,13 @@ namespace assay::cli {
 
 Result<void> DeadLetterActs::append(std::vector<Record> records) const {
   std::scoped_lock lock(mutex_);
-  error_code failure;
-  auto all = [this, &failure, &records]() -> Task<void> {
-    // One after the other: the tombstone only when the feedback is durable.
-    for (auto& record : records) {
-      const auto appended = co_await log_.append(std::move(record));
-      if (!appended) {
-        failure = appended.error();
-        co_return;
-      }
-    }
+  // One after the other: the tombstone only when the feedback is durable.
+  auto all = [&]() -> Task<Result<void>> {
+    for (auto& record : records)
+      if (const auto appended = co_await log_.append(std::move(record)); !appended) co_return appended.error();
+    co_return Result<void>();
   };
-  std::exception_ptr thrown;
-  asio::co_spawn(io_, std::move(all), [&thrown](std::exception_ptr e) { thrown = e; });
-  io_.restart();
-  io_.run();
-  if (thrown) std::rethrow_exception(thrown);
-  if (failure) return failure;
-  return {};
+  return run_task(io_, all());
 }
 
 Result<void> DeadLetterActs::bury(DeadLetter dead) const { return append({to_record(dead, record_bytes_max_)}); }

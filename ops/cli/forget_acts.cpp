@@ -1,8 +1,7 @@
 #include "ops/cli/forget_acts.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-
 #include "ops/runtime/ids.hpp"
+#include "ops/runtime/run_task.hpp"
 #include "storage/records/catalog_record.hpp"
 #include "storage/records/feedback_record.hpp"
 #include "storage/records/json_writer.hpp"
@@ -48,17 +47,8 @@ std::string ForgetActs::answer(const std::string& line) const {
     return "error that is no act";
 
   std::scoped_lock lock(mutex_);
-  error_code failure;
-  auto append = [this, &record, &failure]() -> Task<void> {
-    const auto appended = co_await log_.append(std::move(record));
-    if (!appended) failure = appended.error();
-  };
-  std::exception_ptr thrown;
-  asio::co_spawn(io_, std::move(append), [&thrown](std::exception_ptr e) { thrown = e; });
-  io_.restart();
-  io_.run();
-  if (thrown) std::rethrow_exception(thrown);
-  if (failure) return "error the log did not take it: " + failure.message();
+  const auto appended = run_task(io_, log_.append(std::move(record)));
+  if (!appended) return "error the log did not take it: " + appended.error().message();
   return "ok";
 }
 

@@ -1,7 +1,6 @@
 #include "ops/cli/front_door_options.hpp"
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
 #include <charconv>
 #include <cstdlib>
 #include <thread>
@@ -13,6 +12,7 @@
 #include "ingest/openapi/openapi_route.hpp"
 #include "ingest/web/page.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/run_task.hpp"
 #include "storage/store/catalog.hpp"
 
 namespace assay::cli {
@@ -201,14 +201,9 @@ void DoorWithRoutes::make_experiment() {
   if (view_)
     if (const auto known = Catalog(view_->kv()).experiment_named(experiment_); !known || *known) return;
   IoContext io(1);
-  auto make = [this]() -> Task<void> {
-    auto record = to_record(new_experiment(experiment_, new_experiment_id(experiment_), clock_.now()), clock_.now());
-    const auto appended = co_await log_.append(std::move(record));
-    if (!appended)
-      spdlog::warn("event=experiment_not_made name=\"{}\" problem=\"{}\"", experiment_, appended.error().message());
-  };
-  asio::co_spawn(io, std::move(make), [](std::exception_ptr) {});
-  io.run();
+  auto record = to_record(new_experiment(experiment_, new_experiment_id(experiment_), clock_.now()), clock_.now());
+  if (const auto appended = run_task(io, log_.append(std::move(record))); !appended)
+    spdlog::warn("event=experiment_not_made name=\"{}\" problem=\"{}\"", experiment_, appended.error().message());
 }
 
 Result<void, std::string> DoorWithRoutes::start() {
@@ -222,15 +217,8 @@ Result<void, std::string> DoorWithRoutes::start() {
     // An io_context of its own: the log may be away for long, and the door must not wait for it.
     IoContext io(1);
     while (!stop.stop_requested()) {
-      if (journal_.left_over() > 0) {
-        auto close = [this]() -> Task<void> {
-          const auto left = co_await journal_.close_left_over(log_, clock_.now(), 256);
-          (void)left;  // the next round tries again
-        };
-        asio::co_spawn(io, std::move(close), [](std::exception_ptr) {});
-        io.restart();
-        io.run();
-      }
+      // On an error the next round tries again.
+      if (journal_.left_over() > 0) (void)run_task(io, journal_.close_left_over(log_, clock_.now(), 256));
       std::mutex mutex;
       std::unique_lock lock(mutex);
       std::condition_variable_any().wait_for(lock, stop, 1s, [] { return false; });

@@ -1,8 +1,8 @@
 // SpooledLog: the thread that opens Kafka and gives it what is on the spool.
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/run_task.hpp"
 #include "storage/log/spooled_log.hpp"
 
 namespace assay {
@@ -66,13 +66,8 @@ bool SpooledLog::send(std::span<const Spool::Queued> queued) {
     spdlog::error("event=spool_corrupt offset={} act=\"left out\"", queued.front().offset);
     return spool_.remove(queued.first(1), true).has_value();
   }
-  std::vector<Result<Appended>> results;
-  auto task = [&]() -> Task<void> { results = co_await upstream_.load()->append_all(std::move(records)); };
-  std::exception_ptr thrown;
   IoContext io(1);
-  asio::co_spawn(io, std::move(task), [&thrown](std::exception_ptr e) { thrown = e; });
-  io.run();
-  if (thrown) std::rethrow_exception(thrown);
+  const auto results = run_task(io, upstream_.load()->append_all(std::move(records)));
 
   // One that is too long has all refused: halves find it.
   const auto too_long = [](const Result<Appended>& result) {

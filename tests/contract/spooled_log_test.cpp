@@ -8,7 +8,7 @@
 #include "storage/log/memory_log.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "tests/contract/event_log_contract.hpp"
-#include "tests/support/run_task.hpp"
+#include "ops/runtime/run_task.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 namespace assay::contract {
@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(Spooled, EventLogContract,
 class SpooledLogTest : public testing::Test {
  protected:
   Result<Appended> append(const std::string& key, const std::string& value) {
-    return test::run_task(on.io(), on.log().append({.stream = Stream::feedback, .key = key, .value = value}));
+    return run_task(on.io(), on.log().append({.stream = Stream::feedback, .key = key, .value = value}));
   }
   // What stands upstream of one key, in order.
   std::vector<std::string> arrived(const std::string& key) {
@@ -219,7 +219,7 @@ TEST_F(SpooledLogTest, OfSeveralThoseThatKafkaDidNotTakeGoToTheSpool) {
   on.upstream.answers_left = 1;
   std::vector<Record> records;
   for (int i = 0; i < 3; ++i) records.push_back({.stream = Stream::feedback, .key = "k", .value = std::to_string(i)});
-  const auto results = test::run_task(on.io(), on.log().append_all(std::move(records)));
+  const auto results = run_task(on.io(), on.log().append_all(std::move(records)));
   for (const auto& result : results) EXPECT_TRUE(result);
   EXPECT_TRUE(results[0]->durability.empty());
   EXPECT_EQ(results[1]->durability, "disk");
@@ -328,7 +328,7 @@ TEST(SpoolBound, AFullSpoolRefusesTakesNothingAndHasRoomAgainWhenItHasDrained) {
   Spooled on({.bytes_max = 10'000, .disk_reserve_bytes = 0, .room_min = 2'000});
   on.upstream.away = true;
   const auto append = [&] {
-    return test::run_task(on.io(),
+    return run_task(on.io(),
                           on.log().append({.stream = Stream::feedback, .key = "k", .value = std::string(1000, 'x')}));
   };
   int taken = 0;

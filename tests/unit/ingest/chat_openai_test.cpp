@@ -4,14 +4,13 @@
 #include <boost/json.hpp>
 
 #include "ingest/chat/openai_backend.hpp"
-#include "tests/support/run_task.hpp"
+#include "ops/runtime/run_task.hpp"
 #include "tests/support/scripted_server.hpp"
 
 namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-using test::run_task;
 using test::ScriptedServer;
 using Conversation = ScriptedServer::Conversation;
 

@@ -1,6 +1,6 @@
 // POST /chat and /chat/stream, and the journal behind them.
 #include "ingest/chat/builtin_responder.hpp"
-#include "tests/support/run_task.hpp"
+#include "ops/runtime/run_task.hpp"
 #include "tests/unit/ingest/chat_fixture.hpp"
 
 namespace assay {
@@ -152,7 +152,7 @@ TEST_F(ChatRouteTest, DoneIsNotSaidWhenTheEndIsNotDurableAndTheJournalKeepsIt) {
   // As after a restart: what had been answered is recorded as it was.
   ChatJournal next_life(disk);
   EXPECT_EQ(*next_life.load(), 1u);
-  EXPECT_EQ(*test::run_task(context, next_life.close_left_over(log, clock.now(), 10)), 0u);
+  EXPECT_EQ(*run_task(context, next_life.close_left_over(log, clock.now(), 10)), 0u);
   EXPECT_EQ(seen.back(), "log OK");
   EXPECT_EQ(log.last_span.at("attributes").at("response").as_string(), "\"answer\"");
   EXPECT_EQ(journalled(), 0u);
@@ -198,8 +198,8 @@ TEST_F(ChatJournalTest, ClosesWhatARestartFoundOpenWithAReason) {
   ASSERT_TRUE(journal.open(chat_named("2")));
   ChatJournal next_life(disk);
   EXPECT_EQ(*next_life.load(), 2u);
-  EXPECT_EQ(*test::run_task(context, next_life.close_left_over(log, clock.now(), 1)), 1u);
-  EXPECT_EQ(*test::run_task(context, next_life.close_left_over(log, clock.now(), 5)), 0u);
+  EXPECT_EQ(*run_task(context, next_life.close_left_over(log, clock.now(), 1)), 1u);
+  EXPECT_EQ(*run_task(context, next_life.close_left_over(log, clock.now(), 5)), 0u);
   EXPECT_EQ(seen, (Seen{"log ERROR", "log ERROR"}));
   EXPECT_EQ(log.last_span.at("status").at("message").as_string(), "the front door was restarted while it answered");
   EXPECT_EQ(log.last_info.at("execution_duration").as_string(), "5s");
@@ -212,10 +212,10 @@ TEST_F(ChatJournalTest, KeepsWhatTheLogDoesNotTake) {
   ChatJournal next_life(disk);
   ASSERT_TRUE(next_life.load());
   log.failing = Error::log_unavailable;
-  EXPECT_FALSE(test::run_task(context, next_life.close_left_over(log, clock.now(), 5)));
+  EXPECT_FALSE(run_task(context, next_life.close_left_over(log, clock.now(), 5)));
   EXPECT_EQ(next_life.left_over(), 1u);
   log.failing.reset();
-  EXPECT_EQ(*test::run_task(context, next_life.close_left_over(log, clock.now(), 5)), 0u);
+  EXPECT_EQ(*run_task(context, next_life.close_left_over(log, clock.now(), 5)), 0u);
   EXPECT_EQ(seen, (Seen{"log ERROR"}));
 }
 
@@ -235,7 +235,7 @@ TEST_F(ChatJournalTest, WhatItCannotReadIsDroppedAndSaid) {
   changes.put(Family::journal, "chat/tr-x", "garbage");
   ASSERT_TRUE(disk.write(changes));
   ASSERT_TRUE(journal.load());
-  EXPECT_EQ(*test::run_task(context, journal.close_left_over(log, clock.now(), 5)), 0u);
+  EXPECT_EQ(*run_task(context, journal.close_left_over(log, clock.now(), 5)), 0u);
   EXPECT_EQ(journalled(), 0u);
   EXPECT_TRUE(seen.empty());
 }

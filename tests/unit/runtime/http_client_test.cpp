@@ -9,7 +9,7 @@
 #include <fstream>
 #include <future>
 
-#include "tests/support/run_task.hpp"
+#include "ops/runtime/run_task.hpp"
 #include "tests/support/scripted_server.hpp"
 #include "tests/support/temporary_directory.hpp"
 
@@ -17,7 +17,6 @@ namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-using test::run_task;
 using test::ScriptedServer;
 using Conversation = ScriptedServer::Conversation;
 

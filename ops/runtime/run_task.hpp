@@ -1,12 +1,13 @@
 #pragma once
-// Runs a task on a context to its end and gives its value; what it throws is thrown.
+// Runs a task to its end on a context of this thread's own and gives its value; what it throws is thrown here. For
+// threads that may block: tools, upkeep, tests.
 #include <boost/asio/co_spawn.hpp>
 #include <exception>
 #include <optional>
 
 #include "ops/runtime/task.hpp"
 
-namespace assay::test {
+namespace assay {
 
 template <class T>
 T run_task(IoContext& context, Task<T> task) {
@@ -25,4 +26,4 @@ T run_task(IoContext& context, Task<T> task) {
   return std::move(*out);
 }
 
-}  // namespace assay::test
+}  // namespace assay
