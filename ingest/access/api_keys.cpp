@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "ops/runtime/hex.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -11,16 +12,6 @@ namespace json = boost::json;
 
 constexpr std::string_view prefix = "assay_";
 constexpr std::size_t id_hex = 12;
-
-std::string hex(std::string_view bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  for (const auto c : bytes) {
-    out += digits[static_cast<unsigned char>(c) >> 4];
-    out += digits[static_cast<unsigned char>(c) & 15];
-  }
-  return out;
-}
 
 int nibble(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
 
@@ -71,7 +62,7 @@ std::string ApiKeys::to_json() const {
   json.begin_object().field("v", 1).key("keys").begin_array();
   for (const auto& key : keys_) {
     out += '\n';
-    json.begin_object().field("id", key.id).field("name", key.name).field("sha256", hex(view_of(key.hash)));
+    json.begin_object().field("id", key.id).field("name", key.name).field("sha256", to_hex(view_of(key.hash)));
     json.key("scopes").begin_array();
     for (const auto& [scope, name] : scope_names)
       if (key.scopes.has(scope)) json.value(name);
@@ -95,8 +86,11 @@ const ApiKey* ApiKeys::find(std::string_view key) const {
 }
 
 std::string ApiKeys::create(std::string name, ScopeSet scopes, Rate rate, Instant now) {
-  ApiKey key{
-      .id = hex(random_secret(id_hex / 2)), .name = std::move(name), .scopes = scopes, .created_at = now, .rate = rate};
+  ApiKey key{.id = to_hex(random_secret(id_hex / 2)),
+             .name = std::move(name),
+             .scopes = scopes,
+             .created_at = now,
+             .rate = rate};
   std::string text(prefix);
   text.append(key.id).append("_");
   append_base64url(text, random_secret());

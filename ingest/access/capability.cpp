@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "ops/runtime/hex.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
 
@@ -168,13 +169,7 @@ std::string CapabilityKeys::mark(const Capability& capability, std::string_view 
   put_text(said, capability.user);
   said += first_half;
   const auto mac = binding_hmac_->of(said);
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  for (std::size_t i = 0; i < half_id / 2; ++i) {
-    out += digits[mac[i] >> 4];
-    out += digits[mac[i] & 15];
-  }
-  return out;
+  return to_hex(view_of(mac).substr(0, half_id / 2));
 }
 
 std::string CapabilityKeys::own_id(const Capability& capability, std::string_view id) const {

@@ -1,7 +1,7 @@
 #include "ingest/chat/chat_trace.hpp"
 
-#include <openssl/evp.h>
-
+#include "ops/runtime/base64.hpp"
+#include "ops/runtime/hex.hpp"
 #include "storage/records/utf8.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/duration_text.hpp"
@@ -19,20 +19,6 @@ std::string object_of(std::string_view name, std::string_view text) {
 std::string string_of(std::string_view text) {
   std::string out;
   append_json_string(out, text);
-  return out;
-}
-
-// Hex digits as the base64 of their bytes.
-std::string base64_of_hex(std::string_view hex) {
-  std::string bytes;
-  const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
-    bytes += static_cast<char>(digit(hex[i]) << 4 | digit(hex[i + 1]));
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const auto size =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(size));
   return out;
 }
 
@@ -93,10 +79,10 @@ std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
   std::string out;
   JsonWriter json(out);
   json.begin_array().begin_object();
-  json.field("trace_id", base64_of_hex(std::string_view(chat.trace_id).substr(trace_prefix.size())));
-  json.field("span_id", base64_of_hex(chat.span_id));
+  json.field("trace_id", to_base64(from_hex(std::string_view(chat.trace_id).substr(trace_prefix.size()))));
+  json.field("span_id", to_base64(from_hex(chat.span_id)));
   json.key("parent_span_id");
-  chat.parent_span_id.empty() ? json.null() : json.value(base64_of_hex(chat.parent_span_id));
+  chat.parent_span_id.empty() ? json.null() : json.value(to_base64(from_hex(chat.parent_span_id)));
   json.field("name", chat.name);
   json.field("start_time_unix_nano", nanoseconds(chat.started_at));
   json.field("end_time_unix_nano", nanoseconds(std::max(outcome.ended_at, chat.started_at)));

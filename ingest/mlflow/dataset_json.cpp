@@ -6,6 +6,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "ops/runtime/hex.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/store/filter/python_json.hpp"
@@ -96,13 +97,7 @@ std::string dataset_digest(std::string_view name, std::int64_t time) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
   EVP_Digest(input.data(), input.size(), digest, &size, EVP_sha256(), nullptr);
-  static constexpr char hex[] = "0123456789abcdef";
-  std::string out;
-  for (int i = 0; i < 4; ++i) {
-    out += hex[digest[i] >> 4];
-    out += hex[digest[i] & 15];
-  }
-  return out;
+  return to_hex({reinterpret_cast<const char*>(digest), 4});
 }
 
 std::string hash_of_inputs(const json::value& inputs) { return derived_id("", {python_json(sorted(inputs))}); }

@@ -5,10 +5,10 @@
 
 #include "ingest/mlflow/dataset_json.hpp"
 #include "ingest/mlflow/dataset_routes.hpp"
+#include "ops/runtime/base64.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/store/catalog.hpp"
-#include "storage/store/filter/base64.hpp"
 #include "storage/store/filter/python_json.hpp"
 
 namespace assay {
@@ -191,7 +191,7 @@ Task<Response> upsert_records(MlflowDoor& door, Request& request) {
 // A page ends where the next one begins: base64 of "created_time:record_id".
 Catalog::RecordPlace place_of(std::string_view token) {
   Catalog::RecordPlace place;
-  const auto decoded = filter::from_base64(token);
+  const auto decoded = from_base64(token);
   const auto colon = decoded ? decoded->find(':') : std::string::npos;
   if (!decoded || colon == std::string::npos) return place;
   std::from_chars(decoded->data(), decoded->data() + colon, place.created_time);
@@ -216,7 +216,7 @@ Task<Response> list_records(MlflowDoor& door, Request& request) {
   const auto visited = catalog.records(request.params[0], place_of(query->get("page_token").value_or("")),
                                        [&](const DatasetRecord& record) {
                                          if (std::ssize(list) == most) {
-                                           token = filter::to_base64(last);
+                                           token = to_base64(last);
                                            return false;
                                          }
                                          last = std::to_string(record.created_time) + ":" + record.dataset_record_id;

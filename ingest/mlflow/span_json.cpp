@@ -4,7 +4,8 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "storage/store/filter/base64.hpp"
+#include "ops/runtime/base64.hpp"
+#include "ops/runtime/hex.hpp"
 
 namespace assay {
 namespace {
@@ -67,13 +68,6 @@ void copy(const json::object& from, std::string_view name, json::object& to) {
   if (const auto* value = from.if_contains(name); value && !value->is_null()) to[name] = *value;
 }
 
-std::string bytes_of_hex(std::string_view hex) {
-  std::string out;
-  const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) out += static_cast<char>(digit(hex[i]) << 4 | digit(hex[i + 1]));
-  return out;
-}
-
 bool is_hex(std::string_view text, std::size_t size) {
   return text.size() == size && text.find_first_not_of("0123456789abcdefABCDEF") == text.npos;
 }
@@ -91,8 +85,7 @@ json::array links_of(const json::object& span) {
     if (trace_id.starts_with("tr-")) trace_id.remove_prefix(3);
     const std::string_view span_id(id->get_string().data(), id->get_string().size());
     if (!is_hex(trace_id, 32) || !is_hex(span_id, 16)) continue;
-    json::object to{{"trace_id", filter::to_base64(bytes_of_hex(trace_id))},
-                    {"span_id", filter::to_base64(bytes_of_hex(span_id))}};
+    json::object to{{"trace_id", to_base64(from_hex(trace_id))}, {"span_id", to_base64(from_hex(span_id))}};
     if (auto attributes = key_values(from->if_contains("attributes"), false); !attributes.empty())
       to["attributes"] = std::move(attributes);
     out.push_back(std::move(to));

@@ -5,7 +5,7 @@
 #include <boost/json/array.hpp>
 
 #include "ingest/otlp/wire.hpp"
-#include "storage/store/filter/base64.hpp"
+#include "ops/runtime/base64.hpp"
 
 namespace assay {
 namespace {
@@ -89,7 +89,7 @@ bool read_any(std::string_view message, json::value& out, int depth) {
       case 7: {
         std::string value;
         if (!bytes(field, value)) return false;
-        out = filter::to_base64(value);
+        out = to_base64(value);
         break;
       }
       default:

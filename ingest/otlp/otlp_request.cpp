@@ -7,7 +7,8 @@
 
 #include "storage/records/utf8.hpp"
 #include "ingest/otlp/otlp_protobuf.hpp"
-#include "storage/store/filter/base64.hpp"
+#include "ops/runtime/base64.hpp"
+#include "ops/runtime/hex.hpp"
 #include "storage/store/filter/python_json.hpp"
 
 namespace assay {
@@ -17,16 +18,6 @@ namespace json = boost::json;
 
 constexpr std::size_t preview_bytes_max = 1000;
 constexpr std::string_view tag_prefix = "mlflow.traceTag.";
-
-std::string hex(std::string_view bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : bytes) {
-    out += digits[static_cast<unsigned char>(c) >> 4];
-    out += digits[c & 15];
-  }
-  return out;
-}
 
 // An attribute's value as MLflow keeps it: JSON in a string.
 std::string dumped(const json::value& value) { return python_json(value, false, false); }
@@ -46,12 +37,12 @@ std::string_view code_of(int status) {
 
 json::object span_json(const OtlpSpan& span, const std::string& trace_id) {
   json::object out;
-  out["trace_id"] = filter::to_base64(span.trace_id);
-  out["span_id"] = filter::to_base64(span.span_id);
+  out["trace_id"] = to_base64(span.trace_id);
+  out["span_id"] = to_base64(span.span_id);
   if (span.parent_id.empty())
     out["parent_span_id"] = nullptr;
   else
-    out["parent_span_id"] = filter::to_base64(span.parent_id);
+    out["parent_span_id"] = to_base64(span.parent_id);
   out["name"] = span.name;
   out["start_time_unix_nano"] = span.start;
   if (span.end)
@@ -74,7 +65,7 @@ json::object span_json(const OtlpSpan& span, const std::string& trace_id) {
   out["attributes"] = std::move(attributes);
   json::array links;
   for (const auto& link : span.links) {
-    json::object to{{"trace_id", "tr-" + hex(link.trace_id)}, {"span_id", hex(link.span_id)}};
+    json::object to{{"trace_id", "tr-" + to_hex(link.trace_id)}, {"span_id", to_hex(link.span_id)}};
     if (link.attributes.empty())
       to["attributes"] = nullptr;
     else
@@ -185,7 +176,7 @@ Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpR
       if (span.trace_id.size() != 16 || span.span_id.size() != 8 ||
           (!span.parent_id.empty() && span.parent_id.size() != 8))
         return OtlpProblem{422, "Cannot convert OpenTelemetry span to MLflow span"};
-      const auto id = "tr-" + hex(span.trace_id);
+      const auto id = "tr-" + to_hex(span.trace_id);
       const auto [at, fresh] = traces.try_emplace(id);
       if (fresh) order.push_back(id);
       gather(span, resource.attributes, id, at->second);

@@ -1,9 +1,8 @@
 #include "ops/cli/mlflow_options.hpp"
 
-#include <openssl/evp.h>
-
 #include <cstdlib>
 
+#include "ops/runtime/base64.hpp"
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/ids.hpp"
 
@@ -13,14 +12,6 @@ namespace {
 std::string from_environment(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
-}
-
-std::string base64(const std::string& bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const auto n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                 reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(n));
-  return out;
 }
 
 }  // namespace
@@ -55,7 +46,7 @@ std::optional<std::string> MlflowOptions::settle() {
   if (!token.empty())
     rest.mlflow.authorization = "Bearer " + token;
   else if (!user.empty())
-    rest.mlflow.authorization = "Basic " + base64(user + ":" + from_environment("ASSAY_MLFLOW_PASSWORD"));
+    rest.mlflow.authorization = "Basic " + to_base64(user + ":" + from_environment("ASSAY_MLFLOW_PASSWORD"));
   if (!rest.mlflow.url.empty())
     if (auto problem = problem_with_url("--mlflow-url", rest.mlflow.url)) return problem;
   if (!sql.url.empty())

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ops/runtime/hex.hpp"
 #include "storage/sinks/pg_connection.hpp"
 
 namespace assay::sql {
@@ -17,22 +18,10 @@ inline std::string array(const std::vector<std::string>& values) {
 }
 
 // bytea, in and out.
-inline std::string hex(std::string_view bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string out = "\\x";
-  out.reserve(2 + 2 * bytes.size());
-  for (const char c : bytes) {
-    out += digits[static_cast<unsigned char>(c) >> 4];
-    out += digits[static_cast<unsigned char>(c) & 15];
-  }
-  return out;
-}
+inline std::string hex(std::string_view bytes) { return "\\x" + to_hex(bytes); }
 inline std::string unhex(std::string_view text) {
-  std::string out;
-  const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 32) - 'a' + 10; };
-  for (std::size_t i = text.starts_with("\\x") ? 2 : 0; i + 1 < text.size(); i += 2)
-    out += static_cast<char>(digit(text[i]) << 4 | digit(text[i + 1]));
-  return out;
+  if (text.starts_with("\\x")) text.remove_prefix(2);
+  return from_hex(text);
 }
 
 inline PgValue number(const std::optional<std::int64_t>& n) {

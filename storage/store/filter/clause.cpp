@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "storage/store/filter/base64.hpp"
+#include "ops/runtime/base64.hpp"
 #include "storage/store/filter/lexer.hpp"
 #include "storage/store/filter/python_json.hpp"
 

@@ -5,7 +5,7 @@
 #include "ingest/mlflow/span_json.hpp"
 #include "ingest/otlp/inflate.hpp"
 #include "ingest/otlp/otlp_request.hpp"
-#include "storage/store/filter/base64.hpp"
+#include "ops/runtime/base64.hpp"
 
 namespace assay {
 namespace {
@@ -132,7 +132,7 @@ TEST(Otlp, ReadsJsonAsWell) {
 }
 
 TEST(Inflate, UndoesGzipAndIsBounded) {
-  const auto gzip = filter::from_base64("H4sIAAAAAAACA+3BMQEAAADCoKzrX8IUfkABAAAAAG8Ddln0TIgTAAA=");
+  const auto gzip = from_base64("H4sIAAAAAAACA+3BMQEAAADCoKzrX8IUfkABAAAAAG8Ddln0TIgTAAA=");
   ASSERT_TRUE(gzip);
   EXPECT_EQ(*inflated(*gzip, "gzip", 5000), std::string(5000, 'a'));
   EXPECT_FALSE(inflated(*gzip, "gzip", 4999)) << "a few bytes that become many";

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "storage/store/filter/base64.hpp"
+#include "ops/runtime/base64.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
 #include "storage/store/filter/lexer.hpp"
 #include "storage/store/filter/python_json.hpp"

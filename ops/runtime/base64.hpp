@@ -1,11 +1,12 @@
 #pragma once
+// The plain alphabet, padded (RFC 4648, 4). For what is signed, see base64url in ingest/access/secret.hpp.
 #include <openssl/evp.h>
 
 #include <optional>
 #include <string>
 #include <string_view>
 
-namespace assay::filter {
+namespace assay {
 
 inline std::string to_base64(std::string_view bytes) {
   std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
@@ -40,4 +41,4 @@ inline std::optional<std::string> from_base64(std::string_view given) {
   return out;
 }
 
-}  // namespace assay::filter
+}  // namespace assay
