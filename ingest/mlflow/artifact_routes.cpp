@@ -5,7 +5,7 @@
 #include "ingest/feedback/assessment_body.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/trace_record.hpp"
-#include "storage/store/filter/python_json.hpp"
+#include "storage/records/python_text.hpp"
 #include "storage/store/store.hpp"
 
 namespace assay {
@@ -44,7 +44,7 @@ Task<Response> put(MlflowDoor& door, Request& request, bool alone) {
   // Nothing but the spans: what is said of the trace comes by StartTraceV3.
   TraceRecord record{.from_spans = true, .trace_id = trace_id, .accepted_at = door.clock.now()};
   JsonWriter(record.info).begin_object().field("trace_id", trace_id).end_object();
-  record.spans = python_json(*spans, false, false);
+  record.spans = python_json(*spans, {.ascii = false});
   auto log_record = to_record(record);
   const auto appended = co_await door.log.append(std::move(log_record));
   if (!appended) co_return error_response(request.path, appended.error());

@@ -9,7 +9,7 @@
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/store/catalog.hpp"
-#include "storage/store/filter/python_json.hpp"
+#include "storage/records/python_text.hpp"
 
 namespace assay {
 namespace {

@@ -5,11 +5,10 @@
 #include <charconv>
 
 #include "ingest/mlflow/dataset_json.hpp"
-#include "ingest/mlflow/python_text.hpp"
+#include "storage/records/python_text.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/store/catalog.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
-#include "storage/store/filter/python_json.hpp"
 
 namespace assay {
 namespace {

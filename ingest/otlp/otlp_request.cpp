@@ -9,7 +9,7 @@
 #include "ingest/otlp/otlp_protobuf.hpp"
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
-#include "storage/store/filter/python_json.hpp"
+#include "storage/records/python_text.hpp"
 
 namespace assay {
 namespace {
@@ -20,7 +20,7 @@ constexpr std::size_t preview_bytes_max = 1000;
 constexpr std::string_view tag_prefix = "mlflow.traceTag.";
 
 // An attribute's value as MLflow keeps it: JSON in a string.
-std::string dumped(const json::value& value) { return python_json(value, false, false); }
+std::string dumped(const json::value& value) { return python_json(value, {.ascii = false}); }
 
 std::string kept_text(const json::value& value) {
   const auto* text = value.if_string();
@@ -192,7 +192,7 @@ Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpR
       spans.clear();
     };
     for (const auto& span : trace.spans) {
-      const auto text = python_json(span, false, false);
+      const auto text = python_json(span, {.ascii = false});
       if (!spans.empty() && spans.size() + text.size() > limits.record_bytes_max) flush();
       spans += (spans.empty() ? "" : ",") + text;
     }

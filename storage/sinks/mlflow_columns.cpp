@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "storage/sinks/mlflow_json.hpp"
-#include "storage/sinks/python_json.hpp"
+#include "storage/records/python_text.hpp"
 
 namespace assay::mlflow {
 namespace {
@@ -55,9 +55,9 @@ Text decoded(const Text& attribute) {
 }
 
 // What its analytics sum over: yes and no count as truth does, but are no numbers.
-void set_value(AssessmentColumns& row, dom::element value, Numbers numbers) {
+void set_value(AssessmentColumns& row, dom::element value, PythonJson how) {
   row.value.clear();
-  append_python_json(row.value, value, numbers);
+  append_python_json(row.value, value, how);
   row.aggregate.reset();
   row.is_numeric = false;
   bool truth = false;
@@ -86,7 +86,7 @@ void set_feedback(AssessmentColumns& row, dom::element feedback) {
     row.aggregate.reset();
     row.is_numeric = false;
   } else {
-    set_value(row, value, Numbers::doubles);
+    set_value(row, value, {.doubles = true});
   }
   row.error.reset();
   if (feedback.at_pointer("/error").get(error) || !error.is_object()) return;
@@ -108,9 +108,9 @@ void set_expectation(AssessmentColumns& row, dom::element expectation) {
   row.type = "expectation";
   if (const auto text = text_at(expectation, "/serialized_value/value")) {
     dom::parser parser;
-    if (const auto inner = parsed(parser, *text)) return set_value(row, *inner, Numbers::as_written);
+    if (const auto inner = parsed(parser, *text)) return set_value(row, *inner, {});
   }
-  if (!expectation.at_pointer("/value").get(value)) return set_value(row, value, Numbers::doubles);
+  if (!expectation.at_pointer("/value").get(value)) return set_value(row, value, {.doubles = true});
   row.value = "null";
 }
 
@@ -125,7 +125,7 @@ std::optional<std::map<std::string, std::string>> strings_of(dom::element object
     if (!member.get_string().get(text))
       value = text;
     else
-      append_python_json(value, member, Numbers::as_written);
+      append_python_json(value, member);
     out[std::string(key)] = std::move(value);
   }
   return out;
@@ -246,7 +246,7 @@ Result<AssessmentColumns, Malformed> assessment_columns(std::string_view json, s
     row.rationale.reset();  // MLflow keeps none of an expectation
   } else if (!root->at_pointer("/issue").get(said) && said.is_object()) {
     row.type = "issue";
-    append_python_json(row.value, said, Numbers::as_written);
+    append_python_json(row.value, said);
   } else {
     return Malformed{"assessment has neither feedback nor expectation"};
   }
@@ -272,7 +272,7 @@ bool apply_change(AssessmentColumns& row, std::string_view path, std::string_vie
       metadata[key] = text;
     } else {
       metadata[key].clear();
-      append_python_json(metadata[key], *value, Numbers::as_written);
+      append_python_json(metadata[key], *value);
     }
     row.metadata = metadata_text(metadata);
   } else if (path == "feedback" && row.type == "feedback" && value->is_object()) {
@@ -306,7 +306,7 @@ Result<SpanColumns, Malformed> span_columns(std::string_view json) {
   if (row.status.starts_with("STATUS_CODE_")) row.status.erase(0, 12);
   row.start_ns = nanoseconds(*span, "/start_time_unix_nano").value_or(0);
   row.end_ns = nanoseconds(*span, "/end_time_unix_nano");
-  append_python_json(row.content, *span, Numbers::as_written, false);
+  append_python_json(row.content, *span, {.ascii = false});
   dom::element attributes;
   if (span->at_pointer("/attributes").get(attributes) || !attributes.is_object()) return row;
   const auto attribute = [&](std::string_view name) -> Text {

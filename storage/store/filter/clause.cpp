@@ -10,7 +10,7 @@
 
 #include "ops/runtime/base64.hpp"
 #include "storage/store/filter/lexer.hpp"
-#include "storage/store/filter/python_json.hpp"
+#include "storage/records/python_text.hpp"
 
 namespace assay::filter {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <boost/json/parse.hpp>
 
-#include "storage/store/filter/python_json.hpp"
+#include "storage/records/python_text.hpp"
 #include "storage/store/keys.hpp"
 #include "storage/store/trace_index.hpp"
 
@@ -52,7 +52,7 @@ std::optional<Said> said_in(const AssessmentRow& row) {
     said.text = "null";
     return said;
   }
-  said.text = python_json(*value, true);
+  said.text = python_json(*value, {.doubles = true});
   if (value->is_number()) said.number = value->to_number<double>();
   return said;
 }

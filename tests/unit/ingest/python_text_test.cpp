@@ -1,4 +1,4 @@
-#include "ingest/mlflow/python_text.hpp"
+#include "storage/records/python_text.hpp"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 #include "ops/runtime/base64.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
 #include "storage/store/filter/lexer.hpp"
-#include "storage/store/filter/python_json.hpp"
+#include "storage/records/python_text.hpp"
 #include "storage/store/filter/trace_filter.hpp"
 
 #include <boost/json/parse.hpp>
@@ -175,7 +175,7 @@ TEST(RLike, IsAboutCharactersNotBytes) {
 
 TEST(PythonJson, WritesAsPythonDoes) {
   const auto text = [](std::string_view json, bool doubles = false, bool ascii = true) {
-    return python_json(boost::json::parse({json.data(), json.size()}), doubles, ascii);
+    return python_json(boost::json::parse({json.data(), json.size()}), {.doubles = doubles, .ascii = ascii});
   };
   EXPECT_EQ(text(R"({"a":[1,2.5,true,null],"b":"x"})"), R"({"a": [1, 2.5, true, null], "b": "x"})");
   EXPECT_EQ(text("5", true), "5.0");

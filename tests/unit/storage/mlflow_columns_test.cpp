@@ -3,18 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "storage/sinks/concurrency_limit.hpp"
-#include "storage/sinks/python_json.hpp"
+#include "storage/records/python_text.hpp"
 
 namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-
-std::string python_float(double number) {
-  std::string out;
-  append_python_float(out, number);
-  return out;
-}
 
 TEST(PythonJson, FloatsAreLaidOutAsReprDoes) {
   EXPECT_EQ(python_float(5), "5.0");
@@ -34,9 +28,9 @@ TEST(PythonJson, TextsAreEscapedAsDumpsDoes) {
   std::string out, plain;
   const simdjson::dom::element value =
       parser.parse(std::string(R"({"é":["🐎\u007f\u0001\"/",1,-2.5,null,true,{}]})")).value();
-  append_python_json(out, value, Numbers::as_written);
+  append_python_json(out, value);
   EXPECT_EQ(out, R"({"\u00e9": ["\ud83d\udc0e\u007f\u0001\"/", 1, -2.5, null, true, {}]})");
-  append_python_json(plain, value, Numbers::doubles, false);
+  append_python_json(plain, value, {.doubles = true, .ascii = false});
   EXPECT_EQ(plain, "{\"é\": [\"🐎\x7f\\u0001\\\"/\", 1.0, -2.5, null, true, {}]}");
 }
 
