@@ -17,6 +17,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 
 #include "ops/runtime/clock.hpp"
 #include "storage/log/event_source.hpp"

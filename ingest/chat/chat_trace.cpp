@@ -2,10 +2,10 @@
 
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
-#include "storage/records/utf8.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/duration_text.hpp"
 #include "storage/records/fields.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "ingest/feedback/assessment_body.hpp"
 #include "storage/records/json_writer.hpp"
-#include "storage/records/trace_record.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/records/trace_record.hpp"
 #include "storage/store/store.hpp"
 
 namespace assay {

@@ -8,8 +8,8 @@
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
-#include "storage/store/catalog.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/store/catalog.hpp"
 
 namespace assay {
 namespace {

@@ -5,8 +5,8 @@
 #include <charconv>
 
 #include "ingest/mlflow/dataset_json.hpp"
-#include "storage/records/python_text.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/python_text.hpp"
 #include "storage/store/catalog.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
 

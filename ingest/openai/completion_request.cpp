@@ -1,9 +1,9 @@
 #include "ingest/openai/completion_request.hpp"
 
 #include "ingest/feedback/assessment_body.hpp"
-#include "storage/records/utf8.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay {
 namespace {

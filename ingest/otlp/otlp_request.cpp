@@ -5,11 +5,11 @@
 #include <boost/json/serialize.hpp>
 #include <map>
 
-#include "storage/records/utf8.hpp"
 #include "ingest/otlp/otlp_protobuf.hpp"
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay {
 namespace {

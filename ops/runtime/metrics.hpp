@@ -9,6 +9,7 @@
 #include <prometheus/registry.h>
 
 #include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <list>
 #include <map>
+#include <memory>
 #include <mutex>
 
 #include "ops/runtime/error.hpp"

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "storage/sinks/mlflow_json.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/sinks/mlflow_json.hpp"
 
 namespace assay::mlflow {
 namespace {

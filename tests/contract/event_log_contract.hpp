@@ -1,6 +1,6 @@
 #pragma once
 // What every event log must do, whatever keeps its records. Instantiate with a factory: see
-// event_log_contract_test.cpp.
+// event_log_local_test.cpp, kafka_event_log_test.cpp and spooled_log_test.cpp.
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>

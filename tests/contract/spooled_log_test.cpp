@@ -4,11 +4,11 @@
 #include <filesystem>
 #include <set>
 
+#include "ops/runtime/run_task.hpp"
 #include "storage/db/db.hpp"
 #include "storage/log/memory_log.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "tests/contract/event_log_contract.hpp"
-#include "ops/runtime/run_task.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 namespace assay::contract {
@@ -329,7 +329,7 @@ TEST(SpoolBound, AFullSpoolRefusesTakesNothingAndHasRoomAgainWhenItHasDrained) {
   on.upstream.away = true;
   const auto append = [&] {
     return run_task(on.io(),
-                          on.log().append({.stream = Stream::feedback, .key = "k", .value = std::string(1000, 'x')}));
+                    on.log().append({.stream = Stream::feedback, .key = "k", .value = std::string(1000, 'x')}));
   };
   int taken = 0;
   Result<Appended> last = append();

@@ -9,8 +9,8 @@
 #include <optional>
 
 #include "ops/runtime/base64.hpp"
-#include "storage/store/filter/lexer.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/store/filter/lexer.hpp"
 
 namespace assay::filter {
 namespace {

@@ -1,9 +1,9 @@
 #include <gtest/gtest.h>
 
 #include "ops/runtime/base64.hpp"
+#include "storage/records/python_text.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
 #include "storage/store/filter/lexer.hpp"
-#include "storage/records/python_text.hpp"
 #include "storage/store/filter/trace_filter.hpp"
 
 #include <boost/json/parse.hpp>

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "storage/sinks/concurrency_limit.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/sinks/concurrency_limit.hpp"
 
 namespace assay {
 namespace {
