@@ -323,10 +323,12 @@ Result<SpanColumns, Malformed> span_columns(std::string_view json) {
   row.type = dimension("mlflow.spanType");
   row.model = dimension("mlflow.llm.model");
   row.provider = dimension("mlflow.llm.provider");
-  each_json_number(attribute("mlflow.llm.cost"), [&](dom::object costs) {
+  row.usage = {row.span_id, row.parent_span_id.value_or(""),
+               usage_text(attribute("mlflow.chat.tokenUsage").value_or("")),
+               usage_text(attribute("mlflow.llm.cost").value_or(""))};
+  each_json_number(row.usage.cost, [&](dom::object costs) {
     for (std::size_t i = 0; i < 3; ++i) row.costs[i] = number_in(costs, cost_columns[i]);
   });
-  row.attributes_usage = attribute("mlflow.chat.tokenUsage").value_or("");
   return row;
 }
 

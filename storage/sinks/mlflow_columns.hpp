@@ -9,6 +9,7 @@
 
 #include "ops/runtime/clock.hpp"
 #include "storage/records/feedback_record.hpp"
+#include "storage/store/trace_usage.hpp"
 
 namespace assay::mlflow {
 
@@ -39,21 +40,13 @@ struct TraceColumns {
   std::optional<double> costs[3];         // of cost_columns
   std::map<std::string, std::string> tags, metadata;
 };
-inline constexpr std::string_view token_columns[] = {"input_tokens",
-                                                     "output_tokens",
-                                                     "total_tokens",
-                                                     "cache_read_input_tokens",
-                                                     "cache_creation_input_tokens",
-                                                     "cache_creation_input_tokens_above_1hr"};
-inline constexpr std::string_view cost_columns[] = {"input_cost", "output_cost", "total_cost"};
-
 struct SpanColumns {
   std::string span_id, name, status, content;
   Text parent_span_id, type, model, provider;
   std::int64_t start_ns = 0;
   std::optional<std::int64_t> end_ns;
   std::optional<double> costs[3];
-  std::string attributes_usage;  // JSON of mlflow.chat.tokenUsage, or empty
+  SpanUsage usage;
 };
 Result<SpanColumns, Malformed> span_columns(std::string_view json);
 

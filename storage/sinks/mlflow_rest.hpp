@@ -96,7 +96,7 @@ class MlflowSink final : public AssessmentSink {
   Task<bool> run_traces(const std::string& trace_id, Lane& lane);
   Task<Done> say_trace(const std::string& trace_id, const Lane& lane, std::string& why);
   Task<Done> say_tags(const std::string& trace_id, const Lane& lane, std::string& why);
-  Task<Done> start(const std::string& trace_id, const TraceRow& row, std::string& why);
+  Task<Done> start(const std::string& trace_id, TraceRow row, std::string& why);
   Task<Done> erase(const std::string& trace_id, std::string& why);
   Task<Done> say(const AssessmentRecord& record, std::string& why);
   Task<Done> create(const AssessmentRecord& record, std::string& why);

@@ -56,7 +56,8 @@ Task<MlflowSink::Done> MlflowSink::say_trace(const std::string& trace_id, const 
   }
   const auto facts = mlflow::facts_of(row->info_json(trace_id, "", ""));
   if (!facts.located) co_return co_await say_tags(trace_id, lane, why);
-  const auto started = co_await start(trace_id, *row, why);
+  auto known = *row;
+  const auto started = co_await start(trace_id, std::move(known), why);
   if (started != Done::applied) co_return started;
   // Starting a trace adds tags and takes none away.
   for (const auto& job : lane.traces) {
@@ -99,7 +100,12 @@ Task<MlflowSink::Done> MlflowSink::say_tags(const std::string& trace_id, const L
   co_return Done::applied;
 }
 
-Task<MlflowSink::Done> MlflowSink::start(const std::string& trace_id, const TraceRow& row, std::string& why) {
+Task<MlflowSink::Done> MlflowSink::start(const std::string& trace_id, TraceRow row, std::string& why) {
+  const auto spans = marks_.spans(trace_id);
+  if (!spans) co_return local_failure(spans.error());
+  std::vector<SpanUsage> usage;
+  for (const auto& span : *spans) usage.push_back(usage_of_span(span));
+  conclude_usage(row, std::move(usage));
   const auto info = row.info_json(trace_id, "", "");
   const auto facts = mlflow::facts_of(info);
   auto name = facts.experiment;
@@ -116,8 +122,6 @@ Task<MlflowSink::Done> MlflowSink::start(const std::string& trace_id, const Trac
   auto body = mlflow::start_trace(info, experiment.body, feedback);
   const auto started = co_await client_.ask("POST", "/api/3.0/mlflow/traces", std::move(body));
   if (started.kind != MlflowAnswer::Kind::ok) co_return judge(started, why);
-  const auto spans = marks_.spans(trace_id);
-  if (!spans) co_return local_failure(spans.error());
   if (facts.final && !spans->empty()) {
     auto path = "/api/2.0/mlflow-artifacts/artifacts/" + experiment.body + "/traces/" + percent_encoded(trace_id) +
                 "/artifacts/traces.json";

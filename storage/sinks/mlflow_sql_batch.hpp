@@ -63,6 +63,8 @@ class SqlBatch {
     TraceRow row;
     std::string before;  // its info before this batch
     std::map<std::string, SpanRow> spans;
+    bool concludes = false;                 // something of what its spans used
+    std::map<std::string, SpanUsage> used;  // by the spans of earlier batches, where it concludes
     std::set<std::string> removed_tags;
     mlflow::TraceColumns columns;
     std::vector<mlflow::SpanColumns> span_columns;
@@ -85,6 +87,7 @@ class SqlBatch {
   void traces(std::vector<SqlJob*> jobs);
   void load(std::map<std::string, Trace>& traces);
   void merge(Trace& trace, SqlJob& job);
+  void load_used(std::map<std::string, Trace>& traces);
   void settle(const std::string& id, Trace& trace);
   int experiment_id(const std::string& id_or_name);
   void write_infos(std::map<std::string, Trace>& traces);

@@ -29,8 +29,10 @@ void SqlBatch::traces(std::vector<SqlJob*> jobs) {
     const bool was_deleted = trace.deleted;
     for (auto* job : trace.jobs) merge(trace, *job);
     if (trace.deleted && !was_deleted) deleted.push_back(id);
-    if (!trace.deleted && trace.changed) settle(id, trace);
   }
+  load_used(traces);
+  for (auto& [id, trace] : traces)
+    if (!trace.deleted && trace.changed) settle(id, trace);
   if (!deleted.empty()) erase_traces(deleted);
   write_infos(traces);
   write_entries(traces);
@@ -85,6 +87,7 @@ void SqlBatch::merge(Trace& trace, SqlJob& job) {
     return;
   }
   trace.row = std::move(merged);
+  trace.concludes |= has_usage(trace.row, record.spans);
   for (const auto& [id, span] : *spans) {
     auto [at, added] = trace.spans.try_emplace(id, span);
     if (!added && at->second.rank < span.rank) at->second = span;
@@ -93,6 +96,17 @@ void SqlBatch::merge(Trace& trace, SqlJob& job) {
   const bool any = *changed || !spans->empty();
   if (!any) job.fate = Fate::duplicate;
   trace.changed |= any;
+}
+
+void SqlBatch::load_used(std::map<std::string, Trace>& traces) {
+  PgArray ids;
+  for (const auto& [id, trace] : traces)
+    if (trace.concludes && trace.changed && !trace.deleted) ids.add(std::string_view(id));
+  if (ids.size() == 0) return;
+  const auto rows = ask("SELECT trace_id, content FROM spans WHERE trace_id = ANY($1::text[])", {ids.text()});
+  for (int i = 0; i < rows.size(); ++i)
+    if (const auto columns = mlflow::span_columns(rows.text(i, 1)))
+      traces[std::string(rows.text(i, 0))].used[columns->span_id] = columns->usage;
 }
 
 // From what is known to columns; what can't be written now waits, what never can be is dead.
@@ -107,7 +121,13 @@ void SqlBatch::settle(const std::string& id, Trace& trace) {
   for (const auto& [span_id, span] : trace.spans) {
     auto columns = mlflow::span_columns(span.json);
     if (!columns) return refuse(columns.error().reason);
+    if (trace.concludes) trace.used[columns->span_id] = columns->usage;
     trace.span_columns.push_back(std::move(*columns));
+  }
+  if (trace.concludes) {
+    std::vector<SpanUsage> used;
+    for (const auto& [span_id, usage] : trace.used) used.push_back(usage);
+    conclude_usage(trace.row, std::move(used));
   }
   const auto accepted_at = std::get<TraceRecord>(trace.jobs.front()->record).accepted_at;
   auto columns = mlflow::trace_columns(trace.row.info_json(id, "", ""), trace.span_columns, accepted_at);

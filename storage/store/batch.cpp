@@ -4,6 +4,7 @@
 
 #include "storage/store/keys.hpp"
 #include "storage/store/trace_index.hpp"
+#include "storage/store/trace_usage.hpp"
 
 namespace assay {
 namespace {
@@ -109,6 +110,11 @@ Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
   }
   if (span_keys.empty()) return {};
   const auto spans = kv_.multi_get(Family::traces, span_keys);
+  for (const auto& record : records)
+    if (auto& trace = traces_[record.trace_id]; !trace.deleted) trace.concludes |= has_usage(trace.row, record.spans);
+  for (const auto& name : names)
+    if (auto& trace = traces_[name]; trace.concludes)
+      if (const auto loaded = load_all_spans(name, trace); !loaded) return loaded;
   if (!spans) return spans.error();
   for (std::size_t i = 0; i < span_keys.size(); ++i) {
     if (!(*spans)[i]) continue;
@@ -121,6 +127,21 @@ Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
 
 bool StoreBatch::trace_deleted(const std::string& trace_id) const {
   const auto at = traces_.find(trace_id);
+Result<void> StoreBatch::load_all_spans(const std::string& trace_id, Trace& trace) {
+  const auto prefix = store_keys::span(trace_id, "");
+  bool corrupt = false;
+  const auto scanned =
+      kv_.scan(Family::traces, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
+        auto span = SpanRow::decode(value);
+        if (!span) return corrupt = true, false;
+        trace.spans.insert_or_assign(std::string(key), std::move(*span));
+        return true;
+      });
+  if (!scanned) return scanned;
+  if (corrupt) return make_error_code(Error::corrupt);
+  return {};
+}
+
   return at != traces_.end() && at->second.deleted;
 }
 
@@ -173,6 +194,12 @@ Result<Result<Applied, Malformed>> StoreBatch::apply(const TraceRecord& record) 
 
 // Its assessments end with it: those in the database and those in this batch.
 Result<void> StoreBatch::erase_trace(const std::string& trace_id, Trace& trace) {
+void StoreBatch::conclude(Trace& trace) {
+  std::vector<SpanUsage> spans;
+  for (const auto& [key, span] : trace.spans) spans.push_back(usage_of_span(span.json));
+  conclude_usage(trace.row, std::move(spans));
+}
+
   const auto prefix = store_keys::trace_prefix(trace_id);
   const auto end = after_prefix(prefix);
   std::vector<std::string> ids;
@@ -237,8 +264,11 @@ Changes StoreBatch::finish() {
   Changes out;
   for (auto& [id, assessment] : assessments_)
     if (assessment.changed) finish(id, assessment, out);
-  for (auto& [id, trace] : traces_)
-    if (trace.changed) finish(id, trace, out);
+  for (auto& [id, trace] : traces_) {
+    if (!trace.changed) continue;
+    if (trace.concludes && !trace.deleted) conclude(trace);
+    finish(id, trace, out);
+  }
   if (deleted_a_trace_) out.put(Family::meta, std::string(store_keys::tombstones), {});
   return out;
 }

@@ -49,8 +49,9 @@ class StoreBatch {
     bool was_there = false, was_deleted = false;
     std::vector<std::string> index_keys;  // as in the database
     TraceRow row;
-    std::unordered_map<std::string, SpanRow> spans;
-    std::vector<std::string> erased_spans;  // keys
+    std::unordered_map<std::string, SpanRow> spans;  // those of the batch, or all
+    bool concludes = false;                          // all: something is concluded of them
+    std::vector<std::string> erased_spans;           // keys
     std::vector<std::string> changed_spans;
     bool deleted = false;
     bool changed = false;
@@ -58,6 +59,8 @@ class StoreBatch {
 
   Result<void> load_ids(std::vector<std::string> ids);
   Result<void> load_traces(std::span<const TraceRecord> traces);
+  Result<void> load_all_spans(const std::string& trace_id, Trace& trace);
+  static void conclude(Trace& trace);
   Result<void> erase_trace(const std::string& trace_id, Trace& trace);
   bool trace_deleted(const std::string& trace_id) const;
   void finish(const std::string& id, Assessment& assessment, Changes& out) const;

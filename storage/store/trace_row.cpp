@@ -130,6 +130,20 @@ bool TraceRow::set(std::string path, const TraceRank& rank, std::string_view jso
   return true;
 }
 
+bool TraceRow::may_conclude(const std::string& path) const {
+  const auto at = fields_.find(path);
+  return at == fields_.end() || at->second.rank.level == Level::inferred;
+}
+
+// Whatever the order of records, the last conclusion is of the same spans: it has no time.
+void TraceRow::conclude(const std::string& path, std::string_view json) {
+  if (!may_conclude(path)) return;
+  if (json.empty())
+    fields_.erase(path);
+  else
+    fields_[path] = {{Level::inferred}, std::string(json)};
+}
+
 std::string TraceRow::text(const std::string& path) const {
   const auto at = fields_.find(path);
   if (at == fields_.end()) return {};

@@ -46,6 +46,10 @@ class TraceRow {
   std::optional<std::string> tag(std::string_view key, std::string_view trace_id, bool has_spans) const;
   // Calls visit(key, value) for each that is there: of "tags." or "trace_metadata.".
   void each(std::string_view prefix, const std::function<void(std::string_view, const std::string&)>& visit) const;
+  // What follows from all of its spans, where nobody has said it of the trace; empty: nothing does.
+  bool may_conclude(const std::string& path) const;
+  void conclude(const std::string& path, std::string_view json);
+  bool has(const std::string& path) const { return fields_.contains(path); }
   // When what is set now must have been accepted so that it counts: after everything that is here.
   Instant after() const;
   // MLflow's trace_info; `feedback_tag`, where not empty, is the value of the tag assay.feedback unless somebody has

@@ -68,6 +68,18 @@ TEST_F(MlflowSinkTest, CommitsATraceItsSpansItsFeedbackAndTheTag) {
   EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 1, .applied = 1}));
 }
 
+TEST_F(MlflowSinkTest, WhatItsSpansUsedIsSaidOfTheTrace) {
+  const auto used = [](const std::string& id, const std::string& tokens) {
+    return R"([{"span_id":")" + id + R"(","attributes":{"mlflow.chat.tokenUsage":"{\"input_tokens\": )" + tokens +
+           R"(}"}}])";
+  };
+  const auto info = located("", at(0)) + R"(,"state":"OK")";
+  ASSERT_TRUE(apply({add(trace("tr-1", at(0), info, used("s1", "3")))}));
+  ASSERT_TRUE(apply({add(trace("tr-1", at(0), info, used("s2", "4")))}));
+  EXPECT_EQ(mlflow_.traces().at("tr-1").at("trace_metadata").at("mlflow.trace.tokenUsage"),
+            R"({"input_tokens": 7, "output_tokens": 0, "total_tokens": 0})");
+}
+
 TEST_F(MlflowSinkTest, ALongClientRequestIdGoesIntoTheMetadata) {
   const std::string id(60, 'x');
   ASSERT_TRUE(apply({add(ok_trace("tr-1", R"(,"client_request_id":")" + id + "\""))}));

@@ -277,6 +277,41 @@ std::vector<LogRecord> mixture(Log& log, std::mt19937& random) {
       case 3:
       case 4:
         log.add(update(id, "u-" + n, trace_id, when, R"("feedback":{"value":)" + n + "}"));
+std::string span_that_used(const std::string& id, const std::string& parent, const std::string& tokens,
+                           const std::string& more = "") {
+  return R"({"span_id":")" + id + R"(","parent_span_id":")" + parent +
+         R"(","attributes":{"mlflow.chat.tokenUsage":"{\"input_tokens\": )" + tokens + R"(, \"total_tokens\": )" +
+         tokens + more + R"(}"}})";
+}
+
+const std::string chain = R"({"span_id":"c","parent_span_id":"a"})";
+
+TEST_F(StoreTest, WhatSpansUsedIsTheirTracesSumWhereNobodySaidIt) {
+  const auto said = [&] { return store_.trace("tr-1")->value().text_at("trace_metadata.mlflow.trace.tokenUsage"); };
+  const auto cost = [&] { return store_.trace("tr-1")->value().text_at("trace_metadata.mlflow.trace.cost"); };
+  const auto add = [&](const std::string& spans) {
+    apply(trace("tr-1", at(0), located("7", at(0)), "[" + spans + "]"));
+  };
+  add(chain);
+  EXPECT_FALSE(said());
+  add(span_that_used("b", "c", "3"));
+  add(span_that_used("d", "c", "4", R"(, \"cache_read_input_tokens\": 9, \"output_tokens\": \"x\")"));
+  add(span_that_used("d", "c", "4", R"(, \"cache_read_input_tokens\": 9, \"output_tokens\": \"x\")"));
+  EXPECT_EQ(said(), R"({"input_tokens": 7, "output_tokens": 0, "total_tokens": 7, "cache_read_input_tokens": 9})");
+  add(span_that_used("a", "", "5"));  // counts for all below it, also where something is in between
+  EXPECT_EQ(said(), R"({"input_tokens": 5, "output_tokens": 0, "total_tokens": 5})");
+  add(span_that_used("e", "e", "1"));  // in no tree
+  EXPECT_EQ(said(), R"({"input_tokens": 5, "output_tokens": 0, "total_tokens": 5})");
+  EXPECT_FALSE(cost());
+  add(R"({"span_id":"f","attributes":{"mlflow.llm.cost":"\"{\\\"input_cost\\\": 0.1}\""}},)"
+      R"({"span_id":"g","attributes":{"mlflow.llm.cost":"{\"input_cost\": 0.2, \"total_cost\": 1}"}})");
+  EXPECT_EQ(cost(), R"({"input_cost": 0.30000000000000004, "output_cost": 0.0, "total_cost": 1.0})");
+  apply(trace("tr-1", at(1), R"("state":"OK","trace_metadata":{"mlflow.trace.tokenUsage":"{\"input_tokens\": 1}"})"));
+  EXPECT_EQ(said(), R"({"input_tokens": 1})");
+  add(span_that_used("h", "", "5"));
+  EXPECT_EQ(said(), R"({"input_tokens": 1})");
+}
+
         break;
       case 5:
         log.add(
@@ -288,11 +323,13 @@ std::vector<LogRecord> mixture(Log& log, std::mt19937& random) {
         break;
       case 7:
       case 8:
-        log.add(trace(trace_id, when,
-                      located(std::to_string(pick(2)), at(pick(5))) + R"(,"client_request_id":"r)" +
-                          std::to_string(pick(2)) + R"(","state":")" + (pick(2) ? "OK" : "IN_PROGRESS") +
-                          R"(","tags":{"t)" + std::to_string(pick(2)) + "\":\"" + n + "\"}",
-                      R"([{"span_id":"s)" + std::to_string(pick(2)) + R"(","n":)" + n + "}]"));
+        log.add(trace(
+            trace_id, when,
+            located(std::to_string(pick(2)), at(pick(5))) + R"(,"client_request_id":"r)" + std::to_string(pick(2)) +
+                R"(","state":")" + (pick(2) ? "OK" : "IN_PROGRESS") + R"(","tags":{"t)" + std::to_string(pick(2)) +
+                "\":\"" + n + "\"}" + (pick(8) ? "" : R"(,"trace_metadata":{"mlflow.trace.tokenUsage":"said"})"),
+            pick(2) ? "[" + span_that_used("s" + std::to_string(pick(3)), "s" + std::to_string(pick(3)), n) + "]"
+                    : R"([{"span_id":"s)" + std::to_string(pick(2)) + R"(","n":)" + n + "}]"));
         break;
       case 9:
         if (pick(8) == 0) log.add(erase_trace(trace_id, when));

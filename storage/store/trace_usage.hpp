@@ -1,0 +1,32 @@
+#pragma once
+// What MLflow's server concludes of a trace's tokens and costs from its spans: their sum. A span that has its own
+// counts for all below it, so that a sum of a parent and its parts are not added up. Pure.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/store/trace_row.hpp"
+
+namespace assay {
+
+inline constexpr std::string_view token_columns[] = {"input_tokens",
+                                                     "output_tokens",
+                                                     "total_tokens",
+                                                     "cache_read_input_tokens",
+                                                     "cache_creation_input_tokens",
+                                                     "cache_creation_input_tokens_above_1hr"};
+inline constexpr std::string_view cost_columns[] = {"input_cost", "output_cost", "total_cost"};
+
+struct SpanUsage {
+  std::string span_id, parent_id;
+  std::string tokens, cost;  // JSON; empty: none
+};
+SpanUsage usage_of_span(std::string_view span);
+// The JSON of an attribute: where its tracer has made a text of an object, the text's.
+std::string usage_text(std::string_view attribute);
+
+// Whether these spans, a JSON list, change what is concluded: then it is concluded anew, from all spans of the trace.
+bool has_usage(const TraceRow& row, std::string_view spans);
+void conclude_usage(TraceRow& row, std::vector<SpanUsage> spans);
+
+}  // namespace assay
