@@ -29,6 +29,9 @@ class AssessmentSink {
   // One past the last record of this partition whose effects can be read, as of the last apply().
   virtual Offset applied(StreamPartition of) const = 0;
 
+  // Whether the effects of this one record can be read, or it became a dead letter. Thread-safe.
+  virtual bool has(StreamPartition of, Offset offset) const { return offset < applied(of); }
+
   // Whether records of this stream may be given now. A sink that is full of assessments that wait for their traces
   // must still be given traces.
   virtual bool takes(Stream) const { return true; }

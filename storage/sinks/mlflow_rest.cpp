@@ -56,6 +56,14 @@ Offset MlflowSink::applied(StreamPartition of) const {
   return at == places_.end() ? 0 : at->second.position();
 }
 
+bool MlflowSink::has(StreamPartition of, Offset offset) const {
+  std::scoped_lock lock(mutex_);
+  const auto at = places_.find(of);
+  if (at == places_.end()) return false;
+  const auto& place = at->second;
+  return offset < place.begin || (offset < place.read_to && !place.unfinished.contains(offset));
+}
+
 SinkLedger MlflowSink::ledger() const {
   std::scoped_lock lock(mutex_);
   return ledger_;

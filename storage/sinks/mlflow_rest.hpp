@@ -60,6 +60,7 @@ class MlflowSink final : public AssessmentSink {
   Offset applied(StreamPartition of) const override;
   bool takes(Stream stream) const override { return stream == Stream::traces || kept_ < config_.records_max; }
   void stop() override;
+  bool has(StreamPartition of, Offset offset) const override;
   SinkLedger ledger() const override;
   // Assessments that wait for their trace, and changes for their create. Thread-safe.
   std::int64_t waiting() const { return waiting_.load(std::memory_order_relaxed); }

@@ -9,6 +9,7 @@ namespace assay {
 namespace {
 
 constexpr int ready_at_once = 1000, expired_at_once = 100;
+constexpr int waiting_known_max = 100'000;
 
 DeadLetter letter_of(const SqlJob& job, std::string_view step, Instant now) {
   DeadLetter dead{.reason = std::string(dead_reason::refused), .detail = job.problem};
@@ -62,6 +63,7 @@ Result<void> MlflowSqlSink::connect() {
   }
   const auto rows = pg_.exec("SELECT stream, partition, next FROM assay.positions WHERE source = $1", {config_.source});
   if (!rows) return fail(rows.error());
+  if (const auto read = read_waiting(); !read) return fail(read.error());
   std::scoped_lock lock(mutex_);
   positions_.clear();
   for (int i = 0; i < rows->size(); ++i)
@@ -90,6 +92,15 @@ Offset MlflowSqlSink::applied(StreamPartition of) const {
   std::scoped_lock lock(mutex_);
   const auto at = positions_.find(of);
   return at == positions_.end() ? 0 : at->second;
+}
+
+// Where more wait than are remembered, it is said of none that it is there.
+bool MlflowSqlSink::has(StreamPartition of, Offset offset) const {
+  std::scoped_lock lock(mutex_);
+  const auto at = positions_.find(of);
+  if (at == positions_.end() || offset >= at->second) return false;
+  if (of.stream != Stream::assessments) return true;
+  return !more_wait_ && !waiting_assessments_.contains({of.partition, offset});
 }
 
 SinkLedger MlflowSqlSink::ledger() const {
@@ -183,6 +194,10 @@ void MlflowSqlSink::count(const std::vector<SqlJob>& jobs) {
       look_at_ = std::min(look_at_, clock_.now() + look_again_);
     }
     if (job.fate == Fate::dead) refused_total_.Increment();
+    if (job.of.stream == Stream::assessments && job.fate == Fate::waiting)
+      waiting_assessments_.emplace(job.of.partition, job.offset);
+    else if (job.of.stream == Stream::assessments && job.waited)
+      waiting_assessments_.erase({job.of.partition, job.offset});
     if (job.of.stream != Stream::assessments || job.waited) continue;
     ++ledger_.read;
     ++(job.fate == Fate::applied     ? ledger_.applied
@@ -207,6 +222,20 @@ void MlflowSqlSink::tell_mirror() {
     return;
   }
   unmirrored_.clear();
+}
+
+PgResult<void> MlflowSqlSink::read_waiting() {
+  const auto rows = pg_.exec(
+      "SELECT partition, record_offset FROM assay.waiting WHERE source = $1 AND stream = 'assessments' LIMIT " +
+          std::to_string(waiting_known_max + 1),
+      {config_.source});
+  if (!rows) return rows.error();
+  std::set<std::pair<Partition, Offset>> found;
+  for (int i = 0; i < rows->size(); ++i) found.emplace(static_cast<Partition>(rows->number(i, 0)), rows->number(i, 1));
+  std::scoped_lock lock(mutex_);
+  more_wait_ = rows->size() > waiting_known_max;
+  waiting_assessments_ = std::move(found);
+  return {};
 }
 
 // What waits for traces that come past us.
@@ -237,6 +266,7 @@ Result<void> MlflowSqlSink::look_after_waiting() {
   if (const auto done = pg_.exec("COMMIT"); !done) return fail(done.error());
   count(jobs);
   if (const auto buried = bury_expired(); !buried) return buried;
+  if (const auto read = read_waiting(); !read) return fail(read.error());
   const auto left = count_waiting();
   if (!left) return fail(left.error());
   waiting_ = *left > 0;

@@ -50,6 +50,7 @@ class MlflowSqlSink final : public AssessmentSink {
   Result<Offset> position(StreamPartition of) override;
   Result<void> apply(std::span<const LogRecord> records) override;
   Offset applied(StreamPartition of) const override;
+  bool has(StreamPartition of, Offset offset) const override;
   void stop() override { pg_.stop(); }
   SinkLedger ledger() const override;
 
@@ -59,6 +60,7 @@ class MlflowSqlSink final : public AssessmentSink {
   // All of them in one transaction, with the positions. An error of the data: nothing happened.
   PgResult<void> commit(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached);
   Result<void> commit_one_by_one(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached);
+  PgResult<void> read_waiting();
   Result<void> look_after_waiting();
   Result<void> bury_expired();
   void count(const std::vector<SqlJob>& jobs);
@@ -79,8 +81,10 @@ class MlflowSqlSink final : public AssessmentSink {
   Instant look_at_{};
   std::chrono::milliseconds look_again_;
 
-  mutable std::mutex mutex_;  // the next two, which others ask for
+  mutable std::mutex mutex_;  // the next four, which others ask for
   std::map<StreamPartition, Offset> positions_;
+  std::set<std::pair<Partition, Offset>> waiting_assessments_;  // as of the last look, and what came since
+  bool more_wait_ = false;                                      // than are remembered
   SinkLedger ledger_;
 
   Gauge& waiting_gauge_;

@@ -2,7 +2,6 @@
 
 #include <charconv>
 
-#include "storage/records/dead_letter_record.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/partition_state.hpp"
@@ -138,9 +137,19 @@ Result<std::optional<Receipt>> StoreView::committed(std::string_view assessment_
   receipt.client_request_id = base.client_request_id;
   receipt.accepted_at = Instant(std::chrono::milliseconds(base.stamp.accepted_at));
   receipt.sinks["store"] = "committed";
-  for (const auto& other : sinks_)
-    if (const auto applied = other.applied({Stream::assessments, base.partition}))
-      receipt.sinks[other.name] = *applied > base.offset ? "committed" : "pending";
+  if (sinks_.empty()) return std::optional(std::move(receipt));
+  const auto letter = letter_of(assessment_id);
+  if (!letter) return letter.error();
+  const StreamPartition where{Stream::assessments, base.partition};
+  for (const auto& other : sinks_) {
+    if (*letter && (*letter)->step == other.name) {
+      receipt.sinks[other.name] = "dead";
+      receipt.reason = (*letter)->reason + ": " + (*letter)->detail;
+    } else if (const auto applied = other.applied(where)) {
+      const bool has = other.here ? other.here->has(where, base.offset) : *applied > base.offset;
+      receipt.sinks[other.name] = has ? "committed" : "pending";
+    }
+  }
   return std::optional(std::move(receipt));
 }
 
@@ -173,12 +182,20 @@ Result<std::optional<Receipt>> StoreView::parked(std::string_view assessment_id)
   return std::optional<Receipt>();
 }
 
-Result<std::optional<Receipt>> StoreView::dead(std::string_view assessment_id) const {
+Result<std::optional<DeadLetter>> StoreView::letter_of(std::string_view assessment_id) const {
   const auto value = latest_attempt(kv_, Family::dead, std::string(assessment_id));
   if (!value) return value.error();
-  if (!*value) return std::optional<Receipt>();
-  const auto dead = parse_dead_letter(**value);
-  if (!dead) return make_error_code(Error::corrupt);
+  if (!*value) return std::optional<DeadLetter>();
+  auto letter = parse_dead_letter(**value);
+  if (!letter) return make_error_code(Error::corrupt);
+  return std::optional(std::move(*letter));
+}
+
+Result<std::optional<Receipt>> StoreView::dead(std::string_view assessment_id) const {
+  const auto dead_letter = letter_of(assessment_id);
+  if (!dead_letter) return dead_letter.error();
+  if (!*dead_letter) return std::optional<Receipt>();
+  const auto* dead = &**dead_letter;
   Receipt receipt{.assessment_id = std::string(assessment_id),
                   .state = Receipt::State::dead,
                   .reason = dead->reason + ": " + dead->detail};

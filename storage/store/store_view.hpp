@@ -5,6 +5,7 @@
 
 #include "storage/log/event_log.hpp"
 #include "storage/log/progress.hpp"
+#include "storage/records/dead_letter_record.hpp"
 #include "storage/sinks/assessment_sink.hpp"
 #include "storage/store/store.hpp"
 #include "storage/store/view.hpp"
@@ -23,10 +24,12 @@ class StoreView final : public View {
   // Another sink whose state receipts tell: one past the last record of the partition that it has; none: nobody knows.
   // Before anybody reads; thread-safe.
   using SinkApplied = std::function<std::optional<Offset>(StreamPartition)>;
-  void add_sink(std::string name, SinkApplied applied) { sinks_.push_back({std::move(name), std::move(applied)}); }
+  void add_sink(std::string name, SinkApplied applied) {
+    sinks_.push_back({std::move(name), std::move(applied), nullptr});
+  }
   // `sink` outlives the view; its applied() is thread-safe.
   void add_sink(std::string name, const AssessmentSink& sink) {
-    add_sink(std::move(name), [&sink](StreamPartition of) { return std::optional(sink.applied(of)); });
+    sinks_.push_back({std::move(name), [&sink](StreamPartition of) { return std::optional(sink.applied(of)); }, &sink});
   }
 
   Result<std::optional<std::string>> trace_of(std::string_view id) override;
@@ -46,11 +49,13 @@ class StoreView final : public View {
   struct OtherSink {
     std::string name;
     SinkApplied applied;
+    const AssessmentSink* here;  // null where it is in another process
   };
   Result<std::optional<Receipt>> committed(std::string_view assessment_id) const;
   Receipt deleted(std::string_view assessment_id, std::string_view trace_id) const;
   Result<std::optional<Receipt>> parked(std::string_view assessment_id) const;
   Result<std::optional<Receipt>> dead(std::string_view assessment_id) const;
+  Result<std::optional<DeadLetter>> letter_of(std::string_view assessment_id) const;
 
   const KeyValue& kv_;
   const Store store_;

@@ -23,7 +23,7 @@ struct Receipt {
   std::string client_request_id;  // empty: the feedback came by trace_id
   std::optional<Instant> accepted_at;
   std::map<std::string, std::string> sinks;  // name -> "committed" | "pending" | "dead" | "deleted"
-  std::string reason;                        // of a dead one
+  std::string reason;                        // of a dead one, or of a sink that says "dead"
 };
 std::string_view name_of(Receipt::State state);
 std::string to_json(const Receipt& receipt);

@@ -55,6 +55,9 @@ class Behind:
         post_trace(self.assay.http, trace_id, request_id, experiment_id=self.experiment)
         return trace_id
 
+    def receipt(self, assessment_id: str) -> dict:
+        return self.assay.http.get(f"/feedback/{assessment_id}").raise_for_status().json()
+
     def give(self, body: dict, **target: str) -> str:
         return accepted(self.assay.http.post("/feedback", params={**target, "user_id": "ana"}, json=body))
 
@@ -165,7 +168,7 @@ def test_feedback_waits_for_a_trace_that_reaches_mlflow_past_us(behind: Behind):
     trace_id = new_trace_id()
     # The trace's start comes through us to an experiment that is not there: the feedback is resolved, MLflow knows nothing of it.
     post_trace(behind.assay.http, trace_id, None, experiment_id="999999")
-    behind.give({"is_correct": True}, trace_id=trace_id)
+    said = behind.give({"is_correct": True}, trace_id=trace_id)
     behind.wait_rows(2, "SELECT 1 FROM assay.waiting WHERE trace_id = %s", trace_id)
     experiment_id = behind.mlflow.create_experiment(f"late-{uuid.uuid4().hex[:8]}")
     with httpx.Client(base_url=behind.server.url, timeout=30, trust_env=False) as direct:
@@ -182,17 +185,26 @@ def test_a_client_request_id_over_50_characters_is_metadata(behind: Behind):
 
 def test_what_the_tables_cannot_hold_is_a_dead_letter_and_nobody_waits_for_it(behind: Behind):
     trace_id = behind.trace()
-    behind.give({"name": "too_long", "value": 1, "span_id": "s" * 51}, trace_id=trace_id)
+    body = {"assessment_name": "too_long", "feedback": {"value": 1}, "span_id": "s" * 51, "source": {"source_type": "HUMAN", "source_id": "ana"}}
+    sent = behind.assay.http.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json={"assessment": body}).raise_for_status()
+    dead = sent.json()["assessment"]["assessment_id"]
     behind.give({"name": "fits", "value": 1}, trace_id=trace_id)
     behind.wait_assessments(trace_id, 1)
     letters = run_assay("deadletters", "list", "--data", str(behind.assay.data))
     assert "refused" in letters.stdout and "span_id is longer than the 50 characters" in letters.stdout, letters.stdout
 
 
+    assert behind.receipt(said)["sinks"] == {"store": "committed", "mlflow": "pending"}
+    other = behind.give({"is_correct": True}, trace_id=behind.trace())
+    wait_until("what came later is committed", lambda: behind.receipt(other)["sinks"].get("mlflow") == "committed", WITHIN)
+    assert behind.receipt(said)["sinks"]["mlflow"] == "pending"
+    behind.assay.restart_after_kill9()
+    assert behind.receipt(said)["sinks"]["mlflow"] == "pending"
 def test_killed_again_and_again_everything_is_there_once(behind: Behind):
     trace_id = behind.trace()
     given = set()
     for _ in range(4):
+    wait_until("the receipt follows", lambda: behind.receipt(said)["sinks"]["mlflow"] == "committed", WITHIN)
         given |= {behind.give({"name": f"n{n}", "value": n}, trace_id=trace_id) for n in range(50)}
         behind.assay.restart_after_kill9()
     behind.wait_rows(200, "SELECT assessment_id FROM assessments WHERE trace_id = %s", trace_id)
@@ -209,6 +221,8 @@ def test_an_unknown_revision_is_refused_in_words(assay, mlflow_on_postgres):
         with psycopg.connect(other, password=PASSWORD, autocommit=True) as connection:
             connection.execute("CREATE TABLE alembic_version (version_num text)")
             connection.execute("INSERT INTO alembic_version VALUES ('0123456789ab')")
+    receipt = wait_until("the receipt says so", lambda: (r := behind.receipt(dead))["sinks"].get("mlflow") == "dead" and r, WITHIN)
+    assert receipt["state"] == "committed" and receipt["sinks"]["store"] == "committed" and "span_id" in receipt["reason"], receipt
         refused = run_assay("serve", "--mlflow-db", other, "--listen", "127.0.0.1:0", "--data", str(assay("serve", start=False).data), env={"ASSAY_MLFLOW_DB_PASSWORD": PASSWORD})
     finally:
         database.rows("DROP DATABASE other")
