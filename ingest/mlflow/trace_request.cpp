@@ -55,12 +55,22 @@ std::optional<Rejection> copy_map(const json::object& from, std::string_view nam
   return {};
 }
 
+// As it was sent; in_utc() writes it as MLflow's client can read it.
 std::optional<Rejection> copy_time(const json::object& from, std::string_view name, json::object& to) {
   if (auto problem = copy_text(from, name, to, 64)) return problem;
   const auto* value = to.if_contains(name);
-  if (value && !parse_time({value->get_string().data(), value->get_string().size()}))
-    return invalid(name, "it is not a time as RFC 3339 writes it");
+  if (!value) return {};
+  const auto at = parse_time({value->get_string().data(), value->get_string().size()});
+  if (!at) return invalid(name, "it is not a time as RFC 3339 writes it");
+  if (!is_readable_time(*at)) return invalid(name, std::string(unreadable_time));
   return {};
+}
+
+// What copy_time() has copied, to the millisecond, as MLflow keeps it; `now` where there was none.
+void in_utc(json::object& to, std::string_view name, Instant now) {
+  const auto* value = to.if_contains(name);
+  const auto at = value ? parse_time({value->get_string().data(), value->get_string().size()}) : std::nullopt;
+  to[name] = format_time(at.value_or(now));
 }
 
 // A duration as protobuf's JSON has it ("0.0019s"), in whole milliseconds; anything else is 0, as MLflow reads it: its
@@ -153,8 +163,7 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
   if (!id) return id.error();
   if (id->empty()) *id = derived_id(assessment_prefix, {"mlflow", trace_id, said});
   to["assessment_id"] = *id;
-  for (const std::string_view field : {"create_time", "last_update_time"})
-    if (!to.contains(field)) to[field] = format_time(now);
+  for (const std::string_view field : {"create_time", "last_update_time"}) in_utc(to, field, now);
   out.record = {.op = Op::create,
                 .target = {Target::Kind::trace_id, std::string(trace_id)},
                 .accepted_at = now,
@@ -190,6 +199,11 @@ std::optional<Rejection> copy_location(const json::object& from, json::object& t
 
 }  // namespace
 
+bool is_readable_time(Instant at) {
+  using namespace std::chrono;
+  return at >= sys_days(year(1) / 1 / 1) && at < sys_days(year(10000) / 1 / 1);
+}
+
 Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Instant now) {
   const auto trace = parse_message(body, "trace");
   if (!trace) return trace.error();
@@ -213,7 +227,7 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
     if (const auto* experiment = location->get_object().if_contains("mlflow_experiment"))
       out.experiment_id = experiment->get_object().at("experiment_id").get_string().c_str();
   if (auto problem = copy_time(from, "request_time", to)) return std::move(*problem);
-  if (!to.contains("request_time")) to["request_time"] = format_time(now);
+  in_utc(to, "request_time", now);
   if (const auto* duration = from.if_contains("execution_duration")) to["execution_duration"] = duration_of(*duration);
   if (auto problem = copy_text(from, "state", to, 64)) return std::move(*problem);
   if (!to.contains("state")) to["state"] = "STATE_UNSPECIFIED";

@@ -28,6 +28,10 @@ struct TraceRequest {
   std::vector<SentAssessment> assessments;
 };
 
+// From the year 1 to 9999: MLflow's client can read nothing of an answer with another time in it.
+bool is_readable_time(Instant at);
+inline constexpr std::string_view unreadable_time = "it is not between the years 1 and 9999";
+
 // StartTraceV3: {"trace":{"trace_info":{…}}}.
 Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Instant now);
 

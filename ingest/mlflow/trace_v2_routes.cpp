@@ -86,6 +86,14 @@ std::string info_answer(json::object info) {
   return json::serialize(outer);
 }
 
+Result<std::optional<Instant>, MlflowError> time_in(const json::object& body) {
+  const auto ms = integer_in(body, "timestamp_ms");
+  if (!ms) return std::optional<Instant>();
+  const Instant at{std::chrono::milliseconds(*ms)};
+  if (!is_readable_time(at)) return invalid_parameter("timestamp_ms: " + std::string(unreadable_time));
+  return std::optional(at);
+}
+
 // What starts a trace as the body of StartTraceV3, so that the same limits hold.
 Result<std::string, MlflowError> third_form(const json::object& body, Instant now) {
   auto metadata = pairs_in(body, "request_metadata");
@@ -94,14 +102,15 @@ Result<std::string, MlflowError> third_form(const json::object& body, Instant no
   if (!tags) return tags.error();
   const auto experiment = required_text(body, "experiment_id");
   if (!experiment) return experiment.error();
-  const auto began = integer_in(body, "timestamp_ms");
+  const auto began = time_in(body);
+  if (!began) return began.error();
   json::object info, experiment_location, location, trace, whole;
   experiment_location["experiment_id"] = *experiment;
   location["type"] = "MLFLOW_EXPERIMENT";
   location["mlflow_experiment"] = std::move(experiment_location);
   info["trace_id"] = random_id(trace_prefix);
   info["trace_location"] = std::move(location);
-  info["request_time"] = format_time(began ? Instant(std::chrono::milliseconds(*began)) : now);
+  info["request_time"] = format_time(began->value_or(now));
   info["state"] = "IN_PROGRESS";
   info["trace_metadata"] = std::move(*metadata);
   info["tags"] = std::move(*tags);
@@ -147,9 +156,10 @@ Result<TraceRecord, MlflowError> end_of(const std::string& trace_id, const Trace
   json::object info;
   info["trace_id"] = trace_id;
   info["state"] = status;
-  if (const auto ended = integer_in(body, "timestamp_ms"))
-    info["execution_duration"] =
-        fmt::format("{:.3f}s", static_cast<double>(*ended - row.time().time_since_epoch().count()) / 1000);
+  const auto ended = time_in(body);
+  if (!ended) return ended.error();
+  if (*ended)
+    info["execution_duration"] = fmt::format("{:.3f}s", static_cast<double>((**ended - row.time()).count()) / 1000);
   info["trace_metadata"] = std::move(*metadata);
   info["tags"] = std::move(*tags);
   return TraceRecord{.trace_id = trace_id, .accepted_at = std::max(now, row.after()), .info = json::serialize(info)};

@@ -47,6 +47,30 @@ TEST(TraceRequest, GivesARepeatedAssessmentTheSameIdAndAnotherTraceAnother) {
             parse_assessment_request(one, "tr-2", now)->record.items.at(0).assessment_id);
 }
 
+TEST(TraceRequest, TimesAreInUtcAndOutsideOfTheYears1To9999TheyAreNone) {
+  const auto requested = [](std::string_view time) -> std::string {
+    const auto read =
+        parse_trace_request(trace(R"({"trace_id":"t","request_time":")" + std::string(time) + "\"}"), now);
+    return read ? read->info.at("request_time").get_string().c_str() : read.error().field;
+  };
+  EXPECT_EQ(requested("2026-11-28T18:00:00+05:30"), "2026-11-28T12:30:00Z");
+  EXPECT_EQ(requested("2026-11-28t18:00:00.5z"), "2026-11-28T18:00:00.500Z");
+  EXPECT_EQ(requested("2026-11-28T18:00:00.123456Z"), "2026-11-28T18:00:00.123Z");
+  EXPECT_EQ(requested("9999-12-31T23:59:59Z"), "9999-12-31T23:59:59Z");
+  for (const auto* bad : {"0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-14:00"})
+    EXPECT_EQ(requested(bad), "request_time") << bad;
+  const auto said = [](std::string_view time) {
+    return parse_assessment_request(
+        R"({"assessment":{"assessment_name":"a","feedback":{"value":1},"create_time":")" + std::string(time) + "\"}}",
+        "t", now);
+  };
+  EXPECT_EQ(said("2026-11-28T18:00:00+05:30")->json.at("create_time").as_string(), "2026-11-28T12:30:00Z");
+  EXPECT_EQ(said("0000-01-01T00:00:00Z").error().field, "create_time");
+  EXPECT_NE(said("2026-11-28T18:00:00.1234561Z")->json.at("assessment_id"),
+            said("2026-11-28T18:00:00.1234562Z")->json.at("assessment_id"))
+      << "two calls in one millisecond are two";
+}
+
 std::string assessment(std::string_view said) {
   return R"({"assessment":{"assessment_name":"a",)" + std::string(said) + "}}";
 }
