@@ -7,6 +7,7 @@
 #include "ingest/access/gate.hpp"
 #include "ingest/feedback/assessment_body.hpp"
 #include "ingest/feedback/change_times.hpp"
+#include "ingest/feedback/feedback_metrics.hpp"
 #include "ingest/feedback/new_feedback.hpp"
 #include "ingest/feedback/query.hpp"
 #include "ingest/feedback/recent_feedback.hpp"
@@ -14,7 +15,6 @@
 #include "ingest/http/response.hpp"
 #include "ingest/recent_traces.hpp"
 #include "ops/runtime/clock.hpp"
-#include "ops/runtime/metrics.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/store/view.hpp"
 
@@ -27,11 +27,6 @@ struct FeedbackConfig {
   std::size_t body_bytes_max = 64u << 10;
   std::size_t batch_bytes_max = 1u << 20;
   std::size_t batch_items_max = 1000;
-};
-
-struct FeedbackMetrics {
-  explicit FeedbackMetrics(Metrics& metrics);
-  Counter &created, &changed, &repeated, &conflicts;
 };
 
 // The front door's side of one feedback request. Members outlive it.

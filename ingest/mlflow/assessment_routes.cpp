@@ -86,9 +86,11 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());
   if (appended->outcome == Appended::Outcome::conflict) {
+    door.metrics.conflicts.Increment();
     MlflowError conflict{"RESOURCE_CONFLICT", "this assessment_id was used for something else"};
     co_return error_response(conflict);
   }
+  (appended->outcome == Appended::Outcome::duplicate ? door.metrics.repeated : door.metrics.created).Increment();
   sent->json["trace_id"] = trace_id;
   co_return durable(door, R"({"assessment":)" + json::serialize(sent->json) + "}");
 }
@@ -190,6 +192,7 @@ Task<Response> update(MlflowDoor& door, Request& request) {
     if (!found) co_return read_failed(request, found.error());
     if (!*found) co_return not_found(door, trace_id, id);
     if (auto problem = problem_with_kind(*changes, **found)) co_return error_response(*problem);
+  door.metrics.changed.Increment();
     at = after((*found)->row, at);
     if ((*found)->row.is_expectation()) changes->erase("rationale");  // MLflow keeps none
   }
@@ -216,6 +219,7 @@ Task<Response> erase(MlflowDoor& door, Request& request) {
     auto refused = co_await ready_to_read(door, request);
     if (refused) co_return std::move(*refused);
     const auto found = find(door, trace_id, id);
+  door.metrics.changed.Increment();
     if (!found) co_return read_failed(request, found.error());
     if (!*found) co_return answer("{}");
   }

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ingest/feedback/query.hpp"
+#include "ingest/feedback/feedback_metrics.hpp"
 #include "ingest/http/router.hpp"
 #include "ingest/mlflow/message_fields.hpp"
 #include "ingest/mlflow/turnstile.hpp"
@@ -36,6 +37,7 @@ struct MlflowDoor {
   const Clock& clock;
   Turnstile catalog;  // changes of experiments and datasets read, decide and write one after the other
 };
+  FeedbackMetrics metrics;
 
 // An error in MLflow's words: its code decides the status.
 struct MlflowError {

@@ -137,7 +137,8 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
               view,
               front_.recent_traces(),
               clock,
-              {}},
+              {},
+              FeedbackMetrics(metrics)},
       http_(HttpClientConfig{.ca_file = options.model_ca_file, .connections_max = 20'000}),
       journal_(
           disk, ChatJournal::entries_max_default,
