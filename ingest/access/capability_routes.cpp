@@ -21,7 +21,7 @@ struct Wanted {
 std::optional<Rejection> take_id(const json::value& value, std::string_view field, std::string& into) {
   if (!value.is_string()) return Rejection{422, std::string(field), "it is not a string"};
   into = std::string_view(value.get_string());
-  return problem_with_id(field, into);
+  return field == "user_id" ? problem_with_id(field, into) : problem_with_target_id(field, into);
 }
 
 std::optional<Rejection> take_names(const json::value& value, std::vector<std::string>& names) {

@@ -101,6 +101,37 @@ bool has_control_character(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
+// PostgreSQL takes no NUL, and MLflow's own door neither.
+std::optional<Rejection> problem_with_text(std::string_view field, std::string_view text, std::size_t bytes_max) {
+  if (text.size() > bytes_max) return invalid(field, "it is longer than " + std::to_string(bytes_max) + " bytes");
+  if (text.find('\0') != text.npos) return invalid(field, "it has U+0000");
+  return {};
+}
+
+bool has_nul(dom::element value) {
+  if (value.is_string()) return std::string_view(value).find('\0') != std::string_view::npos;
+  if (value.is_array()) {
+    for (const auto element : dom::array(value))
+      if (has_nul(element)) return true;
+  } else if (value.is_object()) {
+    for (const auto field : dom::object(value))
+      if (field.key.find('\0') != field.key.npos || has_nul(field.value)) return true;
+  }
+  return false;
+}
+
+// `"feedback":{"value":…}`.
+std::optional<Rejection> write_feedback(JsonWriter& json, dom::element value) {
+  if (value.is_null()) return invalid("value", "it is null");
+  if (value.is_string())
+    if (auto problem = problem_with_text("value", std::string_view(value), BodyLimits::text_bytes)) return problem;
+  if (has_nul(value)) return invalid("value", "it has U+0000");
+  json.key("feedback").begin_object().key("value");
+  write_value(json, value);
+  json.end_object();
+  return {};
+}
+
 // The fields of one body, taken one by one; what is left over at the end is unknown.
 class Fields {
  public:
@@ -148,7 +179,7 @@ Result<std::optional<std::string_view>, Rejection> text_of(Fields& fields, std::
   std::string_view text;
   if (value->get_string().get(text))
     return invalid(name, null_is_none ? "it is not a string or null" : "it is not a string");
-  if (text.size() > bytes_max) return invalid(name, "it is longer than " + std::to_string(bytes_max) + " bytes");
+  if (auto problem = problem_with_text(name, text, bytes_max)) return std::move(*problem);
   return std::optional(text);
 }
 
@@ -163,10 +194,12 @@ std::optional<Rejection> write_metadata(JsonWriter& json, Fields& fields) {
   json.key("metadata").begin_object();
   for (const auto entry : object) {
     std::string_view text;
-    if (entry.value.get_string().get(text)) return invalid("metadata", "a value in it is not a string");
-    if (entry.key.empty() || entry.key.size() > BodyLimits::name_bytes)
-      return invalid("metadata", "a key in it is empty or too long");
-    if (text.size() > BodyLimits::text_bytes) return invalid("metadata", "a value in it is too long");
+    if (entry.key.empty() || problem_with_text("metadata", entry.key, BodyLimits::name_bytes))
+      return invalid("metadata", "a key in it is empty, too long, or has U+0000");
+    const auto which = "the value of \"" + std::string(entry.key) + "\" ";
+    if (entry.value.get_string().get(text)) return invalid("metadata", which + "is not a string");
+    if (const auto problem = problem_with_text("metadata", text, BodyLimits::text_bytes))
+      return invalid("metadata", which + problem->reason.substr(std::string_view("it ").size()));
     json.field(entry.key, text);
   }
   json.end_object();
@@ -197,12 +230,7 @@ Result<AssessmentBody, Rejection> parse_create(Fields fields, Place place) {
     body.name = **name;
     const auto value = fields.take("value");
     if (!value) return invalid("value", "it is missing");
-    if (value->is_null()) return invalid("value", "it is null");
-    if (value->is_string() && std::string_view(*value).size() > BodyLimits::text_bytes)
-      return invalid("value", "it is longer than " + std::to_string(BodyLimits::text_bytes) + " bytes");
-    json.key("feedback").begin_object().key("value");
-    write_value(json, *value);
-    json.end_object();
+    if (const auto problem = write_feedback(json, *value)) return *problem;
   }
   const auto text_field = guide ? "comment" : "rationale";
   const auto rationale = text_of(fields, text_field, BodyLimits::text_bytes, true);
@@ -210,7 +238,7 @@ Result<AssessmentBody, Rejection> parse_create(Fields fields, Place place) {
   if (*rationale) json.field("rationale", **rationale);
   if (!guide) {
     if (const auto problem = write_metadata(json, fields)) return *problem;
-    const auto span = text_of(fields, "span_id", BodyLimits::id_bytes, true);
+    const auto span = text_of(fields, "span_id", BodyLimits::span_id_bytes, true);
     if (!span) return span.error();
     if (*span) {
       if (const auto problem = problem_with_id("span_id", **span)) return *problem;
@@ -221,7 +249,8 @@ Result<AssessmentBody, Rejection> parse_create(Fields fields, Place place) {
       if (!parts) return invalid("source", "it is not an object");
       const auto type = text_of(*parts, "type", 32, false);
       if (!type) return invalid("source.type", type.error().reason);
-      if (!*type || (**type != "HUMAN" && **type != "LLM_JUDGE" && **type != "CODE"))
+      if (!*type) return invalid("source.type", "it is missing");
+      if (**type != "HUMAN" && **type != "LLM_JUDGE" && **type != "CODE")
         return invalid("source.type", "it is not HUMAN, LLM_JUDGE or CODE");
       body.source_type = **type;
       const auto id = text_of(*parts, "id", BodyLimits::id_bytes, true);
@@ -240,7 +269,7 @@ Result<AssessmentBody, Rejection> parse_create(Fields fields, Place place) {
       if (!id) return id.error();
       if (!*id) continue;
       if (body.target) return invalid(target.field(), "trace_id and client_request_id are both given: one is enough");
-      if (const auto problem = problem_with_id(target.field(), **id)) return *problem;
+      if (const auto problem = problem_with_target_id(target.field(), **id)) return *problem;
       target.id = **id;
       body.target = std::move(target);
     }
@@ -274,10 +303,7 @@ Result<ChangesBody, Rejection> parse_changes(Fields fields) {
     if (fields.take("value")) return invalid("value", "is_correct says it already");
     json.key("feedback").begin_object().field("value", correct).end_object();
   } else if (const auto value = fields.take("value")) {
-    if (value->is_null()) return invalid("value", "it is null");
-    json.key("feedback").begin_object().key("value");
-    write_value(json, *value);
-    json.end_object();
+    if (const auto problem = write_feedback(json, *value)) return *problem;
   }
   bool has_text = false;
   for (const std::string_view name : {"rationale", "comment"}) {
@@ -290,8 +316,8 @@ Result<ChangesBody, Rejection> parse_changes(Fields fields) {
       json.key("rationale").null();
     else if (value->get_string().get(text))
       return invalid(name, "it is not a string or null");
-    else if (text.size() > BodyLimits::text_bytes)
-      return invalid(name, "it is longer than " + std::to_string(BodyLimits::text_bytes) + " bytes");
+    else if (const auto problem = problem_with_text(name, text, BodyLimits::text_bytes))
+      return *problem;
     else
       json.field("rationale", text);
   }
@@ -310,6 +336,14 @@ std::optional<Rejection> problem_with_id(std::string_view field, std::string_vie
     return Rejection{400, std::string(field), "it is longer than " + std::to_string(BodyLimits::id_bytes) + " bytes"};
   if (has_control_character(id)) return Rejection{400, std::string(field), "it has control characters"};
   if (!simdjson::validate_utf8(id)) return Rejection{400, std::string(field), "it is not UTF-8"};
+  return {};
+}
+
+std::optional<Rejection> problem_with_target_id(std::string_view field, std::string_view id) {
+  if (auto problem = problem_with_id(field, id)) return problem;
+  for (const std::string_view none : {"undefined", "null", "None", "NaN", "[object Object]"})
+    if (id == none) return invalid(field, "\"" + std::string(id) + "\" is no id: the page had none yet");
+  if (id.find(' ') != id.npos) return invalid(field, "it has white space");
   return {};
 }
 

@@ -16,6 +16,7 @@ namespace assay {
 struct BodyLimits {
   static constexpr std::size_t id_bytes = 250;
   static constexpr std::size_t name_bytes = 250;
+  static constexpr std::size_t span_id_bytes = 50;      // as much as MLflow's tables hold
   static constexpr std::size_t text_bytes = 16u << 10;  // a comment, a rationale, one value of the metadata
   static constexpr std::size_t metadata_entries = 64;
   static constexpr std::size_t depth = 32;
@@ -23,6 +24,8 @@ struct BodyLimits {
 
 // 1 to 250 bytes of UTF-8 without control characters; none: it is.
 std::optional<Rejection> problem_with_id(std::string_view field, std::string_view id);
+// The same of what feedback is about, and 422 of what a page sends that has no id: "undefined", "null", white space.
+std::optional<Rejection> problem_with_target_id(std::string_view field, std::string_view id);
 
 // A create, in the guide's form {"is_correct", "comment"?} or the general one {"name", "value", "rationale"?,
 // "metadata"?, "span_id"?, "source"?: {"type", "id"}}.

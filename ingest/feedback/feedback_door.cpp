@@ -13,7 +13,7 @@ Result<Asked, Rejection> read_asked(const Request& request) {
     const auto id = asked.query.get(target.field());
     if (!id) continue;
     if (asked.target) return Rejection{400, "trace_id", "trace_id and client_request_id are both given: one is enough"};
-    if (auto problem = problem_with_id(target.field(), *id)) return *problem;
+    if (auto problem = problem_with_target_id(target.field(), *id)) return *problem;
     target.id = *id;
     asked.target = std::move(target);
   }

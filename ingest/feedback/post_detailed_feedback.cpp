@@ -53,6 +53,8 @@ Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
   const auto comment = asked->query.get("comment");
   if (comment && comment->size() > BodyLimits::text_bytes)
     co_return error_response(request.path, 422, "it is too long", "comment");
+  if (comment && comment->find('\0') != comment->npos)
+    co_return error_response(request.path, 422, "it has U+0000", "comment");
   const auto& target = *asked->target;
   auto bodies = bodies_of(*scores, asked->user, comment);
   for (auto& body : bodies)

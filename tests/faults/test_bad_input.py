@@ -47,6 +47,8 @@ BODIES = [
     ("metadata as a list", b'{"name":"n","value":1,"metadata":[]}', 422, "metadata"),
     ("an unknown source", b'{"name":"n","value":1,"source":{"type":"DOG"}}', 422, "source"),
     ("a source without a type", b'{"name":"n","value":1,"source":{"id":"x"}}', 422, "source"),
+    ("a NUL in the comment", b'{"is_correct":true,"comment":"a\\u0000b"}', 422, "comment"),
+    ("a span of 51", b'{"name":"n","value":1,"span_id":"%s"}' % (b"s" * 51), 422, "span_id"),
     ("an empty span", b'{"name":"n","value":1,"span_id":""}', (400, 422), "span_id"),
 ]
 
@@ -143,6 +145,9 @@ TARGETS = [
     ("a request line of 20 kB", "/feedback?client_request_id=" + "x" * 20_000, 414, ""),
 ]
 
+    ("no id yet", "/feedback?trace_id=undefined", 422, "the page had none yet"),
+    ("an object for an id", "/feedback?client_request_id=%5Bobject%20Object%5D", 422, "the page had none yet"),
+    ("white space around an id", f"/feedback?trace_id={TRACE}%20", 422, "white space"),
 
 @pytest.mark.parametrize("target, status, word", [t[1:] for t in TARGETS], ids=[t[0] for t in TARGETS])
 def test_a_bad_query_is_refused_by_name(serve, target, status, word):

@@ -46,7 +46,9 @@ TEST(AssessmentBody, RefusesWrongTypesAndNamesTheField) {
   EXPECT_EQ(problem(R"({"name":"","value":1})"), "422 name: it is empty or has control characters");
   EXPECT_EQ(problem(R"({"name":"n"})"), "422 value: it is missing");
   EXPECT_EQ(problem(R"({"name":"n","value":null})"), "422 value: it is null");
-  EXPECT_EQ(problem(R"({"name":"n","value":1,"metadata":{"k":1}})"), "422 metadata: a value in it is not a string");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"metadata":{"k":1}})"),
+            R"(422 metadata: the value of "k" is not a string)");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"source":{"id":"x"}})"), "422 source.type: it is missing");
   EXPECT_EQ(problem(R"({"name":"n","value":1,"source":{"type":"ALIEN"}})"),
             "422 source.type: it is not HUMAN, LLM_JUDGE or CODE");
   EXPECT_EQ(problem(R"({})"), "422 is_correct: it is missing (or name and value)");
@@ -71,7 +73,33 @@ TEST(AssessmentBody, RefusesWhatIsNoJson) {
             "400 body: ");
 }
 
+TEST(AssessmentBody, RefusesANulWhereverItStands) {
+  EXPECT_EQ(problem(R"({"is_correct":true,"comment":"a\u0000b"})"), "422 comment: it has U+0000");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"rationale":"\u0000"})"), "422 rationale: it has U+0000");
+  EXPECT_EQ(problem(R"({"name":"n","value":"\u0000"})"), "422 value: it has U+0000");
+  EXPECT_EQ(problem(R"({"name":"n","value":[{"k":["\u0000"]}]})"), "422 value: it has U+0000");
+  EXPECT_EQ(problem(R"({"name":"n","value":{"\u0000":1}})"), "422 value: it has U+0000");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"metadata":{"k":"\u0000"}})"),
+            R"(422 metadata: the value of "k" has U+0000)");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"metadata":{"\u0000":"v"}})"),
+            "422 metadata: a key in it is empty, too long, or has U+0000");
+  for (const auto* changes : {R"({"value":"\u0000"})", R"({"comment":"\u0000"})", R"({"metadata":{"k":"\u0000"}})"})
+    EXPECT_EQ(parse_changes_body(changes, false).error().status, 422u) << changes;
+}
+
+TEST(AssessmentBody, RefusesWhatAPageSendsThatHasNoId) {
+  for (const auto* none : {"undefined", "null", "None", "NaN", "[object Object]"})
+    EXPECT_EQ(problem(R"({"is_correct":true,"trace_id":")" + std::string(none) + R"("})", Place::batch),
+              "422 trace_id: \"" + std::string(none) + "\" is no id: the page had none yet");
+  for (const auto* spaced : {" ", " r", "r ", "r 1"})
+    EXPECT_EQ(problem(R"({"is_correct":true,"client_request_id":")" + std::string(spaced) + R"("})", Place::batch),
+              "422 client_request_id: it has white space");
+  EXPECT_TRUE(parse_assessment_body(R"({"is_correct":true,"trace_id":"nullable/none:1"})", false, Place::batch));
+}
+
 TEST(AssessmentBody, BoundsEveryLength) {
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"span_id":")" + std::string(51, 's') + R"("})"),
+            "422 span_id: it is longer than 50 bytes");
   EXPECT_EQ(problem(R"({"name":")" + std::string(251, 'x') + R"(","value":1})"),
             "422 name: it is longer than 250 bytes");
   EXPECT_EQ(problem(R"({"is_correct":true,"comment":")" + std::string(20'000, 'x') + R"("})"),
