@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "ingest/feedback/query.hpp"
+#include "storage/store/report.hpp"
 
 namespace assay {
 
@@ -43,9 +43,9 @@ std::optional<Result<std::string>> QualityRoute::known(const Asked& asked) {
 Result<std::string> QualityRoute::figures(const Asked& asked) {
   if (auto made = known(asked)) return *made;  // by the one who was before us
   const auto began = std::chrono::steady_clock::now();
-  const auto to = clock_.now() + 1ms;  // a trace of this very millisecond belongs to the window
-  const auto from = to - std::chrono::milliseconds(static_cast<std::int64_t>(asked.hours * 3'600'000));
-  auto json = view_->report(asked.experiment, from, to);
+  const auto now = clock_.now();
+  const auto from = now - std::chrono::milliseconds(static_cast<std::int64_t>(asked.hours * 3'600'000));
+  auto json = view_->report(asked.experiment, from, now);
   const auto ended = std::chrono::steady_clock::now();
   const auto fresh = std::max<std::chrono::steady_clock::duration>(1s, 10 * (ended - began));
   std::scoped_lock lock(mutex_);
@@ -54,13 +54,26 @@ Result<std::string> QualityRoute::figures(const Asked& asked) {
   return json;
 }
 
+// Its id. The door's own need not be there yet.
+Result<std::string, Rejection> QualityRoute::experiment_asked(const Query& query) const {
+  const auto asked = query.get("experiment");
+  if (!asked) return experiment_;
+  if (asked->empty()) return Rejection{400, "experiment", "it is empty"};
+  const auto found = experiment_id_of(view_->kv(), std::string(*asked));
+  if (!found) return Rejection{500, "experiment", "the store can't be read: " + found.error().message()};
+  if (!*found && *asked != experiment_) return Rejection{404, "experiment", "there is none of this id or name"};
+  return found->value_or(experiment_);
+}
+
 Task<Response> QualityRoute::get(Request& request) {
   if (!view_) co_return error_response(request.path, 501, "this front door keeps no store to count in: see --view");
   const auto query = Query::parse(request.query);
   if (!query) co_return error_response(request.path, query.error());
   const auto hours = read_hours(query->get("hours").value_or("24"));
   if (!hours) co_return error_response(request.path, 400, "it is not a number of hours from above 0 to 8784", "hours");
-  const Asked asked{std::string(query->get("experiment").value_or(experiment_)), *hours};
+  const auto experiment = experiment_asked(*query);
+  if (!experiment) co_return error_response(request.path, experiment.error());
+  const Asked asked{*experiment, *hours};
   auto json = known(asked);
   if (!json) {
     auto count = [this, &asked, &json](auto handler) {

@@ -1,6 +1,6 @@
 #pragma once
-// GET /assay/quality?hours=24&experiment=0: the guide's figures as JSON (storage/store/report.hpp), for the page's
-// Quality tab. Needs a view; without one 501 in words.
+// GET /assay/quality?hours=24&experiment=ID-OR-NAME: the guide's figures as JSON (storage/store/report.hpp), for the
+// page's Quality tab. Needs a view; without one 501 in words.
 //
 // Counting reads every trace of the window: it runs on a thread of its own, one at a time, and its answer serves all
 // who ask the same within a second (or ten times what it took, if that is longer).
@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 
+#include "ingest/feedback/query.hpp"
 #include "ingest/http/router.hpp"
 #include "storage/store/view.hpp"
 
@@ -32,6 +33,7 @@ class QualityRoute {
     Result<std::string> json;
     std::chrono::steady_clock::time_point fresh_until;
   };
+  Result<std::string, Rejection> experiment_asked(const Query& query) const;
   Task<Response> get(Request& request);
   Result<std::string> figures(const Asked& asked);
   std::optional<Result<std::string>> known(const Asked& asked);

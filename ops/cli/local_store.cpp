@@ -27,6 +27,19 @@ Result<std::unique_ptr<LocalStore>, std::string> LocalStore::open(const std::str
   return store;
 }
 
+Result<bool, std::string> LocalStore::keeps_store() const {
+  const auto role = db_->get(Family::meta, "role");
+  if (!role) return "the store can't be read: " + role.error().message();
+  if (*role != "ingest") return true;
+  bool found = false;
+  const auto scanned = db_->scan(Family::meta, "sink/store/", "sink/store0", [&found](auto, auto) {
+    found = true;
+    return false;
+  });
+  if (!scanned) return "the store can't be read: " + scanned.error().message();
+  return found;
+}
+
 LocalStore::~LocalStore() {
   log_.reset();
   db_.reset();

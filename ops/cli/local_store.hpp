@@ -17,6 +17,9 @@ class LocalStore {
                                                                std::initializer_list<std::string_view> roles);
   ~LocalStore();
 
+  // `assay serve` always does; a front door with a view has kept a position of it since the first record.
+  Result<bool, std::string> keeps_store() const;
+
   Db& db() { return *db_; }
   EmbeddedLog& log() { return *log_; }
 

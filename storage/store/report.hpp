@@ -8,8 +8,8 @@
 namespace assay {
 
 struct Report {
-  std::string experiment;
-  Instant from, to;
+  std::string experiment, experiment_name;  // its id; its name, where the store knows it
+  Instant from, to;                         // to: when it was made
   std::int64_t total_traces = 0;
   std::int64_t traces_with_feedback = 0;    // that have any valid feedback
   std::int64_t positive = 0, negative = 0;  // of the feedbacks named user_feedback, by Python's idea of truth
@@ -18,6 +18,7 @@ struct Report {
     std::int64_t count = 0;
   };
   std::map<std::string, Dimension> ratings;  // numbers named user_<dimension>, user_feedback left out
+  std::int64_t left_out = 0;                 // values of that name that are no number
 
   // In percent; 0 where there is nothing to divide by. The positive rate is by traces with feedback, as the guide has
   // it.
@@ -25,8 +26,13 @@ struct Report {
   double positive_rate() const;
 };
 
-// `experiment`: its id, as traces name it. from <= request_time < to.
-Result<Report> make_report(const Store& store, const std::string& experiment, Instant from, Instant to);
+// The id of the experiment that somebody asks for, by id or else by name. One that the catalog does not know is there
+// if it has traces: it is an MLflow's. None: there is no such experiment.
+Result<std::optional<std::string>> experiment_id_of(const KeyValue& kv, const std::string& asked);
+
+// `experiment`: its id, as traces name it. from <= request_time; a trace that a client's clock has dated after `now`
+// belongs to the window.
+Result<Report> make_report(const KeyValue& kv, const std::string& experiment, Instant from, Instant now);
 
 std::string to_text(const Report& report);
 std::string to_json(const Report& report);

@@ -208,8 +208,8 @@ Result<std::optional<Receipt>> StoreView::dead(std::string_view assessment_id) c
   return std::optional(std::move(receipt));
 }
 
-Result<std::string> StoreView::report(const std::string& experiment, Instant from, Instant to) {
-  const auto made = make_report(store_, experiment, from, to);
+Result<std::string> StoreView::report(const std::string& experiment, Instant from, Instant now) {
+  const auto made = make_report(kv_, experiment, from, now);
   if (!made) return made.error();
   return to_json(*made);
 }

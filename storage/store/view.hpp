@@ -56,9 +56,9 @@ class View {
   // MLflow's trace_info JSON with its tags and assessments; none: unknown or deleted.
   virtual Result<std::optional<std::string>> trace_info(std::string_view trace_id) = 0;
 
-  // The figures of an experiment's feedback, from <= request_time < to, as JSON: see report.hpp. Reads every trace of
-  // the window: not for an io_context.
-  virtual Result<std::string> report(const std::string& experiment, Instant from, Instant to) = 0;
+  // The figures of an experiment's feedback since `from`, as JSON: see report.hpp. Reads every trace of the window: not
+  // for an io_context.
+  virtual Result<std::string> report(const std::string& experiment, Instant from, Instant now) = 0;
 };
 
 }  // namespace assay

@@ -4,6 +4,8 @@ import json
 import signal
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -54,6 +56,51 @@ def test_the_report_has_the_guides_figures(serve):
     assert figures["positive_rate"] == pytest.approx(100 * 2 / 3)
     as_text = run_assay("report", "--data", str(serve.data), "--hours", "1")
     assert as_text.returncode == 0 and "accuracy" in as_text.stdout
+
+
+def test_report_and_quality_find_an_experiment_by_id_or_name(serve):
+    def report(asked: str) -> dict | str:
+        done = run_assay("report", "--data", str(serve.data), "--output", "json", "--experiment", asked)
+        assert done.returncode in (0, 1), done
+        return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+
+    def quality(asked: str) -> dict | str:
+        answer = serve.http.get("/assay/quality", params={"experiment": asked})
+        assert answer.status_code in (200, 404), answer.text
+        return answer.json() if answer.status_code == 200 else answer.json()["detail"]
+
+    made = {name: serve.http.post("/api/2.0/mlflow/experiments/create", json={"name": name}).raise_for_status().json()["experiment_id"] for name in ("mine", "0042")}
+    ahead = (datetime.now(UTC) + timedelta(minutes=5)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id, experiment_id=made["mine"], request_time=ahead)
+    for name, value in (("user_", 0.5), ("user_tone", "friendly")):
+        wait_state(serve.http, accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json={"name": name, "value": value})), "committed")
+    for ask in (report, quality):
+        assert ask("0")["experiment_name"] == "Default"
+        for asked in ("mine", made["mine"]):
+            found = ask(asked)
+            assert (found["experiment"], found["experiment_name"], found["total_traces"]) == (made["mine"], "mine", 1), "a clock that is ahead loses no trace"
+            assert found["ratings"] == {"user_": 0.5} and found["values_left_out"] == 1
+        assert ask("0042")["experiment"] == made["0042"]
+        assert "there is no" in ask("no such") or "there is none" in ask("no such")
+    assert serve.http.get("/assay/quality", params={"experiment": ""}).status_code == 400
+    assert run_assay("report", "--data", str(serve.data), "--experiment", "").returncode == 2
+    for hours in ("24h", "abc", "0"):
+        refused = run_assay("report", "--data", str(serve.data), "--hours", hours)
+        assert refused.returncode == 2 and "number of hours" in refused.stderr
+
+
+def test_assessments_are_counted_whatever_door_they_come_by(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    counted = 'assay_ingest_assessments_total{op="%s"}'
+    body = {"assessment": {"assessment_name": "n", "feedback": {"value": 1}, "source": {"source_type": "HUMAN", "source_id": "u"}, "create_time": "2026-11-28T18:00:00Z"}}
+    at = f"/api/3.0/mlflow/traces/{trace_id}/assessments"
+    said = [serve.http.post(at, json=body).raise_for_status().json()["assessment"] for _ in range(2)]
+    assert serve.metrics()[counted % "create"] == 1 and serve.metric("assay_ingest_repeats_total") == 1
+    changed = {"assessment": {"rationale": "r"}, "update_mask": "rationale"}
+    serve.http.patch(f"{at}/{said[0]['assessment_id']}", json=changed).raise_for_status()
+    serve.http.delete(f"{at}/{said[0]['assessment_id']}").raise_for_status()
+    assert serve.metrics()[counted % "change"] == 2
 
 
 def test_a_feedback_whose_trace_never_comes_is_a_dead_letter_that_can_be_replayed(assay):
