@@ -39,6 +39,26 @@ bool is_origin(const std::string& text) {
 
 }  // namespace
 
+std::optional<std::string> AccessOptions::problem_with_files() const {
+  if (std::filesystem::exists(keys_file)) {
+    const auto file = read_secret_file(keys_file);
+    if (!file) return "--keys: " + file.error();
+    if (const auto keys = ApiKeys::parse(file->bytes); !keys) return "--keys: " + keys_file + ": " + keys.error();
+  }
+  if (!made_capability_keys || std::filesystem::exists(capability_keys_file)) {
+    const auto file = read_secret_file(capability_keys_file);
+    if (!file) return "--capability-keys: " + file.error();
+    if (const auto keys = CapabilityKeys::parse(file->bytes); !keys)
+      return "--capability-keys: " + capability_keys_file + ": " + keys.error();
+  }
+  if (tls_certificate.empty()) return {};
+  if (const auto file = read_secret_file(tls_certificate); !file) return "--tls-cert: " + file.error();
+  if (const auto file = read_secret_file(tls_key); !file) return "--tls-key: " + file.error();
+  if (const auto context = make_tls_context(tls_certificate, tls_key); !context)
+    return "--tls-cert, --tls-key: " + context.error();
+  return {};
+}
+
 std::optional<Rate> parse_rate(const std::string& text) {
   const auto number = [](std::string_view digits, double& out) {
     const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
@@ -131,6 +151,7 @@ std::optional<std::string> AccessOptions::settle(const std::string& data, const 
   gate.origins = origins;
   if (tls_certificate.empty() != tls_key.empty()) return "--tls-cert and --tls-key belong together";
   gate.tls = !tls_certificate.empty();
+  if (auto problem = problem_with_files()) return problem;
   if (!redaction.empty())
     if (const auto redactor = Redactor::make(redaction); !redactor) return "--redact-pattern: " + redactor.error();
   for (const auto& text : proxies) {

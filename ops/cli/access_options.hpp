@@ -33,6 +33,9 @@ struct AccessOptions {
   void add_to(CLI::App& app);
   // What is wrong, in a sentence. `host`: what is listened on.
   std::optional<std::string> settle(const std::string& data, const std::string& host);
+
+ private:
+  std::optional<std::string> problem_with_files() const;
 };
 
 inline constexpr std::string_view api_keys_name = "api-keys.json";

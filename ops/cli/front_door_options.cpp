@@ -11,6 +11,7 @@
 #include "ingest/openai/openai_routes.hpp"
 #include "ingest/openapi/openapi_route.hpp"
 #include "ingest/web/page.hpp"
+#include "ops/cli/file_options.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/run_task.hpp"
 #include "storage/store/catalog.hpp"
@@ -104,7 +105,9 @@ std::optional<std::string> FrontDoorOptions::settle() {
   ingest.http.port = address->port;
   if (ingest.admission.bytes_max < feedback.body_bytes_max || ingest.admission.bytes_max < feedback.batch_bytes_max)
     return "--in-flight-max: it has no room for one request of --body-max or --batch-max";
+  if (auto problem = problem_with_directory("--data", data)) return problem;
   if (auto problem = access.settle(data, address->host)) return problem;
+  if (auto problem = problem_with_ca_file("--model-ca-file", model_ca_file)) return problem;
   const bool public_door = !(access.gate.anonymous == ScopeSet::all());
   ingest.http.connections_per_address_max =
       connections_per_address.value_or(public_door ? ingest.http.connections_max / 4 : 0);

@@ -1,4 +1,5 @@
 // assay ingest: the front door alone, in front of Kafka.
+#include "ops/cli/file_options.hpp"
 #include "ops/cli/front_door_options.hpp"
 #include "ops/cli/kafka_view.hpp"
 #include "ops/cli/role.hpp"
@@ -101,6 +102,7 @@ int ingest(std::vector<std::string> args) {
     while (options.behind.url.ends_with('/')) options.behind.url.pop_back();
     options.own_experiments = options.behind.url.empty();
     if (!options.behind.url.empty())
+    if (auto problem = problem_with_ca_file("--mlflow-ca-file", options.behind.ca_file)) return problem;
       if (auto problem = problem_with_url("--mlflow-url", options.behind.url)) return problem;
     if (spool.text == "off" && app.count("--append-timeout") == 0)
       kafka.config.append_timeout = std::chrono::seconds(10);

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "ops/cli/file_options.hpp"
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/ids.hpp"
@@ -49,6 +50,7 @@ std::optional<std::string> MlflowOptions::settle() {
     rest.mlflow.authorization = "Basic " + to_base64(user + ":" + from_environment("ASSAY_MLFLOW_PASSWORD"));
   if (!rest.mlflow.url.empty())
     if (auto problem = problem_with_url("--mlflow-url", rest.mlflow.url)) return problem;
+  if (auto problem = problem_with_ca_file("--mlflow-ca-file", rest.mlflow.ca_file)) return problem;
   if (!sql.url.empty())
     if (const auto problem = problem_with_conninfo(sql.url)) return "--mlflow-db: " + *problem;
   while (rest.mlflow.url.ends_with('/')) rest.mlflow.url.pop_back();

@@ -319,6 +319,22 @@ def test_one_config_serves_all_commands(serve, tmp_path):
 
 
 def test_tools_refuse_what_is_not_theirs_to_read(serve, assay, tmp_path):
+    not_pem, not_there = tmp_path / "file", str(tmp_path / "nofile")
+    not_pem.write_text("hello")
+    for wrong in (
+        ("--tls-cert", not_there, "--tls-key", not_there),
+        ("--tls-cert", str(not_pem), "--tls-key", str(not_pem)),
+        ("--mlflow-ca-file", not_there),
+        ("--model-ca-file", str(not_pem)),
+        ("--keys", str(not_pem)),
+        ("--capability-keys", not_there),
+        ("--data", str(not_pem)),
+        ("--data", str(not_pem / "below")),
+    ):
+        refused = run_assay("serve", *(() if wrong[0] == "--data" else ("--data", data)), *wrong, "--check")
+        path = str(not_pem) if wrong[0] == "--data" else wrong[1]
+        assert refused.returncode == 2 and wrong[0] in refused.stderr and path in refused.stderr, refused
+
     data = str(serve.data)
     tools = [("verify",), ("report",), ("deadletters", "list"), ("deadletters", "replay", "a-b"), ("forget", "--user", "u")]
     for tool in tools:

@@ -116,4 +116,4 @@ def test_a_certificate_that_is_none_is_said_at_the_start(tmp_path):
     data, cert = ("--data", str(tmp_path / "d"), "--listen", "127.0.0.1:0"), str(tmp_path / "cert.pem")
     assert run_assay("serve", *data, "--tls-cert", cert).returncode == 2
     failed = run_assay("serve", *data, "--tls-cert", cert, "--tls-key", cert)
-    assert failed.returncode == 1 and "can't be used" in failed.stderr
+    assert failed.returncode == 2 and "--tls-key" in failed.stderr and "can't be used" in failed.stderr
