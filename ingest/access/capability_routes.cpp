@@ -6,6 +6,7 @@
 
 #include "ingest/feedback/assessment_body.hpp"
 #include "ingest/feedback/query.hpp"
+#include "ingest/http/json_body.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -79,6 +80,7 @@ Task<Response> post_capabilities(const Gate& gate, const CapabilityConfig& confi
   const auto* keys = gate.capability_keys();
   if (!keys) co_return error_response(request.path, 501, "this door has no keys to sign capabilities with");
   if (const auto query = Query::parse(request.query); !query) co_return error_response(request.path, query.error());
+  if (const auto problem = problem_with_form(request)) co_return error_response(request.path, *problem);
   auto wanted = parse(request.body, config);
   if (!wanted) co_return error_response(request.path, wanted.error());
   auto& capability = wanted->capability;

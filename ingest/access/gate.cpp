@@ -4,6 +4,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <boost/beast/core/string.hpp>
 #include <cctype>
+#include <cmath>
 
 #include "ingest/http/percent.hpp"
 
@@ -202,8 +203,7 @@ bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Ra
   const auto taken = buckets.take(caller, rate, std::chrono::steady_clock::now());
   verdict.charge = {&buckets, taken.bucket, rate};
   const auto burst = static_cast<std::uint64_t>(std::max(rate.burst, 1.0));
-  const auto window =
-      std::max<std::uint64_t>(1, static_cast<std::uint64_t>(static_cast<double>(burst) / rate.per_second));
+  const auto window = static_cast<std::uint64_t>(std::ceil(static_cast<double>(burst) / rate.per_second));
   const auto seconds = static_cast<std::uint64_t>((taken.wait.count() + 999) / 1000);
   auto& out = verdict.headers;
   out.append("RateLimit-Policy: \"").append(policy).append("\";q=").append(std::to_string(burst));

@@ -4,6 +4,7 @@
 
 #include "ingest/feedback/assessment_body.hpp"
 #include "ingest/feedback/query.hpp"
+#include "ingest/http/json_body.hpp"
 #include "storage/records/json_reader.hpp"
 
 namespace assay {
@@ -96,6 +97,7 @@ void read_traceparent(std::string_view header, ChatRequest& into) {
 }
 
 Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
+  if (auto problem = problem_with_form(request)) return std::move(*problem);
   auto out = parse_chat_body(request.body);
   if (!out) return out;
   auto ids = parse_chat_headers(request);

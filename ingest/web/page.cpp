@@ -1,6 +1,9 @@
 #include "ingest/web/page.hpp"
 
+#include <algorithm>
 #include <charconv>
+
+#include "ingest/http/error_response.hpp"
 
 namespace assay {
 namespace {
@@ -75,6 +78,20 @@ Response serve(const PageFile& file, const Request& request) {
   return response;
 }
 
+bool is_asset(const PageFile& file) {
+  return file.path.starts_with("assets/") && file.path.find('/', std::size("assets/") - 1) == file.path.npos;
+}
+
+// Their names change with what they hold: one route, and one label of the metrics, for all.
+Handler serves_assets(std::span<const PageFile> files) {
+  return [files](Request& request) -> Task<Response> {
+    const auto path = "assets/" + std::string(request.params[0]);
+    const auto file = std::find_if(files.begin(), files.end(), [&](const PageFile& one) { return one.path == path; });
+    if (file == files.end()) co_return error_response(request.path, 404, nothing_there);
+    co_return serve(*file, request);
+  };
+}
+
 Handler leads_to(std::string target) {
   return [target = std::move(target)](Request&) -> Task<Response> {
     Response response{.status = 307, .content_type = text_type};
@@ -101,11 +118,13 @@ std::string_view choose_coding(const PageFile& file, std::string_view accept_enc
 void add_page_routes(Router& router, std::span<const PageFile> files, bool at_root) {
   const RouteOptions small{.scope = Scope::open, .admission = {}, .body_bytes_max = 0};
   for (const auto& file : files) {
+    if (is_asset(file)) continue;
     const auto path = "/assay/" + std::string(file.path == "index.html" ? "" : file.path);
     router.add(
         http::verb::get, path, [&file](Request& request) -> Task<Response> { co_return serve(file, request); }, small);
   }
   if (files.empty()) return;
+  router.add(http::verb::get, "/assay/assets/{file}", serves_assets(files), small);
   router.add(http::verb::get, "/assay", leads_to("/assay/"), small);
   if (at_root) router.add(http::verb::get, "/", leads_to("/assay/"), small);
 }

@@ -4,12 +4,16 @@
 #include "ops/cli/local_owner.hpp"
 #include "ops/cli/local_store.hpp"
 #include "ops/cli/options.hpp"
+#include "ops/cli/parked_list.hpp"
 #include "storage/records/dead_letter_record.hpp"
 
 namespace assay::cli {
 namespace {
 
 constexpr std::size_t round_max = 10'000;
+const std::vector<std::string> reasons{std::string(dead_reason::expired), std::string(dead_reason::malformed),
+                                       std::string(dead_reason::idempotency_conflict),
+                                       std::string(dead_reason::refused)};
 
 struct Listed {
   std::string record_id, json;
@@ -36,6 +40,19 @@ Result<Round, std::string> round_of(const KeyValue& store, const std::string& re
   return out;
 }
 
+// The detail in a table: a line, and not a long one. `show` has it whole.
+std::string in_short(std::string_view detail) {
+  constexpr std::size_t bytes_max = 200;
+  std::string out(detail.substr(0, bytes_max));
+  if (out.size() < detail.size()) {
+    while (!out.empty() && (static_cast<unsigned char>(detail[out.size()]) & 0xc0) == 0x80) out.pop_back();
+    out += "…";
+  }
+  for (auto& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return out;
+}
+
 int list(const KeyValue& store, const std::string& reason, const std::string& output) {
   const auto round = round_of(store, reason);
   if (!round) return complain(round.error());
@@ -51,7 +68,7 @@ int list(const KeyValue& store, const std::string& reason, const std::string& ou
       std::cout << letter.record_id << "  can't be read: " << dead.error().reason << "\n";
     else
       std::cout << dead->record_id << "  " << format_time(dead->dead_at) << "  " << dead->step << "  " << dead->reason
-                << "  " << dead->detail << "\n";
+                << "  " << in_short(dead->detail) << "\n";
   }
   if (output == "json")
     std::cout << json << "]\n";
@@ -136,7 +153,11 @@ int dead_letters(std::vector<std::string> args) {
   bool all = false;
   app.add_flag("--all", all, "Replay or purge every dead letter");
   std::string reason;
-  app.add_option("--reason", reason, "Of list, and with --all: only those of this reason, e.g. expired");
+  app.add_option("--reason", reason, "Of list, and with --all: only those of this reason")
+      ->check(CLI::IsMember(reasons));
+  bool parked = false;
+  app.add_flag("--parked", parked,
+               "Of list: what waits for its trace, of `assay serve` or of a front door with --view, instead");
   KafkaOptions kafka;
   kafka.add_to(app, false);
   if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
@@ -148,6 +169,17 @@ int dead_letters(std::vector<std::string> args) {
     return complain("deadletters " + verb + " takes record_ids, or --all", usage);
   if (all && !record_ids.empty()) return complain("record_ids and --all are both given: which is meant?", usage);
   if (verb == "list" && !record_ids.empty()) return complain("deadletters list takes no record_ids: see show", usage);
+
+  if (parked) {
+    if (verb != "list" || on_kafka || !reason.empty())
+      return complain("--parked is of list, with --data alone: serve's, or that of a front door with --view", usage);
+    const auto opened = LocalStore::open(data, {"serve", "ingest"});
+    if (!opened) return complain(opened.error());
+    const auto kept = (*opened)->keeps_store();
+    if (!kept) return complain(kept.error());
+    if (!*kept) return complain(data + ": this door does not know what is parked: one with --view does");
+    return list_parked((*opened)->db(), output);
+  }
 
   std::unique_ptr<KafkaLetters> letters;
   std::unique_ptr<LocalStore> local;

@@ -180,6 +180,11 @@ def test_an_item_of_a_list_that_is_no_json_harms_none_beside_it(serve, bad):
     assert first < 300 and third < 300 and 400 <= second < 500
 
 
+def test_what_curl_calls_a_form_is_taken_for_the_json_that_it_is(serve):
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "identity"}
+    accepted(serve.http.post("/feedback", params={"trace_id": chat(serve.http)["trace_id"]}, content=b' {"is_correct":true}', headers=headers))
+
+
 def test_a_change_of_mind_replaces_what_was_said_and_keeps_the_rest(serve):
     trace_id = chat(serve.http)["trace_id"]
     assessment_id = accepted(serve.http.post("/feedback", params={"trace_id": trace_id, "user_id": "ana"}, json=GENERAL))

@@ -139,6 +139,45 @@ def test_the_receipt_of_a_replay_that_finds_no_trace_either_says_where_it_is(ass
     assert_verified(serve)
 
 
+def test_a_change_that_is_replayed_several_times_at_once_is_forwarded_once(assay):
+    serve = assay("serve", "--park-max", "1s")
+    request_id = new_request_id()
+    assessment_id = accepted(serve.http.post("/feedback", params={"client_request_id": request_id}, json=THUMB))
+    serve.http.patch(f"/feedback/{assessment_id}", params={"client_request_id": request_id}, json={"comment": "on second thought"}).raise_for_status()
+
+    def letters() -> list[str]:
+        listed = run_assay("deadletters", "list", "--data", str(serve.data), "--output", "json")
+        return [json.loads(line)["record_id"] for line in listed.stdout.splitlines()]
+
+    wait_until("both are dead", lambda: len(letters()) == 2)
+    [change] = [id for id in letters() if id != assessment_id]
+    post_trace(serve.http, new_trace_id(), request_id)
+    assert run_assay("deadletters", "replay", assessment_id, "--data", str(serve.data)).returncode == 0
+    wait_state(serve.http, assessment_id, "committed")
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: run_assay("deadletters", "replay", change, "--data", str(serve.data)), range(4)))
+    assert any(one.returncode == 0 for one in done), done
+    wait_until("all is decided", lambda: serve.metric("assay_resolver_lag_records") == 0 and letters() == [])
+    assert serve.metric("assay_resolver_forwarded_total") == 2, "the feedback and its change"
+    assert_verified(serve)
+
+
+def test_what_waits_for_its_trace_is_listed(serve):
+    said = accepted(serve.http.post("/feedback", params={"client_request_id": "req-nobody"}, json=THUMB))
+    wait_state(serve.http, said, "parked")
+    listed = run_assay("deadletters", "list", "--parked", "--data", str(serve.data))
+    assert listed.returncode == 0 and "1 parked" in listed.stdout, listed
+    assert said in listed.stdout and "client_request_id req-nobody" in listed.stdout
+    as_json = run_assay("deadletters", "list", "--parked", "--output", "json", "--data", str(serve.data))
+    assert [one["record_id"] for one in json.loads(as_json.stdout)] == [said]
+    assert run_assay("deadletters", "purge", "--all", "--parked", "--data", str(serve.data)).returncode == 2
+
+
+def test_a_reason_that_is_none_is_said_with_those_that_are(serve):
+    refused = run_assay("deadletters", "list", "--reason", "expird", "--data", str(serve.data))
+    assert refused.returncode == 2 and "expired" in refused.stderr, refused
+
+
 def test_an_unknown_dead_letter_is_an_error_in_words(serve):
     for verb in ("show", "replay"):
         done = run_assay("deadletters", verb, "a-nobody", "--data", str(serve.data))

@@ -58,6 +58,15 @@ def test_a_bad_body_is_refused_by_name(serve, body, status, word):
     assert_refused(ask(serve.port, request("POST", TARGET, body)), status, word)
 
 
+@pytest.mark.parametrize("method, target", [("POST", TARGET), ("POST", "/feedback/batch"), ("PATCH", "/feedback/a-1"), ("POST", "/chat"), ("POST", "/capabilities")])
+def test_a_form_or_a_packed_body_is_said_to_be_one(serve, method, target):
+    form = request(method, target, b"is_correct=true", content_type="application/x-www-form-urlencoded")
+    assert_refused(ask(serve.port, form), 415, "JSON is needed, not a form")
+    parts = request(method, target, b"--x\r\n", content_type="multipart/form-data; boundary=x")
+    assert_refused(ask(serve.port, parts), 415, "JSON is needed, not multipart")
+    assert_refused(ask(serve.port, request(method, target, b"\x1f\x8b\x08", "Content-Encoding: gzip")), 415, "Content-Encoding")
+
+
 CHAT_BODIES = [
     (b"", 400, "body"),
     (b"{}", 422, "message"),
@@ -136,6 +145,9 @@ TARGETS = [
     ("an id twice, once encoded", f"/feedback?trace_id={TRACE}&trace%5Fid={TRACE}", 400, "trace_id"),
     ("user_id twice", f"{TARGET}&user_id=a&user_id=b", 400, "user_id"),
     ("an empty user_id", f"{TARGET}&user_id=", 400, "user_id"),
+    ("no id yet", "/feedback?trace_id=undefined", 422, "the page had none yet"),
+    ("an object for an id", "/feedback?client_request_id=%5Bobject%20Object%5D", 422, "the page had none yet"),
+    ("white space around an id", f"/feedback?trace_id={TRACE}%20", 422, "white space"),
     ("a NUL in an id", "/feedback?client_request_id=a%00b", 400, "client_request_id"),
     ("a newline in an id", "/feedback?client_request_id=a%0d%0ab", 400, "client_request_id"),
     ("broken UTF-8 in an id", "/feedback?client_request_id=%ff%fe", 400, "UTF-8"),
@@ -145,9 +157,6 @@ TARGETS = [
     ("a request line of 20 kB", "/feedback?client_request_id=" + "x" * 20_000, 414, ""),
 ]
 
-    ("no id yet", "/feedback?trace_id=undefined", 422, "the page had none yet"),
-    ("an object for an id", "/feedback?client_request_id=%5Bobject%20Object%5D", 422, "the page had none yet"),
-    ("white space around an id", f"/feedback?trace_id={TRACE}%20", 422, "white space"),
 
 @pytest.mark.parametrize("target, status, word", [t[1:] for t in TARGETS], ids=[t[0] for t in TARGETS])
 def test_a_bad_query_is_refused_by_name(serve, target, status, word):
