@@ -1,8 +1,7 @@
 #include "ingest/mlflow/artifact_routes.hpp"
 
-#include <boost/json/parse.hpp>
-
 #include "ingest/feedback/assessment_body.hpp"
+#include "storage/records/exact_json.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/python_text.hpp"
 #include "storage/records/trace_record.hpp"
@@ -32,7 +31,7 @@ Task<Response> put(MlflowDoor& door, Request& request, bool alone) {
   json::parse_options options;
   options.max_depth = 64;
   boost::system::error_code ec;
-  const auto parsed = json::parse({request.body.data(), request.body.size()}, ec, {}, options);
+  const auto parsed = parse_json({request.body.data(), request.body.size()}, ec, options);
   const auto* spans = !ec && parsed.is_object() ? parsed.get_object().if_contains("spans") : nullptr;
   if (!spans || !spans->is_array())
     co_return error_response(invalid_parameter("the body is not a trace's data: {\"spans\": [...]}"));

@@ -1,11 +1,11 @@
 #include "ingest/mlflow/assessment_value.hpp"
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
 #include <optional>
 #include <string>
 
 #include "ingest/mlflow/message_fields.hpp"
+#include "storage/records/exact_json.hpp"
 
 namespace assay {
 namespace {
@@ -71,7 +71,7 @@ Result<json::object, Rejection> read_serialized(const json::value& sent) {
   json::parse_options options;
   options.max_depth = message_depth_max;
   error_code ec;
-  const auto parsed = json::parse(*value, ec, {}, options);
+  const auto parsed = parse_json(*value, ec, options);
   if (ec) return invalid(path + ".value", "it is not JSON");
   if (parsed.is_null()) return no_value();
   return json::object{{"serialization_format", *format}, {"value", *value}};

@@ -3,11 +3,11 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "ops/runtime/hex.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/exact_json.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/python_text.hpp"
 
@@ -50,7 +50,7 @@ void put_json(json::object& out, std::string_view name, const std::string& text)
   boost::system::error_code ec;
   json::parse_options options;
   options.max_depth = stored_depth_max;
-  auto value = json::parse(text, ec, {}, options);
+  auto value = parse_json(text, ec, options);
   if (!ec) out[name] = std::move(value);
 }
 
@@ -104,7 +104,7 @@ std::string hash_of_inputs(const json::value& inputs) { return derived_id("", {p
 
 std::string extended_schema(const std::string& schema, const json::object& record) {
   boost::system::error_code ec;
-  auto parsed = schema.empty() ? json::value() : json::parse(schema, ec);
+  auto parsed = schema.empty() ? json::value() : parse_json(schema, ec);
   json::object out;
   if (parsed.is_object())
     out = parsed.get_object();

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
@@ -7,6 +6,7 @@
 #include "ingest/mlflow/dataset_routes.hpp"
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/exact_json.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/python_text.hpp"
 #include "storage/store/catalog.hpp"
@@ -56,7 +56,7 @@ std::string merged(const std::string& text, const json::object& more) {
   boost::system::error_code ec;
   json::parse_options options;
   options.max_depth = stored_depth_max;
-  if (auto parsed = text.empty() ? json::value() : json::parse(text, ec, {}, options); parsed.is_object())
+  if (auto parsed = text.empty() ? json::value() : parse_json(text, ec, options); parsed.is_object())
     out = parsed.get_object();
   for (const auto& [key, value] : more) out[key] = value;
   return json::serialize(out);
@@ -149,7 +149,7 @@ Task<Response> upsert_records(MlflowDoor& door, Request& request) {
   boost::system::error_code ec;
   json::parse_options options;
   options.max_depth = 64;
-  const auto parsed = json::parse(*text, ec, {}, options);
+  const auto parsed = parse_json(*text, ec, options);
   if (ec || !parsed.is_array()) co_return error_response(invalid_parameter("records: it is not a list as JSON"));
   if (parsed.get_array().size() > records_max)
     co_return error_response(invalid_parameter("records: there are more than 10000"));

@@ -1,11 +1,11 @@
 #include "ingest/mlflow/dataset_routes.hpp"
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
 #include <charconv>
 
 #include "ingest/mlflow/dataset_json.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/exact_json.hpp"
 #include "storage/records/python_text.hpp"
 #include "storage/store/catalog.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
@@ -23,7 +23,7 @@ Result<std::map<std::string, std::string>, MlflowError> tags_in(const json::obje
   const auto text = text_in(body, "tags");
   if (text.empty()) return out;
   boost::system::error_code ec;
-  const auto parsed = json::parse(text, ec);
+  const auto parsed = parse_json(text, ec);
   if (ec || !parsed.is_object()) return invalid_parameter("tags: it is not an object as JSON");
   for (const auto& [key, value] : parsed.get_object()) {
     if (!value.is_null()) out[std::string(key.data(), key.size())] = python_str(value);

@@ -1,8 +1,9 @@
 #include "ingest/mlflow/door.hpp"
 
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
+
+#include "storage/records/exact_json.hpp"
 
 namespace assay {
 namespace {
@@ -69,7 +70,7 @@ Result<json::object, MlflowError> read_body(const Request& request) {
   json::parse_options options;
   options.max_depth = message_depth_max;
   error_code ec;
-  const auto value = json::parse({request.body.data(), request.body.size()}, ec, {}, options);
+  const auto value = parse_json({request.body.data(), request.body.size()}, ec, options);
   if (ec == json::error::too_deep)
     return invalid_parameter("it is nested deeper than " + std::to_string(message_depth_max) + " levels");
   if (ec || !value.is_object()) return json::object();

@@ -1,11 +1,11 @@
 #include "ingest/mlflow/span_json.hpp"
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
+#include "storage/records/exact_json.hpp"
 
 namespace assay {
 namespace {
@@ -55,7 +55,7 @@ json::array key_values(const json::value* attributes, bool json_in_strings) {
     if (!value.is_null()) entry["value"] = any_value(value);
     if (const auto* text = json_in_strings ? value.if_string() : nullptr) {
       boost::system::error_code ec;
-      const auto inner = json::parse(*text, ec);
+      const auto inner = parse_json(*text, ec);
       if (!ec && inner.is_null()) entry.erase("value");
       if (!ec && !inner.is_null()) entry["value"] = any_value(inner);
     }
@@ -139,7 +139,7 @@ bool is_root(const json::object& span) {
 
 std::string proto_spans(std::string_view list, std::size_t& count) {
   boost::system::error_code ec;
-  auto parsed = json::parse({list.data(), list.size()}, ec);
+  auto parsed = parse_json({list.data(), list.size()}, ec);
   std::vector<const json::object*> spans;
   if (!ec && parsed.is_array())
     for (const auto& span : parsed.get_array())

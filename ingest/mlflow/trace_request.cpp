@@ -1,6 +1,5 @@
 #include "ingest/mlflow/trace_request.hpp"
 
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
@@ -9,6 +8,7 @@
 #include "ingest/mlflow/message_fields.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/duration_text.hpp"
+#include "storage/records/exact_json.hpp"
 
 namespace assay {
 namespace {
@@ -101,7 +101,7 @@ Result<json::object, Rejection> parse_message(std::string_view body, std::string
   json::parse_options options;
   options.max_depth = message_depth_max;
   error_code ec;
-  const auto value = json::parse({body.data(), body.size()}, ec, {}, options);
+  const auto value = parse_json({body.data(), body.size()}, ec, options);
   if (ec == json::error::too_deep)
     return invalid("", "it is nested deeper than " + std::to_string(message_depth_max) + " levels");
   const auto* message = !ec && value.is_object() ? value.get_object().if_contains(field) : nullptr;

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdlib>
 
@@ -10,6 +9,7 @@
 #include "ingest/mlflow/trace_request.hpp"
 #include "ingest/mlflow/trace_routes.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/exact_json.hpp"
 #include "storage/records/trace_record.hpp"
 #include "storage/store/store.hpp"
 
@@ -76,7 +76,7 @@ json::object second_form(const json::object& info) {
 // trace_info as the store gives it, in the second form.
 json::object second_form(std::string_view info) {
   boost::system::error_code ec;
-  const auto parsed = json::parse({info.data(), info.size()}, ec);
+  const auto parsed = parse_json({info.data(), info.size()}, ec);
   return second_form(!ec && parsed.is_object() ? parsed.get_object() : json::object());
 }
 
@@ -214,7 +214,7 @@ Result<json::object, MlflowError> third_query(const Query& query) {
   if (const auto given = query.get("max_results")) {
     boost::system::error_code ec;
     const std::string text(*given);
-    auto number = json::parse(text, ec);
+    auto number = parse_json(text, ec);
     asked["max_results"] = ec ? json::value(text) : std::move(number);
   }
   return asked;
@@ -223,7 +223,7 @@ Result<json::object, MlflowError> third_query(const Query& query) {
 // What the third version's search has found, in the second form.
 std::string second_answer(std::string_view found) {
   boost::system::error_code ec;
-  auto answered = json::parse({found.data(), found.size()}, ec);
+  auto answered = parse_json({found.data(), found.size()}, ec);
   if (ec || !answered.is_object()) return "{}";
   if (auto* traces = answered.get_object().if_contains("traces"); traces && traces->is_array())
     for (auto& trace : traces->get_array())

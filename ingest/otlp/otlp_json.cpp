@@ -1,7 +1,7 @@
-#include <boost/json/parse.hpp>
 #include <charconv>
 
 #include "ingest/otlp/otlp_protobuf.hpp"
+#include "storage/records/exact_json.hpp"
 
 namespace assay {
 namespace {
@@ -125,7 +125,7 @@ std::optional<std::vector<OtlpResource>> read_otlp_json(std::string_view text, s
   json::parse_options options;
   options.max_depth = 64;
   boost::system::error_code ec;
-  const auto parsed = json::parse({text.data(), text.size()}, ec, {}, options);
+  const auto parsed = parse_json({text.data(), text.size()}, ec, options);
   if (ec || !parsed.is_object()) return {};
   std::vector<OtlpResource> out;
   std::size_t spans = 0;

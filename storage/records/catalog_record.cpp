@@ -1,7 +1,8 @@
 #include "storage/records/catalog_record.hpp"
 
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+
+#include "storage/records/exact_json.hpp"
 
 namespace assay {
 namespace {
@@ -164,7 +165,7 @@ std::optional<CatalogKey> parse_catalog_key(std::string_view key) {
 
 Result<CatalogValue, Malformed> parse_catalog_record(std::string_view value) {
   boost::system::error_code ec;
-  const auto parsed = json::parse({value.data(), value.size()}, ec);
+  const auto parsed = parse_json({value.data(), value.size()}, ec);
   if (ec) return Malformed{ec.message()};
   const auto* object = parsed.if_object();
   if (!object) return Malformed{"it is not an object"};

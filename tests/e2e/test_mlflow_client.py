@@ -39,6 +39,11 @@ def test_what_is_hard_to_send_is_kept_and_read_back(assay):
     assert seen == {"inputs": ["1", "9.2233720", "zzzzzzzzz", "yyyyyyyyy"], "spans": [2] * 4, "found": 5, "tags": "a", "deep": 50}
 
 
+def test_a_score_is_read_back_as_the_double_that_was_sent(assay):
+    seen = run_client(assay("serve").url, GUIDE / "exact.py")
+    assert seen == {**dict.fromkeys(("answered", "got", "listed", "expected", "span", "dataset"), True), "found": [1] * 5}
+
+
 def test_what_is_said_comes_in_its_order_and_can_be_changed_before_its_trace_comes(assay):
     names = ["old", *(f"n{i}" for i in range(5))]
     changed = [False, "s", {"m": "1"}, "CODE", True]

@@ -1,0 +1,14 @@
+#pragma once
+// JSON of clients, with its numbers as they were sent: boost::json::parse, before Boost 1.83, reads one double in ten
+// beside itself (1/11 as 0.09090909090909093).
+#include <boost/json/parse_options.hpp>
+#include <boost/json/value.hpp>
+#include <boost/system/error_code.hpp>
+
+namespace assay {
+
+// Like boost::json::parse, in everything but that. Null where there is an error.
+boost::json::value parse_json(boost::json::string_view text, boost::system::error_code& ec,
+                              const boost::json::parse_options& options = {});
+
+}  // namespace assay
