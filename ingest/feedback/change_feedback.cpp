@@ -1,21 +1,25 @@
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/state/parked_state.hpp"
+#include "storage/store/store.hpp"
 
 namespace assay {
 namespace {
 
+constexpr std::size_t parked_max = 4096;  // looked at, of what waits for one trace
+
 // The record of one change of one assessment. Its id comes from the key, never from its body: A, B and A again are
 // three.
 FeedbackRecord new_change(Op op, std::string_view assessment_id, const Target& target,
-                          const std::optional<std::string>& key, std::string_view members, Instant now) {
-  FeedbackRecord record{.op = op, .target = target, .accepted_at = now, .idempotent = key.has_value()};
+                          const std::optional<std::string>& key, std::string_view members, Instant at) {
+  FeedbackRecord record{.op = op, .target = target, .accepted_at = at, .idempotent = key.has_value()};
   FeedbackItem item{.assessment_id = std::string(assessment_id)};
   item.record_id =
       key ? derived_id(change_prefix, {*key, "feedback", name_of(op), assessment_id}) : random_id(change_prefix);
   JsonWriter json(item.json);
   json.begin_object().field("assessment_id", assessment_id);
-  if (op == Op::update) json.field("last_update_time", format_time(now)).raw(members);
+  if (op == Op::update) json.field("last_update_time", format_time(at)).raw(members);
   json.end_object();
   if (key) record.body_hash = content_hash({target.field(), target.id, members});
   record.items.push_back(std::move(item));
@@ -47,6 +51,26 @@ Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view i
   co_return Answer(Target{Target::Kind::client_request_id, found.client_request_id});
 }
 
+// When a change must have been accepted so that it counts: after all that this door can see of the feedback, in the
+// store or parked. A clock that was set back, or is behind another door's, would make it the older one.
+Result<Instant> after(const FeedbackDoor& door, const std::string& id, const Target& target) {
+  Instant after{};
+  if (!door.view) return after;
+  const auto& kv = door.view->kv();
+  const auto stored = Store(kv).find(id);
+  if (!stored) return stored.error();
+  if (*stored) return (*stored)->row.after();
+  const auto partition = partition_of(target.id, door.log.partitions(Stream::feedback));
+  const auto ids = waiting_for(kv, partition, target.id, parked_max);
+  if (!ids) return ids.error();
+  const auto waiting = find_parked(kv, partition, *ids);
+  if (!waiting) return waiting.error();
+  for (const auto& parked : *waiting)
+    if (parked && parked->item.assessment_id == id)
+      after = std::max(after, parked->accepted_at + std::chrono::milliseconds(1));
+  return after;
+}
+
 Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_view members) {
   auto asked = read_asked(request);
   if (!asked) co_return error_response(request.path, asked.error());
@@ -57,8 +81,10 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   const auto target = co_await target_of(door, id, *asked, op);
   if (!target) co_return error_response(request.path, target.error());
 
-  const auto now = door.change_times.next(id, door.clock.now());
-  const auto feedback = new_change(op, id, *target, asked->key, members, now);
+  const auto earliest = after(door, std::string(id), *target);
+  if (!earliest) co_return error_response(request.path, earliest.error());
+  const auto at = door.change_times.next(id, std::max(door.clock.now(), *earliest));
+  const auto feedback = new_change(op, id, *target, asked->key, members, at);
   auto accepted = co_await accept(door, request, feedback, door.metrics.changed);
   if (!accepted) co_return std::move(accepted.error());
 

@@ -162,13 +162,6 @@ std::optional<MlflowError> problem_with_kind(const json::object& changes, const 
   return {};
 }
 
-// When a change must have been accepted so that it comes after what is there.
-Instant after(const AssessmentRow& row, Instant now) {
-  std::int64_t last = row.base() ? row.base()->stamp.accepted_at : 0;
-  for (const auto& [path, change] : row.changes()) last = std::max(last, change.stamp.accepted_at);
-  return std::max(now, Instant(std::chrono::milliseconds(last + 1)));
-}
-
 FeedbackRecord new_change(Op op, const std::string& trace_id, const std::string& id, const json::object& changes,
                           Instant at) {
   FeedbackRecord record{.op = op, .target = target_of(trace_id), .accepted_at = at};
@@ -192,14 +185,14 @@ Task<Response> update(MlflowDoor& door, Request& request) {
     if (!found) co_return read_failed(request, found.error());
     if (!*found) co_return not_found(door, trace_id, id);
     if (auto problem = problem_with_kind(*changes, **found)) co_return error_response(*problem);
-  door.metrics.changed.Increment();
-    at = after((*found)->row, at);
+    at = std::max(at, (*found)->row.after());
     if ((*found)->row.is_expectation()) changes->erase("rationale");  // MLflow keeps none
   }
   const auto change = new_change(Op::update, trace_id, id, *changes, at);
   auto record = to_record(change);
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());
+  door.metrics.changed.Increment();
   if (door.view) {
     auto refused = co_await ready_to_read(door, request);
     if (refused) co_return std::move(*refused);
@@ -219,7 +212,6 @@ Task<Response> erase(MlflowDoor& door, Request& request) {
     auto refused = co_await ready_to_read(door, request);
     if (refused) co_return std::move(*refused);
     const auto found = find(door, trace_id, id);
-  door.metrics.changed.Increment();
     if (!found) co_return read_failed(request, found.error());
     if (!*found) co_return answer("{}");
   }
@@ -227,6 +219,7 @@ Task<Response> erase(MlflowDoor& door, Request& request) {
   auto record = to_record(change);
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());
+  door.metrics.changed.Increment();
   co_return durable(door, "{}");
 }
 

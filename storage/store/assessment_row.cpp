@@ -1,5 +1,6 @@
 #include "storage/store/assessment_row.hpp"
 
+#include <algorithm>
 #include <array>
 #include <tuple>
 
@@ -127,6 +128,12 @@ Stamp AssessmentRow::value_stamp() const {
   const auto at = changes_.find(is_expectation() ? "expectation" : "feedback");
   if (at != changes_.end()) return at->second.stamp;
   return base_ ? base_->stamp : Stamp{};
+}
+
+Instant AssessmentRow::after() const {
+  std::int64_t last = base_ ? base_->stamp.accepted_at : 0;
+  for (const auto& [path, change] : changes_) last = std::max(last, change.stamp.accepted_at);
+  return Instant(std::chrono::milliseconds(last + 1));
 }
 
 std::string AssessmentRow::json(bool valid) const {

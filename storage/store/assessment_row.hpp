@@ -54,6 +54,8 @@ class AssessmentRow {
   std::int64_t created_at() const;
   // Its create, or the last change of its value: which of two values of a name is the last one.
   Stamp value_stamp() const;
+  // When what is said now must have been accepted so that it counts: after everything that is here.
+  Instant after() const;
   // MLflow's JSON of it, changes folded in. Only with a base.
   std::string json(bool valid) const;
 
