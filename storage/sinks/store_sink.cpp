@@ -1,11 +1,12 @@
 #include "storage/sinks/store_sink.hpp"
 
+#include <set>
+
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/sinks/poison.hpp"
 #include "storage/store/batch.hpp"
 #include "storage/store/catalog.hpp"
 #include "storage/store/keys.hpp"
-#include "storage/store/store.hpp"
 
 namespace assay {
 namespace {
@@ -17,17 +18,52 @@ struct Item {
   std::string problem;  // why not
 };
 
-// The first experiment behind `after` that has traces; none: there is no more.
-Result<std::optional<std::string>> first_experiment(const KeyValue& kv, std::string_view after) {
-  const auto from = after.empty() ? std::string("e") : after_prefix(store_keys::index_prefix('e', after));
-  std::optional<std::string> found;
-  const auto scanned =
-      kv.scan(Family::trace_index, from, after_prefix("e"), [&](std::string_view key, std::string_view) {
-        found = std::string(key.substr(1, key.find('\0') - 1));
-        return false;
-      });
-  if (!scanned) return scanned.error();
-  return found;
+// At most so many keys of the index from `from` on, of its kind and under any name, of what is older than `until`.
+Result<std::vector<std::string>> older(const KeyValue& kv, std::string from, Instant until, std::size_t most) {
+  std::vector<std::string> keys;
+  const auto end = after_prefix(from.substr(0, 1));
+  while (!from.empty()) {
+    std::string next_name;
+    const auto visit = [&](std::string_view key, std::string_view) {
+      const auto name = key.substr(0, key.find('\0') + 1);
+      if (read_big_endian64(key.substr(name.size())) < store_keys::time_bits(until)) {
+        keys.emplace_back(key);
+        return keys.size() < most;
+      }
+      next_name = after_prefix(name);
+      return false;
+    };
+    if (const auto scanned = kv.scan(Family::trace_index, from, end, visit); !scanned) return scanned.error();
+    from = std::move(next_name);
+  }
+  return keys;
+}
+
+std::string trace_in(const std::string& index_key) {
+  const auto at = index_key.find('\0') + 1 + 8;
+  return index_key.substr(at, index_key.find('\0', at) - at);
+}
+
+// Traces that are older than `until`, at most so many: by themselves, and those that nobody has told of by what was
+// said of them first.
+Result<std::set<std::string>> expired_traces(const KeyValue& kv, Instant until, std::size_t most) {
+  const auto told = older(kv, "e", until, most);
+  if (!told) return told.error();
+  std::set<std::string> ids;
+  for (const auto& key : *told) ids.insert(trace_in(key));
+  std::string from = "n";
+  while (ids.size() < most && !from.empty()) {
+    const auto said = older(kv, from, until, most);
+    if (!said) return said.error();
+    std::vector<std::string> infos;
+    for (const auto& key : *said) infos.push_back(store_keys::trace_info(trace_in(key)));
+    const auto found = kv.multi_get(Family::traces, infos);
+    if (!found) return found.error();
+    for (std::size_t i = 0; i < infos.size(); ++i)
+      if (!(*found)[i]) ids.insert(trace_in((*said)[i]));
+    from = said->size() < most ? "" : said->back() + '\0';
+  }
+  return ids;
 }
 
 void bury(DeadLetter dead, Changes& changes) { changes.put(Family::dead, dead.record_id, *to_record(dead).value); }
@@ -164,18 +200,10 @@ Result<void> StoreSink::expire() {
   constexpr std::size_t at_once = 256;
   const auto now = clock_.now();
   if (retention_.count() == 0 || (looked_at_ && now - *looked_at_ < std::chrono::minutes(1))) return {};
+  const auto expired = expired_traces(kv_, now - retention_, at_once);
+  if (!expired) return expired.error();
   std::vector<TraceRecord> deletions;
-  const auto take = [&](std::string_view trace_id, Instant) {
-    deletions.push_back({.deleted = true, .trace_id = std::string(trace_id), .accepted_at = now});
-    return deletions.size() < at_once;
-  };
-  for (auto experiment = first_experiment(kv_, {}); !experiment || *experiment;
-       experiment = first_experiment(kv_, **experiment)) {
-    if (!experiment) return experiment.error();
-    const auto visited = Store(kv_).traces_of_experiment(**experiment, Instant(), now - retention_, take);
-    if (!visited) return visited;
-    if (deletions.size() == at_once) break;
-  }
+  for (const auto& id : *expired) deletions.push_back({.deleted = true, .trace_id = id, .accepted_at = now});
   if (deletions.size() < at_once) looked_at_ = now;
   if (deletions.empty()) return {};
   StoreBatch batch(kv_, tombstones_);

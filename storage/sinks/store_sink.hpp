@@ -15,7 +15,8 @@ namespace assay {
 class StoreSink final : public AssessmentSink {
  public:
   // The only writer of the store's families in `kv`. Metric: assay_sink_commit_seconds{sink}. A trace whose
-  // request_time is longer ago than `retention` goes, with what was said of it, as if it had been deleted; zero: never.
+  // request_time is longer ago than `retention` goes, with what was said of it, as if it had been deleted; so does one
+  // that nobody has told of, by what was said of it first. Zero: never.
   StoreSink(KeyValue& kv, const Clock& clock, Metrics* metrics = nullptr, std::chrono::milliseconds retention = {});
 
   std::string_view name() const override { return "store"; }

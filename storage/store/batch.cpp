@@ -10,9 +10,11 @@ namespace assay {
 namespace {
 
 std::string index_key_of(const std::string& assessment_id, const std::string& trace_id, const AssessmentRow& row) {
-  if (!row.base()) return {};
+  if (row.deleted()) return {};
+  const auto rest = store_keys::assessment(trace_id, assessment_id);
+  if (!row.base()) return store_keys::index('n', "", row.after(), rest);
   const Instant at{std::chrono::milliseconds(row.base()->stamp.accepted_at)};
-  return store_keys::index('n', row.name(), at, store_keys::assessment(trace_id, assessment_id));
+  return store_keys::index('n', row.name(), at, rest);
 }
 
 }  // namespace
@@ -108,13 +110,13 @@ Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
     trace.row = std::move(*row);
     trace.index_keys = trace_index::keys_of(names[i], trace.row);
   }
-  if (span_keys.empty()) return {};
-  const auto spans = kv_.multi_get(Family::traces, span_keys);
   for (const auto& record : records)
     if (auto& trace = traces_[record.trace_id]; !trace.deleted) trace.concludes |= has_usage(trace.row, record.spans);
   for (const auto& name : names)
     if (auto& trace = traces_[name]; trace.concludes)
       if (const auto loaded = load_all_spans(name, trace); !loaded) return loaded;
+  if (span_keys.empty()) return {};
+  const auto spans = kv_.multi_get(Family::traces, span_keys);
   if (!spans) return spans.error();
   for (std::size_t i = 0; i < span_keys.size(); ++i) {
     if (!(*spans)[i]) continue;
@@ -125,8 +127,6 @@ Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
   return {};
 }
 
-bool StoreBatch::trace_deleted(const std::string& trace_id) const {
-  const auto at = traces_.find(trace_id);
 Result<void> StoreBatch::load_all_spans(const std::string& trace_id, Trace& trace) {
   const auto prefix = store_keys::span(trace_id, "");
   bool corrupt = false;
@@ -142,6 +142,8 @@ Result<void> StoreBatch::load_all_spans(const std::string& trace_id, Trace& trac
   return {};
 }
 
+bool StoreBatch::trace_deleted(const std::string& trace_id) const {
+  const auto at = traces_.find(trace_id);
   return at != traces_.end() && at->second.deleted;
 }
 
@@ -192,14 +194,14 @@ Result<Result<Applied, Malformed>> StoreBatch::apply(const TraceRecord& record) 
   return Inner(any ? Applied::applied : Applied::duplicate);
 }
 
-// Its assessments end with it: those in the database and those in this batch.
-Result<void> StoreBatch::erase_trace(const std::string& trace_id, Trace& trace) {
 void StoreBatch::conclude(Trace& trace) {
   std::vector<SpanUsage> spans;
   for (const auto& [key, span] : trace.spans) spans.push_back(usage_of_span(span.json));
   conclude_usage(trace.row, std::move(spans));
 }
 
+// Its assessments end with it: those in the database and those in this batch.
+Result<void> StoreBatch::erase_trace(const std::string& trace_id, Trace& trace) {
   const auto prefix = store_keys::trace_prefix(trace_id);
   const auto end = after_prefix(prefix);
   std::vector<std::string> ids;

@@ -8,7 +8,8 @@
 //   held            trace_id \0 assessment_id  a row that has no create yet
 //   assessment_ids  assessment_id              'r' | 'h' | 'd' (row, held, deleted) and the trace_id
 //   trace_index     what trace_index.hpp says, then request_time(8) trace_id
-//                   'n' assessment_name \0 accepted_at(8) trace_id \0 assessment_id
+//                   'n' assessment_name \0 accepted_at(8) trace_id \0 assessment_id; of a held row: no name, and the
+//                   time of its last change
 //   dead            record_id                  a dead letter's JSON
 //   meta            "store/…"                  positions, ledgers, "store/tombstones"
 //

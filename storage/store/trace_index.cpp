@@ -38,7 +38,12 @@ std::vector<std::string> keys_of(const std::string& trace_id, const TraceRow& ro
   const auto rest = big_endian(store_keys::time_bits(row.time())) + trace_id;
   if (const auto request = row.client_request_id(); !request.empty()) keys.push_back(of_request(request) + rest);
   const auto experiment = row.experiment_id();
-  if (experiment.empty()) return keys;
+  if (experiment.empty()) {
+    if (row.empty()) return keys;
+    const auto time = row.time() == Instant() ? row.after() : row.time();
+    keys.push_back(of_experiment(experiment) + big_endian(store_keys::time_bits(time)) + trace_id);
+    return keys;
+  }
   keys.push_back(of_experiment(experiment) + rest);
   if (const auto session = row.text_at("trace_metadata." + std::string(session_key)); session && no_nul(*session))
     keys.push_back(of_session(experiment, *session) + rest);

@@ -1,7 +1,8 @@
 #pragma once
 // The entries of a trace in the family trace_index, all of them ordered by request_time within what they are about:
 //
-//   'e' experiment \0                    every trace of an experiment
+//   'e' experiment \0                    every trace of an experiment; where it is empty, of none: then a trace that
+//                                        tells no time is as old as the last that was said of it
 //   's' experiment \0 session \0         of one session (metadata mlflow.trace.session)
 //   't' experiment \0 key \0 value \0    with this tag; not of tags that every trace has or whose values are long
 //   'x' experiment \0 state \0           OK, ERROR, IN_PROGRESS

@@ -79,6 +79,38 @@ TEST_F(StoreTest, WhatIsOlderThanTheRetentionGoesAsIfItHadBeenDeleted) {
   EXPECT_EQ(info("tr-new"), "none");
 }
 
+TEST_F(StoreTest, WhatNoExperimentHasAndWhatWasSaidOfUnknownTracesExpiresToo) {
+  using namespace std::chrono_literals;
+  StoreSink sink(kv_, clock_, nullptr, 24h);
+  const auto apply_to = [&](Record record) {
+    const auto read = log_.add(std::move(record), 0);
+    ASSERT_TRUE(sink.apply({&read, 1}));
+  };
+  const auto begun = [](Instant time) { return R"("request_time":")" + format_time(time) + "\""; };
+  apply_to(trace("tr-bare-old", at(0), begun(at(0) - 25h)));
+  apply_to(trace("tr-bare-new", at(0), begun(at(0) - 23h)));
+  apply_to(trace("tr-tag-old", at(0) - 26h, R"("tags":{"k":"1"})"));
+  apply_to(trace("tr-tag-new", at(0) - 26h, R"("tags":{"k":"1"})"));
+  apply_to(trace("tr-tag-new", at(0) - 1h, R"("tags":{"k":"2"})"));
+  for (int i = 0; i < 600; ++i)
+    apply_to(feedback("a-" + std::to_string(i), "tr-elsewhere-" + std::to_string(i / 2), at(0) - 25h,
+                      i % 3 ? "b" : "n" + std::to_string(i), "true"));
+  apply_to(feedback("a-again", "tr-elsewhere-0", at(0), "n", "true"));
+  apply_to(feedback("a-new", "tr-elsewhere-new", at(0), "n", "true"));
+  apply_to(update("a-held", "u-1", "tr-held", at(0) - 25h, R"("feedback":{"value":false})"));
+  apply_to(trace("tr-late", at(0), located("31", at(0))));
+  for (int i = 0; i < 600; ++i)  // said before their trace began: they hide nothing behind them
+    apply_to(feedback("a-early-" + std::to_string(i), "tr-late", at(0) - 26h, "b", "true"));
+  clock_.time = at(60);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(sink.apply({}));
+  for (const auto* old : {"tr-bare-old", "tr-tag-old", "tr-elsewhere-0", "tr-elsewhere-299", "tr-held"})
+    EXPECT_TRUE(*store_.deleted(old)) << old;
+  for (const auto* old : {"a-0", "a-1", "a-599", "a-again"}) EXPECT_EQ(assessment(old), "none") << old;
+  EXPECT_EQ(store_.locate("a-held")->value().kind, Store::Located::Kind::deleted);
+  for (const auto* kept : {"tr-bare-new", "tr-tag-new", "tr-late"}) EXPECT_NE(info(kept), "none") << kept;
+  for (const auto* kept : {"a-new", "a-early-0", "a-early-599"}) EXPECT_NE(assessment(kept), "none") << kept;
+}
+
 TEST_F(StoreTest, AnUpdateBeforeItsCreateIsHeldAndThenFoldedIn) {
   apply(update("a-1", "u-1", "tr-1", at(5), R"("feedback":{"value":false})"));
   EXPECT_EQ(assessment("a-1"), "none");
@@ -245,38 +277,6 @@ TEST_F(StoreTest, PositionsAndLedgersAreKeptWithTheEffects) {
   EXPECT_EQ(reopened.ledger(3), (SinkLedger{.read = 1, .applied = 1}));
 }
 
-// Everything that the store says, the ledgers and positions aside.
-std::map<std::string, std::string> contents(const MemoryKeyValue& kv) {
-  std::map<std::string, std::string> out;
-  for (const auto family :
-       {Family::traces, Family::assessments, Family::assessment_ids, Family::trace_index, Family::held, Family::dead})
-    EXPECT_TRUE(kv.scan(family, "", "", [&](std::string_view key, std::string_view value) {
-      out[std::string(name_of(family)) + "/" + std::string(key)] = value;
-      return true;
-    }));
-  return out;
-}
-
-// A mixture in which everything meets everything: few traces, few assessments, close times.
-std::vector<LogRecord> mixture(Log& log, std::mt19937& random) {
-  const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
-  const auto trace_of = [](int a) { return "tr-" + std::to_string(a % 4); };
-  for (int i = 0; i < 60; ++i) {
-    const int a = pick(12);
-    const auto id = "a-" + std::to_string(a), trace_id = trace_of(a), n = std::to_string(i);
-    const auto when = at(pick(20));
-    switch (pick(10)) {
-      case 0:
-      case 1:
-      case 2: {
-        const auto over = "a-" + std::to_string((a + 4) % 12);
-        log.add(feedback(id, trace_id, when, "n" + std::to_string(pick(3)), std::to_string(i),
-                         R"(,"metadata":{"k":"base)" + n + "\"}" + (pick(3) ? "" : R"(,"overrides":")" + over + "\"")));
-        break;
-      }
-      case 3:
-      case 4:
-        log.add(update(id, "u-" + n, trace_id, when, R"("feedback":{"value":)" + n + "}"));
 std::string span_that_used(const std::string& id, const std::string& parent, const std::string& tokens,
                            const std::string& more = "") {
   return R"({"span_id":")" + id + R"(","parent_span_id":")" + parent +
@@ -312,6 +312,38 @@ TEST_F(StoreTest, WhatSpansUsedIsTheirTracesSumWhereNobodySaidIt) {
   EXPECT_EQ(said(), R"({"input_tokens": 1})");
 }
 
+// Everything that the store says, the ledgers and positions aside.
+std::map<std::string, std::string> contents(const MemoryKeyValue& kv) {
+  std::map<std::string, std::string> out;
+  for (const auto family :
+       {Family::traces, Family::assessments, Family::assessment_ids, Family::trace_index, Family::held, Family::dead})
+    EXPECT_TRUE(kv.scan(family, "", "", [&](std::string_view key, std::string_view value) {
+      out[std::string(name_of(family)) + "/" + std::string(key)] = value;
+      return true;
+    }));
+  return out;
+}
+
+// A mixture in which everything meets everything: few traces, few assessments, close times.
+std::vector<LogRecord> mixture(Log& log, std::mt19937& random) {
+  const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  const auto trace_of = [](int a) { return "tr-" + std::to_string(a % 4); };
+  for (int i = 0; i < 60; ++i) {
+    const int a = pick(12);
+    const auto id = "a-" + std::to_string(a), trace_id = trace_of(a), n = std::to_string(i);
+    const auto when = at(pick(20));
+    switch (pick(10)) {
+      case 0:
+      case 1:
+      case 2: {
+        const auto over = "a-" + std::to_string((a + 4) % 12);
+        log.add(feedback(id, trace_id, when, "n" + std::to_string(pick(3)), std::to_string(i),
+                         R"(,"metadata":{"k":"base)" + n + "\"}" + (pick(3) ? "" : R"(,"overrides":")" + over + "\"")));
+        break;
+      }
+      case 3:
+      case 4:
+        log.add(update(id, "u-" + n, trace_id, when, R"("feedback":{"value":)" + n + "}"));
         break;
       case 5:
         log.add(
