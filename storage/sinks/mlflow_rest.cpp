@@ -84,6 +84,8 @@ Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
   waiting_gauge_.Set(static_cast<double>(waiting));
   kept_gauge_.Set(static_cast<double>(kept_));
   if (const auto saved = save(); !saved) return saved;
+  const auto in_use = [this](const std::string& trace_id) { return lanes_.contains(trace_id); };
+  if (const auto pruned = marks_.prune(now - config_.marks_max, records.size() + 16, in_use); !pruned) return pruned;
   return ran;
 }
 

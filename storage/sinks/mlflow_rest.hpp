@@ -42,6 +42,8 @@ struct MlflowSinkConfig {
   std::chrono::milliseconds wait_max = std::chrono::hours(24);
   std::chrono::milliseconds retry_first{1'000}, retry_most{60'000};  // of what waits
   bool tag_traces = true;                                            // keep the tag assay.feedback
+  // What is remembered of a trace, after the last of it: as long as a late record may still come.
+  std::chrono::milliseconds marks_max = std::chrono::hours(30 * 24);
 };
 
 class MlflowSink final : public AssessmentSink {
@@ -58,9 +60,9 @@ class MlflowSink final : public AssessmentSink {
   Result<Offset> position(StreamPartition of) override;
   Result<void> apply(std::span<const LogRecord> records) override;
   Offset applied(StreamPartition of) const override;
+  bool has(StreamPartition of, Offset offset) const override;
   bool takes(Stream stream) const override { return stream == Stream::traces || kept_ < config_.records_max; }
   void stop() override;
-  bool has(StreamPartition of, Offset offset) const override;
   SinkLedger ledger() const override;
   // Assessments that wait for their trace, and changes for their create. Thread-safe.
   std::int64_t waiting() const { return waiting_.load(std::memory_order_relaxed); }

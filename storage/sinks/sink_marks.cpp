@@ -30,23 +30,31 @@ void SinkMarks::set_known(StreamPartition of, Offset next) {
 
 Result<void> SinkMarks::take(const AssessmentRecord& record, Partition partition, Offset offset) {
   if (record.op == Op::create) return {};
+  const auto changed_key = key("changed", record.trace_id + "/" + record.assessment_id);
   if (record.op == Op::erase) {
     pending_[key("ended", record.assessment_id)] = "";
     pending_[key("changes", record.assessment_id)] = std::nullopt;
+    pending_[changed_key] = std::nullopt;
     return {};
+  }
+  for (const auto* id : {&record.trace_id, &record.assessment_id}) {
+    const auto gone = ended(*id);
+    if (gone.has_error()) return gone.error();
+    if (*gone) return {};
   }
   auto row = changes(record.assessment_id);
   if (!row) return row.error();
-  if (const auto changed = row->apply(record, partition, offset); changed && *changed)
+  if (const auto changed = row->apply(record, partition, offset); changed && *changed) {
     pending_[key("changes", record.assessment_id)] = row->encode();
+    pending_[changed_key] = "";
+  }
   return {};
 }
 
 Result<void> SinkMarks::take(const TraceRecord& record) {
   if (record.deleted) {
     pending_[key("ended", record.trace_id)] = "";
-    pending_[key("trace", record.trace_id)] = std::nullopt;
-    return {};
+    return forget(record.trace_id);
   }
   const auto gone = ended(record.trace_id);
   if (!gone) return gone.error();
@@ -90,19 +98,64 @@ Result<TraceRow> SinkMarks::trace(const std::string& trace_id) const {
 }
 
 Result<std::vector<std::string>> SinkMarks::spans(const std::string& trace_id) const {
-  const auto first = key("spans", trace_id + "/");
-  std::map<std::string, std::string, std::less<>> found;
+  const auto found = all(key("spans", trace_id + "/"));
+  if (!found) return found.error();
+  std::vector<std::string> out;
+  for (const auto& [at, value] : *found)
+    if (auto span = SpanRow::decode(value)) out.push_back(std::move(span->json));
+  return out;
+}
+
+Result<std::map<std::string, std::string>> SinkMarks::all(const std::string& prefix) const {
+  std::map<std::string, std::string> found;
   const auto visit = [&](std::string_view at, std::string_view value) {
-    if (auto span = SpanRow::decode(value)) found[std::string(at)] = std::move(span->json);
+    found.emplace_hint(found.end(), at, value);
     return true;
   };
-  if (const auto scanned = kv_.scan(Family::meta, first, after_prefix(first), visit); !scanned) return scanned.error();
-  for (auto at = pending_.lower_bound(first); at != pending_.end() && at->first.starts_with(first); ++at)
+  if (const auto scanned = kv_.scan(Family::meta, prefix, after_prefix(prefix), visit); !scanned)
+    return scanned.error();
+  for (auto at = pending_.lower_bound(prefix); at != pending_.end() && at->first.starts_with(prefix); ++at)
     if (at->second)
-      if (auto span = SpanRow::decode(*at->second)) found[at->first] = std::move(span->json);
-  std::vector<std::string> out;
-  for (auto& [at, json] : found) out.push_back(std::move(json));
-  return out;
+      found[at->first] = *at->second;
+    else
+      found.erase(at->first);
+  return found;
+}
+
+Result<void> SinkMarks::forget(const std::string& trace_id) {
+  pending_[key("trace", trace_id)] = std::nullopt;
+  const auto spans = all(key("spans", trace_id + "/"));
+  if (!spans) return spans.error();
+  for (const auto& [at, span] : *spans) pending_[at] = std::nullopt;
+  const auto prefix = key("changed", trace_id + "/");
+  const auto changed = all(prefix);
+  if (!changed) return changed.error();
+  for (const auto& [at, nothing] : *changed) {
+    pending_[at] = std::nullopt;
+    pending_[key("changes", at.substr(prefix.size()))] = std::nullopt;
+  }
+  return {};
+}
+
+Result<void> SinkMarks::prune(Instant until, std::size_t looked_at,
+                              const std::function<bool(const std::string&)>& in_use) {
+  const auto first = key("trace", "");
+  std::vector<std::string> old;
+  const auto visit = [&](std::string_view at, std::string_view value) {
+    if (looked_at == 0) return false;
+    --looked_at;
+    pruned_to_ = std::string(at) + '\0';
+    std::string trace_id(at.substr(first.size()));
+    const auto row = TraceRow::decode(value);
+    if (row && row->after() < until && !in_use(trace_id)) old.push_back(std::move(trace_id));
+    return true;
+  };
+  const auto from = pruned_to_.empty() ? first : pruned_to_;
+  if (const auto scanned = kv_.scan(Family::meta, from, after_prefix(first), visit); !scanned) return scanned;
+  if (looked_at > 0) pruned_to_.clear();  // from the beginning, next time
+  for (const auto& trace_id : old)
+    if (const auto forgotten = forget(trace_id); !forgotten) return forgotten;
+  return flush();
 }
 
 Result<void> SinkMarks::flush() {

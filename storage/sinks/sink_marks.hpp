@@ -2,6 +2,7 @@
 // What a sink must remember itself because the server it writes to does not: what was deleted, and what was last said,
 // as registers, so that the result does not depend on the order in which records come. A function of the log: where it
 // is not there (another worker had the partition) it is made anew from the records before the sink's position.
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,7 +17,8 @@
 namespace assay {
 
 // In Family::meta, all below "sink/<name>/": "ended/<id>": a trace or assessment that was deleted. "changes/<id>": an
-// AssessmentRow without a base. "trace/<id>": a TraceRow; "spans/<trace_id>/<span_id>": a SpanRow.
+// AssessmentRow without a base; "changed/<trace_id>/<assessment_id>": there is one. "trace/<id>": a TraceRow;
+// "spans/<trace_id>/<span_id>": a SpanRow.
 // "known/<stream>/<partition>": how far the log was read into these, in decimal. DO NOT CHANGE.
 //
 // One thread. What was taken is seen at once and is on disk after flush().
@@ -39,13 +41,23 @@ class SinkMarks {
 
   Result<void> flush();
 
+  // Forgets traces of which the last was said before `until`, but for those that are in use: the log holds nothing of
+  // them any more that could come late. Looks at some of them at a time, at the next ones when it is called again. When
+  // nothing waits for flush().
+  Result<void> prune(Instant until, std::size_t looked_at, const std::function<bool(const std::string&)>& in_use);
+
  private:
   std::string key(std::string_view kind, std::string_view id) const;
   Result<std::optional<std::string>> get(const std::string& key) const;
+  // All that begins with it, what is pending over what is on disk.
+  Result<std::map<std::string, std::string>> all(const std::string& prefix) const;
+  // Erases what is known of the trace, its spans and changes.
+  Result<void> forget(const std::string& trace_id);
 
   KeyValue& kv_;
   const std::string prefix_;
   std::map<std::string, std::optional<std::string>> pending_;  // none: erased
+  std::string pruned_to_;                                      // the key of a trace
 };
 
 }  // namespace assay
