@@ -6,6 +6,7 @@
 
 #include "ingest/mlflow/message_fields.hpp"
 #include "storage/records/exact_json.hpp"
+#include "storage/records/python_text.hpp"
 
 namespace assay {
 namespace {
@@ -97,10 +98,13 @@ Result<json::object, Rejection> read_assessment_value(std::string_view kind, con
     auto read = read_serialized(*serialized);
     if (!read) return read.error();
     out["serialized_value"] = std::move(*read);
-  } else if (value) {
-    out["value"] = *value;
-  } else {
+  } else if (!value) {
     return no_value();
+  } else if (value->is_object() || value->is_array()) {  // MLflow's server keeps it as its client sends it
+    const auto text = python_json(*value, {.doubles = true});
+    out["serialized_value"] = json::object{{"serialization_format", "JSON_FORMAT"}, {"value", text}};
+  } else {
+    out["value"] = *value;
   }
   return out;
 }

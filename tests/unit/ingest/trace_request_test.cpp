@@ -121,6 +121,8 @@ TEST(TraceRequest, AnAssessmentsValueHoldsOnlyWhatTheClientReadsBack) {
       {R"("feedback":{"error":{"errorCode":"E","errorMessage":"","stackTrace":"S","x":1}})",
        R"({"value":null,"error":{"error_code":"E","stack_trace":"S"}})"},
       {R"("expectation":{"value":1,"x":5})", R"({"value":1})"},
+      {R"("expectation":{"value":[1,{"k":null}]})",
+       R"({"serialized_value":{"serialization_format":"JSON_FORMAT","value":"[1.0, {\"k\": null}]"}})"},
       {R"("expectation":{"serializedValue":{"serializationFormat":"JSON_FORMAT","value":"[1]","x":1}})",
        R"({"serialized_value":{"serialization_format":"JSON_FORMAT","value":"[1]"}})"},
   };
