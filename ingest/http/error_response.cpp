@@ -2,6 +2,7 @@
 
 #include <boost/beast/http/status.hpp>
 
+#include "ingest/mlflow/not_here.hpp"
 #include "ops/runtime/error.hpp"
 #include "storage/records/json_writer.hpp"
 
@@ -103,6 +104,18 @@ Response error_response(std::string_view path, unsigned status, std::string_view
     json.end_object();
   }
   if (status == 503 || status == 429) response.headers.emplace_back("Retry-After", std::to_string(retry_after_seconds));
+  return response;
+}
+
+Response no_route(std::string_view path, const std::string& allow) {
+  if (const auto what = not_here(path); !what.empty()) {
+    const std::string detail =
+        "assay has no " + std::string(what) + "; an MLflow server behind it (--mlflow-url) is asked for them";
+    return {.status = 404, .body = mlflow_error("ENDPOINT_NOT_FOUND", detail)};
+  }
+  if (allow.empty()) return error_response(path, 404, nothing_there);
+  auto response = error_response(path, 405, "this path does not take this method");
+  response.headers.emplace_back("Allow", allow);
   return response;
 }
 

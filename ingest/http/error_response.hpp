@@ -32,6 +32,9 @@ std::string mlflow_error(std::string_view code, std::string_view message);
 Response error_response(std::string_view path, error_code ec);
 unsigned status_of(error_code ec);
 
+// For a path that no route has, or none for this method: `allow` names those that it takes.
+Response no_route(std::string_view path, const std::string& allow);
+
 // The detail of a 404 for a path that no route has.
 inline constexpr std::string_view nothing_there = "there is nothing at this path";
 

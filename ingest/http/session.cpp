@@ -62,9 +62,7 @@ Task<bool> Session::serve_one() {
     if (verdict_.refusal) co_return co_await turn_away(found.route);
   }
   if (!found.route) {
-    auto response = found.allow.empty() ? error_response(head_.path, 404, nothing_there)
-                                        : error_response(head_.path, 405, "this path does not take this method");
-    if (!found.allow.empty()) response.headers.emplace_back("Allow", found.allow);
+    auto response = no_route(head_.path, found.allow);
     co_return co_await say_no(nullptr, std::move(response));
   }
   const auto& route = *found.route;

@@ -1,0 +1,9 @@
+#pragma once
+#include <string_view>
+
+namespace assay {
+
+// What MLflow's server has at this path and assay has nowhere, as a plural; empty: nothing.
+std::string_view not_here(std::string_view path);
+
+}  // namespace assay
