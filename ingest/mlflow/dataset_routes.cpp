@@ -20,6 +20,7 @@ std::int64_t millis(const MlflowDoor& door) { return door.clock.now().time_since
 // Tags are JSON in a string: an object of strings, by MLflow's idea of one.
 Result<std::map<std::string, std::string>, MlflowError> tags_in(const json::object& body) {
   std::map<std::string, std::string> out;
+  if (auto problem = problem_with_types(body, {{"tags", FieldType::text}})) return std::move(*problem);
   const auto text = text_in(body, "tags");
   if (text.empty()) return out;
   boost::system::error_code ec;
@@ -98,9 +99,15 @@ filter::CatalogEntry entry_of(const Dataset& d) {
           &d.tags};
 }
 
+std::optional<MlflowError> problem_with_search(const json::object& body) {
+  return problem_with_types(
+      body, {{"filter_string", FieldType::text}, {"max_results", FieldType::whole}, {"page_token", FieldType::text}});
+}
+
 Task<Response> search(MlflowDoor& door, Request& request) {
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
+  if (const auto problem = problem_with_search(*body)) co_return error_response(*problem);
   const auto clauses = texts_in(*body, "order_by"), experiments = texts_in(*body, "experiment_ids");
   if (!clauses) co_return error_response(clauses.error());
   if (!experiments) co_return error_response(experiments.error());

@@ -2,8 +2,10 @@
 
 #include <boost/json/serialize.hpp>
 #include <charconv>
+#include <cmath>
 
 #include "storage/records/exact_json.hpp"
+#include "storage/records/python_text.hpp"
 
 namespace assay {
 namespace {
@@ -83,7 +85,8 @@ MlflowError missing(std::string_view name) {
 }
 
 MlflowError wrong_value(std::string_view name, const json::value& value, std::string_view python_type) {
-  return invalid_parameter("Invalid value " + json::serialize(value) + " for parameter '" + std::string(name) +
+  const auto text = value.is_double() ? python_float(value.get_double()) : json::serialize(value);
+  return invalid_parameter("Invalid value " + text + " for parameter '" + std::string(name) +
                            "' supplied:  Hint: Value was of type '" + std::string(python_type) + "'." +
                            std::string(see_the_docs));
 }
@@ -113,11 +116,23 @@ std::optional<std::int64_t> integer_in(const json::object& body, std::string_vie
   const auto* value = body.if_contains(name);
   if (!value) return {};
   if (value->is_int64()) return value->get_int64();
-  if (value->is_uint64()) return static_cast<std::int64_t>(value->get_uint64());
-  if (value->is_double()) return static_cast<std::int64_t>(value->get_double());
+  if (const auto* number = value->if_double(); number && std::abs(*number) < 9e18)
+    return static_cast<std::int64_t>(*number);
   if (const auto* text = value->if_string()) {
     std::int64_t n = 0;
     if (std::from_chars(text->data(), text->data() + text->size(), n).ptr == text->data() + text->size()) return n;
+  }
+  return {};
+}
+
+std::optional<MlflowError> problem_with_types(const json::object& body, std::initializer_list<Field> fields) {
+  for (const auto& [name, type] : fields) {
+    const auto* value = body.if_contains(name);
+    if (!value) continue;
+    const bool good = type == FieldType::text   ? value->is_string()
+                      : type == FieldType::list ? value->is_array()
+                                                : integer_in(body, name).has_value();
+    if (!good) return wrong_value(name, *value, python_type(*value));
   }
   return {};
 }

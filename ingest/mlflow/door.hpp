@@ -2,12 +2,13 @@
 // What the routes of MLflow's API share: the door's parts, requests read as MLflow's server reads them, its errors.
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "ingest/feedback/query.hpp"
 #include "ingest/feedback/feedback_metrics.hpp"
+#include "ingest/feedback/query.hpp"
 #include "ingest/http/router.hpp"
 #include "ingest/mlflow/message_fields.hpp"
 #include "ingest/mlflow/turnstile.hpp"
@@ -36,8 +37,8 @@ struct MlflowDoor {
   RecentTraces& recent;
   const Clock& clock;
   Turnstile catalog;  // changes of experiments and datasets read, decide and write one after the other
-};
   FeedbackMetrics metrics;
+};
 
 // An error in MLflow's words: its code decides the status.
 struct MlflowError {
@@ -60,7 +61,15 @@ Result<boost::json::object, MlflowError> read_body(const Request& request);
 // A body's field that must be there and not empty.
 Result<std::string, MlflowError> required_text(const boost::json::object& body, std::string_view name);
 std::string text_in(const boost::json::object& body, std::string_view name);
+// None where it is not there, or no whole number of 64 bits.
 std::optional<std::int64_t> integer_in(const boost::json::object& body, std::string_view name);
+// Of the fields that are there, the first that is not what MLflow's server takes, in its words.
+enum class FieldType { text, whole, list };
+struct Field {
+  std::string_view name;
+  FieldType type;
+};
+std::optional<MlflowError> problem_with_types(const boost::json::object& body, std::initializer_list<Field> fields);
 // A list of strings; a refusal where it is something else. Empty where it is not there.
 Result<std::vector<std::string>, MlflowError> texts_in(const boost::json::object& body, std::string_view name);
 MlflowError missing(std::string_view name);

@@ -111,7 +111,7 @@ Result<std::map<std::string, std::string>, MlflowError> tags_in(const json::obje
   std::map<std::string, std::string> out;
   const auto* list = body.if_contains("tags");
   if (!list) return out;
-  if (!list->is_array()) return wrong_value("tags", *list, "dict");
+  if (!list->is_array()) return wrong_value("tags", *list, python_type(*list));
   for (const auto& tag : list->get_array()) {
     if (!tag.is_object()) return wrong_value("tags", *list, "list");
     const auto fields = fields_of(tag.get_object());
@@ -122,11 +122,16 @@ Result<std::map<std::string, std::string>, MlflowError> tags_in(const json::obje
   return out;
 }
 
+std::optional<MlflowError> problem_with_create(const json::object& body) {
+  return problem_with_types(body, {{"artifact_location", FieldType::text}, {"tags", FieldType::list}});
+}
+
 Task<Response> create(MlflowDoor& door, Request& request) {
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
   const auto name = required_text(*body, "name");
   if (!name) co_return error_response(name.error());
+  if (const auto problem = problem_with_create(*body)) co_return error_response(*problem);
   const auto location = text_in(*body, "artifact_location");
   if (auto problem = problem_with_location(location)) co_return error_response(*problem);
   if (auto problem = problem_with_name(*name)) co_return error_response(*problem);
@@ -214,15 +219,20 @@ Result<json::object, Response> asked_for(const Request& request) {
   return asked;
 }
 
+std::optional<MlflowError> problem_with_search(const json::object& body) {
+  return problem_with_types(body, {{"max_results", FieldType::whole},
+                                   {"order_by", FieldType::list},
+                                   {"filter", FieldType::text},
+                                   {"page_token", FieldType::text}});
+}
+
 Task<Response> search(MlflowDoor& door, Request& request) {
   auto body = asked_for(request);
   if (!body) co_return std::move(body.error());
+  if (const auto problem = problem_with_search(*body)) co_return error_response(*problem);
   const auto clauses = texts_in(*body, "order_by");
   if (!clauses) co_return error_response(clauses.error());
-  const auto given = integer_in(*body, "max_results");
-  if (const auto* text = body->if_contains("max_results"); text && text->is_string() && !given)
-    co_return error_response(wrong_value("max_results", *text, "str"));
-  const auto most = given.value_or(0);  // MLflow asks for it
+  const auto most = integer_in(*body, "max_results").value_or(0);  // MLflow asks for it
   if (most < 1 || most > max_results_max)
     co_return error_response(invalid_parameter("Invalid value " + std::to_string(most) +
                                                " for parameter 'max_results' supplied. It must be " +
@@ -255,13 +265,15 @@ Task<Response> search(MlflowDoor& door, Request& request) {
   co_return answer(out + "}");
 }
 
-// Reads, changes, writes: `change` says why not.
+// Reads, changes, writes: `change` says why not. What it needs of the body is looked at before.
 using Change = std::function<std::optional<MlflowError>(const json::object& body, Experiment&, const Catalog&)>;
-Task<Response> change(MlflowDoor& door, Request& request, const Change& change) {
+Task<Response> change(MlflowDoor& door, Request& request, const Change& change, const std::vector<std::string>& needs) {
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
   const auto id = required_text(*body, "experiment_id");
   if (!id) co_return error_response(id.error());
+  for (const auto& name : needs)
+    if (const auto text = required_text(*body, name); !text) co_return error_response(text.error());
   const auto turn = co_await door.catalog.enter(door.config.view_wait);
   if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
   auto refused = co_await ready_to_read(door, request);
@@ -302,24 +314,26 @@ void add_experiment_routes(Router& router, MlflowDoor& door) {
     add_mlflow(router, method, base + "search", [&door](Request& r) { return search(door, r); },
                {.scope = Scope::read});
 
-  const auto add_change = [&](const std::string& path, Change what) {
-    add_mlflow(router, verb::post, base + path,
-               [&door, what = std::move(what)](Request& r) { return change(door, r, what); }, {.scope = Scope::admin});
+  const auto add_change = [&](const std::string& path, Change what, std::vector<std::string> needs = {}) {
+    add_mlflow(
+        router, verb::post, base + path,
+        [&door, what = std::move(what), needs = std::move(needs)](Request& r) { return change(door, r, what, needs); },
+        {.scope = Scope::admin});
   };
   const auto now = [&door] { return millis(door.clock.now()); };
   add_change("update",
              [now](const json::object& body, Experiment& e, const Catalog& catalog) -> std::optional<MlflowError> {
-               const auto name = required_text(body, "new_name");
-               if (!name) return name.error();
-               if (auto problem = problem_with_name(*name)) return problem;
+               const auto name = text_in(body, "new_name");
+               if (auto problem = problem_with_name(name)) return problem;
                if (e.deleted) return MlflowError{"INVALID_STATE", "Cannot rename a non-active experiment."};
-               const auto taken = catalog.experiment_named(*name);
+               const auto taken = catalog.experiment_named(name);
                if (taken && *taken && (*taken)->experiment_id != e.experiment_id)
-                 return MlflowError{"BAD_REQUEST", "Experiment(name=" + *name + ") already exists."};
-               e.name = *name;
+                 return MlflowError{"BAD_REQUEST", "Experiment(name=" + name + ") already exists."};
+               e.name = name;
                e.last_update_time = now();
                return {};
-             });
+             },
+             {"new_name"});
   add_change("delete", [now](const json::object&, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
     if (e.deleted) return no_experiment(e.experiment_id);
     e.deleted = true;
@@ -334,23 +348,23 @@ void add_experiment_routes(Router& router, MlflowDoor& door) {
   });
   add_change("set-experiment-tag",
              [](const json::object& body, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
-               const auto key = required_text(body, "key");
-               if (!key) return key.error();
-               const auto value = text_in(body, "value");
-               if (auto problem = problem_with_tag(*key, value)) return problem;
+               const auto key = text_in(body, "key"), value = text_in(body, "value");
+               if (auto problem = problem_with_types(body, {{"value", FieldType::text}})) return problem;
+               if (auto problem = problem_with_tag(key, value)) return problem;
                if (auto problem = problem_with_stage(e)) return problem;
-               e.tags[*key] = value;
+               e.tags[key] = value;
                return {};
-             });
+             },
+             {"key"});
   add_change("delete-experiment-tag",
              [](const json::object& body, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
-               const auto key = required_text(body, "key");
-               if (!key) return key.error();
+               const auto key = text_in(body, "key");
                if (auto problem = problem_with_stage(e)) return problem;
-               if (e.tags.erase(*key) == 0)
-                 return does_not_exist("No tag with name: " + *key + " in experiment with id " + e.experiment_id);
+               if (e.tags.erase(key) == 0)
+                 return does_not_exist("No tag with name: " + key + " in experiment with id " + e.experiment_id);
                return {};
-             });
+             },
+             {"key"});
 }
 
 }  // namespace assay

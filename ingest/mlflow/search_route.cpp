@@ -22,7 +22,7 @@ Result<std::vector<std::string>, MlflowError> experiments_in(const json::object&
   const auto* locations = body.if_contains("locations");
   if (!locations) return missing("locations");
   const auto* list = locations->if_array();
-  if (!list) return wrong_value("locations", *locations, "str");
+  if (!list) return wrong_value("locations", *locations, python_type(*locations));
   std::vector<std::string> out;
   for (const auto& location : *list) {
     if (!location.is_object()) return wrong_value("locations", *locations, "list");
@@ -39,9 +39,14 @@ Result<filter::TraceQuery, MlflowError> read_query(const json::object& body) {
   auto experiments = experiments_in(body);
   if (!experiments) return experiments.error();
   query.experiments = std::move(*experiments);
+  if (auto problem = problem_with_types(body, {{"filter", FieldType::text},
+                                               {"max_results", FieldType::whole},
+                                               {"order_by", FieldType::list},
+                                               {"page_token", FieldType::text}}))
+    return std::move(*problem);
   if (const auto* given = body.if_contains("max_results")) {
     const auto most = integer_in(body, "max_results");
-    if (!most || *most > max_results_max) return wrong_value("max_results", *given, most ? "int" : "str");
+    if (*most > max_results_max) return wrong_value("max_results", *given, python_type(*given));
     if (*most < 1)
       return invalid_parameter("Invalid value " + std::to_string(*most) +
                                " for parameter 'max_results' supplied. It must be a positive integer");

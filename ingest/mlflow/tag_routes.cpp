@@ -33,12 +33,17 @@ std::string_view shortened(std::string_view text, std::size_t characters_max) {
   return text;
 }
 
+std::optional<MlflowError> problem_with_value(const boost::json::object& body) {
+  return problem_with_types(body, {{"value", FieldType::text}});
+}
+
 Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase, bool alone) {
   const std::string trace_id(request.params[0]);
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
   const auto key = required_text(*body, "key");
   if (!key) co_return error_response(key.error());
+  if (const auto problem = problem_with_value(*body); problem && !erase) co_return error_response(*problem);
   auto value = text_in(*body, "value");
   if (is_immutable(*key, erase))
     co_return error_response(invalid_parameter("Tag '" + *key + "' is immutable and cannot be " +

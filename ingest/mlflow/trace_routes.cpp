@@ -226,6 +226,10 @@ Task<Response> batch_get_infos(MlflowDoor& door, Request& request) {
   co_return answer(list.empty() ? "{}" : R"({"trace_infos":[)" + list + "]}");
 }
 
+std::optional<MlflowError> problem_with_delete(const json::object& body) {
+  return problem_with_types(body, {{"max_timestamp_millis", FieldType::whole}, {"max_traces", FieldType::whole}});
+}
+
 // By id, or everything of an experiment up to a time, the oldest first. Not `alone`: what is known here is deleted by a
 // record, as everything; where that may not be all the server behind is asked to do the same, and answers.
 Task<Response> delete_traces(MlflowDoor& door, Request& request, bool alone) {
@@ -235,6 +239,7 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request, bool alone) {
   if (!experiment) co_return error_response(experiment.error());
   if (const auto problem = filter::problem_with_experiment_id(*experiment))
     co_return error_response(invalid_parameter(problem->message));
+  if (const auto problem = problem_with_delete(*body)) co_return error_response(*problem);
   const auto ids = texts_in(*body, "request_ids");
   if (!ids) co_return error_response(ids.error());
   const auto until = integer_in(*body, "max_timestamp_millis"), most = integer_in(*body, "max_traces");
