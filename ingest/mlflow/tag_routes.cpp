@@ -61,7 +61,7 @@ Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase, bool a
     const Store store(door.view->kv());
     const auto row = store.trace(trace_id);
     if (!row) co_return read_failed(request, row.error());
-    if (erase && (!*row ? alone : !(*row)->text_at("tags." + *key)))
+    if (erase && (!*row ? alone : !(*row)->tag(*key, trace_id, false)))
       co_return error_response(does_not_exist(
           !*row && *key == trace_name ? "Trace with ID '" + trace_id + "' not found."
                                       : "No trace tag with key '" + *key + "' for trace with ID '" + trace_id + "'"));

@@ -134,8 +134,9 @@ Task<Response> start(MlflowDoor& door, Request& request) {
   const auto now = door.clock.now();
   const auto third = third_form(*body, now);
   if (!third) co_return error_response(third.error());
-  const auto trace = parse_trace_request(*third, now);
+  auto trace = parse_trace_request(*third, now);
   if (!trace) co_return error_response(request.path, trace.error());
+  trace->info["trace_metadata"].get_object().erase("mlflow.trace.infoFinalized");  // more is to come
   auto refused = co_await write_trace(door, request, *trace, now);
   if (refused) co_return std::move(*refused);
   co_return durable(door, started_answer(*trace));
