@@ -12,7 +12,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 from mlflow import MlflowClient, set_tracking_uri  # noqa: E402
 
 from support.assay import Assay, run_assay  # noqa: E402
-from support.door import accepted, chat, new_request_id, new_trace_id, post_trace  # noqa: E402
+from support.door import accepted, chat, new_request_id, new_trace_id, post_spans, post_trace  # noqa: E402
 from support.mlflow_server import MlflowServer  # noqa: E402
 from support.postgres import PASSWORD, Postgres  # noqa: E402
 from support.waiting import wait_until  # noqa: E402
@@ -97,6 +97,27 @@ def test_a_chat_and_what_is_said_of_it_are_read_by_mlflows_own_sdk(behind: Behin
         assert trace_id in [t.info.trace_id for t in found], search
 
 
+def test_what_spans_used_is_in_the_columns_that_mlflow_fills(behind: Behind):
+    """Of a trace of which nobody says more; the sum of a parent and its parts comes in two exports."""
+    import httpx
+
+    experiment_id = behind.mlflow.create_experiment(f"used-{uuid.uuid4().hex[:8]}")
+    ours, theirs = new_trace_id(), new_trace_id()
+    tokens, cost = "mlflow.chat.tokenUsage", "mlflow.llm.cost"
+    exports = [
+        [("2", "1", {tokens: {"input_tokens": 1, "total_tokens": 4}}), ("3", "2", {tokens: {"input_tokens": 5}})],
+        [("1", "", {}), ("4", "1", {tokens: {"output_tokens": 7}, cost: {"input_cost": 0.25, "total_cost": 0.5}})],
+    ]
+    with httpx.Client(base_url=behind.server.url, timeout=30, trust_env=False) as direct:
+        for http, trace_id in ((behind.assay.http, ours), (direct, theirs)):
+            for spans in exports:
+                post_spans(http, trace_id, experiment_id, *spans)
+    columns = "input_tokens, output_tokens, total_tokens, cache_read_input_tokens, input_cost, output_cost, total_cost"
+    expected = behind.rows(f"SELECT {columns} FROM trace_info WHERE request_id = %s", theirs)
+    assert expected == [(1, 7, 4, None, 0.25, 0.0, 0.5)]
+    wait_until("the sums", lambda: behind.rows(f"SELECT {columns} FROM trace_info WHERE request_id = %s", ours) == expected, WITHIN)
+
+
 VALUE, METADATA = 2, 11
 
 
@@ -123,7 +144,8 @@ def test_every_column_is_what_mlflow_itself_writes(behind: Behind):
         post_trace(direct, theirs, None, experiment_id=experiment_id)
         bodies = [{"feedback": {"value": value}} for value in VALUES]
         bodies.append({"feedback": {"value": None, "error": {"error_code": "E1", "error_message": "it broke"}}})
-        bodies += [{"expectation": {"value": "Paris"}}, {"expectation": {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": '{"n": 1, "l": [1, 2.5]}'}}}]
+        bodies += [{"expectation": {"value": value}} for value in ("Paris", [1, {"a": None}])]
+        bodies += [{"expectation": {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": '{"n": 1, "l": [1, 2.5]}'}}}]
         for n, said in enumerate(bodies):
             for http, trace_id in ((behind.assay.http, ours), (direct, theirs)):
                 body = {
@@ -170,10 +192,17 @@ def test_feedback_waits_for_a_trace_that_reaches_mlflow_past_us(behind: Behind):
     post_trace(behind.assay.http, trace_id, None, experiment_id="999999")
     said = behind.give({"is_correct": True}, trace_id=trace_id)
     behind.wait_rows(2, "SELECT 1 FROM assay.waiting WHERE trace_id = %s", trace_id)
+    assert behind.receipt(said)["sinks"] == {"store": "committed", "mlflow": "pending"}
+    other = behind.give({"is_correct": True}, trace_id=behind.trace())
+    wait_until("what came later is committed", lambda: behind.receipt(other)["sinks"].get("mlflow") == "committed", WITHIN)
+    assert behind.receipt(said)["sinks"]["mlflow"] == "pending"
+    behind.assay.restart_after_kill9()
+    assert behind.receipt(said)["sinks"]["mlflow"] == "pending"
     experiment_id = behind.mlflow.create_experiment(f"late-{uuid.uuid4().hex[:8]}")
     with httpx.Client(base_url=behind.server.url, timeout=30, trust_env=False) as direct:
         post_trace(direct, trace_id, None, experiment_id=experiment_id)
     behind.wait_assessments(trace_id, 1)
+    wait_until("the receipt follows", lambda: behind.receipt(said)["sinks"]["mlflow"] == "committed", WITHIN)
 
 
 def test_a_client_request_id_over_50_characters_is_metadata(behind: Behind):
@@ -192,19 +221,14 @@ def test_what_the_tables_cannot_hold_is_a_dead_letter_and_nobody_waits_for_it(be
     behind.wait_assessments(trace_id, 1)
     letters = run_assay("deadletters", "list", "--data", str(behind.assay.data))
     assert "refused" in letters.stdout and "span_id is longer than the 50 characters" in letters.stdout, letters.stdout
+    receipt = wait_until("the receipt says so", lambda: (r := behind.receipt(dead))["sinks"].get("mlflow") == "dead" and r, WITHIN)
+    assert receipt["state"] == "committed" and receipt["sinks"]["store"] == "committed" and "span_id" in receipt["reason"], receipt
 
 
-    assert behind.receipt(said)["sinks"] == {"store": "committed", "mlflow": "pending"}
-    other = behind.give({"is_correct": True}, trace_id=behind.trace())
-    wait_until("what came later is committed", lambda: behind.receipt(other)["sinks"].get("mlflow") == "committed", WITHIN)
-    assert behind.receipt(said)["sinks"]["mlflow"] == "pending"
-    behind.assay.restart_after_kill9()
-    assert behind.receipt(said)["sinks"]["mlflow"] == "pending"
 def test_killed_again_and_again_everything_is_there_once(behind: Behind):
     trace_id = behind.trace()
     given = set()
     for _ in range(4):
-    wait_until("the receipt follows", lambda: behind.receipt(said)["sinks"]["mlflow"] == "committed", WITHIN)
         given |= {behind.give({"name": f"n{n}", "value": n}, trace_id=trace_id) for n in range(50)}
         behind.assay.restart_after_kill9()
     behind.wait_rows(200, "SELECT assessment_id FROM assessments WHERE trace_id = %s", trace_id)
@@ -221,8 +245,6 @@ def test_an_unknown_revision_is_refused_in_words(assay, mlflow_on_postgres):
         with psycopg.connect(other, password=PASSWORD, autocommit=True) as connection:
             connection.execute("CREATE TABLE alembic_version (version_num text)")
             connection.execute("INSERT INTO alembic_version VALUES ('0123456789ab')")
-    receipt = wait_until("the receipt says so", lambda: (r := behind.receipt(dead))["sinks"].get("mlflow") == "dead" and r, WITHIN)
-    assert receipt["state"] == "committed" and receipt["sinks"]["store"] == "committed" and "span_id" in receipt["reason"], receipt
         refused = run_assay("serve", "--mlflow-db", other, "--listen", "127.0.0.1:0", "--data", str(assay("serve", start=False).data), env={"ASSAY_MLFLOW_DB_PASSWORD": PASSWORD})
     finally:
         database.rows("DROP DATABASE other")

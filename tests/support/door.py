@@ -46,6 +46,25 @@ def post_trace(http: httpx.Client, trace_id: str, client_request_id: str | None 
     return answer.json()["trace"]["trace_info"]
 
 
+def otel_value(value: object) -> dict:
+    if isinstance(value, dict):
+        return {"kvlistValue": {"values": [{"key": key, "value": otel_value(inner)} for key, inner in value.items()]}}
+    if isinstance(value, str):
+        return {"stringValue": value}
+    return {"intValue": str(value)} if isinstance(value, int) else {"doubleValue": value}
+
+
+def post_spans(http: httpx.Client, trace_id: str, experiment_id: str, *spans: tuple[str, str, dict]) -> None:
+    """As OpenTelemetry's exporter sends them: each with its id, that of its parent (may be empty) and its attributes."""
+    same = {"name": "s", "kind": 1, "startTimeUnixNano": "1780000000000000000", "endTimeUnixNano": "1780000000001000000", "traceId": trace_id.removeprefix("tr-")}
+    sent = [
+        {**same, "spanId": id.rjust(16, "0"), "parentSpanId": parent and parent.rjust(16, "0"), "attributes": [{"key": key, "value": otel_value(value)} for key, value in said.items()]}
+        for id, parent, said in spans
+    ]
+    answer = http.post("/v1/traces", json={"resourceSpans": [{"scopeSpans": [{"spans": sent}]}]}, headers={"x-mlflow-experiment-id": experiment_id})
+    assert answer.status_code == 200, answer.text
+
+
 def chat(http: httpx.Client, message: str = "Is water wet?", client_request_id: str | None = None, **headers: str) -> dict:
     if client_request_id is not None:
         headers["X-Client-Request-Id"] = client_request_id
