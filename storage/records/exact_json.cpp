@@ -3,6 +3,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/value_stack.hpp>
 #include <charconv>
+#include <cmath>
 #include <string>
 
 namespace assay {
@@ -39,12 +40,14 @@ class ExactHandler {
     number_.clear();
     return stack_.push_uint64(number), true;
   }
-  bool on_double(double number, json::string_view rest, error_code&) {
+  bool on_double(double number, json::string_view rest, error_code& ec) {
     number_.append(rest.data(), rest.size());
     double exact = 0;
     const auto read = std::from_chars(number_.data(), number_.data() + number_.size(), exact);
     number_.clear();
-    return stack_.push_double(read.ec == std::errc() ? exact : number), true;  // too large or too small: as it was
+    if (read.ec == std::errc()) number = exact;                       // otherwise too large, or too small and 0
+    if (!std::isfinite(number)) ec = json::error::exponent_overflow;  // no other reader takes it
+    return !ec && (stack_.push_double(number), true);
   }
   bool on_bool(bool value, error_code&) { return stack_.push_bool(value), true; }
   bool on_null(error_code&) { return stack_.push_null(), true; }

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from support.assay import Assay
-from support.door import trace_body
+from support.door import post_spans, trace_body
 
 
 class Server:
@@ -35,6 +35,9 @@ class Server:
         more = {"client_request_id": "req-1", "request_time": f"2026-11-23T15:57:3{number}.000Z", "tags": tags, "trace_metadata": {"m": "1"}}
         self.post("3.0/mlflow/traces", trace_body(trace_id, experiment_id=self.second if number == 3 else self.first, **more)).raise_for_status()
         return trace_id
+
+    def info(self, trace_id: str) -> dict:
+        return self.http.get(f"/api/3.0/mlflow/traces/{trace_id}").raise_for_status().json()["trace"]["trace_info"]
 
     def traces_found(self, **asked) -> tuple:
         locations = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": id}} for id in (self.first, self.second)]
@@ -175,6 +178,117 @@ def test_a_traces_tag_is_shortened_alike(servers, length):
         return len(server.http.get(path).json()["trace"]["trace_info"]["tags"]["long"])
 
     assert same(servers, ask) == 4096
+
+
+TOKENS, COST = "mlflow.chat.tokenUsage", "mlflow.llm.cost"
+FOUR, NINE = {"input_tokens": 1, "output_tokens": 3, "total_tokens": 4}, {"input_tokens": 4, "total_tokens": 9, "cache_read_input_tokens": 2}
+USED = {
+    "two": [[("1", "", {}), ("2", "1", {TOKENS: FOUR}), ("3", "1", {TOKENS: NINE, COST: {"input_cost": 0.25, "total_cost": 0.5}})]],
+    "in two exports, one of them twice": [[("2", "1", {TOKENS: FOUR})], [("2", "1", {TOKENS: FOUR}), ("3", "1", {TOKENS: NINE})], [("3", "1", {TOKENS: NINE})]],
+    "a parent and its parts": [[("3", "2", {TOKENS: FOUR}), ("4", "2", {TOKENS: FOUR})], [("2", "1", {}), ("1", "", {TOKENS: NINE})]],
+    "as text": [[("1", "", {TOKENS: json.dumps(FOUR), COST: json.dumps({"total_cost": 0.5})})]],
+    "no numbers": [[("1", "", {TOKENS: {"input_tokens": 1.5}, COST: {"a": 1}})]],
+    "none": [[("1", "", {"model": "x"})]],
+}
+
+
+@pytest.mark.parametrize("said", [{}, {"mlflow.trace.tokenUsage": json.dumps({**FOUR, "cache_read_input_tokens": 8})}], ids=["unsaid", "said"])
+@pytest.mark.parametrize("exports", USED.values(), ids=USED)
+def test_what_spans_used_is_summed_alike(servers, exports, said):
+    def ask(server: Server) -> list:
+        trace_id = f"tr-{uuid.uuid4().hex}"
+        for number, export in enumerate(exports):
+            post_spans(server.http, trace_id, server.first, *export)
+            if said and number == 0:
+                server.post("3.0/mlflow/traces", trace_body(trace_id, experiment_id=server.first, trace_metadata=said)).raise_for_status()
+        metadata = server.info(trace_id).get("trace_metadata", {})
+        return [metadata.get("mlflow.trace.tokenUsage"), metadata.get("mlflow.trace.cost")]
+
+    same(servers, ask)
+
+
+@pytest.mark.parametrize("value", [{"k": 1}, {}, [], [1, 2.5, None, "żółw\n", {"a": [True]}], 5, "x", True, 0.1], ids=str)
+def test_the_value_of_an_expectation_is_answered_alike(servers, value):
+    def ask(server: Server) -> list:
+        path = f"3.0/mlflow/traces/{server.traces[2]}/assessments"
+        said = {"assessment_name": "raw", "source": {"source_type": "HUMAN", "source_id": uuid.uuid4().hex}, "expectation": {"value": value}}
+        made = server.post(path, {"assessment": said}).raise_for_status().json()["assessment"]
+        read = server.http.get(f"/api/{path}/{made['assessment_id']}").json()["assessment"]
+        return [made["expectation"], read["expectation"]]
+
+    same(servers, ask)
+
+
+def test_the_tag_of_artifacts_can_be_taken_away(servers):
+    def ask(server: Server) -> list:
+        trace_id = server.trace(9, {})
+        path, key = f"/api/2.0/mlflow/traces/{trace_id}/tags", {"key": "mlflow.artifactLocation"}
+        answers = [server.http.request("DELETE", path, json=key).status_code for _ in range(2)]
+        return [*answers, "mlflow.artifactLocation" in server.info(trace_id).get("tags", {})]
+
+    assert same(servers, ask) == [200, 404, False]
+
+
+def test_a_trace_of_the_second_version_is_not_final_when_it_starts(servers):
+    def ask(server: Server) -> list:
+        body = {"experiment_id": server.first, "timestamp_ms": 5, "request_metadata": [{"key": "m", "value": "1"}], "tags": []}
+        started = server.post("2.0/mlflow/traces", body).raise_for_status().json()["trace_info"]
+        end = server.http.patch(f"/api/2.0/mlflow/traces/{started['request_id']}", json={"timestamp_ms": 9, "status": "OK", "request_metadata": [], "tags": []})
+        ended = end.raise_for_status().json()["trace_info"]
+        return [sorted(entry["key"] for entry in info["request_metadata"]) for info in (started, ended)]
+
+    same(servers, ask)
+
+
+WRONG = {
+    "2.0/mlflow/experiments/create": [{"artifact_location": 9}, {"tags": 9}, {"tags": {}}, {"tags": "x"}, {"name": 9}, {"name": 9.5}, {"artifact_location": True, "tags": 9}],
+    "2.0/mlflow/experiments/update": [{"experiment_id": "ID", "new_name": 9}, {"experiment_id": 9, "new_name": "x"}, {"experiment_id": "99"}],
+    "2.0/mlflow/experiments/search": [{"max_results": "x"}, {"order_by": "name"}, {"filter": 9}, {"page_token": 9}, {"view_type": "x"}, {"view_type": "ALL"}, {"filter": None}],
+    "2.0/mlflow/experiments/set-experiment-tag": [{"experiment_id": "ID", "key": "k", "value": 9}, {"experiment_id": "ID", "key": 9}, {"experiment_id": "99"}],
+    "2.0/mlflow/experiments/delete-experiment-tag": [{"experiment_id": "ID", "key": ["k"]}, {"experiment_id": "99"}],
+    "3.0/mlflow/traces/search": [{"locations": "x"}, {"locations": 9}, {"filter": 9}, {"filter": {"b": 9}}, {"max_results": "x"}, {"max_results": 501}, {"max_results": "501"}, {"order_by": "x"}, {"order_by": [9]}, {"page_token": 9}],
+    "2.0/mlflow/traces/delete-traces": [{"experiment_id": 9}, {"experiment_id": "ID", "max_timestamp_millis": "x"}, {"experiment_id": "ID", "max_timestamp_millis": 5, "max_traces": "x"}, {"experiment_id": "ID", "request_ids": "x"}],
+    "3.0/mlflow/datasets/create": [{"name": 9}, {"tags": {}}, {"experiment_ids": "x"}],
+    "3.0/mlflow/datasets/search": [{"filter_string": 9}, {"max_results": "x"}, {"order_by": "x"}, {"page_token": 9}, {"experiment_ids": 9}],
+}
+DEFAULTS = {"2.0/mlflow/experiments/create": {"name": "NEW"}, "2.0/mlflow/experiments/search": {"max_results": 1}, "3.0/mlflow/traces/search": {"locations": []}, "3.0/mlflow/datasets/create": {"name": "NEW"}}
+
+
+@pytest.mark.parametrize("path, asked", [(path, asked) for path, bodies in WRONG.items() for asked in bodies], ids=str)
+def test_a_field_of_another_type_is_refused_alike(servers, path, asked):
+    def ask(server: Server) -> tuple:
+        names = {"ID": server.first, "NEW": f"{server.run}-{uuid.uuid4().hex}"}
+        body = {key: names.get(value, value) if isinstance(value, str) else value for key, value in {**DEFAULTS.get(path, {}), **asked}.items()}
+        seen = server.seen(server.post(path, body))
+        return seen if seen[0] != 200 else (200,)
+
+    same(servers, ask)
+
+
+@pytest.mark.parametrize("asked", [{"key": 9, "value": "x"}, {"key": "k", "value": 9}, {"key": "k", "value": {}}])
+def test_a_tag_of_a_trace_of_another_type_is_refused_alike(servers, asked):
+    same(servers, lambda server: server.seen(server.http.patch(f"/api/3.0/mlflow/traces/{server.traces[0]}/tags", json=asked)))
+
+
+@pytest.mark.parametrize("most", ["1e400", "1e30", "-1e30", "18446744073709551615"])
+def test_a_number_that_is_none_is_refused_and_nothing_is_kept(servers, most):
+    """On purpose: some of it MLflow takes for none, of some it makes a 500."""
+    assay = servers[1]
+    searched = assay.http.post("/api/3.0/mlflow/traces/search", content=f'{{"locations":[],"max_results":{most}}}', headers={"Content-Type": "application/json"})
+    assert searched.status_code == 400 and searched.json()["message"]
+    if most == "1e400":
+        path = f"/api/3.0/mlflow/traces/{assay.traces[1]}/assessments"
+        said = '{"assessment":{"assessment_name":"n","source":{"source_type":"HUMAN","source_id":"a"},"feedback":{"value":1e400}}}'
+        made = assay.http.post(path, content=said, headers={"Content-Type": "application/json"})
+        assert made.status_code == 400 and made.json()["message"]
+        assert "assessments" not in assay.info(assay.traces[1])
+
+
+@pytest.mark.parametrize("path, what", [("runs/create", "runs"), ("scorers/list", "scorers"), ("issues/i-1", "issues"), ("traces/link-to-run", "runs"), ("traces/metrics", "metrics of traces"), ("registered-models/get", "models and prompts")])
+def test_what_is_not_here_is_said(servers, path, what):
+    said = servers[1].post(f"3.0/mlflow/{path}", {})
+    assert (said.status_code, said.json()["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
+    assert said.json()["message"].startswith(f"assay has no {what};")
 
 
 @pytest.mark.parametrize("query", ["experiments/get?experiment_id=0&experiment_id=1", "experiments/get-by-name?experiment_name=a&experiment_name=b", "traces?experiment_ids=0&filter=&filter="])

@@ -205,7 +205,7 @@ class Program:
         if kind == "text":
             return self.random.choice(["plain", "żółć 👍", 'q"uo\\te', "line\nbreak", "", "50% _x"])
         if kind == "number":
-            return self.random.choice([0, 1, -3, 7, 2**40, 0.5, 1e-7, 12345.678])
+            return self.random.choice([0, 1, -3, 7, 2**40, 0.5, 1e-7, 12345.678, 0.1 * 3, 0.47000000000000003, self.random.random()])
         if kind == "truth":
             return self.random.random() < 0.5
         if kind == "none":
