@@ -7,7 +7,8 @@
 
 namespace assay {
 
-// Like boost::json::parse, in everything but that. Null where there is an error.
+// Like boost::json::parse, in everything but that, and that a number which no double holds is an error. Null where
+// there is one.
 boost::json::value parse_json(boost::json::string_view text, boost::system::error_code& ec,
                               const boost::json::parse_options& options = {});
 
