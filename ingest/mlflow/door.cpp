@@ -75,6 +75,7 @@ Result<json::object, MlflowError> read_body(const Request& request) {
   const auto value = parse_json({request.body.data(), request.body.size()}, ec, options);
   if (ec == json::error::too_deep)
     return invalid_parameter("it is nested deeper than " + std::to_string(message_depth_max) + " levels");
+  if (ec == json::error::exponent_overflow) return invalid_parameter(std::string(number_too_large));
   if (ec || !value.is_object()) return json::object();
   return fields_of(value.get_object());
 }

@@ -8,6 +8,7 @@ namespace assay {
 
 // How deep a body may be.
 inline constexpr std::size_t message_depth_max = 100;
+inline constexpr std::string_view number_too_large = "a number in it is larger than a double can be";
 
 // traceId -> trace_id
 std::string snake(std::string_view name);

@@ -104,6 +104,7 @@ Result<json::object, Rejection> parse_message(std::string_view body, std::string
   const auto value = parse_json({body.data(), body.size()}, ec, options);
   if (ec == json::error::too_deep)
     return invalid("", "it is nested deeper than " + std::to_string(message_depth_max) + " levels");
+  if (ec == json::error::exponent_overflow) return invalid("", number_too_large);
   const auto* message = !ec && value.is_object() ? value.get_object().if_contains(field) : nullptr;
   if (!message || !message->is_object())
     return invalid("", "Missing value for required parameter '" + std::string(field) +

@@ -280,7 +280,7 @@ def test_a_number_that_is_none_is_refused_and_nothing_is_kept(servers, most):
         path = f"/api/3.0/mlflow/traces/{assay.traces[1]}/assessments"
         said = '{"assessment":{"assessment_name":"n","source":{"source_type":"HUMAN","source_id":"a"},"feedback":{"value":1e400}}}'
         made = assay.http.post(path, content=said, headers={"Content-Type": "application/json"})
-        assert made.status_code == 400 and made.json()["message"]
+        assert made.status_code == 400 and made.json()["message"] == searched.json()["message"] == "a number in it is larger than a double can be"
         assert "assessments" not in assay.info(assay.traces[1])
 
 
