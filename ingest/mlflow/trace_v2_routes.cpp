@@ -29,7 +29,7 @@ Result<json::object, MlflowError> pairs_in(const json::object& body, std::string
   const auto* value = body.if_contains(name);
   if (!value || value->is_null()) return out;
   const auto* list = value->if_array();
-  if (!list) return wrong_value(name, *value, value->is_string() ? "str" : "dict");
+  if (!list) return wrong_value(name, *value, python_type(*value));
   for (const auto& element : *list) {
     const auto* pair = element.if_object();
     if (!pair || text_of(*pair, "key").empty()) return wrong_value(name, *value, "list");
@@ -87,6 +87,7 @@ std::string info_answer(json::object info) {
 }
 
 Result<std::optional<Instant>, MlflowError> time_in(const json::object& body) {
+  if (auto problem = problem_with_types(body, {{"timestamp_ms", FieldType::whole}})) return std::move(*problem);
   const auto ms = integer_in(body, "timestamp_ms");
   if (!ms) return std::optional<Instant>();
   const Instant at{std::chrono::milliseconds(*ms)};

@@ -248,6 +248,7 @@ WRONG = {
     "2.0/mlflow/experiments/delete-experiment-tag": [{"experiment_id": "ID", "key": ["k"]}, {"experiment_id": "99"}],
     "3.0/mlflow/traces/search": [{"locations": "x"}, {"locations": 9}, {"filter": 9}, {"filter": {"b": 9}}, {"max_results": "x"}, {"max_results": 501}, {"max_results": "501"}, {"order_by": "x"}, {"order_by": [9]}, {"page_token": 9}],
     "2.0/mlflow/traces/delete-traces": [{"experiment_id": 9}, {"experiment_id": "ID", "max_timestamp_millis": "x"}, {"experiment_id": "ID", "max_timestamp_millis": 5, "max_traces": "x"}, {"experiment_id": "ID", "request_ids": "x"}],
+    "2.0/mlflow/traces": [{"experiment_id": "ID", "timestamp_ms": "x"}, {"experiment_id": 9}, {"experiment_id": "ID", "timestamp_ms": 5, "tags": 9}],
     "3.0/mlflow/datasets/create": [{"name": 9}, {"tags": {}}, {"experiment_ids": "x"}],
     "3.0/mlflow/datasets/search": [{"filter_string": 9}, {"max_results": "x"}, {"order_by": "x"}, {"page_token": 9}, {"experiment_ids": 9}],
 }
