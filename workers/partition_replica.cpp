@@ -5,6 +5,7 @@
 #include "ops/runtime/log.hpp"
 #include "storage/state/partition_state.hpp"
 #include "storage/state/seen.hpp"
+#include "storage/state/state_keys.hpp"
 
 namespace assay {
 namespace {
@@ -134,6 +135,8 @@ Result<void> PartitionReplica::turn(Role role) {
   set_cutoffs();
   if (Steady::now() - flushed_ > flush_every) {
     flushed_ = Steady::now();
+    if (caught_up_)
+      if (auto noted = note_fresh(); !noted) return noted;
     if (auto flushed = db_->flush(); !flushed) return flushed;
   }
   if (role == Role::standby) return follow();
@@ -144,8 +147,27 @@ Result<void> PartitionReplica::turn(Role role) {
   }
   const auto ran = loop_->run_once(wait_max);
   if (!ran) return ran.error();
-  caught_up_ = loop_->caught_up();
-  return {};
+  return set_caught_up(loop_->caught_up());
+}
+
+Result<void> PartitionReplica::set_caught_up(bool caught_up) {
+  if (caught_up_.exchange(caught_up) || !caught_up) return {};
+  return note_fresh();
+}
+
+Result<void> PartitionReplica::note_fresh() {
+  Changes changes;
+  const auto now = clock_.now().time_since_epoch().count();
+  changes.put(Family::meta, state::meta_key(config_.loop.partition, state::fresh_at),
+              big_endian(static_cast<std::uint64_t>(now)));
+  return db_->write(changes);
+}
+
+// One that does not say when (of an earlier version), or can't be read, is not.
+bool PartitionReplica::is_stale(const Db& db) const {
+  const auto kept = db.get(Family::meta, state::meta_key(config_.loop.partition, state::fresh_at));
+  if (!kept || !*kept || (*kept)->size() != 8) return false;
+  return clock_.now() - at_ms(static_cast<std::int64_t>(read_big_endian64(**kept))) > config_.stale_after;
 }
 
 Result<void> PartitionReplica::follow() {
@@ -153,8 +175,7 @@ Result<void> PartitionReplica::follow() {
   const auto committed = committed_();
   if (!committed) return committed.error();
   if (auto followed = loop_->follow(*committed); !followed) return followed;
-  caught_up_ = true;
-  return {};
+  return set_caught_up(true);
 }
 
 // What compaction may drop: see seen_may_go and index_may_go.
@@ -176,6 +197,12 @@ Result<void> PartitionReplica::open_database() {
   if (!opened && std::filesystem::exists(config_.directory) && opened.error().find("Corruption") != std::string::npos) {
     spdlog::error("event=partition_unreadable partition={} problem=\"{}\" act=\"throw away and rebuild\"",
                   config_.loop.partition, opened.error());
+    drop_database(true);
+    opened = Db::open(db);
+  }
+  if (opened && is_stale(**opened)) {
+    spdlog::warn("event=state_stale partition={} act=\"throw away and rebuild\"", config_.loop.partition);
+    opened->reset();
     drop_database(true);
     opened = Db::open(db);
   }

@@ -21,6 +21,10 @@ struct ReplicaConfig {
   std::string directory;  // of its database
   DbMemory memory;
   std::chrono::milliseconds follow_every{500};
+  // A state that was not up to date for so long is built anew: compaction may have taken tombstones of the changelog
+  // that it has not seen, and what they ended would wait once more, and be released once more. Less than the parked
+  // topic's delete.retention.ms, which no broker has below a day unless it was told to.
+  std::chrono::milliseconds stale_after = std::chrono::hours(23);
 };
 
 class PartitionReplica {
@@ -57,6 +61,9 @@ class PartitionReplica {
   void run(std::stop_token stop);
   Result<void> turn(Role role);
   Result<void> open_database();
+  bool is_stale(const Db& db) const;
+  Result<void> note_fresh();
+  Result<void> set_caught_up(bool caught_up);
   void drop_database(bool remove);
   Result<void> follow();
   void set_cutoffs();

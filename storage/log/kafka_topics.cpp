@@ -16,6 +16,10 @@ using ConfigResource = std::unique_ptr<rd_kafka_ConfigResource_t, Destroyer<&rd_
 using AdminOptions = std::unique_ptr<rd_kafka_AdminOptions_t, Destroyer<&rd_kafka_AdminOptions_destroy>>;
 using Settings = std::map<std::string, std::string>;
 
+// How long a tombstone of a compacted topic must be there at least: workers throw away state that was not up to date
+// for nearly so long (ReplicaConfig::stale_after).
+constexpr std::chrono::milliseconds tombstones_min = std::chrono::hours(24);
+
 enum class Kept { by_time, compacted, compacted_and_by_time, compacted_and_maybe_by_time };
 
 Kept kept(Stream stream) {
@@ -42,6 +46,8 @@ Settings settings_of(Stream stream, const TopicPlan& plan, int replicas) {
       return settings;
     case Kept::compacted:
       settings["cleanup.policy"] = "compact";
+      // A worker, or a view, that was away for less than this learns what has ended meanwhile.
+      settings["delete.retention.ms"] = ms(std::max<std::chrono::milliseconds>(plan.retention, tombstones_min));
       break;
     case Kept::compacted_and_by_time:
       settings["cleanup.policy"] = "compact,delete";
@@ -119,8 +125,8 @@ Result<ClusterState, std::string> look(rd_kafka_t* client, const KafkaConfig& co
 // Fills in the settings of the topics that exist.
 std::optional<std::string> read_settings(rd_kafka_t* client, std::vector<TopicState>& topics,
                                          std::chrono::milliseconds limit) {
-  static const std::vector<std::string_view> wanted{"cleanup.policy", "retention.ms", "min.insync.replicas",
-                                                    "unclean.leader.election.enable"};
+  static const std::vector<std::string_view> wanted{"cleanup.policy", "retention.ms", "delete.retention.ms",
+                                                    "min.insync.replicas", "unclean.leader.election.enable"};
   std::vector<ConfigResource> owned;
   std::vector<rd_kafka_ConfigResource_t*> asked;
   for (const auto& topic : topics) {
@@ -225,6 +231,11 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
       report.warnings.push_back(fmt::format("{}: retention.ms is {}, less than the {} planned", topic.name, retention,
                                             plan.retention.count()));
   }
+  const auto tombstones = setting("delete.retention.ms");
+  if (kept(topic.stream) == Kept::compacted && !tombstones.empty() && number_in(tombstones) < tombstones_min.count())
+    report.problems.push_back(fmt::format(
+        "{}: delete.retention.ms is {}, less than {}: a worker that was away may commit what has ended once more",
+        topic.name, tombstones, tombstones_min.count()));
   const auto in_sync = number_in(setting("min.insync.replicas"));
   if (in_sync > topic.replicas)
     report.problems.push_back(fmt::format("{}: min.insync.replicas is {} with {} replicas: nothing can be written",

@@ -52,6 +52,7 @@ inline constexpr std::string_view feedback_position = "position/feedback";
 inline constexpr std::string_view parked_position = "position/parked";
 inline constexpr std::string_view accepted_max = "seen/accepted_max";
 inline constexpr std::string_view ledger = "ledger";
-inline constexpr std::string_view wiping = "wiping";  // there while a wipe is under way
+inline constexpr std::string_view fresh_at = "fresh_at";  // when it was last up to date with the log
+inline constexpr std::string_view wiping = "wiping";      // there while a wipe is under way
 
 }  // namespace assay::state

@@ -64,6 +64,9 @@ TEST(KafkaTopicsCheck, NamesWhatIsMissingMismatchedOrLosesRecords) {
   of(topics, Stream::parked).settings["cleanup.policy"] = "compact,delete";
   expect_problem(topics, "must be 'compact'");
   topics = good();
+  of(topics, Stream::parked).settings["delete.retention.ms"] = "3600000";
+  expect_problem(topics, "commit what has ended once more");
+  topics = good();
   of(topics, Stream::requests).settings["cleanup.policy"] = "delete";
   expect_problem(topics, "ids would be lost");
   topics = good();

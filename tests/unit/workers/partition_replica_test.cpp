@@ -33,12 +33,21 @@ class HeldCommitter final : public StepCommitter {
   std::latch &begun_, &may_end_;
 };
 
+class HandMovedClock final : public Clock {
+ public:
+  Instant now() const override { return at; }
+  std::atomic<Instant> at = Instant(500'000h);
+};
+
 class PartitionReplicaTest : public testing::Test {
  protected:
   std::unique_ptr<PartitionReplica> replica(PartitionReplica::Open open, PartitionReplica::Role role) {
+    return replica(std::move(open), role, clock);
+  }
+  std::unique_ptr<PartitionReplica> replica(PartitionReplica::Open open, PartitionReplica::Role role, const Clock& at) {
     auto committed = []() -> Result<Offset> { return 0; };
     return std::make_unique<PartitionReplica>(
-        ReplicaConfig{.directory = directory.path(), .memory = DbMemory::with(1 << 20, 1 << 20)}, log, clock, metrics,
+        ReplicaConfig{.directory = directory.path(), .memory = DbMemory::with(1 << 20, 1 << 20)}, log, at, metrics,
         metrics.counter("rebuilt", ""), std::move(open), std::move(committed), role);
   }
 
@@ -59,6 +68,27 @@ TEST_F(PartitionReplicaTest, AStepThatDoesNotComeBackIsStuck) {
   wait_until([&] { return it->stuck(0s); });
   EXPECT_FALSE(it->stuck(60s)) << "not yet";
   may_end.count_down();
+}
+
+// Whose worker was away for so long that the broker may have compacted tombstones away which it has not seen.
+TEST_F(PartitionReplicaTest, AStateThatWasLongBehindIsBuiltAnew) {
+  HandMovedClock at;
+  auto& rebuilt = metrics.counter("rebuilt", "");
+  auto open = [&](KeyValue& state) -> Result<OpenedPartition> { return OpenedPartition{log.committer(state), {}}; };
+  const auto run_once = [&] {
+    auto it = replica(open, PartitionReplica::Role::owner, at);
+    wait_until([&] { return it->caught_up(); });
+  };
+  run_once();
+  at.at = at.now() + 22h;
+  run_once();
+  EXPECT_EQ(rebuilt.Value(), 0) << "it was away for less than a day";
+  at.at = at.now() + 24h;
+  run_once();
+  EXPECT_EQ(rebuilt.Value(), 1);
+  at.at = at.now() + 1h;
+  run_once();
+  EXPECT_EQ(rebuilt.Value(), 1) << "and is up to date now";
 }
 
 TEST_F(PartitionReplicaTest, WhoWaitsForItsTurnIsNot) {
