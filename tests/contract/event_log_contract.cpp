@@ -60,6 +60,16 @@ TEST_P(EventLogContract, ATombstoneAndAnExplicitPartitionAndHeadersSurvive) {
   EXPECT_EQ(tombstones[0].key, "a-1");
 }
 
+// Of a front door whose clock was wrong. A broker refuses what is stamped an hour ahead of its own.
+TEST_P(EventLogContract, ARecordOfATimeThatIsAheadIsTaken) {
+  auto record = feedback("k", "of next year");
+  record.accepted_at =
+      std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()) + std::chrono::days(365);
+  const auto appended = append(record);
+  ASSERT_TRUE(appended) << appended.error().message();
+  EXPECT_EQ(read(*open_all(Stream::feedback), 1)[0].value, "of next year");
+}
+
 TEST_P(EventLogContract, ASourceSeeksAndKnowsTheEnd) {
   const auto partition = partition_of("k", 4);
   const StreamPartition where{Stream::feedback, partition};

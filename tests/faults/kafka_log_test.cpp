@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "storage/log/kafka_error.hpp"
+#include "storage/records/feedback_record.hpp"
 #include "tests/faults/kafka_mock.hpp"
 
 namespace assay {
@@ -26,8 +27,8 @@ class KafkaLogFaults : public testing::Test {
     if (!opened) throw std::runtime_error(opened.error());  // the test fails here, not at its first use of `log`
     log = std::move(*opened);
   }
-  static Record record(std::string key, std::size_t size = 10) {
-    return {.stream = Stream::feedback, .key = std::move(key), .value = std::string(size, 'x')};
+  static Record record(std::string key, std::size_t size = 10, Stream stream = Stream::feedback) {
+    return {.stream = stream, .key = std::move(key), .value = std::string(size, 'x')};
   }
   // Starts an append; its answer comes to `answers`.
   void start(Record r) {
@@ -233,13 +234,21 @@ TEST_F(KafkaLogFaults, OfSeveralWithOneThatIsTooLongNoneIsWritten) {
   ASSERT_EQ(refused.size(), 3u);
   for (const auto& result : refused) EXPECT_EQ(result.error(), boost::system::errc::message_size);
   EXPECT_EQ(append(record("a"))->offset, 0) << "the half of it would stand there";
-  for (const auto& result : append_all({record("a", 999'900), record("b")})) EXPECT_TRUE(result);
+  for (const auto& result : append_all({record("a", 999'900, Stream::traces), record("b")})) EXPECT_TRUE(result);
 }
 
 TEST_F(KafkaLogFaults, ARecordMayBeAsLongAsThePropertyAllows) {
   open({.properties = {{"message.max.bytes", "2000"}}});
-  EXPECT_FALSE(append_all({record("a", 1990), record("b")})[1]);
-  EXPECT_TRUE(append_all({record("a", 1900), record("b")})[1]);
+  EXPECT_FALSE(append_all({record("a", 1990, Stream::traces), record("b")})[1]);
+  EXPECT_TRUE(append_all({record("a", 1900, Stream::traces), record("b")})[1]);
+}
+
+TEST_F(KafkaLogFaults, AFeedbackLeavesRoomForWhatIsDecidedOfIt) {
+  open();
+  const auto refused = append(record("k", feedback_bytes_max(1'000'000)));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), boost::system::errc::message_size);
+  EXPECT_TRUE(append(record("k", feedback_bytes_max(1'000'000) - 200)));
 }
 
 TEST_F(KafkaLogFaults, AppendAllOfNothingIsAnswered) {

@@ -125,6 +125,22 @@ TEST(DeadLetter, KeepsTheRecordForAReplayAndTheBytesOfWhatWasNone) {
   EXPECT_EQ(raw->raw, poison.raw);
 }
 
+TEST(DeadLetterRecord, OfALongRecordFitsIntoTheLogAndSaysWhatIsLeftOut) {
+  const DeadLetter poison{.record_id = "feedback/0/4",
+                          .reason = "malformed",
+                          .detail = std::string(100'000, 'd'),
+                          .step = "resolve",
+                          .dead_at = t0,
+                          .raw = std::string(990'000, '\xff')};
+  const auto record = to_record(poison);
+  EXPECT_LT(record.value->size(), 1'000'000u);
+  const auto back = parse_dead_letter(*record.value);
+  ASSERT_TRUE(back) << back.error().reason;
+  EXPECT_GT(back->raw.size(), 700'000u);
+  EXPECT_NE(back->detail.find(" of 990000 bytes"), std::string::npos);
+  EXPECT_LT(to_record(poison, 100'000).value->size(), 100'000u) << "a log that takes less";
+}
+
 TEST(TraceRecord, ReadsBackWhatWasWritten) {
   const TraceRecord trace{.trace_id = "tr-1",
                           .accepted_at = t0,

@@ -120,6 +120,26 @@ TEST_F(PartitionLoopTest, WhatIsNeverToldExpires) {
   EXPECT_EQ(it.parked(), 0);
 }
 
+// Where no door stands before the topic, a feedback may be so long that its assessment would not fit into a record.
+TEST_F(PartitionLoopTest, AFeedbackThatIsTooLongIsADeadLetterThatFits) {
+  const std::string id = "a-1";
+  log.put(to_record(FeedbackRecord{
+      .target = {Target::Kind::trace_id, "tr-1"},
+      .accepted_at = clock.at,
+      .body_hash = 1,
+      .items = {{id, id, R"({"assessment_id":"a-1","rationale":")" + std::string(990'000, 'x') + R"("})"}}}));
+  auto it = loop();
+  drain(it);
+  EXPECT_EQ(end(Stream::parked) + end(Stream::assessments), 0);
+  ASSERT_EQ(end(Stream::deadletters), 1);
+  EXPECT_EQ(it.meta().ledger.unaccounted(), 0);
+  auto source = *log.open({{{Stream::deadletters, 0}, 0}});
+  const auto records = *source->read(1, 0ms);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_LT(records[0].value.size(), 1'000'000u);
+  EXPECT_EQ(parse_dead_letter(records[0].value)->reason, dead_reason::malformed);
+}
+
 TEST_F(PartitionLoopTest, AnAbortedStepIsDecidedAgain) {
   auto it = loop();
   drain(it);
