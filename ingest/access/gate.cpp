@@ -239,12 +239,12 @@ void Gate::decide(const Route* route, std::string_view allow, const RequestHead&
     }
   }
   const auto scope = route ? Scope(route->options.scope) : Scope::open;
-  // A page whose name was turned to this machine by its owner's DNS passes for one of ours: a door that asks nobody for
-  // a key hears only who calls it by a name of its own.
+  // Against DNS rebinding: a page whose own name now resolves to this machine passes for one of ours. A door that asks
+  // nobody for a key answers browsers only under a name of this machine.
   if (config_.only_this_machine && scope != Scope::open && (found.browser || !found.origin.empty()) &&
       !found.host.empty() && !is_this_machine(found.host) && !is_allowed_host(found.host)) {
     metrics_.origin_refused.Increment();
-    verdict.refusal = error_response(head.path, 403, "this door is not called so: --allowed-host names others", "Host");
+    verdict.refusal = error_response(head.path, 403, "this host name is not allowed: --allowed-host adds it", "Host");
     return;
   }
   if (scope == Scope::open && route) return;  // health and the page: never refused
@@ -290,7 +290,7 @@ void Gate::decide(const Route* route, std::string_view allow, const RequestHead&
     return;
   }
   if (!route || config_.anonymous.has(scope)) return;
-  if (found.presented) return refuse(401, "the key is not known here", "Authorization");
+  if (found.presented) return refuse(401, "this API key is unknown", "Authorization");
   refuse(401, "an API key is needed here, or a feedback capability for feedback", "Authorization");
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// What secrets are made of and checked with: random bytes, SHA-256, HMAC, base64url, compares whose time says nothing.
+// What secrets are made of and checked with: random bytes, SHA-256, HMAC, base64url, constant-time comparison.
 #include <openssl/sha.h>
 
 #include <array>

@@ -1,7 +1,7 @@
 #pragma once
 // Token buckets for any number of callers in a fixed amount of memory. A caller's bucket is found by a hash under a
 // secret of this process; where a set of slots is full, the bucket that is closest to full goes, for it is the one
-// whose loss means least. A million addresses so cost nobody but themselves, and no memory.
+// whose loss means least. So a million addresses evict only each other, and cost no memory.
 #include <atomic>
 #include <chrono>
 #include <cstdint>

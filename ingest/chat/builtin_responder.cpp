@@ -4,10 +4,10 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "ingest/chat/openai_answer.hpp"
-#include "storage/records/utf8.hpp"
 #include "ops/runtime/clock.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay {
 namespace {

@@ -1,8 +1,8 @@
 #include "ingest/chat/openai_chunk.hpp"
 
-#include "storage/records/utf8.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay {
 namespace {

@@ -55,7 +55,7 @@ Result<void, std::string> DeadLetterActs::purge(std::string_view record_id) cons
 std::string DeadLetterActs::answer(const std::string& line) const {
   const auto blank = line.find(' ');
   const auto act = line.substr(0, blank), id = blank == line.npos ? std::string() : line.substr(blank + 1);
-  Result<void, std::string> done = std::string("there is no act \"" + act + "\"");
+  Result<void, std::string> done = std::string("there is no command \"" + act + "\"");
   if (act == "replay")
     done = replay(id);
   else if (act == "purge")

@@ -44,7 +44,7 @@ std::string ForgetActs::answer(const std::string& line) const {
   else if (parts.size() == 3 && parts[0] == "forget-dataset-record")
     record = end_of_dataset_record(parts[1], parts[2], now);
   else
-    return "error that is no act";
+    return "error there is no such command";
 
   std::scoped_lock lock(mutex_);
   const auto appended = run_task(io_, log_.append(std::move(record)));

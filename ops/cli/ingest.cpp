@@ -84,11 +84,8 @@ int ingest(std::vector<std::string> args) {
   kafka.add_to(app);
   spool.add_to(app);
   view.add_to(app);
-  app.add_option_function<double>(
-         "--linger-ms",
-         [&kafka](double ms) { kafka.config.linger = std::chrono::microseconds(static_cast<std::int64_t>(ms * 1000)); },
-         "How long a record may wait for company before it is sent")
-      ->check(CLI::Range(0.0, 1000.0));
+  std::chrono::milliseconds linger{1};
+  add_duration(app, "--linger", linger, "How long a record may wait for others to be sent with");
   app.add_option("--mlflow-url", options.behind.url,
                  "An MLflow server behind this door: it gets what the door does not answer, its page included");
   app.add_option("--mlflow-ca-file", options.behind.ca_file, "Certificates (PEM) to trust beside the system's");
@@ -99,11 +96,13 @@ int ingest(std::vector<std::string> args) {
             "Bytes not yet acknowledged by Kafka, before 503");
   const auto settle = [&]() -> std::optional<std::string> {
     if (auto problem = options.settle()) return problem;
+    if (linger > std::chrono::seconds(1)) return "--linger: more than 1s";
+    kafka.config.linger = linger;
     while (options.behind.url.ends_with('/')) options.behind.url.pop_back();
     options.own_experiments = options.behind.url.empty();
     if (!options.behind.url.empty())
-    if (auto problem = problem_with_ca_file("--mlflow-ca-file", options.behind.ca_file)) return problem;
       if (auto problem = problem_with_url("--mlflow-url", options.behind.url)) return problem;
+    if (auto problem = problem_with_ca_file("--mlflow-ca-file", options.behind.ca_file)) return problem;
     if (spool.text == "off" && app.count("--append-timeout") == 0)
       kafka.config.append_timeout = std::chrono::seconds(10);
     if (auto problem = kafka.settle()) return problem;

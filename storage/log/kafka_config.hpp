@@ -18,7 +18,7 @@ struct KafkaConfig {
   std::string topic_prefix = "assay.";            // separates deployments on one cluster; groups and transactions too
   std::map<std::string, std::string> properties;  // passed to librdkafka: security.protocol, sasl.*, ssl.*, …
   std::string client_id = "assay";
-  // Topics that the brokers do not know: so long they are waited for, where the limit for brokers is not shorter.
+  // How long to wait for topics that the brokers do not know yet, capped by the limit for brokers.
   std::chrono::milliseconds topics_wait = std::chrono::hours(1);
 
   std::chrono::milliseconds topics_every{10'000};  // how often KafkaLog looks at the topics' partitions
