@@ -129,7 +129,7 @@ std::set<std::string> settings_of_all_commands() {
 
 struct FileKeys {
   std::string of_others;               // settings of other commands, in a list
-  std::optional<std::string> unknown;  // the first that is a setting of none
+  std::optional<std::string> problem;  // the first that is a setting of none
 };
 
 FileKeys look_at_config(const CLI::App& app) {
@@ -137,11 +137,15 @@ FileKeys look_at_config(const CLI::App& app) {
   std::set<std::string> others;
   for (const auto& file : app.get_config_ptr()->results())
     for (const auto& item : app.get_config_formatter()->from_file(file)) {
-      if (item.name == "++" || item.name == "--") continue;  // how CLI11 tells that a section begins or ends
-      if (item.parents.empty() && app.get_option_no_throw("--" + item.name)) continue;
+      if (item.name == "--") continue;  // how CLI11 tells that a section ends
+      if (!item.parents.empty()) {
+        found.problem = "there is no section [" + item.parents.front() + "]: settings stand at the top of the file";
+        return found;
+      }
+      if (app.get_option_no_throw("--" + item.name)) continue;
       if (others.empty()) others = settings_of_all_commands();
-      if (!item.parents.empty() || !others.contains(item.name)) {
-        found.unknown = item.fullname();
+      if (!others.contains(item.name)) {
+        found.problem = "there is no setting \"" + item.name + "\"";
         return found;
       }
       found.of_others.append(found.of_others.empty() ? "" : ",").append(item.name);
@@ -200,7 +204,7 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
   } catch (const CLI::ParseError& e) {
     return {false, app.exit(e) == 0 ? ok : usage};
   }
-  if (keys.unknown) return {false, complain("--config: there is no setting \"" + *keys.unknown + "\"", usage)};
+  if (keys.problem) return {false, complain("--config: " + *keys.problem, usage)};
   if (!set_up_log(level))
     return {false, complain("--log-level: " + level + " is not trace, debug, info, warn or error", usage)};
   if (settle)

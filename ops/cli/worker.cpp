@@ -7,6 +7,7 @@
 
 #include "ingest/front_door.hpp"
 #include "ops/cli/dead_letter_acts.hpp"
+#include "ops/cli/file_options.hpp"
 #include "ops/cli/front_door_options.hpp"
 #include "ops/cli/home_thread.hpp"
 #include "ops/cli/kafka_options.hpp"
@@ -47,6 +48,7 @@ struct WorkerOptions {
     admin.http.port = address->port;
     if (leave_on_stop && !kafka.config.instance_id.empty())
       return "--leave-on-stop and --instance-id exclude each other: one gives the partitions away, one keeps them";
+    if (auto problem = problem_with_directory("--data", data)) return problem;
     if (auto problem = mlflow.settle()) return problem;
     return kafka.settle();
   }
