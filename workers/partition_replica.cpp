@@ -132,11 +132,14 @@ Result<void> PartitionReplica::turn(Role role) {
   if (role == Role::paused) return {};
   if (!db_)
     if (auto opened = open_database(); !opened) return opened;
+  if (!loop_->is_open() && is_stale()) {
+    spdlog::warn("event=state_stale partition={} act=\"throw away and rebuild\"", config_.loop.partition);
+    drop_database(true);
+    if (auto opened = open_database(); !opened) return opened;
+  }
   set_cutoffs();
   if (Steady::now() - flushed_ > flush_every) {
     flushed_ = Steady::now();
-    if (caught_up_)
-      if (auto noted = note_fresh(); !noted) return noted;
     if (auto flushed = db_->flush(); !flushed) return flushed;
   }
   if (role == Role::standby) return follow();
@@ -150,24 +153,20 @@ Result<void> PartitionReplica::turn(Role role) {
   return set_caught_up(loop_->caught_up());
 }
 
+// Notes when, once a minute.
 Result<void> PartitionReplica::set_caught_up(bool caught_up) {
-  if (caught_up_.exchange(caught_up) || !caught_up) return {};
-  return note_fresh();
-}
-
-Result<void> PartitionReplica::note_fresh() {
+  caught_up_ = caught_up;
+  const auto now = clock_.now();
+  if (!caught_up || (now >= fresh_at_ && now - fresh_at_ < std::chrono::minutes(1))) return {};
+  fresh_at_ = now;
   Changes changes;
-  const auto now = clock_.now().time_since_epoch().count();
   changes.put(Family::meta, state::meta_key(config_.loop.partition, state::fresh_at),
-              big_endian(static_cast<std::uint64_t>(now)));
+              big_endian(static_cast<std::uint64_t>(now.time_since_epoch().count())));
   return db_->write(changes);
 }
 
-// One that does not say when (of an earlier version), or can't be read, is not.
-bool PartitionReplica::is_stale(const Db& db) const {
-  const auto kept = db.get(Family::meta, state::meta_key(config_.loop.partition, state::fresh_at));
-  if (!kept || !*kept || (*kept)->size() != 8) return false;
-  return clock_.now() - at_ms(static_cast<std::int64_t>(read_big_endian64(**kept))) > config_.stale_after;
+bool PartitionReplica::is_stale() const {
+  return fresh_at_ != Instant() && clock_.now() - fresh_at_ > config_.stale_after;
 }
 
 Result<void> PartitionReplica::follow() {
@@ -200,16 +199,15 @@ Result<void> PartitionReplica::open_database() {
     drop_database(true);
     opened = Db::open(db);
   }
-  if (opened && is_stale(**opened)) {
-    spdlog::warn("event=state_stale partition={} act=\"throw away and rebuild\"", config_.loop.partition);
-    opened->reset();
-    drop_database(true);
-    opened = Db::open(db);
-  }
   if (!opened) {
     spdlog::error("event=partition_failed partition={} problem=\"{}\"", config_.loop.partition, opened.error());
     return Error::storage_failed;
   }
+  const auto fresh = (*opened)->get(Family::meta, state::meta_key(config_.loop.partition, state::fresh_at));
+  if (!fresh) return fresh.error();
+  // Of an earlier version, or new: it is not known.
+  fresh_at_ =
+      *fresh && (*fresh)->size() == 8 ? at_ms(static_cast<std::int64_t>(read_big_endian64(**fresh))) : Instant();
   auto open = [this, state = opened->get()] { return open_(*state); };
   auto loop = std::make_unique<PartitionLoop>(config_.loop, sources_, **opened, open, clock_, metrics_, nullptr);
   std::scoped_lock lock(mutex_);

@@ -61,8 +61,7 @@ class PartitionReplica {
   void run(std::stop_token stop);
   Result<void> turn(Role role);
   Result<void> open_database();
-  bool is_stale(const Db& db) const;
-  Result<void> note_fresh();
+  bool is_stale() const;
   Result<void> set_caught_up(bool caught_up);
   void drop_database(bool remove);
   Result<void> follow();
@@ -89,7 +88,8 @@ class PartitionReplica {
   std::atomic<std::int64_t> seen_cutoff_ms_{0}, told_since_ms_{0};  // for the compaction's filter
   std::atomic<std::chrono::steady_clock::time_point> last_pass_;
   std::chrono::steady_clock::time_point flushed_;
-  int corrupt_ = 0;  // times in a row
+  Instant fresh_at_;  // when it was last up to date with the log, and that was noted; zero: not known
+  int corrupt_ = 0;   // times in a row
   std::shared_ptr<PartitionReplica> predecessor_;
   std::jthread thread_;  // last: ends before anything else goes
 };
