@@ -89,7 +89,7 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   if (!accepted) co_return std::move(accepted.error());
 
   Response response{.status = 202};
-  response.headers.emplace_back("Assay-Durability", durability_of(door.log, *accepted));
+  response.headers.emplace_back("Assay-Durability", durability_of(door.log, accepted->appended));
   if (door.view) {
     const auto applied = co_await door.view->applied(door.config.view_wait);
     const auto receipt = applied ? door.view->receipt(id) : Result<std::optional<Receipt>>(applied.error());

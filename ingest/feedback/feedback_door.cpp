@@ -1,5 +1,9 @@
 #include "ingest/feedback/feedback_door.hpp"
 
+#include <algorithm>
+#include <boost/beast/core/string.hpp>
+#include <charconv>
+
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -86,26 +90,53 @@ std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target)
   return door.recent.find(target.id);
 }
 
-Task<std::optional<Rejection>> problem_with_trace(FeedbackDoor& door, const Target& target) {
-  if (!door.view) co_return std::nullopt;
-  if (const auto trace = known_trace(door, target)) {
+Task<TraceOfTarget> find_trace(FeedbackDoor& door, const Target& target) {
+  if (!door.view) co_return TraceOfTarget(std::nullopt);
+  if (auto trace = known_trace(door, target)) {
     const auto deleted = door.view->deleted(*trace);
-    if (!deleted || !*deleted) co_return std::nullopt;
+    if (!deleted || !*deleted) co_return TraceOfTarget(std::move(trace));
     Rejection rejection{404, std::string(target.field()), "its trace was deleted"};
-    co_return rejection;
+    co_return TraceOfTarget(std::move(rejection));
   }
-  if (!door.config.reject_unknown_trace) co_return std::nullopt;
+  if (!door.config.reject_unknown_trace) co_return TraceOfTarget(std::nullopt);
   const auto applied = co_await door.view->applied(door.config.view_wait);
-  if (!applied || known_trace(door, target)) co_return std::nullopt;  // not sure, so not refused
+  auto trace = known_trace(door, target);
+  if (!applied || trace) co_return TraceOfTarget(std::move(trace));  // not sure, so not refused
   Rejection rejection{404, std::string(target.field()), "no trace is known by this id"};
-  co_return rejection;
+  co_return TraceOfTarget(std::move(rejection));
 }
 
-Task<Result<Appended, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback,
+namespace {
+
+constexpr std::chrono::seconds wait_most{10};
+
+// Prefer: respond-async, wait=5
+std::optional<std::chrono::seconds> preferred_wait(const Request& request) {
+  constexpr std::string_view name = "wait=", blanks = " \t";
+  const auto header = request.header("Prefer");
+  if (!header) return {};
+  for (std::string_view rest = *header; !rest.empty();) {
+    auto item = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+    item.remove_prefix(std::min(item.size(), item.find_first_not_of(blanks)));
+    if (!boost::beast::iequals(item.substr(0, name.size()), name)) continue;
+    item.remove_prefix(name.size());
+    std::uint16_t seconds = 0;
+    if (std::from_chars(item.data(), item.data() + item.size(), seconds).ec != std::errc()) return {};
+    return std::min(wait_most, std::chrono::seconds(seconds));
+  }
+  return {};
+}
+
+}  // namespace
+
+Task<Result<Accepted, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback,
                                         Counter& counter) {
+  Accepted accepted;
   if (feedback.op == Op::create) {
-    const auto problem = co_await problem_with_trace(door, feedback.target);
-    if (problem) co_return error_response(request.path, *problem);
+    auto trace = co_await find_trace(door, feedback.target);
+    if (!trace) co_return error_response(request.path, trace.error());
+    accepted.trace = std::move(*trace);
   }
   auto record = to_record(feedback);
   const auto appended = co_await door.log.append(std::move(record));
@@ -118,18 +149,27 @@ Task<Result<Appended, Response>> accept(FeedbackDoor& door, const Request& reque
     door.metrics.repeated.Increment();
   else
     counter.Increment(static_cast<double>(feedback.items.size()));
-  if (door.view && feedback.op == Op::create) door.accepted.add(feedback);
-  co_return *appended;
+  accepted.appended = *appended;
+  if (!door.view || feedback.op != Op::create) co_return accepted;
+  door.accepted.add(feedback);
+  if (const auto wait = preferred_wait(request)) {
+    const auto applied = co_await door.view->applied(*wait);
+    if (applied) accepted.waited = wait;
+    if (!accepted.trace) accepted.trace = known_trace(door, feedback.target);
+  }
+  co_return accepted;
 }
 
-Response accepted_response(FeedbackDoor& door, const Target& target, const Result<Appended>& appended,
+Response accepted_response(FeedbackDoor& door, const Target& target, const Accepted& accepted,
                            const std::string& more) {
   Response response;
-  response.headers.emplace_back("Assay-Durability", durability_of(door.log, appended));
+  response.headers.emplace_back("Assay-Durability", durability_of(door.log, accepted.appended));
+  if (accepted.waited)
+    response.headers.emplace_back("Preference-Applied", "wait=" + std::to_string(accepted.waited->count()));
   JsonWriter json(response.body);
   json.begin_object();
-  if (const auto trace = known_trace(door, target)) {
-    json.field("status", "success").field("trace_id", *trace);
+  if (accepted.trace) {
+    json.field("status", "success").field("trace_id", *accepted.trace);
   } else {
     response.status = 202;
     json.field("status", "accepted").field(target.field(), target.id);

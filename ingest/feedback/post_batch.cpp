@@ -34,7 +34,8 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
       item.rejection = Rejection{413, "body", "the item has more than " + std::to_string(item_bytes_max) + " bytes"};
       continue;
     }
-    item.rejection = co_await problem_with_trace(door, item.feedback.target);
+    auto trace = co_await find_trace(door, item.feedback.target);
+    if (!trace) item.rejection = trace.error();
     if (!item.rejection) records.push_back(to_record(item.feedback));
   }
   std::vector<Result<Appended>> appended;

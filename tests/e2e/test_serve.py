@@ -48,6 +48,21 @@ def test_a_chat_answers_with_the_ids_of_its_trace(serve):
     assert answer["client_request_id"].startswith("req-") and len(answer["client_request_id"]) >= 4 + 22, "128 random bits"
 
 
+def test_who_prefers_to_wait_is_answered_when_it_is_committed(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    for wait in ("wait=5", "respond-async, Wait=5"):
+        for _ in range(20):
+            answer = serve.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True}, headers={"Prefer": wait})
+            assert answer.status_code == 200 and answer.headers["Preference-Applied"] == "wait=5", answer.text
+            assert receipt(serve.http, answer.json()["assessment_id"])["state"] == "committed"
+    early = serve.http.post("/feedback", params={"client_request_id": "req-of-nobody"}, json={"is_correct": True}, headers={"Prefer": "wait=5"})
+    assert early.status_code == 202 and early.headers["Preference-Applied"] == "wait=5"
+    assert receipt(serve.http, early.json()["assessment_id"])["state"] == "parked"
+    for none in ("wait=soon", "return=minimal", ""):
+        answer = serve.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True}, headers={"Prefer": none})
+        assert answer.status_code == 200 and "Preference-Applied" not in answer.headers
+
+
 def test_a_chat_is_a_trace_with_question_answer_session_user_and_tags(serve):
     request_id = new_request_id()
     answer = serve.http.post(
