@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <charconv>
+
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/store/feedback_tag.hpp"
@@ -225,6 +227,9 @@ Failure failure_of(std::string_view body) {
 
 FeedbackRecord feedback_of(const AssessmentRecord& record) {
   FeedbackRecord out{.op = record.op, .accepted_at = record.accepted_at};
+  // "u-1#2": so that the next replay is the third attempt.
+  if (const auto mark = record.record_id.rfind('#'); mark != std::string::npos)
+    std::from_chars(&record.record_id[mark] + 1, record.record_id.data() + record.record_id.size(), out.attempt);
   if (record.client_request_id.empty())
     out.target = {Target::Kind::trace_id, record.trace_id};
   else

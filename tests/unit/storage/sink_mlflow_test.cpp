@@ -277,5 +277,16 @@ TEST(MlflowJson, TheTagIsMadeOfTheLastValidValueOfEachName) {
   EXPECT_EQ(seen->wanted_tag, "n=1.0");
 }
 
+// Else a second replay would have the first one's id, and be left out as a repeat.
+TEST(MlflowDeadLetter, OfAReplayKnowsItsAttempt) {
+  for (const auto& [id, attempt] : {std::pair{"u-1", 0}, {"u-1#1", 1}, {"u-1#12", 12}}) {
+    const AssessmentRecord change{
+        .op = Op::update, .assessment_id = "a-1", .trace_id = "tr-1", .record_id = id, .json = "{}"};
+    const auto feedback = mlflow::feedback_of(change);
+    EXPECT_EQ(feedback.attempt, attempt) << id;
+    EXPECT_EQ(feedback.items[0].record_id, id);
+  }
+}
+
 }  // namespace
 }  // namespace assay
