@@ -70,6 +70,7 @@ SinkLedger MlflowSink::ledger() const {
 }
 
 Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
+  if (!records.empty()) oldest_ = clock_.now();
   for (const auto& record : records)
     if (const auto taken = take(record); !taken) return taken;
   if (const auto marked = marks_.flush(); !marked) return marked;  // before anything of it is said
@@ -85,7 +86,9 @@ Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
   kept_gauge_.Set(static_cast<double>(kept_));
   if (const auto saved = save(); !saved) return saved;
   const auto in_use = [this](const std::string& trace_id) { return lanes_.contains(trace_id); };
-  if (const auto pruned = marks_.prune(now - config_.marks_max, records.size() + 16, in_use); !pruned) return pruned;
+  if (oldest_ != Instant())
+    if (const auto pruned = marks_.prune(oldest_ - config_.marks_max, records.size() + 16, in_use); !pruned)
+      return pruned;
   return ran;
 }
 
@@ -126,6 +129,7 @@ Result<void> MlflowSink::take(const LogRecord& record) {
     if (const auto buried = bury_(poison(record, problem, name(), clock_.now())); !buried) return buried;
   if (job) {
     const auto* assessment = std::get_if<AssessmentRecord>(&job->record);
+    oldest_ = std::min(oldest_, assessment ? assessment->accepted_at : std::get<TraceRecord>(job->record).accepted_at);
     const auto marked = assessment ? marks_.take(*assessment, of.partition, record.offset)
                                    : marks_.take(std::get<TraceRecord>(job->record));
     if (!marked) return marked;

@@ -115,6 +115,7 @@ class MlflowSink final : public AssessmentSink {
   const MlflowSinkConfig config_;
   PositionStore& positions_;
   SinkMarks marks_;
+  Instant oldest_;  // accepted_at, of the records that came last: what is read late is not pruned
   const Bury bury_;
   const Clock& clock_;
 

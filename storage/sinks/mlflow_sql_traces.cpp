@@ -87,7 +87,7 @@ void SqlBatch::merge(Trace& trace, SqlJob& job) {
     return;
   }
   trace.row = std::move(merged);
-  trace.concludes |= has_usage(trace.row, record.spans);
+  trace.concludes |= !record.spans.empty() && has_usage(trace.row, record.spans);
   for (const auto& [id, span] : *spans) {
     auto [at, added] = trace.spans.try_emplace(id, span);
     if (!added && at->second.rank < span.rank) at->second = span;

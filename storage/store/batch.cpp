@@ -111,7 +111,8 @@ Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
     trace.index_keys = trace_index::keys_of(names[i], trace.row);
   }
   for (const auto& record : records)
-    if (auto& trace = traces_[record.trace_id]; !trace.deleted) trace.concludes |= has_usage(trace.row, record.spans);
+    if (auto& trace = traces_[record.trace_id]; !trace.deleted && !record.spans.empty())
+      trace.concludes |= has_usage(trace.row, record.spans);
   for (const auto& name : names)
     if (auto& trace = traces_[name]; trace.concludes)
       if (const auto loaded = load_all_spans(name, trace); !loaded) return loaded;
