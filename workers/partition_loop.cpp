@@ -122,11 +122,8 @@ void PartitionLoop::take(std::span<const LogRecord> records) {
       requests_.push_back({std::string(record.key),
                            record.tombstone ? std::nullopt : std::optional<std::string>(record.value), record.at});
     } else if (record.stream == Stream::feedback) {
-      const auto bytes_max = feedback_bytes_max(config_.policy.record_bytes_max);
       auto parsed = record.tombstone ? Result<FeedbackRecord, Malformed>(Malformed{"it has no value"})
-                    : record.value.size() > bytes_max
-                        ? Malformed{"it is longer than " + std::to_string(bytes_max) + " bytes"}
-                        : parse_feedback_record(record.value);
+                                     : read_feedback(record.value, config_.policy);
       std::string raw = parsed ? std::string() : std::string(record.value);
       undecided_.push_back({record.offset, std::move(parsed), std::move(raw)});
     }

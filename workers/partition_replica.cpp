@@ -156,13 +156,23 @@ Result<void> PartitionReplica::turn(Role role) {
 // Notes when, once a minute.
 Result<void> PartitionReplica::set_caught_up(bool caught_up) {
   caught_up_ = caught_up;
+  // Who slept believes it is up to date until its first step, which its successor has fenced.
+  if (caught_up && is_stale() && loop_->is_open()) {
+    loop_->close();
+    caught_up_ = false;
+    return {};
+  }
   const auto now = clock_.now();
   if (!caught_up || (now >= fresh_at_ && now - fresh_at_ < std::chrono::minutes(1))) return {};
+  return note_fresh(*db_, now);
+}
+
+Result<void> PartitionReplica::note_fresh(Db& db, Instant now) {
   fresh_at_ = now;
   Changes changes;
   changes.put(Family::meta, state::meta_key(config_.loop.partition, state::fresh_at),
               big_endian(static_cast<std::uint64_t>(now.time_since_epoch().count())));
-  return db_->write(changes);
+  return db.write(changes);
 }
 
 bool PartitionReplica::is_stale() const {
@@ -208,6 +218,8 @@ Result<void> PartitionReplica::open_database() {
   // Of an earlier version, or new: it is not known.
   fresh_at_ =
       *fresh && (*fresh)->size() == 8 ? at_ms(static_cast<std::int64_t>(read_big_endian64(**fresh))) : Instant();
+  if (const auto meta = load_meta(**opened, config_.loop.partition); meta && *meta == Meta{} && fresh_at_ == Instant())
+    if (const auto noted = note_fresh(**opened, clock_.now()); !noted) return noted;  // it holds nothing that is old
   auto open = [this, state = opened->get()] { return open_(*state); };
   auto loop = std::make_unique<PartitionLoop>(config_.loop, sources_, **opened, open, clock_, metrics_, nullptr);
   std::scoped_lock lock(mutex_);

@@ -62,6 +62,7 @@ class PartitionReplica {
   Result<void> turn(Role role);
   Result<void> open_database();
   bool is_stale() const;
+  Result<void> note_fresh(Db& db, Instant now);
   Result<void> set_caught_up(bool caught_up);
   void drop_database(bool remove);
   Result<void> follow();

@@ -21,6 +21,12 @@ bool may_repeat(const FeedbackRecord& record, const ResolvePolicy& policy) {
 
 }  // namespace
 
+Result<FeedbackRecord, Malformed> read_feedback(std::string_view value, const ResolvePolicy& policy) {
+  const auto bytes_max = feedback_bytes_max(policy.record_bytes_max);
+  if (value.size() > bytes_max) return Malformed{"it is longer than " + std::to_string(bytes_max) + " bytes"};
+  return parse_feedback_record(value);
+}
+
 void add_needs(const FeedbackRecord& record, const ResolvePolicy& policy, Needs& needs) {
   needs.traces.push_back(record.target.id);
   for (const auto& item : record.items) {

@@ -33,6 +33,9 @@ struct ResolvePolicy {
   std::size_t bytes_max = 4u << 20;          // of one step's outputs, the same
 };
 
+// One that is longer than the policy allows is malformed, too.
+Result<FeedbackRecord, Malformed> read_feedback(std::string_view value, const ResolvePolicy& policy);
+
 // A record of the requests stream; none: a tombstone.
 struct IncomingRequest {
   std::string id;

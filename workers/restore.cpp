@@ -273,7 +273,7 @@ class Restore::Run {
     std::vector<Result<FeedbackRecord, Malformed>> parsed;
     std::vector<std::string> ids;
     for (const auto& record : records) {
-      parsed.push_back(parse_feedback_record(record.value));
+      parsed.push_back(read_feedback(record.value, policy_));
       if (!parsed.back()) continue;
       for (const auto& item : parsed.back()->items)
         if (fresh_.try_emplace(item.record_id).second) ids.push_back(item.record_id);

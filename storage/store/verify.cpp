@@ -201,7 +201,7 @@ class Verifier {
       for (const auto& record : records) {
         const bool in_flight = record.offset >= resolved;
         const auto feedback = parse_feedback_record(record.value);
-        if (!feedback) {
+        if (!feedback || dead_.count(hash_of(place(of, record.offset)))) {  // too long is malformed, too
           items.push_back({hash_of(place(of, record.offset)), record.offset, in_flight, false});
           continue;
         }

@@ -91,6 +91,18 @@ TEST_F(PartitionReplicaTest, AStateThatWasLongBehindIsBuiltAnew) {
   EXPECT_EQ(rebuilt.Value(), 1) << "and is up to date now";
 }
 
+// Its process was stopped for days, and goes on as if it were the owner still.
+TEST_F(PartitionReplicaTest, AnOwnerThatSleptForDaysBuildsItsStateAnew) {
+  HandMovedClock at;
+  auto& rebuilt = metrics.counter("rebuilt", "");
+  auto open = [&](KeyValue& state) -> Result<OpenedPartition> { return OpenedPartition{log.committer(state), {}}; };
+  auto it = replica(open, PartitionReplica::Role::owner, at);
+  wait_until([&] { return it->caught_up(); });
+  at.at = at.now() + 48h;
+  wait_until([&] { return rebuilt.Value() == 1; });
+  wait_until([&] { return it->caught_up(); });
+}
+
 TEST_F(PartitionReplicaTest, WhoWaitsForItsTurnIsNot) {
   std::latch begun(1), may_end(1);
   auto open = [&](KeyValue&) -> Result<OpenedPartition> {  // fencing, and the restore: they take as long as they take
