@@ -232,9 +232,11 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
                                             plan.retention.count()));
   }
   const auto tombstones = setting("delete.retention.ms");
-  if (kept(topic.stream) == Kept::compacted && !tombstones.empty() && number_in(tombstones) < tombstones_min.count())
-    report.problems.push_back(fmt::format(
-        "{}: delete.retention.ms is {}, less than {}: a worker that was away may commit what has ended once more",
+  const auto tombstones_kept = tombstones.empty() ? -1 : number_in(tombstones);
+  if (topic.stream == Stream::parked && tombstones_kept >= 0 && tombstones_kept < tombstones_min.count())
+    report.warnings.push_back(fmt::format(
+        "{}: delete.retention.ms is {}, less than {}: a worker that was away for longer may release once more what has "
+        "ended; kafka-configs.sh --alter sets it",
         topic.name, tombstones, tombstones_min.count()));
   const auto in_sync = number_in(setting("min.insync.replicas"));
   if (in_sync > topic.replicas)

@@ -64,9 +64,6 @@ TEST(KafkaTopicsCheck, NamesWhatIsMissingMismatchedOrLosesRecords) {
   of(topics, Stream::parked).settings["cleanup.policy"] = "compact,delete";
   expect_problem(topics, "must be 'compact'");
   topics = good();
-  of(topics, Stream::parked).settings["delete.retention.ms"] = "3600000";
-  expect_problem(topics, "commit what has ended once more");
-  topics = good();
   of(topics, Stream::requests).settings["cleanup.policy"] = "delete";
   expect_problem(topics, "ids would be lost");
   topics = good();
@@ -124,6 +121,9 @@ TEST(KafkaTopicsCheck, WarnsWhereTheyPromiseTooLittle) {
   topics = good();
   of(topics, Stream::traces).settings["retention.ms"] = "86400000";
   expect_warning(topics, "less than the 604800000 planned");
+  topics = good();
+  of(topics, Stream::parked).settings["delete.retention.ms"] = "3600000";
+  expect_warning(topics, "release once more what has ended");
   const auto report = check_cluster({3, good(), {{"__transaction_state", 1}, {"__consumer_offsets", 3}}}, {});
   EXPECT_TRUE(report.ok());
   ASSERT_EQ(report.warnings.size(), 1u);
