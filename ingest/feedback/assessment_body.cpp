@@ -343,7 +343,7 @@ std::optional<Rejection> problem_with_target_id(std::string_view field, std::str
   if (auto problem = problem_with_id(field, id)) return problem;
   for (const std::string_view none : {"undefined", "null", "None", "NaN", "[object Object]"})
     if (id == none) return invalid(field, "\"" + std::string(id) + "\" is no id: the page had none yet");
-  if (id.find(' ') != id.npos) return invalid(field, "it has white space");
+  if (id.starts_with(' ') || id.ends_with(' ')) return invalid(field, "it has white space around it");
   return {};
 }
 

@@ -121,8 +121,10 @@ std::optional<std::chrono::seconds> preferred_wait(const Request& request) {
     item.remove_prefix(std::min(item.size(), item.find_first_not_of(blanks)));
     if (!boost::beast::iequals(item.substr(0, name.size()), name)) continue;
     item.remove_prefix(name.size());
-    std::uint16_t seconds = 0;
-    if (std::from_chars(item.data(), item.data() + item.size(), seconds).ec != std::errc()) return {};
+    item = item.substr(0, item.find_last_not_of(blanks) + 1);
+    std::uint32_t seconds = 0;
+    const auto [end, ec] = std::from_chars(item.data(), item.data() + item.size(), seconds);
+    if (ec != std::errc() || end != item.data() + item.size()) return {};
     return std::min(wait_most, std::chrono::seconds(seconds));
   }
   return {};

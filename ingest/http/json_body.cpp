@@ -8,7 +8,7 @@ using boost::beast::iequals;
 
 std::optional<Rejection> problem_with_form(const Request& request) {
   const auto coding = request.header("Content-Encoding").value_or("");
-  if (!coding.empty() && !iequals(coding, "identity"))
+  if (!coding.empty() && !iequals(coding, "identity") && !iequals(coding, "utf-8"))
     return Rejection{415, "Content-Encoding", "JSON is needed as it is, not packed"};
   auto type = request.header("Content-Type").value_or("");
   type = type.substr(0, type.find_first_of("; "));

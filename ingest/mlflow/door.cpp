@@ -121,7 +121,8 @@ std::optional<std::int64_t> integer_in(const json::object& body, std::string_vie
     return static_cast<std::int64_t>(*number);
   if (const auto* text = value->if_string()) {
     std::int64_t n = 0;
-    if (std::from_chars(text->data(), text->data() + text->size(), n).ptr == text->data() + text->size()) return n;
+    const auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), n);
+    if (ec == std::errc() && end == text->data() + text->size()) return n;
   }
   return {};
 }

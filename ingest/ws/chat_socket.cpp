@@ -100,7 +100,7 @@ class ChatSocket {
       auto& chat = asked->chat;
       if (chat.session.empty()) chat.session = defaults_.session;
       if (chat.user.empty()) chat.user = defaults_.user;
-      if (chat.client_request_id.empty() && turns_ == 1) chat.client_request_id = defaults_.client_request_id;
+      if (chat.client_request_id.empty() && !chatted_) chat.client_request_id = defaults_.client_request_id;
       chat.trace_id = defaults_.trace_id;
       chat.parent_span_id = defaults_.parent_span_id;
       spawn(answer(std::move(chat)));
@@ -151,6 +151,7 @@ class ChatSocket {
       co_await say(std::move(words));
       co_return;
     }
+    chatted_ = true;
     chat_ = std::make_shared<LiveChat>(services_, std::move(*turn), LiveChat::Kind::resumable, executor_);
     services_.live.add(chat_);
     if (stop_asked_) chat_->stop();
@@ -196,6 +197,7 @@ class ChatSocket {
   std::shared_ptr<Waiter> turn_ended_, look_up_;
   std::shared_ptr<LiveChat> chat_;
   std::uint64_t turns_ = 0;  // asked for
+  bool chatted_ = false;     // one has begun
   int tasks_ = 0;
   bool turn_ = false, stop_asked_ = false, closed_ = false, insisted_ = false, writing_ = false;
   std::deque<std::shared_ptr<Waiter>> writers_;

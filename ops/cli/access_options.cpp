@@ -40,12 +40,13 @@ bool is_origin(const std::string& text) {
 }  // namespace
 
 std::optional<std::string> AccessOptions::problem_with_files() const {
-  if (std::filesystem::exists(keys_file)) {
+  std::error_code unreadable;  // is said where the file is read
+  if (std::filesystem::exists(keys_file, unreadable)) {
     const auto file = read_secret_file(keys_file);
     if (!file) return "--keys: " + file.error();
     if (const auto keys = ApiKeys::parse(file->bytes); !keys) return "--keys: " + keys_file + ": " + keys.error();
   }
-  if (!made_capability_keys || std::filesystem::exists(capability_keys_file)) {
+  if (!made_capability_keys || std::filesystem::exists(capability_keys_file, unreadable)) {
     const auto file = read_secret_file(capability_keys_file);
     if (!file) return "--capability-keys: " + file.error();
     if (const auto keys = CapabilityKeys::parse(file->bytes); !keys)

@@ -222,7 +222,11 @@ Result<void, std::string> DoorWithRoutes::start() {
     IoContext io(1);
     while (!stop.stop_requested()) {
       // On an error the next round tries again.
-      if (journal_.left_over() > 0) (void)run_task(io, journal_.close_left_over(log_, clock_.now(), 256));
+      try {
+        if (journal_.left_over() > 0) (void)run_task(io, journal_.close_left_over(log_, clock_.now(), 256));
+      } catch (const std::exception& e) {
+        spdlog::error("event=chats_not_closed problem=\"{}\"", e.what());
+      }
       std::mutex mutex;
       std::unique_lock lock(mutex);
       std::condition_variable_any().wait_for(lock, stop, 1s, [] { return false; });

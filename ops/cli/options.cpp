@@ -142,7 +142,7 @@ FileKeys look_at_config(const CLI::App& app) {
         found.problem = "there is no section [" + item.parents.front() + "]: settings stand at the top of the file";
         return found;
       }
-      if (app.get_option_no_throw("--" + item.name)) continue;
+      if (const auto* own = app.get_option_no_throw("--" + item.name); own && own->get_configurable()) continue;
       if (others.empty()) others = settings_of_all_commands();
       if (!others.contains(item.name)) {
         found.problem = "there is no setting \"" + item.name + "\"";
