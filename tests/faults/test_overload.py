@@ -31,6 +31,7 @@ def target(trace_id: str) -> str:
 
 def held(serve: Assay, trace_id: str, bytes_each: int, how_many: int) -> list[RawConnection]:
     """Requests whose bodies do not come: each holds its share of the budget."""
+    wait_until("what was answered holds none", lambda: serve.metric("assay_ingest_in_flight_requests") == 0)
     connections = []
     for _ in range(how_many):
         connection = RawConnection(serve.port)
