@@ -13,9 +13,11 @@
 namespace assay {
 
 struct AdmissionLimits {
-  std::size_t bytes_max = 64u << 20;  // request bytes in flight
-  std::size_t requests_max = 8192;    // requests in flight
-  double chat_share = 0.75;           // of both, before chat is refused
+  // Request bytes in flight, as their headers announce them: room for a feedback of the largest size on each of the
+  // connections, so that bodies which never come keep nobody out. What has not come takes no memory.
+  std::size_t bytes_max = 256u << 20;
+  std::size_t requests_max = 8192;  // requests in flight
+  double chat_share = 0.75;         // of both, before chat is refused
 };
 
 class Admission {
