@@ -6,6 +6,7 @@
 #include "ops/cli/options.hpp"
 #include "ops/cli/parked_list.hpp"
 #include "storage/records/dead_letter_record.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay::cli {
 namespace {
@@ -42,12 +43,8 @@ Result<Round, std::string> round_of(const KeyValue& store, const std::string& re
 
 // The detail in a table: a line, and not a long one. `show` has it whole.
 std::string in_short(std::string_view detail) {
-  constexpr std::size_t bytes_max = 200;
-  std::string out(detail.substr(0, bytes_max));
-  if (out.size() < detail.size()) {
-    while (!out.empty() && (static_cast<unsigned char>(detail[out.size()]) & 0xc0) == 0x80) out.pop_back();
-    out += "…";
-  }
+  std::string out(utf8_prefix(detail, 200));
+  if (out.size() < detail.size()) out += "…";
   for (auto& c : out)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   return out;
