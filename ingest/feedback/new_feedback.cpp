@@ -21,11 +21,13 @@ FeedbackRecord new_feedback(std::string_view door, const Target& target, const s
 
     FeedbackItem item;
     item.assessment_id = key ? derived_id(assessment_prefix, {*key, door, target.field(), target.id, body.name})
-                             : random_id(assessment_prefix);
-    if (capability && keys)
+                             : time_ordered_id(assessment_prefix, now);
+    if (capability && keys) {
+      if (!key) item.assessment_id = random_id(assessment_prefix);  // half of it is kept, and has to be random enough
       item.assessment_id =
           std::string(assessment_prefix) +
           keys->own_id(*capability, std::string_view(item.assessment_id).substr(assessment_prefix.size()));
+    }
     item.record_id = item.assessment_id;
     item.json.reserve(body.members.size() + 320);
     JsonWriter out(item.json);

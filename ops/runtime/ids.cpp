@@ -3,6 +3,7 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <stdexcept>
@@ -49,6 +50,18 @@ std::array<unsigned char, SHA256_DIGEST_LENGTH> digest(std::initializer_list<std
 std::string random_id(std::string_view prefix) {
   std::string id(prefix);
   append_hex(id, random_bytes(16), 16);
+  return id;
+}
+
+std::string time_ordered_id(std::string_view prefix, Instant now) {
+  std::array<unsigned char, 16> bytes;
+  std::memcpy(bytes.data(), random_bytes(bytes.size()), bytes.size());
+  const auto ms = static_cast<std::uint64_t>(std::max<std::int64_t>(0, now.time_since_epoch().count()));
+  for (std::size_t i = 0; i < 6; ++i) bytes[i] = static_cast<unsigned char>(ms >> (40 - 8 * i));
+  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x70);  // the version
+  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);  // the variant
+  std::string id(prefix);
+  append_hex(id, bytes.data(), bytes.size());
   return id;
 }
 

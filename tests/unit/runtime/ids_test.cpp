@@ -29,6 +29,17 @@ TEST(Ids, RandomOnesDifferAcrossThreadsToo) {
   EXPECT_EQ(all.size(), 4000u);
 }
 
+TEST(Ids, ATimeOrderedOneIsAUuidOfVersionSevenAndSortsByItsTime) {
+  const Instant at{std::chrono::milliseconds(0x0123456789ab)};
+  const auto id = time_ordered_id("a-", at);
+  ASSERT_EQ(id.size(), 34u);
+  EXPECT_EQ(id.substr(0, 14), "a-0123456789ab");
+  EXPECT_EQ(id[14], '7');
+  EXPECT_NE(std::string("89ab").find(id[18]), std::string::npos);
+  EXPECT_LT(id, time_ordered_id("a-", at + std::chrono::milliseconds(1)));
+  EXPECT_NE(id, time_ordered_id("a-", at));
+}
+
 TEST(Ids, ADerivedOneIsAFunctionOfItsPartsAndOfWhereTheyEnd) {
   EXPECT_EQ(derived_id("a-", {"x", "y"}), derived_id("a-", {"x", "y"}));
   EXPECT_NE(derived_id("a-", {"ab", "c"}), derived_id("a-", {"a", "bc"}));
