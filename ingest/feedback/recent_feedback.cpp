@@ -6,9 +6,9 @@ void RecentFeedback::add(const FeedbackRecord& feedback) {
   std::scoped_lock lock(mutex_);
   for (const auto& item : feedback.items) {
     const auto [at, added] = accepted_.try_emplace(item.assessment_id, feedback.target, feedback.accepted_at);
-    if (added) order_.push_back(at->first);
+    if (added) order_.push_back(&at->first);
   }
-  for (; order_.size() > receipts_max_; order_.pop_front()) accepted_.erase(order_.front());
+  for (; order_.size() > receipts_max_; order_.pop_front()) accepted_.erase(*order_.front());
 }
 
 std::optional<Receipt> RecentFeedback::find(std::string_view assessment_id) const {

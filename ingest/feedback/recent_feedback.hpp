@@ -30,7 +30,7 @@ class RecentFeedback {
   const std::size_t receipts_max_;
   mutable std::mutex mutex_;
   std::unordered_map<std::string, Accepted> accepted_;
-  std::deque<std::string> order_;
+  std::deque<const std::string*> order_;  // keys of accepted_
 };
 
 }  // namespace assay

@@ -75,6 +75,13 @@ Result<std::optional<TraceRow>> Store::trace(std::string_view trace_id) const {
 }
 
 Result<bool> Store::deleted(std::string_view trace_id) const {
+  if (!any_deleted_.load(
+          std::memory_order_relaxed)) {  // as mostly: the look-up below is of a key that nobody keeps warm
+    const auto any = kv_.get(Family::meta, store_keys::tombstones);
+    if (!any) return no_answer(any.error());
+    if (!*any) return false;
+    any_deleted_.store(true, std::memory_order_relaxed);
+  }
   const auto value = kv_.get(Family::traces, store_keys::trace_tombstone(trace_id));
   if (!value) return no_answer(value.error());
   return value->has_value();

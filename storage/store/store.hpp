@@ -2,6 +2,7 @@
 // Reading the store: traces with their assessments, by id, time, name and client_request_id. It is written by the store
 // sink alone (storage/sinks/store_sink.hpp). Thread-safe; a read sees some whole number of the sink's writes for each
 // key it touches.
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
@@ -57,6 +58,7 @@ class Store {
 
  private:
   const KeyValue& kv_;
+  mutable std::atomic<bool> any_deleted_{false};
 };
 
 // The value of the tag assay.feedback (feedback_tag.hpp).
