@@ -74,6 +74,8 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
     pending_ = *records;
     for (const auto& record : pending_) read_to_[{record.stream, record.partition}] = record.offset + 1;
   }
+  if (!pending_.empty() && sink_.keeps_position_elsewhere())
+    if (const auto durable = source_->make_durable(); !durable) return durable.error();
   const auto begun = std::chrono::steady_clock::now();
   const auto applied = sink_.apply(pending_);
   count();

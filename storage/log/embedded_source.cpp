@@ -29,6 +29,7 @@ class EmbeddedSource final : public EventSource {
     return finish();
   }
 
+  Result<void> make_durable() override { return log_.db_.sync(); }
   Result<Offset> end(StreamPartition which) override { return log_.end(which); }
   Offset position(StreamPartition which) const override {
     return const_cast<EmbeddedSource*>(this)->find(which).offset;

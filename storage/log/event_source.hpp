@@ -20,10 +20,14 @@ class EventSource {
  public:
   virtual ~EventSource() = default;
 
-  // The next records, at most `records_max`, those of one partition in offset order, only durable ones (Kafka: read
-  // committed). Where `from` names some of the partitions only these are read. Waits up to `wait` for the first;
-  // empty when there was none or wake() was called. Views are valid until the next call.
+  // The next records, at most `records_max`, those of one partition in offset order, only such as stay (Kafka: read
+  // committed; embedded: see make_durable). Where `from` names some of the partitions only these are read. Waits up to
+  // `wait` for the first; empty when there was none or wake() was called. Views are valid until the next call.
   virtual Result<std::span<const LogRecord>> read(std::size_t records_max, std::chrono::milliseconds wait) = 0;
+
+  // What read() gave stays there whatever happens to this machine. Embedded: what a step has written can be read before
+  // it is synced, since it can be redone from what was; that is not enough for who keeps what it read elsewhere.
+  virtual Result<void> make_durable() { return {}; }
 
   // Like read(), without waiting, only of this one of the partitions followed.
   virtual Result<std::span<const LogRecord>> read_from(StreamPartition which, std::size_t records_max) = 0;

@@ -32,6 +32,9 @@ class AssessmentSink {
   // Whether the effects of this one record can be read, or it became a dead letter. Thread-safe.
   virtual bool has(StreamPartition of, Offset offset) const { return offset < applied(of); }
 
+  // Whether its position is kept where it outlives the log's disk: it is given only what is durable there.
+  virtual bool keeps_position_elsewhere() const { return false; }
+
   // Whether records of this stream may be given now. A sink that is full of assessments that wait for their traces
   // must still be given traces.
   virtual bool takes(Stream) const { return true; }

@@ -51,6 +51,7 @@ class MlflowSqlSink final : public AssessmentSink {
   Result<void> apply(std::span<const LogRecord> records) override;
   Offset applied(StreamPartition of) const override;
   bool has(StreamPartition of, Offset offset) const override;
+  bool keeps_position_elsewhere() const override { return true; }
   void stop() override { pg_.stop(); }
   SinkLedger ledger() const override;
 
