@@ -21,7 +21,8 @@
 namespace assay {
 
 struct CommitterOptions {
-  std::size_t records_max = 1024;            // of one batch
+  // Of one batch. A sink sums up for each trace of a batch what was said of it: the larger, the less often.
+  std::size_t records_max = 4096;
   std::chrono::microseconds rest{0};         // after a batch that was not full, so that the next one is worth it
   std::chrono::milliseconds idle_wait{200};  // how often an idle sink gets its chance to retry what waits in it
   std::chrono::milliseconds backoff_first{100}, backoff_most{10'000};

@@ -145,6 +145,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("part", choices=("direct", "rest", "sql", "visible"))
     arguments.add_argument("--seconds", type=float, default=15)
+    arguments.add_argument("--traces", type=int, default=20_000, help="of sql: what the backlog is about")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
@@ -156,7 +157,7 @@ def main() -> None:
             elif given.part == "rest":
                 committed(["--mlflow-url", server.url, "--mlflow-feed-interval", "0s"], server, database, int(150 * given.seconds), 200, home)
             elif given.part == "sql":
-                committed(["--mlflow-db", database.url], server, database, int(10_000 * given.seconds), TRACES, home)
+                committed(["--mlflow-db", database.url], server, database, int(10_000 * given.seconds), given.traces, home)
             else:
                 visible(server, database, given.seconds, home)
 

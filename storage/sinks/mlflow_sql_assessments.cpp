@@ -292,8 +292,11 @@ void SqlBatch::save(const std::map<std::string, Assessment>& assessments) {
 void SqlBatch::tag() {
   const auto list = sql::array({touched_.begin(), touched_.end()});
   const auto rows =
-      ask("SELECT trace_id, assessment_id, name, value, last_updated_timestamp, created_timestamp FROM assessments "
-          "WHERE trace_id = ANY($1::text[]) AND assessment_type = 'feedback' AND valid",
+      ask("SELECT DISTINCT ON (trace_id COLLATE \"C\", name COLLATE \"C\") trace_id, assessment_id, name, value, "
+          "last_updated_timestamp, created_timestamp FROM assessments "
+          "WHERE trace_id = ANY($1::text[]) AND assessment_type = 'feedback' AND valid "
+          "ORDER BY trace_id COLLATE \"C\", name COLLATE \"C\", last_updated_timestamp DESC, created_timestamp DESC, "
+          "assessment_id COLLATE \"C\" DESC",
           {list});
   std::map<std::string, std::vector<TaggedValue>> values;
   for (const auto& id : touched_) values[id];
