@@ -216,7 +216,7 @@ bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Ra
   for (auto& [name, value] : refusal.headers)
     if (name == "Retry-After") value = std::to_string(std::max<std::uint64_t>(seconds, 1));
   verdict.refusal = std::move(refusal);
-  verdict.wait = std::min<std::chrono::milliseconds>(taken.wait, std::chrono::milliseconds(1000));
+  verdict.wait = taken.wait;
   return false;
 }
 

@@ -49,7 +49,7 @@ class Gate {
     std::optional<Capability> capability;
     Charge charge;              // to the last quota that it was held to
     bool joins_traces = false;  // it may add to traces that exist: it has a key, or anybody may write traces here
-    std::chrono::milliseconds wait{0};  // over its quota: not listened to before
+    std::chrono::milliseconds wait{0};  // over its quota: until there is room again
   };
   // `route`: null where there is none; `allow`: the methods of its path then.
   void decide(const Route* route, std::string_view allow, const RequestHead& head, const IpAddress& peer,

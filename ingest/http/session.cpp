@@ -10,6 +10,7 @@
 namespace assay {
 namespace {
 
+constexpr std::chrono::milliseconds quota_wait_min{20}, quota_wait_max{1000};
 constexpr std::size_t passed_bytes = 64u << 10;  // of a body that is passed on, in memory at once
 constexpr unsigned client_closed = 499;          // counted, never sent; nginx's number for it
 constexpr std::size_t read_bytes = 8u << 10;     // room for at least this much is made before a read
@@ -60,6 +61,7 @@ Task<bool> Session::serve_one() {
   if (shared_.gate) {
     shared_.gate->decide(found.route, found.allow, head_, peer_, verdict_);
     if (verdict_.refusal) co_return co_await turn_away(found.route);
+    refused_in_a_row_ = 0;
   }
   if (!found.route) {
     auto response = no_route(head_.path, found.allow);
@@ -170,18 +172,21 @@ Task<Result<void>> Session::answer_or_ask_behind(const Route& route, Request& re
   co_return Result<void>();
 }
 
-// Whoever is over its quota is not listened to for a while: its next request costs nobody anything before.
+// Who is over a quota hears so after a while, which doubles with each refusal in a row: whoever asks as fast as answers
+// come is slowed down to what the quota gives, and costs the others next to nothing. The answer is what is held back,
+// not the request behind it, which may be another one's where a proxy keeps the connection.
 Task<bool> Session::turn_away(const Route* route) {
   auto refusal = std::move(*verdict_.refusal);
   verdict_.refusal.reset();
-  const auto wait = verdict_.wait;
-  const bool more = co_await say_no(route, std::move(refusal));
-  if (more && wait.count() > 0) {
-    enter(Phase::idle, shared_.config.idle_timeout);
+  if (verdict_.wait.count() > 0) {
+    const auto once = std::max<std::chrono::milliseconds>(verdict_.wait, quota_wait_min);
+    const auto wait = std::min<std::chrono::milliseconds>(once * (1 << refused_in_a_row_), quota_wait_max);
+    refused_in_a_row_ = std::min(refused_in_a_row_ + 1, 10);
+    enter(Phase::writing, std::chrono::milliseconds::max());
     Timer timer(socket_.get_executor(), wait);
     co_await timer.async_wait(as_result);
   }
-  co_return more;
+  co_return co_await say_no(route, std::move(refusal));
 }
 
 // A request that is refused before its body was read: the connection lives on where that is cheap.
