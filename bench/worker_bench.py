@@ -7,7 +7,9 @@ import subprocess
 import time
 import uuid
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
+from random import getrandbits
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
@@ -15,15 +17,21 @@ ROOT = Path(__file__).resolve().parents[1]
 ASSAY = Path(os.environ.get("ASSAY_BIN", ROOT / "build" / "release" / "assay"))
 
 
+@lru_cache(1024)
 def stamp(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def feedback(request_id: str, assessment_id: str, ms: int) -> bytes:
+def assessment_id(ms: int) -> str:
+    """As the front door makes it: a UUID of version 7."""
+    return f"a-{ms:012x}7{getrandbits(12):03x}{getrandbits(62) | 1 << 63:016x}"
+
+
+def feedback(request_id: str, own_id: str, ms: int) -> bytes:
     """As the front door writes it."""
     return (
         f'{{"v":1,"op":"create","accepted_at":"{stamp(ms)}","client_request_id":"{request_id}","body_hash":"00000000000000a1",'
-        f'"items":[{{"assessment_id":"{assessment_id}","assessment_name":"user_feedback","source":{{"source_type":"HUMAN","source_id":"u-17"}},'
+        f'"items":[{{"assessment_id":"{own_id}","assessment_name":"user_feedback","source":{{"source_type":"HUMAN","source_id":"u-17"}},'
         f'"feedback":{{"value":true}},"rationale":"spot on","create_time":"{stamp(ms)}","last_update_time":"{stamp(ms)}","valid":true}}]}}'
     ).encode()
 
@@ -67,7 +75,7 @@ class Filler:
         """One of each."""
         for i, request_id in enumerate(requests):
             ms = self._first + 60_000 + i * 60_000 // len(requests)
-            self.say("feedback", request_id, feedback(request_id, f"a-{uuid.uuid4().hex}", ms), ms)
+            self.say("feedback", request_id, feedback(request_id, assessment_id(ms), ms), ms)
         self.flush()
 
     def flush(self) -> None:

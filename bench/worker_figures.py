@@ -17,7 +17,7 @@ import uuid
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pathlib import Path
-from worker_bench import Filler, Measured, feedback, make_topics, read, start_worker, wait_committed
+from worker_bench import Filler, Measured, assessment_id, feedback, make_topics, read, start_worker, wait_committed
 
 PARTITIONS = 4
 
@@ -91,7 +91,7 @@ class Steady:
             while (left := began + self.sent / self._rate - time.monotonic()) > 0:
                 self._out.poll(min(left, 0.002))
             request_id, ms = self._requests[self.sent % len(self._requests)], int(time.time() * 1000)
-            self._out.produce(f"{self._prefix}feedback", feedback(request_id, f"a-{uuid.uuid4().hex}", ms), key=request_id, timestamp=ms)
+            self._out.produce(f"{self._prefix}feedback", feedback(request_id, assessment_id(ms), ms), key=request_id, timestamp=ms)
             self.sent += 1
         self._out.flush(30)
 

@@ -13,7 +13,9 @@ namespace {
 constexpr std::chrono::milliseconds quota_wait_min{20}, quota_wait_max{1000};
 constexpr std::size_t passed_bytes = 64u << 10;  // of a body that is passed on, in memory at once
 constexpr unsigned client_closed = 499;          // counted, never sent; nginx's number for it
-constexpr std::size_t read_bytes = 8u << 10;     // room for at least this much is made before a read
+constexpr std::size_t read_bytes = 8u << 10;     // room for so much behind the longest head
+// Room that a connection has at first: most heads, and feedback with its body, fit. Thousands of streams keep no more.
+constexpr std::size_t first_bytes = 1280 - BodyBuffer::padding;
 
 double seconds_since(SteadyTime then) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
@@ -24,12 +26,27 @@ double seconds_since(SteadyTime then) {
 Session::Session(Socket socket, ServerShared& shared)
     : socket_(std::move(socket), shared.tls ? shared.tls->get() : TlsContext()),
       shared_(shared),
-      capacity_(shared.config.target_bytes_max + shared.config.header_bytes_max + read_bytes),
       scanner_(shared.config) {
-  // Not cleared: the pages of a connection that sends little are never touched.
-  buffer_ = std::make_unique_for_overwrite<char[]>(capacity_ + BodyBuffer::padding);
+  make_room(first_bytes);
   error_code gone;
   if (const auto from = socket_.remote_endpoint(gone); !gone) peer_ = from.address();
+}
+
+// Only while nothing points into the buffer.
+void Session::make_room(std::size_t capacity) {
+  auto larger = std::make_unique_for_overwrite<char[]>(capacity + BodyBuffer::padding);
+  std::copy(buffer_.get() + start_, buffer_.get() + end_, larger.get() + start_);
+  buffer_ = std::move(larger);
+  capacity_ = capacity;
+}
+
+// For the longest head there may be, and a piece of body.
+bool Session::make_all_room() {
+  const auto& config = shared_.config;
+  const auto all = config.target_bytes_max + config.header_bytes_max + read_bytes;
+  if (capacity_ >= all) return false;
+  make_room(all);
+  return true;
 }
 
 Task<void> Session::run() {

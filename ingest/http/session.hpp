@@ -87,6 +87,8 @@ class Session final : public ResponseStream, public RequestBody {
   Task<Result<void>> send(const Response& response);
   Task<Result<void>> write_all(std::string_view bytes);
   Task<bool> receive_more();
+  void make_room(std::size_t capacity);
+  bool make_all_room();
 
   void enter(Phase phase, std::chrono::milliseconds limit);
   void append_head(unsigned status, std::string_view content_type, Headers headers, std::optional<std::size_t> length);

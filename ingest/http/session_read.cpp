@@ -42,16 +42,21 @@ Task<bool> Session::read_head() {
       }
       if (*scan > 0) {
         parser_.emplace(head_);
-        const auto parsed = parser_->parse_head(buffered().substr(0, *scan));
+        auto parsed = parser_->parse_head(buffered().substr(0, *scan));
         if (!parsed) {
           co_await say_no_and_close(parsed.error());
           co_return false;
+        }
+        if (head_.chunked && make_all_room()) {  // its framing is read behind it; the views are made anew
+          parser_.emplace(head_);
+          parsed = parser_->parse_head(buffered().substr(0, *scan));
         }
         head_size_ = *scan;
         co_return true;
       }
     }
     if (shared_.draining && phase_ == Phase::idle) co_return false;
+    if (end_ == capacity_) make_all_room();
     if (!co_await receive_more()) {
       if (expired_ && phase_ == Phase::head) {
         expired_ = false;
@@ -202,6 +207,7 @@ Task<bool> Session::discard_body() {
   left -= here;
   if (left == 0) co_return true;
   start_ = end_ = 0;  // all that had come was the body's
+  make_all_room();
   enter(Phase::body, shared_.config.body_timeout);
   while (left > 0) {
     const auto into = asio::buffer(buffer_.get(), std::min(left, capacity_));
