@@ -16,12 +16,14 @@ namespace {
 using Steady = std::chrono::steady_clock;
 using Role = PartitionReplica::Role;
 
-constexpr std::chrono::milliseconds look_every{1'000};    // of the overseer
-constexpr std::chrono::seconds topics_every{10};          // metadata
-constexpr std::chrono::seconds plan_every{10};            // of standbys, where nothing was heard of
-constexpr std::chrono::hours stale_after{24};             // state of a partition that is neither ours nor a copy
-constexpr std::chrono::milliseconds fenced_wait{1'000};   // see open_partition
-constexpr std::chrono::milliseconds standby_wait{2'000};  // for a committed position
+constexpr std::chrono::milliseconds look_every{1'000};   // of the overseer
+constexpr std::chrono::seconds topics_every{10};         // metadata
+constexpr std::chrono::seconds plan_every{10};           // of standbys, where nothing was heard of
+constexpr std::chrono::hours stale_after{24};            // state of a partition that is neither ours nor a copy
+constexpr std::chrono::milliseconds fenced_wait{1'000};  // see open_partition
+// For a committed position. A worker that was killed in a transaction holds it back until its session ends, and then
+// the copy is wanted at once.
+constexpr std::chrono::milliseconds standby_wait{200};
 constexpr std::chrono::seconds members_wait{5};
 constexpr std::chrono::seconds step_max{60};  // of a step, which waits for Kafka for no more than 20 s
 

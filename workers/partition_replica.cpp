@@ -182,6 +182,7 @@ bool PartitionReplica::is_stale() const {
 Result<void> PartitionReplica::follow() {
   if (loop_->is_open()) loop_->close();
   const auto committed = committed_();
+  if (!committed && committed.error() == Error::log_unavailable) return {};  // the copy stays what it is
   if (!committed) return committed.error();
   if (auto followed = loop_->follow(*committed); !followed) return followed;
   return set_caught_up(true);

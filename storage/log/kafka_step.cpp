@@ -12,6 +12,8 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds step_retry_after{20};
+constexpr int impatient_tries = 2;
+constexpr std::chrono::milliseconds impatient_wait{150};
 
 int milliseconds_until(Steady::time_point deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Steady::now()).count();
@@ -35,26 +37,37 @@ KafkaStepCommitter::KafkaStepCommitter(const KafkaConfig& config, Partition part
       metadata_(std::move(metadata)),
       position_(position) {}
 
+std::optional<std::string> KafkaStepCommitter::make_client_of(const KafkaConfig& config) {
+  auto conf = transactional_conf(config, partition_);
+  auto client = conf ? make_client(RD_KAFKA_PRODUCER, std::move(*conf)) : conf.error();
+  if (!client) return client.error();
+  for (auto& topic : topics_) topic.reset();
+  client_ = std::move(*client);
+  for (const auto stream : all_streams)
+    topics_[static_cast<std::size_t>(stream)].reset(
+        rd_kafka_topic_new(client_.get(), topic_of(config, stream).c_str(), nullptr));
+  return {};
+}
+
 Result<std::unique_ptr<KafkaStepCommitter>> KafkaStepCommitter::open(const KafkaConfig& config, Partition partition,
                                                                      KeyValue& state, Metadata metadata,
                                                                      Offset position) {
   const auto deadline = Steady::now() + step_timeout(config);
-  auto conf = transactional_conf(config, partition);
-  auto client = conf ? make_client(RD_KAFKA_PRODUCER, std::move(*conf)) : conf.error();
-  if (!client) {
-    spdlog::error("event=kafka_committer_not_opened partition={} error=\"{}\"", partition, client.error());
-    return Error::unsupported;
-  }
   std::unique_ptr<KafkaStepCommitter> committer(
       new KafkaStepCommitter(config, partition, state, std::move(metadata), position));
-  committer->client_ = std::move(*client);
-  for (const auto stream : all_streams)
-    committer->topics_[static_cast<std::size_t>(stream)].reset(
-        rd_kafka_topic_new(committer->client_.get(), topic_of(config, stream).c_str(), nullptr));
-  for (;;) {
-    KafkaFailure failure(rd_kafka_init_transactions(committer->client_.get(), milliseconds_until(deadline)));
+  // Where a predecessor was killed in a transaction the first answer is "not yet", while the broker aborts that, and
+  // librdkafka asks again after half a second. A new client asks at once.
+  for (int impatient = impatient_tries;; --impatient) {
+    if (impatient >= 0)
+      if (const auto problem = committer->make_client_of(config)) {
+        spdlog::error("event=kafka_committer_not_opened partition={} error=\"{}\"", partition, *problem);
+        return Error::unsupported;
+      }
+    const auto until = impatient > 0 ? std::min(deadline, Steady::now() + impatient_wait) : deadline;
+    KafkaFailure failure(rd_kafka_init_transactions(committer->client_.get(), milliseconds_until(until)));
     if (!failure) return committer;
     const auto code = rd_kafka_error_code(failure.get());
+    if (impatient > 0 && code == RD_KAFKA_RESP_ERR__TIMED_OUT) continue;
     if (rd_kafka_error_is_retriable(failure.get()) && Steady::now() + step_retry_after < deadline) {
       std::this_thread::sleep_for(step_retry_after);
       continue;

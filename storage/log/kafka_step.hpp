@@ -40,6 +40,7 @@ class KafkaStepCommitter final : public StepCommitter {
   bool fenced() const { return fenced_; }
 
  private:
+  std::optional<std::string> make_client_of(const KafkaConfig& config);
   KafkaStepCommitter(const KafkaConfig& config, Partition partition, KeyValue& state, Metadata metadata,
                      Offset position);
   StepOutcome transact(const Step& step, Offset position);
