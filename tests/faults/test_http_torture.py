@@ -89,3 +89,26 @@ def test_behind_a_proxy_each_client_gets_its_own_answer(door, proxies, which):
             own_answer()
             own_answer()
     wait_until("nothing is in flight", lambda: door.metric("assay_ingest_in_flight_requests") == 1 or door.metrics()["assay_ingest_in_flight_requests"] <= 1)
+
+
+def test_heads_of_every_length_are_read_whole(door):
+    """A connection begins with room for a small request: what is longer must not be cut, mixed up or refused."""
+    good = b'{"is_correct":true}'
+    pads = [0, *range(1000, 1300, 7), 3_000, 8_000, 15_000]
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(good), good)
+    for fresh in (True, False):
+        connection = RawConnection(door.port)
+        for pad in pads:
+            if fresh:
+                connection.close()
+                connection = RawConnection(door.port)
+            ids = [f"req-{uuid.uuid4().hex}" for _ in range(2)]
+            heads = [f"POST /feedback?client_request_id={one} HTTP/1.1\r\nHost: x\r\nX-Pad: {'p' * pad}\r\n".encode() for one in ids]
+            whole = heads[0] + b"Content-Length: %d\r\n\r\n" % len(good) + good + heads[1] + b"Transfer-Encoding: chunked\r\n\r\n" + chunked
+            middle = len(heads[0]) - 2
+            for piece in (whole[:middle], whole[middle:]):
+                assert connection.send(piece)
+            for one in ids:
+                answer = connection.answer()
+                assert answer.status == 202 and answer.json()["client_request_id"] == one, (pad, fresh, answer)
+        connection.close()
