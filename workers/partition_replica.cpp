@@ -14,7 +14,9 @@ using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds wait_max{200};  // for records; wake() ends it
 // After a failure. Short, because it is what a partition stands still when the brokers are back.
 constexpr std::chrono::milliseconds backoff_first{50}, backoff_most{1'000};
-constexpr int corrupt_max = 2;                  // a state that can't be read so often is built anew
+constexpr int corrupt_max = 2;   // a state that can't be read so often is built anew
+constexpr int unheard_max = 15;  // looks in a row at a position that nobody tells; an owner that was killed in a step
+                                 // holds it back for as long as its session lasts
 constexpr std::chrono::minutes flush_every{5};  // bounds what a kill -9 makes us read again
 
 Instant at_ms(std::int64_t ms) { return Instant(std::chrono::milliseconds(ms)); }
@@ -182,8 +184,12 @@ bool PartitionReplica::is_stale() const {
 Result<void> PartitionReplica::follow() {
   if (loop_->is_open()) loop_->close();
   const auto committed = committed_();
-  if (!committed && committed.error() == Error::log_unavailable) return {};  // the copy stays what it is
-  if (!committed) return committed.error();
+  if (!committed && committed.error() == Error::log_unavailable && ++unheard_ < unheard_max) return {};
+  if (!committed) {
+    caught_up_ = false;
+    return committed.error();
+  }
+  unheard_ = 0;
   if (auto followed = loop_->follow(*committed); !followed) return followed;
   return set_caught_up(true);
 }

@@ -90,6 +90,7 @@ class PartitionReplica {
   std::atomic<std::chrono::steady_clock::time_point> last_pass_;
   std::chrono::steady_clock::time_point flushed_;
   Instant fresh_at_;  // when it was last up to date with the log, and that was noted; zero: not known
+  int unheard_ = 0;   // of the committed position, in a row; the thread's own
   int corrupt_ = 0;   // times in a row
   std::shared_ptr<PartitionReplica> predecessor_;
   std::jthread thread_;  // last: ends before anything else goes

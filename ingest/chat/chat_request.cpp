@@ -11,7 +11,7 @@ namespace assay {
 namespace {
 
 struct Problem {
-  Rejection rejection{400, "", "the body is not valid JSON"};
+  std::optional<Rejection> rejection;
   bool operator()(std::string field, std::string reason) {
     rejection = Rejection(422, std::move(field), std::move(reason));
     return false;
@@ -56,10 +56,7 @@ Result<ChatRequest, Rejection> parse_chat_body(std::string_view body) {
   JsonReader reader;
   auto object = reader.parse(body);
   Problem problem;
-  if (!object) {
-    problem.rejection.reason = "the body is not a JSON object";
-    return problem.rejection;
-  }
+  if (!object) return why_no_object(body);
   ChatRequest out;
   bool has_message = false, has_tags = false;
   const bool ok = for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value v) {
@@ -73,7 +70,8 @@ Result<ChatRequest, Rejection> parse_chat_body(std::string_view body) {
     }
     return true;
   });
-  if (!ok || !reader.at_end()) return problem.rejection;
+  if (problem.rejection) return *problem.rejection;
+  if (!ok || !reader.at_end()) return why_no_object(body);
   if (!has_message) return Rejection{422, "message", "is missing"};
   if (out.message.empty()) return Rejection{422, "message", "must not be empty"};
   return out;

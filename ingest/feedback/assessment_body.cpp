@@ -374,6 +374,13 @@ Result<ChangesBody, Rejection> parse_changes_body(std::string_view json, bool pa
   return parse_changes(std::move(*fields));
 }
 
+Rejection why_no_object(std::string_view json) {
+  const auto element = parse_json(json, false);
+  if (!element) return element.error();
+  if (!element->is_object()) return Rejection{422, "body", "it is not an object"};
+  return Rejection{400, "body", "it is not JSON"};
+}
+
 Result<dom::array, Rejection> parse_list(std::string_view json, bool padded) {
   const auto element = parse_json(json, padded);
   if (!element) return element.error();

@@ -59,6 +59,9 @@ Result<AssessmentBody, Rejection> parse_assessment_body(simdjson::dom::element e
 // The list of a batch's items; the elements live until the next parse on this thread.
 Result<simdjson::dom::array, Rejection> parse_list(std::string_view json, bool padded);
 
+// Of what is no JSON object: why.
+Rejection why_no_object(std::string_view json);
+
 // "Idempotency-Key": 1 to 255 visible ASCII characters.
 std::optional<Rejection> problem_with_key(std::string_view field, std::string_view key);
 

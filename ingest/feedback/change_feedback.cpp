@@ -44,7 +44,10 @@ Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view i
   const auto& found = **receipt;
   if (found.state == Receipt::State::deleted && op == Op::update)
     co_return Answer(Rejection{404, "assessment_id", "this feedback was deleted"});
-  if (asked.target) co_return Answer(*asked.target);
+  // What the request says of its trace is for doors that can't look it up; it must not be somebody else's here.
+  if (asked.target && asked.target->kind == Target::Kind::trace_id && !found.trace_id.empty() &&
+      asked.target->id != found.trace_id)
+    co_return Answer(Rejection{422, "trace_id", "this feedback is about another trace"});
   if (!found.client_request_id.empty() && found.state != Receipt::State::committed)
     co_return Answer(Target{Target::Kind::client_request_id, found.client_request_id});
   if (!found.trace_id.empty()) co_return Answer(Target{Target::Kind::trace_id, found.trace_id});
@@ -71,6 +74,14 @@ Result<Instant> after(const FeedbackDoor& door, const std::string& id, const Tar
   return after;
 }
 
+// The value of an expectation is no feedback; MLflow's own door changes it.
+std::optional<Rejection> problem_with_value(const FeedbackDoor& door, std::string_view id, std::string_view members) {
+  if (!door.view || !members.starts_with(R"("feedback":)")) return {};
+  const auto stored = Store(door.view->kv()).find(id);
+  if (!stored || !*stored || !(*stored)->row.is_expectation()) return {};
+  return Rejection{422, "value", "this is an expectation: its value is changed by PATCH of MLflow's API"};
+}
+
 Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_view members) {
   auto asked = read_asked(request);
   if (!asked) co_return error_response(request.path, asked.error());
@@ -81,6 +92,7 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   const auto target = co_await target_of(door, id, *asked, op);
   if (!target) co_return error_response(request.path, target.error());
 
+  if (const auto problem = problem_with_value(door, id, members)) co_return error_response(request.path, *problem);
   const auto earliest = after(door, std::string(id), *target);
   if (!earliest) co_return error_response(request.path, earliest.error());
   const auto at = door.change_times.next(id, std::max(door.clock.now(), *earliest));
@@ -93,7 +105,7 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   if (door.view) {
     const auto applied = co_await door.view->applied(door.config.view_wait);
     const auto receipt = applied ? door.view->receipt(id) : Result<std::optional<Receipt>>(applied.error());
-    const bool parked = receipt && *receipt && (*receipt)->state == Receipt::State::parked;
+    const bool gone = receipt && *receipt && (*receipt)->state == Receipt::State::deleted;
     if (applied && op == Op::update) {
       if (auto stands = door.view->assessment(id); stands && *stands) {
         response.status = 200;
@@ -101,7 +113,7 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
         co_return response;
       }
     }
-    if (receipt && op == Op::erase && !parked) response.status = 200;
+    if (op == Op::erase && gone) response.status = 200;
   }
   JsonWriter json(response.body);
   json.begin_object().field("status", response.status == 200 ? "deleted" : "accepted").field("assessment_id", id);

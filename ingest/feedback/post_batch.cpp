@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "ingest/access/token_buckets.hpp"
 #include "ingest/feedback/batch_items.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
@@ -42,8 +44,12 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
   std::vector<Result<Appended>> appended;
   if (!records.empty()) appended = co_await door.log.append_all(std::move(records));
 
+  // Where the log takes nothing at all, the whole is to be repeated; that is no matter of its items.
+  const auto taken = [](const Result<Appended>& one) { return bool(one); };
+  const bool any_taken = std::any_of(appended.begin(), appended.end(), taken);
+  if (!appended.empty() && !any_taken) co_return error_response(request.path, appended.front().error());
   Response response{.status = 207};
-  response.headers.emplace_back("Assay-Durability", durability_of(door.log, appended));
+  if (any_taken) response.headers.emplace_back("Assay-Durability", durability_of(door.log, appended));
   JsonWriter json(response.body);
   json.begin_object().key("results").begin_array();
   std::size_t next = 0;

@@ -202,6 +202,7 @@ Task<bool> Session::turn_away(const Route* route) {
     enter(Phase::writing, std::chrono::milliseconds::max());
     Timer timer(socket_.get_executor(), wait);
     co_await timer.async_wait(as_result);
+    began_ = std::chrono::steady_clock::now();  // no answer of ours is that slow
   }
   co_return co_await say_no(route, std::move(refusal));
 }

@@ -89,6 +89,7 @@ class Session final : public ResponseStream, public RequestBody {
   Task<bool> receive_more();
   void make_room(std::size_t capacity);
   bool make_all_room();
+  void to_the_front();
 
   void enter(Phase phase, std::chrono::milliseconds limit);
   void append_head(unsigned status, std::string_view content_type, Headers headers, std::optional<std::size_t> length);

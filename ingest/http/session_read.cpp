@@ -8,11 +8,20 @@
 namespace assay {
 
 Task<bool> Session::receive_more() {
+  if (end_ == capacity_) co_return false;  // never: whoever reads makes room before, and a read of nothing is no read
   const auto into = asio::buffer(buffer_.get() + end_, capacity_ - end_);
   const auto [ec, n] = co_await socket_.async_read_some(into, as_result);
   if (ec) co_return false;
   end_ += n;
   co_return true;
+}
+
+// Only while nothing points into the buffer.
+void Session::to_the_front() {
+  if (start_ == 0) return;
+  std::memmove(buffer_.get(), buffer_.get() + start_, end_ - start_);
+  end_ -= start_;
+  start_ = 0;
 }
 
 // False: the connection is to be closed, and whatever there was to say has been said.
@@ -22,18 +31,19 @@ Task<bool> Session::read_head() {
   verdict_.headers.clear();
   expired_ = false;
   scanner_.reset();
-  if (start_ == end_) {
-    start_ = end_ = 0;
-  } else if (start_ > 0) {
-    std::memmove(buffer_.get(), buffer_.get() + start_, end_ - start_);
-    end_ -= start_;
-    start_ = 0;
-  }
+  to_the_front();
+  std::size_t empty_lines = 0;
   const bool waiting = start_ == end_;
   enter(waiting ? Phase::idle : Phase::head, waiting ? config.idle_timeout : config.header_timeout);
   for (;;) {
-    while (phase_ == Phase::head && scanner_.at_start() && buffered().starts_with("\r\n"))
+    for (; phase_ == Phase::head && scanner_.at_start() && buffered().starts_with("\r\n"); empty_lines += 2)
       start_ += 2;  // RFC 9112, 2.2
+    if (start_ == end_) start_ = end_ = 0;
+    if (empty_lines > config.target_bytes_max) {
+      Rejection nothing{400, "", "there is no request, only empty lines"};
+      co_await say_no_and_close(std::move(nothing));
+      co_return false;
+    }
     if (start_ < end_ && buffered() != "\r") {
       const auto scan = scanner_.scan(buffered());
       if (!scan) {
@@ -56,7 +66,8 @@ Task<bool> Session::read_head() {
       }
     }
     if (shared_.draining && phase_ == Phase::idle) co_return false;
-    if (end_ == capacity_) make_all_room();
+    if (end_ == capacity_ && !make_all_room())
+      to_the_front();  // there were empty lines: the scanner refuses longer heads
     if (!co_await receive_more()) {
       if (expired_ && phase_ == Phase::head) {
         expired_ = false;

@@ -6,9 +6,12 @@
 
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <boost/beast/core/bind_handler.hpp>
 #include <cerrno>
 #include <memory>
+#include <string>
 
 #include "ops/runtime/result.hpp"
 #include "ops/runtime/task.hpp"
@@ -48,10 +51,18 @@ class Wire {
     return tls_->stream.async_shutdown(std::forward<Token>(token));
   }
 
+  // What was read too far: the next reads give it first.
+  void unread(std::string bytes) { unread_ = std::move(bytes); }
+
   template <class Buffers, class Token>
   auto async_read_some(const Buffers& buffers, Token&& token) {
     auto initiate = [this](auto handler, const Buffers& into) {
-      if (!tls_) [[likely]]
+      if (!unread_.empty()) {
+        const auto n = asio::buffer_copy(into, asio::buffer(unread_));
+        unread_.erase(0, n);
+        asio::post(get_executor(),
+                   boost::beast::bind_front_handler(std::move(handler), boost::system::error_code(), n));
+      } else if (!tls_) [[likely]]
         socket_.async_read_some(into, std::move(handler));
       else
         tls_->stream.async_read_some(into, std::move(handler));
@@ -114,6 +125,7 @@ class Wire {
     asio::ssl::stream<Socket> stream;
   };
   Socket socket_;  // moved from where there is TLS
+  std::string unread_;
   std::unique_ptr<Tls> tls_;
 };
 

@@ -15,7 +15,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t assessments_max = 256;
+constexpr std::size_t assessments_max = 4096;
 
 Rejection invalid(std::string_view field, std::string_view reason) {
   return {400, std::string(field), std::string(reason)};
@@ -237,6 +237,8 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
     return invalid("state", "it is not OK, ERROR or IN_PROGRESS");
   for (const std::string_view map : {"trace_metadata", "tags"})
     if (auto problem = copy_map(from, map, to)) return std::move(*problem);
+  // Of another trace, where a client copies one: the tag says where this one's own files are.
+  if (auto* tags = to.if_contains("tags")) tags->get_object().erase("mlflow.artifactLocation");
   json::object metadata;
   if (const auto* given = to.if_contains("trace_metadata")) metadata = given->get_object();
   metadata["mlflow.trace.infoFinalized"] = "true";
@@ -249,8 +251,10 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
     for (const auto& assessment : assessments->get_array()) {
       if (!assessment.is_object()) return invalid("assessments", "one of them is not an object");
       auto read = read_assessment(fields_of(assessment.get_object()), *trace_id, now);
-      if (!read) return read.error();
-      out.assessments.push_back(std::move(*read));
+      if (read)
+        out.assessments.push_back(std::move(*read));
+      else if (!out.refused)
+        out.refused = read.error();
     }
   }
   return out;

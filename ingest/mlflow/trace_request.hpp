@@ -2,6 +2,7 @@
 // What MLflow's client sends about traces and assessments, read as its server reads it: field names in snake or camel
 // case, unknown fields ignored, what is known strictly typed. Pure.
 #include <boost/json/object.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@ struct TraceRequest {
   std::string experiment_id;                // the same
   boost::json::object info;                 // trace_info without assessments
   std::vector<SentAssessment> assessments;
+  std::optional<Rejection> refused;  // the first assessment that can't be taken; nothing else is lost with it
 };
 
 // From the year 1 to 9999: MLflow's client can read nothing of an answer with another time in it.

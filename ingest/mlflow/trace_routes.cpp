@@ -55,6 +55,10 @@ Task<Response> start_trace(MlflowDoor& door, Request& request) {
   auto refused = co_await write_trace(door, request, *trace, now);
   if (refused) co_return std::move(*refused);
 
+  if (trace->refused) {
+    trace->refused->reason += "; the trace and what else was said of it are kept";
+    co_return error_response(request.path, *trace->refused);
+  }
   auto& info = trace->info;
   json::object tags;
   if (const auto* given = info.if_contains("tags")) tags = given->get_object();

@@ -3,7 +3,10 @@
 #include <array>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
 #include <boost/beast/websocket/stream.hpp>
+#include <limits>
 
 #include "ingest/ws/wire_teardown.hpp"
 #include "ops/runtime/error.hpp"
@@ -56,9 +59,20 @@ WebSocket::WebSocket(std::unique_ptr<TakenConnection> connection, WebSocketLimit
 WebSocket::~WebSocket() = default;
 
 Task<Result<void>> WebSocket::accept() {
+  // Not left to Beast to read: it has room for a head of 1,536 bytes.
+  boost::beast::http::request_parser<boost::beast::http::empty_body> parser;
+  parser.header_limit(std::numeric_limits<std::uint32_t>::max());  // the session has held it to its own
+  parser.body_limit(boost::none);
+  error_code wrong;
   const auto head = asio::buffer(stream_->read);
-  auto [ec] = co_await stream_->socket.async_accept(head, as_result);
+  const auto used = parser.put(head, wrong);
+  if (!wrong && !parser.is_header_done())
+    wrong = boost::beast::http::make_error_code(boost::beast::http::error::partial_message);
+  if (wrong) co_return wrong;
+  stream_->socket.next_layer().unread(stream_->read.substr(used));
   stream_->read = {};
+  const auto& request = parser.get();
+  auto [ec] = co_await stream_->socket.async_accept(request, as_result);
   if (ec) co_return ec;
   co_return Result<void>();
 }

@@ -180,8 +180,10 @@ std::optional<std::string> AccessOptions::settle(const std::string& data, const 
   const auto keys = file ? ApiKeys::parse(file->bytes) : Result<ApiKeys, std::string>(ApiKeys());
   if (!keys) return keys_file + ": " + keys.error();
   if (keys->list().empty())
-    return "others than this machine could use this door, and there is no API key: make one (assay keys create), or "
-           "say --insecure-no-auth";
+    return std::string(is_loopback(host) && proxies.empty() ? "--require-keys: there is no API key"
+                                                            : "others than this machine could use this door, and "
+                                                              "there is no API key") +
+           ": make one (assay keys create), or say --insecure-no-auth";
   return {};
 }
 

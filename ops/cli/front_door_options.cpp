@@ -99,6 +99,7 @@ void FrontDoorOptions::add_to(CLI::App& app) {
 }
 
 std::optional<std::string> FrontDoorOptions::settle() {
+  if (chat.experiment_id.empty()) return "--experiment: it is empty";
   const auto address = parse_address(listen);
   if (!address) return "--listen: \"" + listen + "\" is not ADDRESS:PORT";
   ingest.http.address = address->host;

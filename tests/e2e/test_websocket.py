@@ -32,6 +32,26 @@ def until_end(ws) -> list[dict]:
     return came
 
 
+def test_a_long_handshake_and_what_comes_with_it_are_read(assay):
+    serve = assay("serve")
+    cookie = {"Cookie": "; ".join(f"c{i}={'x' * 90}" for i in range(60))}
+    with connect(url(serve), proxy=None, additional_headers=cookie) as ws:
+        ws.send(ASK)
+        assert until_end(ws)[-1]["type"] == "done"
+    # The first message stands in the same bytes as the handshake.
+    head = f"GET /chat/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nX-Pad: {'p' * 3000}\r\n\r\n"
+    text = json.dumps({"message": "Is water wet?", "tags": {"pad": "p" * 3000}}).encode()
+    frame = b"\x81\xfe" + len(text).to_bytes(2, "big") + b"\0\0\0\0" + text
+    with socket.create_connection(("127.0.0.1", serve.port), timeout=30) as raw:
+        raw.sendall(head.encode() + frame)
+        came = b""
+        while b'"type":"done"' not in came:
+            more = raw.recv(65536)
+            assert more, came
+            came += more
+    assert came.startswith(b"HTTP/1.1 101 ")
+
+
 def test_a_turn_is_a_message_and_the_events_are_those_of_the_stream(assay):
     serve = assay("serve")
     with connect(url(serve), proxy=None) as ws:

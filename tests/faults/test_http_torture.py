@@ -112,3 +112,15 @@ def test_heads_of_every_length_are_read_whole(door):
                 answer = connection.answer()
                 assert answer.status == 202 and answer.json()["client_request_id"] == one, (pad, fresh, answer)
         connection.close()
+
+
+@pytest.mark.parametrize("lines, head", [(40_000, 0), (16_300, 6_000), (4_090, 15_000)])
+def test_empty_lines_before_a_request_are_no_work_without_an_end(door, lines, head):
+    """Each of these once kept a thread busy for ever: there was no room left to read into, and no end to the reading."""
+    request = f"GET /livez HTTP/1.1\r\nHost: x\r\nX-Pad: {'p' * head}\r\n\r\n".encode()
+    with RawConnection(door.port) as connection:
+        connection.send(b"\r\n" * lines + request)
+        assert connection.answer().status == (200 if lines < 4_096 else 400)
+        if lines > 4_096:
+            assert connection.ended(within=20)
+    wait_until("no connection is left", lambda: door.metrics()["assay_ingest_connections"] <= 1)

@@ -135,11 +135,11 @@ TEST(ChatRequest, IsRefusedInWordsThatNameTheField) {
   EXPECT_EQ(said(R"({"message":"a","tags":{"mlflow.traceName":"x"}})"), "422 tags.mlflow.traceName: is reserved");
   EXPECT_EQ(said(R"({"message":"a","tags":{"k":")" + std::string(5001, 'x') + R"("}})"),
             "422 tags.k: is longer than 5000 bytes");
-  EXPECT_EQ(said("[]"), "400 : the body is not a JSON object");
-  EXPECT_EQ(said(""), "400 : the body is not a JSON object");
-  EXPECT_EQ(said("{\"message\":\"\xff\"}"), "400 : the body is not a JSON object");
-  EXPECT_EQ(said(R"({"message":"a")"), "400 : the body is not a JSON object");
-  EXPECT_EQ(said(R"({"message":"a"} x)"), "400 : the body is not a JSON object");
+  EXPECT_EQ(said("[]"), "422 body: it is not an object");
+  EXPECT_EQ(said(""), "400 body: it is empty, but JSON is needed");
+  EXPECT_EQ(said("{\"message\":\"\xff\"}"), "400 body: it is not UTF-8");
+  EXPECT_TRUE(said(R"({"message":"a")").starts_with("400 body: it is not JSON: "));
+  EXPECT_TRUE(said(R"({"message":"a"} x)").starts_with("400 body: it is not JSON: "));
   std::string many = R"({"message":"a","tags":{)";
   for (int i = 0; i < 33; ++i) many += (i ? ",\"" : "\"") + std::to_string(i) + "\":\"x\"";
   EXPECT_EQ(said(many + "}}"), "422 tags: has more than 32 entries");
