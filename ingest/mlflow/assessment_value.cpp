@@ -6,6 +6,7 @@
 
 #include "ingest/mlflow/message_fields.hpp"
 #include "storage/records/exact_json.hpp"
+#include "storage/records/python_numbers.hpp"
 #include "storage/records/python_text.hpp"
 
 namespace assay {
@@ -72,7 +73,7 @@ Result<json::object, Rejection> read_serialized(const json::value& sent) {
   json::parse_options options;
   options.max_depth = message_depth_max;
   error_code ec;
-  const auto parsed = parse_json(*value, ec, options);
+  const auto parsed = parse_python_json(*value, ec, options);
   if (ec) return invalid(path + ".value", "it is not JSON");
   if (parsed.is_null()) return no_value();
   return json::object{{"serialization_format", *format}, {"value", *value}};

@@ -9,6 +9,7 @@
 #include "ops/runtime/ids.hpp"
 #include "storage/records/exact_json.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/python_numbers.hpp"
 #include "storage/records/python_text.hpp"
 
 namespace assay {
@@ -36,7 +37,7 @@ std::string_view type_of(const json::value& value) {
   if (value.is_null()) return "null";
   if (value.is_bool()) return "boolean";
   if (value.is_int64() || value.is_uint64()) return "integer";
-  if (value.is_double()) return "float";
+  if (value.is_double() || python_number(value)) return "float";
   if (value.is_string()) return "string";
   return value.is_array() ? "array" : "object";
 }

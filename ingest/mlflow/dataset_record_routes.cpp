@@ -8,6 +8,7 @@
 #include "ops/runtime/ids.hpp"
 #include "storage/records/exact_json.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/python_numbers.hpp"
 #include "storage/records/python_text.hpp"
 #include "storage/store/catalog.hpp"
 
@@ -149,7 +150,7 @@ Task<Response> upsert_records(MlflowDoor& door, Request& request) {
   boost::system::error_code ec;
   json::parse_options options;
   options.max_depth = 64;
-  const auto parsed = parse_json(*text, ec, options);
+  const auto parsed = parse_python_json(*text, ec, options);
   if (ec || !parsed.is_array()) co_return error_response(invalid_parameter("records: it is not a list as JSON"));
   if (parsed.get_array().size() > records_max)
     co_return error_response(invalid_parameter("records: there are more than 10000"));
@@ -226,7 +227,7 @@ Task<Response> list_records(MlflowDoor& door, Request& request) {
   if (!visited) co_return read_failed(request, visited.error());
   std::string out;
   JsonWriter writer(out);
-  writer.begin_object().field("records", python_json(list));
+  writer.begin_object().field("records", with_python_numbers(python_json(list)));
   if (!token.empty()) writer.field("next_page_token", token);
   writer.end_object();
   co_return answer(std::move(out));

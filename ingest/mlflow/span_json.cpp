@@ -6,6 +6,7 @@
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
 #include "storage/records/exact_json.hpp"
+#include "storage/records/python_numbers.hpp"
 
 namespace assay {
 namespace {
@@ -15,7 +16,9 @@ namespace json = boost::json;
 // MLflow keeps an attribute as JSON in a string; OTLP knows its own kinds of values.
 json::object any_value(const json::value& value) {
   json::object out;
-  if (value.is_string()) {
+  if (const auto number = python_number(value)) {
+    out["double_value"] = *number;
+  } else if (value.is_string()) {
     out["string_value"] = value;
   } else if (value.is_bool()) {
     out["bool_value"] = value;
@@ -55,7 +58,7 @@ json::array key_values(const json::value* attributes, bool json_in_strings) {
     if (!value.is_null()) entry["value"] = any_value(value);
     if (const auto* text = json_in_strings ? value.if_string() : nullptr) {
       boost::system::error_code ec;
-      const auto inner = parse_json(*text, ec);
+      const auto inner = parse_python_json({text->data(), text->size()}, ec);
       if (!ec && inner.is_null()) entry.erase("value");
       if (!ec && !inner.is_null()) entry["value"] = any_value(inner);
     }

@@ -44,6 +44,11 @@ def test_a_score_is_read_back_as_the_double_that_was_sent(assay):
     assert seen == {**dict.fromkeys(("answered", "got", "listed", "expected", "span", "dataset"), True), "found": [1] * 5}
 
 
+def test_numbers_that_json_has_no_words_for_are_read_back(assay):
+    seen = run_client(assay("serve").url, GUIDE / "not_a_number.py")
+    assert seen == dict.fromkeys(("inputs", "outputs", "expected", "record"), True)
+
+
 def test_what_is_said_comes_in_its_order_and_can_be_changed_before_its_trace_comes(assay):
     names = ["old", *(f"n{i}" for i in range(5))]
     changed = [False, "s", {"m": "1"}, "CODE", True]
