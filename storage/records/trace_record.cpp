@@ -1,6 +1,7 @@
 #include "storage/records/trace_record.hpp"
 
 #include "storage/records/fields.hpp"
+#include "storage/records/valid_json.hpp"
 
 namespace assay {
 
@@ -50,7 +51,8 @@ Result<TraceRecord, Malformed> parse_trace_record(std::string_view value) {
       if (info.find_field_unordered("trace_id").get_string().get(text) || text.empty())
         return problem(name, "has no trace_id");
       out.trace_id = text;
-      if (info.reset().error() || info.raw_json().get(text)) return problem(name, "can't be read");
+      if (info.reset().error() || info.raw_json().get(text) || !is_json(text))
+        return problem(name, "is not valid JSON");
       out.info = text;
     } else if (name == "spans") {
       simdjson::ondemand::array spans;

@@ -5,9 +5,9 @@
 #include <boost/asio/post.hpp>
 
 #include "ops/runtime/log.hpp"
+#include "storage/records/valid_json.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/poison.hpp"
-#include "storage/store/raw_json.hpp"
 
 namespace assay {
 MlflowSink::MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyValue& local, Bury bury,

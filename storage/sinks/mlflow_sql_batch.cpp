@@ -1,8 +1,8 @@
 #include "storage/sinks/mlflow_sql_batch.hpp"
 
+#include "storage/records/valid_json.hpp"
 #include "storage/sinks/poison.hpp"
 #include "storage/sinks/sql_text.hpp"
-#include "storage/store/raw_json.hpp"
 
 namespace assay {
 

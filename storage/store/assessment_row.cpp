@@ -6,6 +6,7 @@
 
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/valid_json.hpp"
 #include "storage/store/bytes.hpp"
 #include "storage/store/raw_json.hpp"
 

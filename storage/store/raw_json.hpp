@@ -25,10 +25,4 @@ inline std::optional<std::string_view> raw_json(simdjson::ondemand::value value)
   return end == raw.npos ? raw : raw.substr(0, end + 1);
 }
 
-// Whether the whole text is one valid JSON value, numbers and strings included.
-inline bool is_json(std::string_view text) {
-  thread_local simdjson::dom::parser parser;
-  return !parser.parse(text.data(), text.size()).error();
-}
-
 }  // namespace assay
