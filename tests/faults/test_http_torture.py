@@ -123,4 +123,3 @@ def test_empty_lines_before_a_request_are_no_work_without_an_end(door, lines, he
         assert connection.answer().status == (200 if lines < 4_096 else 400)
         if lines > 4_096:
             assert connection.ended(within=20)
-    wait_until("no connection is left", lambda: door.metrics()["assay_ingest_connections"] <= 1)
