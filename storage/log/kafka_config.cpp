@@ -144,12 +144,10 @@ KafkaConfResult client_conf(const KafkaConfig& config) {
 }
 
 KafkaConfResult producer_conf(const KafkaConfig& config) {
-  // librdkafka waits in whole milliseconds, and what is left of one it spends in a loop without waiting, a core at a
-  // time: a little more than a whole one is waited for as one.
-  const auto linger = config.linger.count() == 0 ? config.linger : config.linger + std::chrono::microseconds(100);
-  return with(appending_conf(config), {{"linger.ms", fmt::format("{:.3f}", static_cast<double>(linger.count()) / 1000)},
-                                       {"message.timeout.ms", text_of(config.message_timeout.count())},
-                                       {"statistics.interval.ms", "1000"}});  // says which brokers are up: writable()
+  return with(appending_conf(config),
+              {{"linger.ms", fmt::format("{:.3f}", static_cast<double>(config.linger.count()) / 1000)},
+               {"message.timeout.ms", text_of(config.message_timeout.count())},
+               {"statistics.interval.ms", "1000"}});  // says which brokers are up: writable()
 }
 
 KafkaConfResult transactional_conf(const KafkaConfig& config, Partition partition) {
