@@ -47,7 +47,8 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
   // Where the log takes nothing at all, the whole is to be repeated; that is no matter of its items.
   const auto taken = [](const Result<Appended>& one) { return bool(one); };
   const bool any_taken = std::any_of(appended.begin(), appended.end(), taken);
-  if (!appended.empty() && !any_taken) co_return error_response(request.path, appended.front().error());
+  if (!appended.empty() && !any_taken && status_of(appended.front().error()) == 503)
+    co_return error_response(request.path, appended.front().error());
   Response response{.status = 207};
   if (any_taken) response.headers.emplace_back("Assay-Durability", durability_of(door.log, appended));
   JsonWriter json(response.body);

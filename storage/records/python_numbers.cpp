@@ -65,13 +65,17 @@ std::optional<std::string_view> python_number(const boost::json::value& value) {
 }
 
 std::string with_python_numbers(std::string json) {
+  std::string out;
+  std::size_t done = 0;  // of `json`, in `out`
   for (auto at = json.find(escaped_mark); at != json.npos; at = json.find(escaped_mark, at + 1)) {
     const auto rest = std::string_view(json).substr(at + escaped_mark.size());
     const auto word = word_at(rest);
     if (word.empty() || !rest.substr(word.size()).starts_with('"')) continue;
-    json.replace(at, escaped_mark.size() + word.size() + 1, std::string(word));
+    out.append(json, done, at - done).append(word);
+    done = at + escaped_mark.size() + word.size() + 1;
   }
-  return json;
+  out.append(json, done);
+  return out;
 }
 
 }  // namespace assay
