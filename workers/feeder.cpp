@@ -1,7 +1,5 @@
 #include "workers/feeder.hpp"
 
-#include <simdjson.h>
-
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -11,9 +9,8 @@
 #include <map>
 
 #include "ops/runtime/log.hpp"
-#include "storage/records/json_writer.hpp"
 #include "storage/records/request_record.hpp"
-#include "storage/sinks/mlflow_json.hpp"
+#include "storage/sinks/mlflow_search.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/partition_state.hpp"
 #include "workers/backoff.hpp"
@@ -23,16 +20,9 @@ namespace {
 
 // DO NOT CHANGE: milliseconds since the epoch, in decimal, in Family::meta.
 constexpr const char* position_key = "feeder/mlflow";
-constexpr std::size_t page_size = 500;  // MLflow's most
-constexpr std::size_t experiments_at_once = 100;
 
 Error failed(const MlflowAnswer& answer) {
   return answer.kind == MlflowAnswer::Kind::unavailable ? Error::sink_unavailable : Error::unsupported;
-}
-
-std::string text_at(simdjson::dom::element root, std::string_view pointer) {
-  std::string_view text;
-  return root.at_pointer(pointer).get_string().get(text) ? std::string() : std::string(text);
 }
 
 std::string began_since(Instant at) { return "timestamp_ms >= " + std::to_string(at.time_since_epoch().count()); }
@@ -108,8 +98,8 @@ Task<Result<std::size_t>> Feeder::look_once(bool whole) {
   const auto ids = co_await experiments();
   if (!ids) co_return ids.error();
   std::size_t said = 0;
-  for (std::size_t at = 0; at < ids->size(); at += experiments_at_once) {
-    const auto end = std::min(ids->size(), at + experiments_at_once);
+  for (std::size_t at = 0; at < ids->size(); at += mlflow::experiments_at_once) {
+    const auto end = std::min(ids->size(), at + mlflow::experiments_at_once);
     const std::vector<std::string> some(ids->begin() + static_cast<std::ptrdiff_t>(at),
                                         ids->begin() + static_cast<std::ptrdiff_t>(end));
     Result<std::size_t> read = 0;
@@ -151,7 +141,7 @@ Task<Result<std::size_t>> Feeder::read_all(const std::vector<std::string>& exper
   std::size_t said = 0;
   std::string token;
   for (bool more = true; more;) {
-    auto page = co_await search(experiments, filter, Order::oldest_first, std::move(token));
+    auto page = co_await search(experiments, filter, mlflow::Order::oldest_first, std::move(token));
     if (!page) co_return page.error();
     token = std::move(page->next);
     more = !token.empty() && !page->traces.empty();
@@ -165,13 +155,14 @@ Task<Result<std::size_t>> Feeder::read_all(const std::vector<std::string>& exper
 // Back to a page that brings nothing new.
 Task<Result<std::size_t>> Feeder::read_newest(const std::vector<std::string>& experiments, Instant since) {
   const auto filter = began_since(since);
-  std::vector<Found> newest_first;
+  std::vector<mlflow::FoundTrace> newest_first;
   std::string token;
   for (bool more = true; more;) {
-    auto page = co_await search(experiments, filter, Order::newest_first, std::move(token));
+    auto page = co_await search(experiments, filter, mlflow::Order::newest_first, std::move(token));
     if (!page) co_return page.error();
     token = std::move(page->next);
-    more = !token.empty() && std::ranges::any_of(page->traces, [this](const Found& one) { return is_fresh(one); });
+    more = !token.empty() &&
+           std::ranges::any_of(page->traces, [this](const mlflow::FoundTrace& one) { return is_fresh(one); });
     std::ranges::move(page->traces, std::back_inserter(newest_first));
   }
   std::ranges::reverse(newest_first);
@@ -197,7 +188,7 @@ Result<std::vector<std::string>> Feeder::next_waiting() {
     if (ids.size() >= config_.asked_max) asked_upto_ = {partition, ids.back()};
   });
   if (failure) return failure;
-  std::erase_if(ids, [](const std::string& id) { return id.find_first_of("'\"\\") != id.npos; });
+  std::erase_if(ids, [](const std::string& id) { return !mlflow::quotable(id); });
   return ids;
 }
 
@@ -205,58 +196,28 @@ Task<Result<std::vector<std::string>>> Feeder::experiments() {
   std::vector<std::string> ids;
   std::string token;
   for (bool more = true; more;) {
-    std::string body;
-    JsonWriter json(body);
-    json.begin_object().field("max_results", 1000);
-    if (!token.empty()) json.field("page_token", token);
-    json.end_object();
-    const auto answer = co_await client_.ask("POST", "/api/2.0/mlflow/experiments/search", std::move(body));
+    auto body = mlflow::experiments_question(token);
+    const auto answer = co_await client_.ask("POST", mlflow::experiments_path, std::move(body));
     if (answer.kind != MlflowAnswer::Kind::ok) co_return make_error_code(failed(answer));
-    simdjson::dom::parser parser;
-    simdjson::dom::element root;
-    if (parser.parse(answer.body).get(root)) co_return make_error_code(Error::unsupported);
-    simdjson::dom::array list;
-    if (!root["experiments"].get(list))
-      for (const auto experiment : list) ids.push_back(text_at(experiment, "/experiment_id"));
-    token = text_at(root, "/next_page_token");
+    auto page = mlflow::experiments_in(answer.body);
+    if (!page) co_return page.error();
+    std::ranges::move(page->ids, std::back_inserter(ids));
+    token = std::move(page->next);
     more = !token.empty();
   }
   co_return ids;
 }
 
-Task<Result<Feeder::Page>> Feeder::search(const std::vector<std::string>& experiments, std::string filter, Order order,
-                                          std::string token) {
-  std::string body;
-  JsonWriter json(body);
-  json.begin_object().key("locations").begin_array();
-  for (const auto& id : experiments) {
-    json.begin_object().field("type", "MLFLOW_EXPERIMENT").key("mlflow_experiment").begin_object();
-    json.field("experiment_id", id).end_object().end_object();
-  }
-  json.end_array().field("filter", filter).field("max_results", page_size).key("order_by").begin_array();
-  json.value(order == Order::oldest_first ? "timestamp_ms ASC" : "timestamp_ms DESC").end_array();
-  if (!token.empty()) json.field("page_token", token);
-  json.end_object();
-  const auto answer = co_await client_.ask("POST", "/api/3.0/mlflow/traces/search", std::move(body));
+Task<Result<mlflow::TracesPage>> Feeder::search(const std::vector<std::string>& experiments, std::string filter,
+                                                mlflow::Order order, std::string token) {
+  auto body =
+      mlflow::traces_question({.experiments = experiments, .filter = filter, .order = order, .page_token = token});
+  const auto answer = co_await client_.ask("POST", mlflow::traces_path, std::move(body));
   if (answer.kind != MlflowAnswer::Kind::ok) co_return make_error_code(failed(answer));
-  simdjson::dom::parser parser;
-  simdjson::dom::element root;
-  if (parser.parse(answer.body).get(root)) co_return make_error_code(Error::unsupported);
-  Page page;
-  page.next = text_at(root, "/next_page_token");
-  simdjson::dom::array list;
-  if (!root["traces"].get(list))
-    for (const auto trace : list) {
-      Found found{.trace_id = text_at(trace, "/trace_id")};
-      if (found.trace_id.empty()) continue;
-      for (const std::string path : {"/client_request_id", "/trace_metadata/assay.client_request_id"})
-        if (auto id = text_at(trace, path); !id.empty()) found.request_ids.push_back(std::move(id));
-      page.traces.push_back(std::move(found));
-    }
-  co_return page;
+  co_return mlflow::traces_in(answer.body);
 }
 
-std::string Feeder::key_of(const Found& trace) {
+std::string Feeder::key_of(const mlflow::FoundTrace& trace) {
   std::string key = trace.trace_id;
   for (const auto& id : trace.request_ids) key.append("\n").append(id);
   return key;
@@ -283,8 +244,8 @@ Result<std::set<std::string>> Feeder::known_of(const std::vector<std::string>& i
 
 // Those that were not said in this life, nor by anybody else; a trace that has a name since it was said is said again,
 // where the name is not another trace's.
-Task<Result<std::size_t>> Feeder::say(std::vector<Found> traces) {
-  std::erase_if(traces, [this](const Found& one) { return !is_fresh(one); });
+Task<Result<std::size_t>> Feeder::say(std::vector<mlflow::FoundTrace> traces) {
+  std::erase_if(traces, [this](const mlflow::FoundTrace& one) { return !is_fresh(one); });
   if (traces.empty()) co_return std::size_t(0);
   const auto applied = co_await index_.applied();
   if (!applied) co_return applied.error();

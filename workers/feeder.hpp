@@ -24,6 +24,7 @@
 #include "ops/runtime/metrics.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/sinks/mlflow_client.hpp"
+#include "storage/sinks/mlflow_search.hpp"
 #include "storage/state/key_value.hpp"
 
 namespace assay {
@@ -61,27 +62,18 @@ class Feeder {
   Result<std::size_t> look(bool whole);
 
  private:
-  struct Found {
-    std::string trace_id;
-    std::vector<std::string> request_ids;
-  };
-  struct Page {
-    std::vector<Found> traces;
-    std::string next;
-  };
-  enum class Order : std::uint8_t { oldest_first, newest_first };
   Task<Result<std::size_t>> look_once(bool whole);
   Result<std::vector<std::string>> whole_filters(Instant now, Instant since);
   Task<Result<std::size_t>> read_all(const std::vector<std::string>& experiments, const std::string& filter);
   Task<Result<std::size_t>> read_newest(const std::vector<std::string>& experiments, Instant since);
   Task<Result<std::vector<std::string>>> experiments();
-  Task<Result<Page>> search(const std::vector<std::string>& experiments, std::string filter, Order order,
-                            std::string token);
-  Task<Result<std::size_t>> say(std::vector<Found> oldest_first);
+  Task<Result<mlflow::TracesPage>> search(const std::vector<std::string>& experiments, std::string filter,
+                                          mlflow::Order order, std::string token);
+  Task<Result<std::size_t>> say(std::vector<mlflow::FoundTrace> oldest_first);
   Result<std::set<std::string>> known_of(const std::vector<std::string>& ids) const;
   Result<std::vector<std::string>> next_waiting();
-  static std::string key_of(const Found& trace);
-  bool is_fresh(const Found& trace) const { return !known_.contains(key_of(trace)); }
+  static std::string key_of(const mlflow::FoundTrace& trace);
+  bool is_fresh(const mlflow::FoundTrace& trace) const { return !known_.contains(key_of(trace)); }
   void remember(std::string key);
   Result<Instant> since() const;
   Result<void> came_to(Instant at);

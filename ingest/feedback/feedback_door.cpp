@@ -91,17 +91,15 @@ std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target)
 }
 
 Task<TraceOfTarget> find_trace(FeedbackDoor& door, const Target& target) {
-  if (!door.view) co_return TraceOfTarget(std::nullopt);
   if (auto trace = known_trace(door, target)) {
     const auto deleted = door.view->deleted(*trace);
     if (!deleted || !*deleted) co_return TraceOfTarget(std::move(trace));
     Rejection rejection{404, std::string(target.field()), "its trace was deleted"};
     co_return TraceOfTarget(std::move(rejection));
   }
-  if (!door.config.reject_unknown_trace) co_return TraceOfTarget(std::nullopt);
-  const auto applied = co_await door.view->applied(door.config.view_wait);
-  auto trace = known_trace(door, target);
-  if (!applied || trace) co_return TraceOfTarget(std::move(trace));  // not sure, so not refused
+  if (!door.unknown) co_return TraceOfTarget(std::nullopt);
+  const bool unknown = co_await door.unknown->surely(target);
+  if (!unknown) co_return TraceOfTarget(known_trace(door, target));
   Rejection rejection{404, std::string(target.field()), "no trace is known by this id"};
   co_return TraceOfTarget(std::move(rejection));
 }

@@ -14,6 +14,7 @@
 #include "ingest/http/request.hpp"
 #include "ingest/http/response.hpp"
 #include "ingest/recent_traces.hpp"
+#include "ingest/unknown_traces.hpp"
 #include "ops/runtime/clock.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/store/view.hpp"
@@ -21,7 +22,6 @@
 namespace assay {
 
 struct FeedbackConfig {
-  bool reject_unknown_trace = false;  // --unknown-trace=reject: 404 instead of parking; needs a view
   bool view_is_complete = false;  // the view holds everything that was ever accepted (serve): what it lacks is unknown
   std::chrono::milliseconds view_wait{5000};  // for a read of what was written before it
   std::size_t body_bytes_max = 64u << 10;
@@ -40,6 +40,7 @@ struct FeedbackDoor {
   const Gate* gate = nullptr;  // whose keys mark what was said with a capability
   ChangeTimes change_times = {};
   RecentFeedback accepted = RecentFeedback();  // where there is a view
+  UnknownTraces* unknown = nullptr;            // who says 404 instead of parking; null: nobody does
 };
 
 // Who and what, from the query and the headers.
@@ -66,7 +67,7 @@ std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const Aske
 std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target);
 
 // The same, of a trace that may be spoken of: 404 of one that was deleted, as far as this door can know now; and of one
-// that the door does not know and is sure that it does not, where it was told to reject these.
+// that surely nobody knows, where the door was told to reject these.
 using TraceOfTarget = Result<std::optional<std::string>, Rejection>;
 Task<TraceOfTarget> find_trace(FeedbackDoor& door, const Target& target);
 

@@ -51,17 +51,14 @@ Task<std::optional<Response>> problem_with_override(MlflowDoor& door, const Requ
 
 // A trace that was deleted takes no more; one that nobody knows yet may still come, where the door is told to wait.
 Task<std::optional<Response>> problem_with_trace(MlflowDoor& door, const std::string& trace_id) {
-  if (!door.view) co_return std::nullopt;
-  const auto deleted = door.view->deleted(trace_id);
-  if (deleted && *deleted) co_return error_response(no_trace(trace_id));
-  if (!door.config.reject_unknown_trace) co_return std::nullopt;
-  const auto known = [&] {
-    const auto trace = door.view->trace_of(trace_id);
-    return !trace || *trace || door.recent.find(trace_id);
-  };
-  if (known()) co_return std::nullopt;
-  const auto applied = co_await door.view->applied(door.config.view_wait);
-  if (!applied || known()) co_return std::nullopt;  // not sure, so not refused
+  if (door.view) {
+    const auto deleted = door.view->deleted(trace_id);
+    if (deleted && *deleted) co_return error_response(no_trace(trace_id));
+  }
+  if (!door.unknown) co_return std::nullopt;
+  const Target target{Target::Kind::trace_id, trace_id};
+  const bool unknown = co_await door.unknown->surely(target);
+  if (!unknown) co_return std::nullopt;
   co_return error_response(no_trace(trace_id));
 }
 
@@ -72,7 +69,7 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   auto sent = parse_assessment_request(request.body, trace_id, door.clock.now());
   if (!sent) co_return error_response(request.path, sent.error());
   std::optional<Response> refused;
-  if (pending::request_of(trace_id) && !door.config.reject_unknown_trace)
+  if (pending::request_of(trace_id) && !door.unknown)
     sent->record.target = target_of(trace_id);
   else
     refused = co_await problem_with_trace(door, trace_id);

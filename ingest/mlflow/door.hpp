@@ -13,13 +13,13 @@
 #include "ingest/mlflow/message_fields.hpp"
 #include "ingest/mlflow/turnstile.hpp"
 #include "ingest/recent_traces.hpp"
+#include "ingest/unknown_traces.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/store/view.hpp"
 
 namespace assay {
 
 struct MlflowDoorConfig {
-  bool reject_unknown_trace = false;            // --unknown-trace=reject: as MLflow answers
   bool own_experiments = true;                  // false: traces go on to an MLflow server, whose experiments they name
   std::chrono::milliseconds view_wait{2'000};   // for a view to have applied what was acknowledged
   std::chrono::milliseconds spans_wait{3'000};  // for spans that are on their way when a whole trace is asked for
@@ -38,6 +38,7 @@ struct MlflowDoor {
   const Clock& clock;
   Turnstile catalog;  // changes of experiments and datasets read, decide and write one after the other
   FeedbackMetrics metrics;
+  UnknownTraces* unknown = nullptr;  // who answers as MLflow does of a trace that is not there; null: it is waited for
 };
 
 // An error in MLflow's words: its code decides the status.

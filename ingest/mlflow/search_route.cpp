@@ -77,7 +77,7 @@ Task<Response> search_traces(MlflowDoor& door, Request& request) {
 Task<Response> search_traces(MlflowDoor& door, const Request& request, const json::object& asked) {
   auto query = read_query(asked);
   if (!query) co_return error_response(query.error());
-  const auto pending = door.config.reject_unknown_trace ? std::nullopt : pending::asked_for(*query);
+  const auto pending = door.unknown ? std::nullopt : pending::asked_for(*query);
   if (query->experiments.empty()) co_return answer("{}");
   const auto experiment = query->experiments.front();
   query->examined_max = door.config.search_examined_max;

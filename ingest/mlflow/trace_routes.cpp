@@ -180,7 +180,7 @@ Task<Response> batch_get(MlflowDoor& door, Request& request, bool alone) {
     const auto id = pending::resolved(door, given);
     if (std::find(seen.begin(), seen.end(), id) != seen.end()) continue;
     seen.push_back(id);
-    if (const auto pending = pending::request_of(id); pending && !door.config.reject_unknown_trace) {
+    if (const auto pending = pending::request_of(id); pending && !door.unknown) {
       list +=
           (list.empty() ? "" : ",") + (R"({"trace_info":)" + pending::info_json(*pending, "0", door.clock.now()) + "}");
       continue;

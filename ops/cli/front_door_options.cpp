@@ -113,7 +113,7 @@ std::optional<std::string> FrontDoorOptions::settle() {
   ingest.http.connections_per_address_max =
       connections_per_address.value_or(public_door ? ingest.http.connections_max / 4 : 0);
   socket.origins = access.origins;
-  feedback.reject_unknown_trace = unknown_trace == "reject";
+  reject_unknown_trace = unknown_trace == "reject";
   feedback.view_wait = ingest.view_wait;
   if (const auto* key = std::getenv("ASSAY_MODEL_API_KEY")) model.api_key = key;
   if (!model.url.empty())
@@ -133,8 +133,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
       access_(options.access, clock, metrics),
       front_(options.ingest, log_, metrics, clock),
       feedback_{options.feedback, log_, view, front_.recent_traces(), clock, FeedbackMetrics(metrics), &access_.gate()},
-      mlflow_{{.reject_unknown_trace = options.feedback.reject_unknown_trace,
-               .own_experiments = options.own_experiments,
+      mlflow_{{.own_experiments = options.own_experiments,
                .view_wait = options.ingest.view_wait,
                .trace_bytes_max = options.ingest.trace_bytes_max},
               log_,
@@ -176,6 +175,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
             }},
       quality_(view, clock, experiment_id_of(experiment_, view)) {
   feedback_.config.view_is_complete = view_is_complete;
+  if (options.reject_unknown_trace) reject_unknown_traces(options, metrics);
   front_.guard_with(access_.gate());
   if (access_.tls()) front_.speak_tls(*access_.tls());
   add_openapi_route(front_.router(), access_.gate());
@@ -197,6 +197,17 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   };
   front_.router().set_behind(pass, {.scope = Scope::read, .body_bytes_max = options.behind.body_bytes_max},
                              {.scope = Scope::admin, .body_bytes_max = options.behind.body_bytes_max});
+}
+
+void DoorWithRoutes::reject_unknown_traces(const FrontDoorOptions& options, Metrics& metrics) {
+  const auto& behind = options.behind;
+  if (!behind.url.empty())
+    traces_behind_ = std::make_unique<TracesBehind>(
+        TracesBehindConfig{.url = behind.url, .ca_file = behind.ca_file, .authorization = options.behind_authorization},
+        metrics);
+  unknown_ = std::make_unique<UnknownTraces>(view_, traces_behind_.get(), front_.recent_traces(), log_, clock_,
+                                             options.feedback.view_wait);
+  feedback_.unknown = mlflow_.unknown = unknown_.get();
 }
 
 DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }

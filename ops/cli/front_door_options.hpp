@@ -34,8 +34,10 @@ struct FrontDoorOptions {
   std::chrono::milliseconds builtin_pause{10};
   std::optional<std::size_t> connections_per_address;
   std::string unknown_trace = "park";
-  bool own_experiments = true;  // false: traces go on to an MLflow server, whose experiments they name
-  ProxyConfig behind;           // the MLflow server that everything goes to which this door does not answer
+  bool reject_unknown_trace = false;  // 404 instead of parking: needs a view or an MLflow behind
+  bool own_experiments = true;        // false: traces go on to an MLflow server, whose experiments they name
+  ProxyConfig behind;                 // the MLflow server that everything goes to which this door does not answer
+  std::string behind_authorization;   // of what the door itself asks it; a client's request brings its own
 
   void add_to(CLI::App& app);
   // After parsing: what is wrong, in a sentence.
@@ -68,6 +70,7 @@ class DoorWithRoutes {
   void close_left_over();
   // The experiment of chats that was given by its name is in the catalog, unless it is there already.
   void make_experiment();
+  void reject_unknown_traces(const FrontDoorOptions& options, Metrics& metrics);
 
   std::unique_ptr<Redactor> redactor_;  // none: nothing is taken out
   std::unique_ptr<RedactingLog> redacting_;
@@ -87,6 +90,8 @@ class DoorWithRoutes {
   ChatServices chat_;
   QualityRoute quality_;
   std::unique_ptr<ReverseProxy> behind_;
+  std::unique_ptr<TracesBehind> traces_behind_;
+  std::unique_ptr<UnknownTraces> unknown_;
   std::jthread closer_;  // of chats that were left over
 };
 

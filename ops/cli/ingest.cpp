@@ -2,6 +2,7 @@
 #include "ops/cli/file_options.hpp"
 #include "ops/cli/front_door_options.hpp"
 #include "ops/cli/kafka_view.hpp"
+#include "ops/cli/mlflow_options.hpp"
 #include "ops/cli/role.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
@@ -107,8 +108,9 @@ int ingest(std::vector<std::string> args) {
       kafka.config.append_timeout = std::chrono::seconds(10);
     if (auto problem = kafka.settle()) return problem;
     if (auto problem = spool.settle(kafka)) return problem;
-    if (options.feedback.reject_unknown_trace && !view.on)
-      return "--unknown-trace=reject needs to know every trace: with --view, or in `assay serve`";
+    options.behind_authorization = mlflow_authorization();
+    if (options.reject_unknown_trace && !view.on && options.behind.url.empty())
+      return "--unknown-trace=reject needs somebody who knows every trace: --view, --mlflow-url, or `assay serve`";
     return {};
   };
   block_reload_signal();

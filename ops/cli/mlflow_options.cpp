@@ -42,12 +42,7 @@ void MlflowOptions::add_to(CLI::App& app) {
 }
 
 std::optional<std::string> MlflowOptions::settle() {
-  const auto token = from_environment("ASSAY_MLFLOW_TOKEN");
-  const auto user = from_environment("ASSAY_MLFLOW_USERNAME");
-  if (!token.empty())
-    rest.mlflow.authorization = "Bearer " + token;
-  else if (!user.empty())
-    rest.mlflow.authorization = "Basic " + to_base64(user + ":" + from_environment("ASSAY_MLFLOW_PASSWORD"));
+  rest.mlflow.authorization = mlflow_authorization();
   if (!rest.mlflow.url.empty())
     if (auto problem = problem_with_url("--mlflow-url", rest.mlflow.url)) return problem;
   if (auto problem = problem_with_ca_file("--mlflow-ca-file", rest.mlflow.ca_file)) return problem;
@@ -58,6 +53,14 @@ std::optional<std::string> MlflowOptions::settle() {
   feeder.mlflow = rest.mlflow;
   sql.experiment = rest.mlflow.experiment;
   return {};
+}
+
+std::string mlflow_authorization() {
+  const auto token = from_environment("ASSAY_MLFLOW_TOKEN");
+  if (!token.empty()) return "Bearer " + token;
+  const auto user = from_environment("ASSAY_MLFLOW_USERNAME");
+  if (user.empty()) return {};
+  return "Basic " + to_base64(user + ":" + from_environment("ASSAY_MLFLOW_PASSWORD"));
 }
 
 std::unique_ptr<AssessmentSink> make_mlflow_sink(const MlflowOptions& options, const std::string& source,

@@ -29,6 +29,9 @@ struct MlflowOptions {
   bool by_sql() const { return !sql.url.empty(); }
 };
 
+// The header Authorization of what this process asks MLflow, from the environment (see settle()); empty: none.
+std::string mlflow_authorization();
+
 // The sink that the flags ask for; only where any() says so. `source` names the log in the database's positions.
 // `local`: what is kept on this machine. All outlive the sink.
 std::unique_ptr<AssessmentSink> make_mlflow_sink(const MlflowOptions& options, const std::string& source,

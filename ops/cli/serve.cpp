@@ -42,6 +42,7 @@ struct ServeOptions {
     door.behind.url = mlflow.rest.mlflow.url;
     door.own_experiments = !mlflow.any();
     door.behind.ca_file = mlflow.rest.mlflow.ca_file;
+    door.behind_authorization = mlflow.rest.mlflow.authorization;
     return {};
   }
 

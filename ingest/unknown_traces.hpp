@@ -1,0 +1,37 @@
+#pragma once
+// `--unknown-trace=reject`: whether a door may say that there is no such trace.
+#include <chrono>
+
+#include "ingest/proxy/traces_behind.hpp"
+#include "ingest/recent_traces.hpp"
+#include "ops/runtime/clock.hpp"
+#include "storage/log/event_log.hpp"
+#include "storage/store/view.hpp"
+
+namespace assay {
+
+// Thread-safe. Everything given outlives it.
+class UnknownTraces {
+ public:
+  // `view` or `behind` may be null, not both.
+  UnknownTraces(View* view, TracesBehind* behind, RecentTraces& recent, EventLog& log, const Clock& clock,
+                std::chrono::milliseconds view_wait)
+      : view_(view), behind_(behind), recent_(recent), log_(log), clock_(clock), view_wait_(view_wait) {}
+
+  // True: this door has not made it, the view does not have it though it has applied all that was acknowledged before,
+  // and the MLflow behind says that it has none. False also where one of them can't be asked: what may be there is not
+  // refused. A trace that only MLflow knows is told to assay.requests, so that its feedback finds it.
+  Task<bool> surely(const Target& target);
+
+ private:
+  bool known(const Target& target) const;
+
+  View* const view_;
+  TracesBehind* const behind_;
+  RecentTraces& recent_;
+  EventLog& log_;
+  const Clock& clock_;
+  const std::chrono::milliseconds view_wait_;
+};
+
+}  // namespace assay

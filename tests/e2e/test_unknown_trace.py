@@ -1,0 +1,72 @@
+"""`--unknown-trace=reject` before a real MLflow server: only of what neither the door nor MLflow knows it is said that it is not there."""
+
+import uuid
+
+import httpx
+import pytest
+
+from support.assay import run_assay
+from support.door import accepted, chat, new_request_id, new_trace_id, post_trace, wait_state
+from support.ports import free_port
+
+THUMB = {"is_correct": True}
+VALUE = {"assessment": {"assessment_name": "n", "feedback": {"value": 1}, "source": {"source_type": "HUMAN", "source_id": "ana"}}}
+
+
+@pytest.fixture
+def direct(mlflow_url):
+    return httpx.Client(base_url=mlflow_url, timeout=30, trust_env=False)
+
+
+def _refused(http: httpx.Client) -> None:
+    for params in ({"trace_id": new_trace_id()}, {"client_request_id": new_request_id()}, {"client_request_id": "long-" + "x" * 60}):
+        answer = http.post("/feedback", params=params, json=THUMB)
+        assert answer.status_code == 404 and next(iter(params)) in answer.text, answer.text
+    answer = http.post(f"/api/3.0/mlflow/traces/{new_trace_id()}/assessments", json=VALUE)
+    assert answer.status_code == 404 and answer.json()["error_code"] == "RESOURCE_DOES_NOT_EXIST", answer.text
+
+
+def test_what_only_mlflow_knows_is_not_refused_and_is_found(assay, mlflow_url, direct):
+    # No feeder helps.
+    door = assay("serve", "--mlflow-url", mlflow_url, "--mlflow-feed-interval", "0s", "--unknown-trace=reject")
+    _refused(door.http)
+    trace_id, request_id, other = new_trace_id(), new_request_id(), new_trace_id()
+    post_trace(direct, trace_id, request_id)
+    post_trace(direct, other)
+    by_request = door.http.post("/feedback", params={"client_request_id": request_id}, json=THUMB)
+    by_trace = door.http.post("/feedback", params={"trace_id": other}, json=THUMB)
+    assert (by_request.status_code, by_request.json()["trace_id"]) == (200, trace_id), by_request.text
+    assert by_trace.status_code == 200, by_trace.text
+    for answer in (by_request, by_trace):
+        wait_state(door.http, accepted(answer), "committed")
+    logged = direct.get(f"/api/3.0/mlflow/traces/{trace_id}").json()["trace"]["trace_info"]["assessments"]
+    assert [a["assessment_id"] for a in logged] == [accepted(by_request)]
+    assert door.http.post(f"/api/3.0/mlflow/traces/{other}/assessments", json=VALUE).status_code == 200
+    batch = [{"trace_id": other} | THUMB, {"trace_id": new_trace_id()} | THUMB]
+    assert [one["status"] for one in door.http.post("/feedback/batch", json=batch).json()["results"]] == [200, 404]
+    assert door.http.post("/feedback", params={"trace_id": chat(door.http)["trace_id"]}, json=THUMB).status_code == 200
+
+
+def test_what_mlflow_can_not_be_asked_for_is_accepted(assay):
+    door = assay("serve", "--mlflow-url", f"http://127.0.0.1:{free_port()}", "--unknown-trace=reject")
+    for params in ({"trace_id": new_trace_id()}, {"client_request_id": new_request_id()}):
+        assert door.http.post("/feedback", params=params, json=THUMB).status_code == 202
+    assert "assay_traces_behind_failed_total 2" in door.http.get("/metrics").text
+
+
+def test_an_id_that_mlflows_filter_can_not_quote_is_accepted(assay, mlflow_url):
+    door = assay("serve", "--mlflow-url", mlflow_url, "--unknown-trace=reject")
+    assert door.http.post("/feedback", params={"client_request_id": "it's"}, json=THUMB).status_code == 202
+
+
+def test_a_kafka_door_without_a_view_asks_mlflow(assay, kafka, topic_prefix, mlflow_url, direct):
+    flags = ["--kafka", kafka, "--topic-prefix", topic_prefix]
+    assert run_assay("topics", "create", *flags, "--partitions", "2").returncode == 0
+    door = assay("ingest", *flags, "--mlflow-url", mlflow_url, "--unknown-trace", "reject")
+    _refused(door.http)
+    trace_id, request_id = new_trace_id(), f"q-{uuid.uuid4().hex}"
+    post_trace(direct, trace_id, request_id)
+    for params in ({"trace_id": trace_id}, {"client_request_id": request_id}):
+        assert door.http.post("/feedback", params=params, json=THUMB).status_code == 202
+    said = chat(door.http)  # MLflow has not heard of it yet, but this door has made it
+    assert door.http.post("/feedback", params={"client_request_id": said["client_request_id"]}, json=THUMB).status_code == 202
