@@ -27,29 +27,53 @@ Result<Record, Malformed> final_record(std::string_view value, Instant now) {
 
 }  // namespace
 
-Result<void> ChatJournal::put(std::string_view name, char kind, std::string json) {
+Changes ChatJournal::entry(std::string_view name, char kind, std::string json) const {
   if (clear_) clear_(json);
   Changes changes;
   changes.put(Family::journal, key_of(name), kind + std::move(json));
-  return disk_.write(changes);
+  return changes;
 }
 
-Result<void> ChatJournal::open(const ChatTrace& chat) {
+Result<Changes> ChatJournal::open(const ChatTrace& chat) {
   {
     const std::lock_guard lock(mutex_);
     if (entries_ >= entries_max_) return Error::over_capacity;
     ++entries_;
   }
-  auto written = put(name_of(chat), open_entry, to_json(chat));
-  if (!written) {
+  auto changes = entry(name_of(chat), open_entry, to_json(chat));
+  if (in_log_) return changes;
+  if (const auto written = disk_.write(changes); !written) {
     const std::lock_guard lock(mutex_);
     --entries_;
+    return written.error();
   }
-  return written;
+  return Changes();
 }
 
-Result<void> ChatJournal::ended(const ChatTrace& chat, const TraceRecord& final_record) {
-  return put(name_of(chat), ended_entry, *to_record(final_record).value);
+Changes ChatJournal::end(const ChatTrace& chat, const TraceRecord& record) {
+  Changes changes;
+  if (in_log_)
+    changes.erase(Family::journal, key_of(name_of(chat)));
+  else
+    put_final(chat, record);
+  return changes;
+}
+
+void ChatJournal::put_final(const ChatTrace& chat, const TraceRecord& record) {
+  // Where the disk does not take it the open entry stays, and the chat is closed as an ERROR.
+  if (const auto noted = disk_.write(entry(name_of(chat), ended_entry, *to_record(record).value)); !noted)
+    spdlog::warn("event=chat_journal_failed trace_id={} error=\"{}\"", chat.trace_id, noted.error().message());
+}
+
+void ChatJournal::close(const ChatTrace& chat) {
+  if (!in_log_) return close_entry(name_of(chat));
+  const std::lock_guard lock(mutex_);
+  --entries_;
+}
+
+void ChatJournal::leave_over(const ChatTrace& chat, const TraceRecord& record) {
+  put_final(chat, record);
+  leave_entry_over(name_of(chat));
 }
 
 void ChatJournal::close_entry(std::string_view name) {

@@ -4,7 +4,6 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "ops/runtime/ids.hpp"
-#include "ops/runtime/log.hpp"
 #include "storage/records/request_record.hpp"
 
 namespace assay {
@@ -17,9 +16,7 @@ double seconds(std::chrono::milliseconds d) { return std::chrono::duration<doubl
 // For a chat whose beginning may be in the log, and whose end has to follow later.
 void leave_over_as_failed(ChatServices& services, const ChatTrace& chat, std::string reason) {
   const ChatOutcome outcome{.ended_at = std::max(services.clock.now(), chat.started_at), .error = std::move(reason)};
-  if (const auto noted = services.journal.ended(chat, ended_trace(chat, outcome)); !noted)
-    spdlog::warn("event=chat_journal_failed trace_id={} error=\"{}\"", chat.trace_id, noted.error().message());
-  services.journal.leave_over(chat);
+  services.journal.leave_over(chat, ended_trace(chat, outcome));
 }
 
 }  // namespace
@@ -68,9 +65,9 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
   auto opened = opened_trace(chat);
   opened.ends_by = chat.started_at + services.config.chat_max;
   records.push_back(to_record(opened));
-  const auto journalled = services.journal.open(chat);
-  if (!journalled) co_return journalled.error();
-  const auto results = co_await services.log.append_all(std::move(records));
+  auto entry = services.journal.open(chat);
+  if (!entry) co_return entry.error();
+  const auto results = co_await services.log.append_with(std::move(records), std::move(*entry));
   for (const auto& result : results) {
     if (result) continue;
     // Where it is sure that nothing was written there is nothing to close; else it is closed as an ERROR later.
@@ -192,13 +189,15 @@ Task<bool> ChatTurn::record_end(std::string error) {
   outcome_.ended_at = std::max(services_->clock.now(), chat_.started_at);
   const auto record = ended_trace(chat_, outcome_);
   auto& journal = services_->journal;
-  if (const auto noted = journal.ended(chat_, record); !noted)
-    spdlog::warn("event=chat_journal_failed trace_id={} error=\"{}\"", chat_.trace_id, noted.error().message());
-  const auto appended = co_await services_->log.append(to_record(record));
+  auto entry = journal.end(chat_, record);
+  std::vector<Record> records;
+  records.push_back(to_record(record));
+  const auto results = co_await services_->log.append_with(std::move(records), std::move(entry));
+  const auto& appended = results.front();
   services_->metrics.whole.Observe(seconds(outcome_.ended_at - chat_.started_at));
   if (!appended) {
     services_->metrics.unrecorded.Increment();
-    journal.leave_over(chat_);
+    journal.leave_over(chat_, record);
     co_return false;
   }
   durability_ = durability_of(services_->log, appended);

@@ -62,4 +62,9 @@ Task<std::vector<Result<Appended>>> RedactingLog::append_all(std::vector<Record>
   return log_.append_all(std::move(records));
 }
 
+Task<std::vector<Result<Appended>>> RedactingLog::append_with(std::vector<Record> records, Changes state) {
+  for (auto& record : records) clear(record);
+  return log_.append_with(std::move(records), std::move(state));
+}
+
 }  // namespace assay

@@ -13,6 +13,8 @@ class RedactingLog final : public EventLog {
 
   Task<Result<Appended>> append(Record record) override;
   Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) override;
+  bool keeps_state() const override { return log_.keeps_state(); }
+  Task<std::vector<Result<Appended>>> append_with(std::vector<Record> records, Changes state) override;
   std::string_view durability() const override { return log_.durability(); }
   Result<void> writable() const override { return log_.writable(); }
   Partition partitions(Stream stream) const override { return log_.partitions(stream); }

@@ -143,9 +143,9 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
               {},
               FeedbackMetrics(metrics)},
       http_(HttpClientConfig{.ca_file = options.model_ca_file, .connections_max = 20'000}),
-      journal_(
-          disk, ChatJournal::entries_max_default,
-          redacting_ ? [this](std::string& json) { redacting_->clear_journal_entry(json); } : ChatJournal::Clear()),
+      journal_(disk, ChatJournal::entries_max_default,
+               redacting_ ? [this](std::string& json) { redacting_->clear_journal_entry(json); } : ChatJournal::Clear(),
+               log_.keeps_state()),
       chat_metrics_(metrics),
       live_(options.chat, chat_metrics_),
       chat_{[&] {

@@ -32,11 +32,16 @@ struct EmbeddedLog::Waiting {
       : executor(std::move(e)), records(r), results(a) {
     for (const auto& record : records) bytes += record.key.size() + (record.value ? record.value->size() : 0) + 64;
   }
+  void carry(Changes changes) {
+    for (const auto& change : changes.list()) bytes += change.key.size() + (change.value ? change.value->size() : 0);
+    state = std::move(changes);
+  }
   void fail(error_code ec) { std::fill(results.begin(), results.end(), Result<Appended>(ec)); }
 
   Executor executor;
   std::span<Record> records;
   std::span<Result<Appended>> results;
+  Changes state;  // to be written with them
   std::size_t bytes = 0;
   std::unique_ptr<Resume> resume;
 };
@@ -107,9 +112,14 @@ Task<Result<Appended>> EmbeddedLog::append(Record record) {
 }
 
 Task<std::vector<Result<Appended>>> EmbeddedLog::append_all(std::vector<Record> records) {
+  return append_with(std::move(records), Changes());
+}
+
+Task<std::vector<Result<Appended>>> EmbeddedLog::append_with(std::vector<Record> records, Changes state) {
   std::vector<Result<Appended>> results(records.size(), Result<Appended>(Error::stopped));
   const auto executor = co_await asio::this_coro::executor;
   Waiting waiting(executor, records, results);
+  waiting.carry(std::move(state));
   co_await submit(waiting);
   co_return results;
 }
@@ -252,6 +262,7 @@ void EmbeddedLog::write_batch(std::span<Waiting* const> batch) {
       waiting->results[i] = Appended{Appended::Outcome::appended, partition, offset};
       ++count;
     }
+    changes.append(std::move(waiting->state));
   }
   if (!failure) {
     if (const auto written = db_.write(changes); !written) failure = written.error();

@@ -43,6 +43,8 @@ class EmbeddedLog final : public EventLog, public EventSources {
 
   Task<Result<Appended>> append(Record record) override;
   Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) override;
+  bool keeps_state() const override { return true; }
+  Task<std::vector<Result<Appended>>> append_with(std::vector<Record> records, Changes state) override;
   std::string_view durability() const override { return "disk"; }
   Result<void> writable() const override;
   Partition partitions(Stream stream) const override { return stream == Stream::catalog ? 1 : config_.partitions; }

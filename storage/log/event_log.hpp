@@ -7,6 +7,7 @@
 #include "ops/runtime/result.hpp"
 #include "ops/runtime/task.hpp"
 #include "storage/records/record.hpp"
+#include "storage/state/key_value.hpp"
 
 namespace assay {
 
@@ -40,6 +41,14 @@ class EventLog {
   // where one is longer than a record may be (errc::message_size).
   virtual Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) = 0;
 
+  // Where the log is kept in one database with the process's own state (keeps_state()), `state` is in the same write as
+  // the records: all of both or none. Other logs must be given none.
+  virtual bool keeps_state() const { return false; }
+  virtual Task<std::vector<Result<Appended>>> append_with(std::vector<Record> records, Changes state) {
+    if (state.empty()) return append_all(std::move(records));
+    return refuse(records.size());
+  }
+
   // "disk", "kafka" or "memory": the value of the header Assay-Durability.
   virtual std::string_view durability() const = 0;
 
@@ -47,6 +56,11 @@ class EventLog {
   virtual Result<void> writable() const = 0;
 
   virtual Partition partitions(Stream stream) const = 0;
+
+ private:
+  static Task<std::vector<Result<Appended>>> refuse(std::size_t count) {
+    co_return std::vector<Result<Appended>>(count, Result<Appended>(Error::unsupported));
+  }
 };
 
 // The value of Assay-Durability for what was appended.

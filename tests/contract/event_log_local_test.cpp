@@ -73,6 +73,19 @@ TEST_P(EmbeddedLogTest, KeepsEverythingOverAReopen) {
   EXPECT_EQ(read(*open_all(Stream::feedback), 11).size(), 11u);
 }
 
+TEST_P(EmbeddedLogTest, WritesStateWithTheRecordsOrNeither) {
+  auto& embedded = static_cast<Embedded&>(*under_test);
+  Changes state;
+  state.put(Family::journal, "k", "v");
+  std::vector<Record> refused(1, {.stream = Stream::parked, .key = "k", .value = "v"}), taken(1, feedback("k", "v"));
+  EXPECT_FALSE(run(embedded.log().append_with(std::move(refused), state)).front());
+  EXPECT_FALSE(*embedded.state(0).get(Family::journal, "k"));
+  EXPECT_TRUE(run(embedded.log().append_with(std::move(taken), state)).front());
+  EXPECT_EQ(*embedded.state(0).get(Family::journal, "k"), "v");
+  embedded.reopen();
+  EXPECT_EQ(*embedded.state(0).get(Family::journal, "k"), "v");
+}
+
 TEST_P(EmbeddedLogTest, TrimsOnlyWhatIsOldAndEveryConsumerHasPassed) {
   auto& embedded = static_cast<Embedded&>(*under_test);
   const auto p = partition_of("k", 4);

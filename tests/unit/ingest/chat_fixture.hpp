@@ -58,10 +58,19 @@ class ListedLog final : public EventLog {
     }
     co_return out;
   }
+  bool keeps_state() const override { return database; }
+  Task<std::vector<Result<Appended>>> append_with(std::vector<Record> records, Changes state) override {
+    auto results = co_await append_all(std::move(records));
+    if (!failing && !state.empty()) {
+      EXPECT_TRUE(database && database->write(state));
+    }
+    co_return results;
+  }
   std::string_view durability() const override { return "memory"; }
   Result<void> writable() const override { return {}; }
   Partition partitions(Stream) const override { return 1; }
 
+  KeyValue* database = nullptr;  // that it is kept in, where what else is there can be written with it
   std::optional<Error> failing;
   std::map<std::string, std::string> ids;
   json::object last_info, last_span;
@@ -160,10 +169,12 @@ class ListedStream : public ResponseStream {
   Seen& seen_;
 };
 
-struct ChatRouteTest : testing::Test {
-  ChatRouteTest() {  // token by token, and nothing held
-    config.token_interval = config.resume_max = 0ms;
+struct ChatFixture : testing::Test {
+  explicit ChatFixture(bool journal_in_log = false)
+      : journal(disk, ChatJournal::entries_max_default, nullptr, journal_in_log) {
+    config.token_interval = config.resume_max = 0ms;  // token by token, and nothing held
     config.unread_bytes_max = 1;
+    if (journal_in_log) log.database = &disk;
   }
   Seen seen;
   IoContext context{1};
@@ -172,7 +183,7 @@ struct ChatRouteTest : testing::Test {
   Metrics registry;
   ChatMetrics metrics{registry};
   MemoryKeyValue disk;
-  ChatJournal journal{disk};
+  ChatJournal journal;
   ListedStream stream{seen};
   ChatConfig config;
   std::vector<HeaderField> headers;

@@ -81,7 +81,7 @@ class HeldStream final : public ListedStream {
   std::shared_ptr<Waiter> go_;
 };
 
-struct LiveChatTest : ChatRouteTest {
+struct LiveChatTest : ChatFixture {
   LiveChatTest() {
     config.resume_max = 1h;
     config.unread_bytes_max = 1000;

@@ -8,7 +8,14 @@ namespace {
 
 using namespace chat_test;
 
-TEST_F(ChatRouteTest, AStreamIsDurableBeforeItsIdsLeaveAndBeforeItIsDone) {
+// With the journal's entries in writes of their own, and in those of the log.
+struct ChatRouteTest : ChatFixture, testing::WithParamInterface<bool> {
+  ChatRouteTest() : ChatFixture(GetParam()) {}
+};
+INSTANTIATE_TEST_SUITE_P(Journal, ChatRouteTest, testing::Bool(),
+                         [](const auto& in_log) { return in_log.param ? "InTheLog" : "OnItsOwn"; });
+
+TEST_P(ChatRouteTest, AStreamIsDurableBeforeItsIdsLeaveAndBeforeItIsDone) {
   chat("/chat/stream", {"Hel", "lo"});
   EXPECT_EQ(seen,
             (Seen{"log id", "log id", "log IN_PROGRESS", "started", "begin 200 text/event-stream", "write comment",
@@ -28,7 +35,7 @@ TEST_F(ChatRouteTest, AStreamIsDurableBeforeItsIdsLeaveAndBeforeItIsDone) {
   EXPECT_EQ(journalled(), 0u);
 }
 
-TEST_F(ChatRouteTest, AWholeAnswerIsDurableBeforeItIsGiven) {
+TEST_P(ChatRouteTest, AWholeAnswerIsDurableBeforeItIsGiven) {
   headers = {{"X-Session-ID", "s"}, {"X-User-ID", "u"}, {"X-Client-Request-Id", "mine"}};
   chat("/chat", {"Hel", "lo"});
   EXPECT_EQ(seen, (Seen{"log id", "log id", "log IN_PROGRESS", "started", "ask hi", "pull Hel", "pull lo", "log OK",
@@ -42,14 +49,14 @@ TEST_F(ChatRouteTest, AWholeAnswerIsDurableBeforeItIsGiven) {
   EXPECT_EQ(log.last_info.at("tags").at("env").as_string(), "prod");
 }
 
-TEST_F(ChatRouteTest, BadInputIsRefusedBeforeAnythingIsWritten) {
+TEST_P(ChatRouteTest, BadInputIsRefusedBeforeAnythingIsWritten) {
   body = R"({"message":1})";
   chat("/chat/stream", {"x"});
   EXPECT_EQ(seen, (Seen{"respond 422"}));
   EXPECT_EQ(journalled(), 0u);
 }
 
-TEST_F(ChatRouteTest, AModelsFailureIsAnEventAndAnErrorTrace) {
+TEST_P(ChatRouteTest, AModelsFailureIsAnEventAndAnErrorTrace) {
   chat("/chat/stream", {"Hel", "!overloaded"});
   EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"write token", "log ERROR", "write error", "end"}));
   EXPECT_EQ(stream.events.back().at("error").as_string(), "overloaded");
@@ -58,14 +65,14 @@ TEST_F(ChatRouteTest, AModelsFailureIsAnEventAndAnErrorTrace) {
   EXPECT_EQ(journalled(), 0u);
 }
 
-TEST_F(ChatRouteTest, AModelsFailureIsABadGatewayForAWholeAnswer) {
+TEST_P(ChatRouteTest, AModelsFailureIsABadGatewayForAWholeAnswer) {
   chat("/chat", {"!overloaded"});
   EXPECT_EQ(Seen(seen.end() - 2, seen.end()), (Seen{"log ERROR", "respond 502"}));
   EXPECT_EQ(stream.response.content_type, problem_type);
   EXPECT_NE(stream.response.body.find("overloaded"), std::string::npos);
 }
 
-TEST_F(ChatRouteTest, AClientThatWentAwayAbortsTheModelAndEndsTheTraceInError) {
+TEST_P(ChatRouteTest, AClientThatWentAwayAbortsTheModelAndEndsTheTraceInError) {
   stream.writes_left = 2;
   chat("/chat/stream", {"one", "two", "three"});
   EXPECT_EQ(seen.end()[-2], "model aborted");
@@ -75,7 +82,7 @@ TEST_F(ChatRouteTest, AClientThatWentAwayAbortsTheModelAndEndsTheTraceInError) {
   EXPECT_EQ(journalled(), 0u);
 }
 
-TEST_F(ChatRouteTest, AClientThatWentAwayWhileTheModelIsSilentIsNoticed) {
+TEST_P(ChatRouteTest, AClientThatWentAwayWhileTheModelIsSilentIsNoticed) {
   for (const auto* path : {"/chat", "/chat/stream"}) {
     seen.clear();
     config.gone_poll = 5ms;
@@ -87,7 +94,7 @@ TEST_F(ChatRouteTest, AClientThatWentAwayWhileTheModelIsSilentIsNoticed) {
   }
 }
 
-TEST_F(ChatRouteTest, ASilentModelIsCoveredByHeartbeatsAndCutAtChatMax) {
+TEST_P(ChatRouteTest, ASilentModelIsCoveredByHeartbeatsAndCutAtChatMax) {
   config.heartbeat_every = 10ms;
   config.gone_poll = 5ms;
   config.chat_max = 60ms;
@@ -99,21 +106,21 @@ TEST_F(ChatRouteTest, ASilentModelIsCoveredByHeartbeatsAndCutAtChatMax) {
   EXPECT_EQ(seen.back(), "respond 504");
 }
 
-TEST_F(ChatRouteTest, AnAnswerOverItsBoundIsCut) {
+TEST_P(ChatRouteTest, AnAnswerOverItsBoundIsCut) {
   config.response_bytes_max = 10;
   chat("/chat/stream", {"12345678", "9", "0123"});
   EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"model aborted", "log ERROR", "write error", "end"}));
   EXPECT_EQ(stream.events.back().at("error").as_string(), "the answer is longer than 10 bytes");
 }
 
-TEST_F(ChatRouteTest, ALogThatRefusesIsA503AndNoIdLeaves) {
+TEST_P(ChatRouteTest, ALogThatRefusesIsA503AndNoIdLeaves) {
   log.failing = Error::log_full;
   chat("/chat/stream", {"x"});
   EXPECT_EQ(seen, (Seen{"respond 503"}));
   EXPECT_EQ(journalled(), 0u);
 }
 
-TEST_F(ChatRouteTest, ABeginningThatMayBeInTheLogIsClosedOnceTheLogIsBack) {
+TEST_P(ChatRouteTest, ABeginningThatMayBeInTheLogIsClosedOnceTheLogIsBack) {
   log.failing = Error::log_unavailable;
   chat("/chat", {"x"});
   EXPECT_EQ(seen, (Seen{"respond 503"}));
@@ -125,7 +132,7 @@ TEST_F(ChatRouteTest, ABeginningThatMayBeInTheLogIsClosedOnceTheLogIsBack) {
   EXPECT_EQ(journalled(), 0u);
 }
 
-TEST_F(ChatRouteTest, DoneIsNotSaidWhenTheEndIsNotDurableAndTheJournalKeepsIt) {
+TEST_P(ChatRouteTest, DoneIsNotSaidWhenTheEndIsNotDurableAndTheJournalKeepsIt) {
   struct FailsLater final : ChatBackend {
     explicit FailsLater(ListedLog& l) : log(l) {}
     struct Answer final : ChatAnswer {
@@ -158,7 +165,7 @@ TEST_F(ChatRouteTest, DoneIsNotSaidWhenTheEndIsNotDurableAndTheJournalKeepsIt) {
   EXPECT_EQ(journalled(), 0u);
 }
 
-TEST_F(ChatRouteTest, AChatThatADrainCutsIsRecordedAsAnError) {
+TEST_P(ChatRouteTest, AChatThatADrainCutsIsRecordedAsAnError) {
   asio::cancellation_signal signal;
   asio::steady_timer insists(context, 20ms);
   insists.async_wait([&](auto) { signal.emit(asio::cancellation_type::terminal); });
@@ -169,7 +176,7 @@ TEST_F(ChatRouteTest, AChatThatADrainCutsIsRecordedAsAnError) {
   EXPECT_EQ(journalled(), 0u);
 }
 
-TEST_F(ChatRouteTest, TheBuiltInResponderSaysWhatItWasToldWordByWord) {
+TEST_P(ChatRouteTest, TheBuiltInResponderSaysWhatItWasToldWordByWord) {
   BuiltinResponder model(1ms);
   body = R"({"message":"a long question"})";
   chat("/chat/stream", model);
@@ -181,7 +188,31 @@ TEST_F(ChatRouteTest, TheBuiltInResponderSaysWhatItWasToldWordByWord) {
   EXPECT_EQ(seen.back(), "end");
 }
 
-struct ChatJournalTest : ChatRouteTest {
+TEST_P(ChatRouteTest, WhileAChatIsUnderWayItStandsInTheJournal) {
+  struct Looks final : ChatBackend {
+    explicit Looks(ChatFixture& f) : fixture(f) {}
+    struct Answer final : ChatAnswer {
+      explicit Answer(ChatFixture& f) : fixture(f) {}
+      Task<Next> next() override {
+        EXPECT_EQ(fixture.journalled(), 1u);
+        co_return std::optional<ChatPiece>();
+      }
+      ChatFixture& fixture;
+    };
+    Task<Result<Models, ChatFailure>> models(std::string) override { co_return ChatFailure{"none"}; }
+    Task<Started> start(ChatQuestion) override {
+      std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(fixture);
+      co_return std::move(answer);
+    }
+    ChatFixture& fixture;
+  } model(*this);
+  chat("/chat", model);
+  EXPECT_EQ(seen.back(), "respond 200");
+  EXPECT_EQ(journalled(), 0u);
+  EXPECT_EQ(journal.entries(), 0u);
+}
+
+struct ChatJournalTest : ChatFixture {
   ChatTrace chat_named(const std::string& id) {
     return {.trace_id = "tr-" + std::string(32 - id.size(), '0') + id,
             .span_id = "dbbb259166b0f99a",
