@@ -61,11 +61,12 @@ class Run {
   }
 
  private:
-  // However it is grouped, if there are no dots.
+  // Whatever separates its groups, if there are no dots: they are of one size, but for the last.
   void add_whole(std::vector<Found>& out) const {
     std::size_t digits = 0;
     for (const auto& group : groups_) {
       if (group.separator == ".") return;
+      if (&group != &groups_.back() && group.digits() != groups_[0].digits()) return;
       digits += group.digits();
     }
     if (digits >= digits_min && digits <= digits_max) add_if_card(0, groups_.size() - 1, out);
@@ -78,10 +79,19 @@ class Run {
     return last == first + 1 && dotted(last);
   }
 
+  bool is_isbn(std::size_t first, std::size_t last) const {
+    std::size_t digits = 0;
+    for (auto at = first; at <= last; ++at) digits += groups_[at].digits();
+    const auto begins = text_.substr(groups_[first].from, 3);
+    return digits == digits_min && (begins == "978" || begins == "979");
+  }
+
   void add_if_card(std::size_t first, std::size_t last, std::vector<Found>& out) const {
     const auto from = groups_[first].from, to = groups_[last].to;
-    // 0 and 1 begin no payment card, but times in milliseconds and what has leading zeros.
-    if (text_[from] < '2' || !passes_luhn(text_.substr(from, to - from))) return;
+    // 0, 1, 20 and 21 begin no payment card, but times and what has leading zeros.
+    if (text_[from] < '2' || (text_[from] == '2' && text_[from + 1] < '2') || is_isbn(first, last) ||
+        !passes_luhn(text_.substr(from, to - from)))
+      return;
     if (!out.empty() && out.back().to > from)
       out.back() = {std::min(out.back().from, from), std::max(out.back().to, to)};
     else

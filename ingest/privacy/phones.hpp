@@ -4,10 +4,12 @@
 #include <vector>
 
 #include "ingest/privacy/digits.hpp"
+#include "ingest/privacy/other_numbers.hpp"
 
 namespace assay {
 
-// Telephone numbers: international ones, or two or three groups as people write them. In order, apart from each other.
+// Telephone numbers: international ones, two or three groups as people write them, or five pairs. In order, apart from
+// each other.
 class PhoneFinder {
  public:
   PhoneFinder();
@@ -15,6 +17,7 @@ class PhoneFinder {
 
  private:
   RE2 pattern_;
+  OtherNumberFinder others_;
 };
 
 }  // namespace assay
