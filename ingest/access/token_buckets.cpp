@@ -50,9 +50,9 @@ std::uint32_t TokenBuckets::milliseconds(Time now) const {
 float TokenBuckets::Slot::filled(const Rate& rate, std::uint32_t now_ms) const {
   const auto burst = static_cast<float>(std::max(rate.burst, 1.0));
   if (tag == 0) return burst;
-  // Clocks of two threads may be a moment apart: not before it was last looked at.
-  const auto elapsed = static_cast<std::int32_t>(now_ms - at_ms);
-  if (elapsed <= 0) return std::min(burst, tokens);
+  // Clocks of two threads may be a moment apart: a minute "before" it was last looked at is that, not 49 days later.
+  const std::uint32_t elapsed = now_ms - at_ms;
+  if (elapsed > 0xffff0000u) return std::min(burst, tokens);
   return std::min(burst, tokens + static_cast<float>(elapsed / 1000.0 * rate.per_second));
 }
 

@@ -29,6 +29,17 @@ TEST(TokenBuckets, TakeTheirBurstAndThenTheirRate) {
   EXPECT_TRUE(buckets.take("ana", {}, start).allowed);  // no limit
 }
 
+TEST(TokenBuckets, WhoComesBackAfterWeeksIsLetIn) {
+  TokenBuckets buckets(64);
+  const Rate rate{1, 1};
+  for (const auto days : {0, 25, 40, 90, 91, 400}) {
+    const auto then = start + days * 24h;
+    EXPECT_TRUE(buckets.take("ana", rate, then).allowed) << days;
+    EXPECT_FALSE(buckets.take("ana", rate, then).allowed) << days;
+    EXPECT_FALSE(buckets.take("ana", rate, then - 1s).allowed) << "a thread's clock that is a moment behind";
+  }
+}
+
 TEST(TokenBuckets, WhatCostsMoreThanATokenIsOwed) {
   TokenBuckets buckets(64);
   const Rate rate{10, 5};
