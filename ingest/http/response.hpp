@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "ops/runtime/result.hpp"
+
 namespace assay {
 
 // Media types that are used in several places.
@@ -22,6 +24,7 @@ struct Response {
   std::string body = {};
   // In place of body: a text of many answers, of which a thousand slow readers then keep one copy.
   std::shared_ptr<const std::string> shared = {};
+  error_code cause = {};  // of a 503, as far as it is known: it is counted by that
 
   std::string_view text() const { return shared ? std::string_view(*shared) : std::string_view(body); }
 };

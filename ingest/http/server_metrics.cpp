@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "ops/runtime/error.hpp"
+
 namespace assay {
 namespace {
 
 Counter& refused(Metrics& metrics, const char* reason) {
-  return metrics.counter("assay_ingest_refused_total", "Requests refused before a handler ran", {{"reason", reason}});
+  return metrics.counter("assay_ingest_refused_total", "Requests refused, by reason", {{"reason", reason}});
 }
 
 }  // namespace
@@ -17,6 +19,8 @@ ServerMetrics::ServerMetrics(Metrics& metrics, const Router& router, const Admis
       accept_errors_total(metrics.counter("assay_ingest_accept_errors_total", "Failed accepts")),
       tls_failures_total(metrics.counter("assay_ingest_tls_failures_total", "Connections whose TLS handshake failed")),
       refused_over_capacity(refused(metrics, "over_capacity")),
+      refused_log_full(refused(metrics, "log_full")),
+      refused_log_unavailable(refused(metrics, "log_unavailable")),
       refused_malformed(refused(metrics, "malformed")),
       refused_too_large(refused(metrics, "too_large")),
       refused_too_slow(refused(metrics, "too_slow")),
@@ -42,6 +46,12 @@ ServerMetrics::OfRoute ServerMetrics::of(Metrics& metrics, const std::string& ro
                                        {{"route", route}, {"class", std::to_string(i) + "xx"}});
   out.seconds = &metrics.latency("assay_ingest_request_seconds", "Header read to answer written", {{"route", route}});
   return out;
+}
+
+void ServerMetrics::refused_later(error_code cause) {
+  if (cause == Error::over_capacity) refused_over_capacity.Increment();
+  if (cause == Error::log_full) refused_log_full.Increment();
+  if (cause == Error::log_unavailable || cause == Error::log_changed) refused_log_unavailable.Increment();
 }
 
 void ServerMetrics::answered(const Route* route, unsigned status, double seconds) {

@@ -13,6 +13,9 @@ class ServerMetrics {
  public:
   ServerMetrics(Metrics& metrics, const Router& router, const Admission& admission);
 
+  // A 503, by its cause. One that is no matter of room or of the log (a probe, a drain, a read that was late) is none.
+  void refused_later(error_code cause);
+
   // One answered request; `route` none: no route had been found. `seconds`: from the end of its header to the last byte
   // of the answer.
   void answered(const Route* route, unsigned status, double seconds);
@@ -21,8 +24,11 @@ class ServerMetrics {
   Counter& accepted_total;  // connections
   Counter& accept_errors_total;
   Counter& tls_failures_total;  // handshakes
-  // Refused before a handler ran.
+  // For want of room: before a handler ran, or because the log takes nothing now.
   Counter& refused_over_capacity;
+  Counter& refused_log_full;
+  Counter& refused_log_unavailable;
+  // Before a handler ran.
   Counter& refused_malformed;  // 4xx of the framing
   Counter& refused_too_large;
   Counter& refused_too_slow;

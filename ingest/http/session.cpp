@@ -209,7 +209,6 @@ Task<bool> Session::turn_away(const Route* route) {
 
 // A request that is refused before its body was read: the connection lives on where that is cheap.
 Task<bool> Session::say_no(const Route* route, Response response) {
-  if (response.status == 503) shared_.metrics.refused_over_capacity.Increment();
   if (response.status == 413) shared_.metrics.refused_too_large.Increment();
   const bool cheap = !head_.chunked && head_.content_length <= shared_.config.discard_bytes_max &&
                      (!head_.expects_continue || head_.content_length == 0);

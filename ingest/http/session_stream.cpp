@@ -45,6 +45,7 @@ void Session::append_head(unsigned status, std::string_view content_type, Header
 }
 
 Task<Result<void>> Session::send(const Response& response) {
+  if (response.status == 503) shared_.metrics.refused_later(response.cause);
   chunked_ = false;
   out_.clear();
   const auto body = response.text();

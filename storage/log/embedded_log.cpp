@@ -66,7 +66,11 @@ EmbeddedLog::EmbeddedLog(Db& db, std::string directory, EmbeddedLogConfig config
       queue_bytes_gauge_(
           metrics.gauge("assay_log_queue_bytes", "Bytes of appends that wait for the embedded log's writer")),
       disk_free_bytes_(metrics.gauge("assay_log_disk_free_bytes", "Free bytes on the disk of the data directory")),
-      sync_seconds_(metrics.latency("assay_log_sync_seconds", "Write and sync of one batch of appends")) {}
+      disk_reserve_bytes_(
+          metrics.gauge("assay_log_disk_reserve_bytes", "Free bytes below which the log takes nothing")),
+      sync_seconds_(metrics.latency("assay_log_sync_seconds", "Write and sync of one batch of appends")) {
+  disk_reserve_bytes_.Set(static_cast<double>(config_.disk_reserve_bytes));
+}
 
 EmbeddedLog::~EmbeddedLog() {
   {
@@ -130,6 +134,7 @@ Task<void> EmbeddedLog::submit(Waiting& waiting) {
     if (!embedded::family_of(record.stream)) at_once = Error::unsupported;
   if (!at_once) {
     waiting.fail(at_once.error());
+    failed_total_.Increment(static_cast<double>(waiting.records.size()));
     co_return;
   }
   auto start = [this, &waiting](auto handler) {

@@ -111,6 +111,7 @@ class EmbeddedLog final : public EventLog, public EventSources {
   Counter& batches_total_;
   Gauge& queue_bytes_gauge_;
   Gauge& disk_free_bytes_;
+  Gauge& disk_reserve_bytes_;
   Histogram& sync_seconds_;
 
   std::jthread writer_;  // last: ends before anything else goes

@@ -118,6 +118,7 @@ TEST_P(EmbeddedLogTest, RefusesAnAppendWhenTheDiskHasNoRoom) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), make_error_code(Error::log_full));
   EXPECT_FALSE((*log)->writable());
+  EXPECT_NE(metrics.text().find("assay_log_append_failed_total 1\n"), std::string::npos);
 }
 
 TEST_P(EmbeddedLogTest, IsReadByAnotherProcessWhileItIsInUse) {

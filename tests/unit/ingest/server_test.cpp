@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <future>
 
+#include "ops/runtime/error.hpp"
 #include "tests/support/raw_client.hpp"
 
 namespace assay {
@@ -69,6 +70,9 @@ class HttpServer : public ::testing::Test {
         },
         anyone);
     router.add(
+        http::verb::post, "/refuses",
+        [this](Request& r) -> Task<Response> { co_return error_response(r.path, refusal); }, anyone);
+    router.add(
         http::verb::post, "/waits",
         [this](Request& r) -> Task<Response> {
           co_await gate.pass();
@@ -115,6 +119,7 @@ class HttpServer : public ::testing::Test {
   }
 
   HttpConfig config;
+  error_code refusal;
   AdmissionLimits limits;
   SystemClock clock;
   Metrics metrics;
@@ -333,6 +338,20 @@ TEST_F(HttpServer, SaysNoBeforeTheBodyWhenItIsFull) {
   ASSERT_TRUE(server->wait(10s));
   EXPECT_EQ(admission->bytes_in_flight(), 0u);
   EXPECT_EQ(admission->requests_in_flight(), 0u);
+}
+
+TEST_F(HttpServer, CountsWhatAHandlerRefusesForWantOfRoomByItsReason) {
+  start();
+  RawClient c(server->port());
+  for (const auto error : {Error::log_full, Error::log_full, Error::log_unavailable, Error::log_changed,
+                           Error::over_capacity, Error::timed_out, Error::over_quota}) {
+    refusal = error;
+    c.ask(post("/refuses", "abc"));
+  }
+  const auto text = metrics.text();
+  for (const auto* line :
+       {R"({reason="log_full"} 2)", R"({reason="log_unavailable"} 2)", R"({reason="over_capacity"} 1)"})
+    EXPECT_NE(text.find("assay_ingest_refused_total" + std::string(line) + "\n"), text.npos) << line << text;
 }
 
 TEST_F(HttpServer, EndsSlowHeadersBodiesAndIdleConnections) {
