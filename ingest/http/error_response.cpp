@@ -137,7 +137,9 @@ unsigned status_of(error_code ec) {
 Response error_response(std::string_view path, error_code ec) {
   const auto status = status_of(ec);
   if (status == 413) return error_response(path, status, "it is longer than a record of the event log may be");
-  return error_response(path, status, status == 500 ? std::string("an error of our own") : ec.message());
+  auto response = error_response(path, status, status == 500 ? std::string("an error of our own") : ec.message());
+  response.cause = ec;
+  return response;
 }
 
 }  // namespace assay
