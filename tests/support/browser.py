@@ -42,7 +42,7 @@ class Tab:
     def ask(self, question: str):
         """Asks, and returns the turn once its answer has begun."""
         self.page.get_by_label("Your question").fill(question)
-        self.page.get_by_role("button", name="Send").click()
+        self.page.get_by_role("button", name="Send", exact=True).click()
         return self.turn(question)
 
     def turn(self, question: str):
@@ -54,6 +54,6 @@ class Tab:
         turn.get_by_role("button", name="Good answer").wait_for()
         return turn
 
-    def screenshot(self, name: str) -> None:
+    def screenshot(self, name: str, full_page: bool = True) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full_page)

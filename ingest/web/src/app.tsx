@@ -3,6 +3,7 @@ import { useEffect, useState } from "react";
 import { ChatView } from "./chat/chat_view";
 import { DeliveryNote } from "./feedback/delivery_note";
 import { QualityView } from "./quality/quality_view";
+import { KeepingNote } from "./shared/keeping_note";
 
 const tabOf = (hash: string): string => (hash === "#quality" ? "quality" : "chat");
 
@@ -22,7 +23,10 @@ export function App() {
           <Tabs.Trigger className="tab" value="quality">Quality</Tabs.Trigger>
         </Tabs.List>
       </header>
-      <DeliveryNote />
+      <div className="banners">
+        <DeliveryNote />
+        <KeepingNote />
+      </div>
       <main>
         <Tabs.Content value="chat" className="panel" tabIndex={-1}><ChatView /></Tabs.Content>
         <Tabs.Content value="quality" className="panel" tabIndex={-1}><QualityView /></Tabs.Content>

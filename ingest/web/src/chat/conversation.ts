@@ -1,6 +1,7 @@
 // The conversation as this browser keeps it: it survives a reload, and an answer that was under way goes on.
-import { Store } from "../shared/store";
 import { newSession, randomHex } from "../shared/ids";
+import { oneTab } from "../shared/one_tab";
+import { Store } from "../shared/store";
 import { type ChatEvent, type Resumption, askStreaming, resumeStreaming, stopStreaming } from "./stream";
 
 export type TurnState = "streaming" | "reconnecting" | "done" | "stopping" | "stopped" | "failed";
@@ -22,6 +23,7 @@ const TURNS_MAX = 100;
 export const conversation = new Store<Turn[]>("assay.conversation", []);
 
 export const isOpen = (turn: Turn): boolean => turn.state === "streaming" || turn.state === "reconnecting";
+export const isOver = (turn: Turn): boolean => !isOpen(turn) && turn.state !== "stopping";
 
 const running = new Map<string, AbortController>();
 
@@ -55,7 +57,7 @@ async function run(id: string, events: (signal: AbortSignal) => AsyncGenerator<C
   };
   running.set(id, controller);
   try {
-    await (navigator.locks ? navigator.locks.request(`assay.turn.${id}`, { signal }, follow) : follow());
+    await oneTab(`assay.turn.${id}`, follow, signal);
   } catch {
     // Stopped: stop() has said so.
   } finally {

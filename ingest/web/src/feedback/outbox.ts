@@ -2,6 +2,7 @@
 // Idempotency-Key for all its tries, so that a lost answer makes no second feedback. One tab sends for all (Web Locks).
 import { problemOf, refusesToken } from "../shared/problem";
 import { randomHex, userId } from "../shared/ids";
+import { oneTab } from "../shared/one_tab";
 import { Store } from "../shared/store";
 import { type Opinion, change } from "./opinions";
 
@@ -55,7 +56,7 @@ export function deliver(): Promise<void> {
       active = false;
     }
   };
-  return navigator.locks ? navigator.locks.request("assay.outbox", work).then(() => {}) : work();
+  return oneTab("assay.outbox", work);
 }
 
 // The first letter that waits. False: none is left, or the server is away and it is tried again later.

@@ -3,15 +3,31 @@ export function randomHex(bytes = 16): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
+function tried<T>(use: () => T): T | null {
+  try {
+    return use();
+  } catch {
+    return null; // localStorage is full or forbidden
+  }
+}
+
+const unkept = new Map<string, string>(); // what localStorage did not take, until the tab closes
+
 function remembered(key: string, make: () => string): string {
-  const known = localStorage.getItem(key);
+  const known = tried(() => localStorage.getItem(key)) ?? unkept.get(key);
   if (known) return known;
   const made = make();
-  localStorage.setItem(key, made);
+  const kept = tried(() => (localStorage.setItem(key, made), true));
+  if (!kept) unkept.set(key, made);
   return made;
+}
+
+function forget(key: string): void {
+  unkept.delete(key);
+  tried(() => localStorage.removeItem(key));
 }
 
 // Who writes here: an anonymous name that this browser keeps, and the conversation's session.
 export const userId = (): string => remembered("assay.user", () => `visitor-${randomHex(6)}`);
 export const sessionId = (): string => remembered("assay.session", () => `session-${randomHex()}`);
-export const newSession = (): void => localStorage.removeItem("assay.session");
+export const newSession = (): void => forget("assay.session");
