@@ -1,27 +1,20 @@
-import { useEffect, useRef } from "react";
 import { useStore } from "../shared/store";
 import { FeedbackPanel } from "../feedback/feedback_panel";
 import { Composer } from "./composer";
-import { type Turn, ask, conversation, isOpen, startAnew, stop } from "./conversation";
+import { type Turn, ask, conversation, isOpen, isOver, startAnew, stop } from "./conversation";
+import { useFollow } from "./follow";
 
 export function ChatView() {
   const turns = useStore(conversation);
-  const end = useRef<HTMLDivElement>(null);
   const last = turns.at(-1);
   const open = last !== undefined && isOpen(last);
-
-  // Follows the answer as it grows, unless the reader has scrolled up.
-  useEffect(() => {
-    const page = document.scrollingElement;
-    if (page && page.scrollHeight - page.scrollTop - page.clientHeight < 160) end.current?.scrollIntoView({ block: "end" });
-  }, [last?.answer, last?.state, turns.length]);
+  useFollow(last);
 
   return (
     <>
       <section className="turns" aria-label="Conversation">
         {turns.length === 0 && <Welcome />}
         {turns.map((turn) => <TurnView key={turn.id} turn={turn} />)}
-        <div ref={end} />
       </section>
       <div className="dock">
         <Composer busy={open} onAsk={ask} onStop={() => last && stop(last)} />
@@ -43,14 +36,18 @@ function Welcome() {
 }
 
 function TurnView({ turn }: { turn: Turn }) {
+  // An answer that broke off or was stopped before its first word is none: nothing to show, and nothing to judge.
+  const answered = turn.answer !== "" || turn.state === "done";
   return (
     <article className="turn" aria-busy={isOpen(turn)}>
       <p className="question"><span className="visually-hidden">You asked: </span>{turn.question}</p>
-      <div className="answer" aria-live="polite" aria-atomic="false">
-        <span className="visually-hidden">Answer: </span>
-        {turn.answer}
-        {turn.state === "streaming" && <span className="caret" aria-hidden="true" />}
-      </div>
+      {(answered || isOpen(turn)) && (
+        <div className="answer" aria-live="polite" aria-atomic="false">
+          <span className="visually-hidden">Answer: </span>
+          {turn.answer}
+          {turn.state === "streaming" && <span className="caret" aria-hidden="true" />}
+        </div>
+      )}
       {turn.state === "reconnecting" && <p className="note" role="status">The connection broke. Picking the answer up again…</p>}
       {turn.state === "stopping" && <p className="note" role="status">Stopping…</p>}
       {turn.state === "stopped" && <p className="note">Stopped.</p>}
@@ -59,7 +56,7 @@ function TurnView({ turn }: { turn: Turn }) {
           {turn.reason} <button type="button" className="link" onClick={() => ask(turn.question)}>Ask again</button>
         </p>
       )}
-      {turn.traceId && !isOpen(turn) && turn.state !== "stopping" && <FeedbackPanel turn={turn} />}
+      {turn.traceId && answered && isOver(turn) && <FeedbackPanel turn={turn} />}
     </article>
   );
 }

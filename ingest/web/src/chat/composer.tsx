@@ -1,4 +1,5 @@
 import { type FormEvent, type KeyboardEvent, useRef, useState } from "react";
+import { TooLong, isTooLong } from "../shared/too_long";
 
 const QUESTION_MAX = 8000;
 
@@ -11,7 +12,7 @@ interface Props {
 export function Composer({ busy, onAsk, onStop }: Props) {
   const [message, setMessage] = useState("");
   const input = useRef<HTMLTextAreaElement>(null);
-  const ready = !busy && message.trim() !== "";
+  const ready = !busy && message.trim() !== "" && !isTooLong(message, QUESTION_MAX);
 
   const send = (event?: FormEvent): void => {
     event?.preventDefault();
@@ -33,7 +34,8 @@ export function Composer({ busy, onAsk, onStop }: Props) {
         id="question"
         ref={input}
         rows={2}
-        maxLength={QUESTION_MAX}
+        aria-invalid={isTooLong(message, QUESTION_MAX)}
+        aria-describedby="question-too-long"
         value={message}
         placeholder="Ask a question…"
         autoFocus
@@ -45,6 +47,7 @@ export function Composer({ busy, onAsk, onStop }: Props) {
       ) : (
         <button type="submit" className="primary" disabled={!ready}>Send</button>
       )}
+      <TooLong id="question-too-long" text={message} max={QUESTION_MAX} />
     </form>
   );
 }

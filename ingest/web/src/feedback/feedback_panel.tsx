@@ -1,21 +1,35 @@
 import { Collapsible, RadioGroup, ToggleGroup } from "radix-ui";
-import { useId, useState } from "react";
+import { type MouseEvent, useId, useRef, useState } from "react";
 import type { Turn } from "../chat/conversation";
 import { useStore } from "../shared/store";
+import { TooLong, isTooLong } from "../shared/too_long";
 import { CATEGORIES, DIMENSIONS, type Dimension, type Opinion, opinionOf, opinions } from "./opinions";
 import { giveCategories, giveComment, giveRating, giveThumb, takeBack } from "./give";
 import { letters } from "./outbox";
 
+const COMMENT_MAX = 4000;
+
+// What has just opened may be behind the composer.
+function show(opened: Element | null): void {
+  requestAnimationFrame(() => opened?.scrollIntoView({ block: "nearest" }));
+}
+
 export function FeedbackPanel({ turn }: { turn: Turn }) {
   const opinion = opinionOf(useStore(opinions), turn.id);
   const waiting = useStore(letters).some((letter) => letter.turnId === turn.id);
+  const panel = useRef<HTMLDivElement>(null);
+  const press = (thumb: "up" | "down") => (event: MouseEvent): void => {
+    if (event.detail > 1) return; // of a double click: it would take back what the first click said
+    giveThumb(turn, thumb);
+    show(panel.current);
+  };
   return (
-    <div className="feedback">
+    <div className="feedback" ref={panel}>
       <div className="thumbs" role="group" aria-label="Was this answer any good?">
-        <button type="button" className="thumb" aria-pressed={opinion.thumb === "up"} aria-label="Good answer" onClick={() => giveThumb(turn, "up")}>
+        <button type="button" className="thumb" aria-pressed={opinion.thumb === "up"} aria-label="Good answer" onClick={press("up")}>
           <Thumb />
         </button>
-        <button type="button" className="thumb down" aria-pressed={opinion.thumb === "down"} aria-label="Bad answer" onClick={() => giveThumb(turn, "down")}>
+        <button type="button" className="thumb down" aria-pressed={opinion.thumb === "down"} aria-label="Bad answer" onClick={press("down")}>
           <Thumb />
         </button>
         {opinion.thumb && (
@@ -25,15 +39,17 @@ export function FeedbackPanel({ turn }: { turn: Turn }) {
           </>
         )}
       </div>
-      {opinion.thumb === "down" && <WhatWasWrong turn={turn} opinion={opinion} />}
+      {opinion.thumb === "down" && <WhatWasWrong turn={turn} opinion={opinion} waiting={waiting} />}
       <Details turn={turn} opinion={opinion} />
     </div>
   );
 }
 
-function WhatWasWrong({ turn, opinion }: { turn: Turn; opinion: Opinion }) {
+function WhatWasWrong({ turn, opinion, waiting }: { turn: Turn; opinion: Opinion; waiting: boolean }) {
   const [text, setText] = useState(opinion.comment);
   const id = useId();
+  const given = text.trim() === opinion.comment;
+  const problem = `${id}-too-long`;
   return (
     <div className="why">
       <ToggleGroup.Root type="multiple" className="chips" aria-label="What kind of problem?" value={opinion.categories} onValueChange={(value) => giveCategories(turn, value)}>
@@ -49,8 +65,9 @@ function WhatWasWrong({ turn, opinion }: { turn: Turn; opinion: Opinion }) {
         }}
       >
         <label htmlFor={id}>Comment</label>
-        <textarea id={id} rows={2} maxLength={4000} value={text} onChange={(event) => setText(event.target.value)} />
-        <button type="submit" disabled={text.trim() === opinion.comment}>{text.trim() === opinion.comment && text ? "Saved" : "Save comment"}</button>
+        <textarea id={id} rows={2} aria-invalid={isTooLong(text, COMMENT_MAX)} aria-describedby={problem} value={text} onChange={(event) => setText(event.target.value)} />
+        <TooLong id={problem} text={text} max={COMMENT_MAX} />
+        <button type="submit" disabled={given || isTooLong(text, COMMENT_MAX)}>{!given || !opinion.comment ? "Save comment" : waiting ? "Kept, being sent…" : "Saved"}</button>
       </form>
     </div>
   );
@@ -58,8 +75,9 @@ function WhatWasWrong({ turn, opinion }: { turn: Turn; opinion: Opinion }) {
 
 function Details({ turn, opinion }: { turn: Turn; opinion: Opinion }) {
   const given = DIMENSIONS.filter((dimension) => opinion.ratings[dimension] !== undefined).length;
+  const details = useRef<HTMLDivElement>(null);
   return (
-    <Collapsible.Root className="details">
+    <Collapsible.Root className="details" ref={details} onOpenChange={() => show(details.current)}>
       <Collapsible.Trigger className="link">Rate in detail{given > 0 && ` (${given} of ${DIMENSIONS.length})`}</Collapsible.Trigger>
       <Collapsible.Content>
         <div className="ratings">
