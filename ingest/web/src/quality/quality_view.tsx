@@ -6,7 +6,6 @@ interface Report {
   total_traces: number;
   traces_with_feedback: number;
   feedback_rate: number;
-  positive_rate: number;
   positive_count: number;
   negative_count: number;
   ratings: Record<string, number>; // averages, 0 to 1
@@ -22,6 +21,11 @@ const EVERY_MS = 2000;
 
 type Shown = { report: Report } | { problem: string } | null;
 
+async function whyNot(response: Response): Promise<string> {
+  if (response.status === 401 || response.status === 403) return "The figures need a key with scope read, and this page has none.";
+  return problemOf(response, "No figures");
+}
+
 // Moves as feedback comes: asks again and again while the page is seen.
 function useReport(hours: number): Shown {
   const [shown, setShown] = useState<Shown>(null);
@@ -32,7 +36,7 @@ function useReport(hours: number): Shown {
       if (!document.hidden) {
         try {
           const response = await fetch(`/assay/quality?hours=${hours}`, { signal: controller.signal });
-          setShown(response.ok ? { report: (await response.json()) as Report } : { problem: await problemOf(response, "No figures") });
+          setShown(response.ok ? { report: (await response.json()) as Report } : { problem: await whyNot(response) });
         } catch {
           if (controller.signal.aborted) return;
           setShown({ problem: "The server can't be reached. The figures come back with it." });
@@ -77,7 +81,7 @@ function Figures({ report }: { report: Report }) {
         <Tile name="Traces" value={report.total_traces.toLocaleString()} />
         <Tile name="With feedback" value={report.traces_with_feedback.toLocaleString()} />
         <Tile name="Feedback rate" value={percent(report.feedback_rate)} />
-        <Tile name="Positive rate" value={percent(report.positive_rate)} />
+        <Tile name="Thumbs up" value={judged === 0 ? "–" : percent((100 * report.positive_count) / judged)} />
       </dl>
       <h2>Thumbs</h2>
       {judged === 0 ? (
