@@ -5,8 +5,9 @@ install(FILES ops/systemd/assay.service ops/systemd/assay-ingest.service ops/sys
         DESTINATION /lib/systemd/system)
 install(FILES ops/package/serve.toml ops/package/ingest.toml ops/package/worker.toml DESTINATION /etc/assay)
 install(FILES README.md CHANGELOG.md ops/runbook.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-# What README.md links to.
-foreach(document ingest/README.md workers/README.md storage/README.md ops/README.md bench/results/figures.md)
+# What these link to, and where they look for it.
+foreach(document ingest/README.md ingest/mlflow/README.md workers/README.md storage/README.md ops/README.md ops/runbook.md
+                 bench/results/figures.md)
   get_filename_component(folder ${document} DIRECTORY)
   install(FILES ${document} DESTINATION ${CMAKE_INSTALL_DOCDIR}/${folder})
 endforeach()
