@@ -89,7 +89,7 @@ void FrontDoorOptions::add_to(CLI::App& app) {
       ->capture_default_str();
   add_bytes(app, "--model-request-max", chat.openai_request_bytes_max, "Bytes of one request for OpenAI's door");
   add_duration(app, "--ws-idle-max", socket.idle_max, "For a WebSocket's client to give a sign of life");
-  add_duration(app, "--chat-max", chat.chat_max, "From a question to its last token");
+  add_duration(app, "--chat-max", chat.chat_max, "From a question to its last token", std::chrono::milliseconds(1));
   add_duration(app, "--builtin-pause", builtin_pause, "Between two words of the built-in responder");
   add_duration(app, "--heartbeat", chat.heartbeat_every, "A stream that has nothing to say sends a comment this often");
   add_duration(app, "--token-interval", chat.token_interval, "Tokens that come faster are gathered into one event");
@@ -250,6 +250,7 @@ Result<void, std::string> DoorWithRoutes::start() {
 void DoorWithRoutes::drain() {
   front_.leave();
   live_.begin_drain();
+  quality_.stop();
   front_.drain();
   closer_.request_stop();
   if (closer_.joinable()) closer_.join();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 
+#include "ops/cli/config_file.hpp"
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/log.hpp"
 
@@ -21,13 +22,18 @@ struct Unit {
 };
 constexpr Unit units[] = {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
 
+constexpr milliseconds duration_max = std::chrono::hours(36'500 * 24);  // as nanoseconds it still is a number
+
 milliseconds parse_duration(const std::string& text, const std::string& flag) {
   std::int64_t number = 0;
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
   const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
   for (const auto& known : units)
-    if (ec == std::errc() && number >= 0 && number < 1'000'000'000 && unit == known.name)
-      return milliseconds(number * known.ms);
+    if (ec == std::errc() && number >= 0 && number < 1'000'000'000 && unit == known.name) {
+      const milliseconds duration(number * known.ms);
+      if (duration <= duration_max) return duration;
+      throw CLI::ValidationError(flag, "\"" + text + "\" is more than 36500d");
+    }
   throw CLI::ValidationError(flag, "\"" + text + "\" is not a duration such as 250ms, 10s, 5m, 24h or 7d");
 }
 
@@ -39,11 +45,13 @@ std::string duration_text(milliseconds duration) {
 }
 
 template <class T>
-void add(CLI::App& app, const std::string& flag, T& target, const std::string& help) {
+void add(CLI::App& app, const std::string& flag, T& target, const std::string& help, milliseconds least) {
   app.add_option_function<std::string>(
          flag,
-         [&target, flag](const std::string& text) {
-           target = std::chrono::duration_cast<T>(parse_duration(text, flag));
+         [&target, flag, least](const std::string& text) {
+           const auto duration = parse_duration(text, flag);
+           if (duration < least) throw CLI::ValidationError(flag, "it is less than " + duration_text(least));
+           target = std::chrono::duration_cast<T>(duration);
          },
          help)
       ->default_str(duration_text(target));
@@ -163,11 +171,13 @@ bool is_process(const CLI::App& app) {
 
 void share_settings(std::span<const Command> commands) { all_commands = commands; }
 
-void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help) {
-  add(app, flag, target, help);
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help,
+                  std::chrono::milliseconds least) {
+  add(app, flag, target, help, least);
 }
-void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help) {
-  add(app, flag, target, help);
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help,
+                  std::chrono::milliseconds least) {
+  add(app, flag, target, help, least);
 }
 
 CLI::Validator at_least_one() {
@@ -184,7 +194,9 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
   bool check = false;
   app.add_option("--log-level", level, "trace, debug, info, warn or error")->capture_default_str();
   auto* check_flag = app.add_flag("--check", check, "Print the settings that would run, and end")->configurable(false);
-  app.set_config("--config", "", "A TOML file of settings, by the flags' names")->envname("ASSAY_CONFIG");
+  app.set_config("--config", "", "A TOML file of settings, by the flags' names")
+      ->envname("ASSAY_CONFIG")
+      ->check(CLI::Validator([](std::string& path) { return problem_with_config_file(path); }, ""));
   app.allow_config_extras(CLI::config_extras_mode::ignore_all);  // look_at_config does
   name_environment(app);
   check_flag->envname("");

@@ -23,15 +23,17 @@ struct Command {
 // Those whose settings a file may hold. `commands` outlives every parse().
 void share_settings(std::span<const Command> commands);
 
-// "250ms", "10s", "5m", "24h", "7d".
-void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help);
-void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help);
+// "250ms", "10s", "5m", "24h", "7d"; `least`: less is a usage error.
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help,
+                  std::chrono::milliseconds least = {});
+void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help,
+                  std::chrono::milliseconds least = {});
 // A check of a number: 1 or more.
 CLI::Validator at_least_one();
 // "512KB", "64MB", "1GB" (of 1024) or plain bytes.
 template <class T>
-void add_bytes(CLI::App& app, const std::string& flag, T& target, const std::string& help) {
-  app.add_option(flag, target, help)->transform(CLI::AsSizeValue(false))->capture_default_str();
+CLI::Option* add_bytes(CLI::App& app, const std::string& flag, T& target, const std::string& help) {
+  return app.add_option(flag, target, help)->transform(CLI::AsSizeValue(false))->capture_default_str();
 }
 
 struct Parsed {
