@@ -4,6 +4,7 @@
 #include "ops/cli/kafka_view.hpp"
 #include "ops/cli/mlflow_options.hpp"
 #include "ops/cli/role.hpp"
+#include "ops/cli/store_metrics.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
 #include "ops/runtime/service_manager.hpp"
@@ -50,6 +51,7 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka, const SpoolOptions& spoo
     return complain("no Kafka broker at " + kafka.config.brokers + " answers: a view needs one when it starts first");
   std::unique_ptr<KafkaView> view;
   if (view_options.on) {
+    add_store_metrics(metrics, **db);
     view = std::make_unique<KafkaView>(kafka, **log, **db, clock, metrics);
     if (const auto started = view->start(); !started) return complain(started.error());
   }
@@ -92,7 +94,7 @@ int ingest(std::vector<std::string> args) {
   app.add_option("--mlflow-ca-file", options.behind.ca_file, "Certificates (PEM) to trust beside the system's");
   kafka.config.append_timeout = std::chrono::seconds(2);
   add_duration(app, "--append-timeout", kafka.config.append_timeout,
-               "For Kafka to acknowledge a record, before it goes to the spool, or 503 without one");
+               "For Kafka to acknowledge a record, before it goes to the spool; with --spool off 10s, before 503");
   add_bytes(app, "--outstanding-max", kafka.config.outstanding_bytes_max,
             "Bytes not yet acknowledged by Kafka, before 503");
   const auto settle = [&]() -> std::optional<std::string> {
@@ -104,8 +106,10 @@ int ingest(std::vector<std::string> args) {
     if (!options.behind.url.empty())
       if (auto problem = problem_with_url("--mlflow-url", options.behind.url)) return problem;
     if (auto problem = problem_with_ca_file("--mlflow-ca-file", options.behind.ca_file)) return problem;
-    if (spool.text == "off" && app.count("--append-timeout") == 0)
+    if (spool.text == "off" && app.count("--append-timeout") == 0) {
       kafka.config.append_timeout = std::chrono::seconds(10);
+      app.get_option("--append-timeout")->default_str("10s");  // as --check prints it
+    }
     if (auto problem = kafka.settle()) return problem;
     if (auto problem = spool.settle(kafka)) return problem;
     options.behind_authorization = mlflow_authorization();

@@ -9,6 +9,7 @@
 #include "ops/cli/front_door_options.hpp"
 #include "ops/cli/mlflow_options.hpp"
 #include "ops/cli/role.hpp"
+#include "ops/cli/store_metrics.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
 #include "ops/runtime/service_manager.hpp"
@@ -56,7 +57,8 @@ struct ServeOptions {
     add_duration(app, "--retention", retention,
                  "How long the store keeps a trace and what was said of it; 0s: for ever");
     add_bytes(app, "--disk-reserve", log.disk_reserve_bytes, "Free space below which nothing more is accepted");
-    add_bytes(app, "--queue-max", log.queue_bytes_max, "Bytes that may wait for the log's writer, before 503");
+    add_bytes(app, "--queue-max", log.queue_bytes_max, "Bytes that may wait for the log's writer, before 503")
+        ->check(at_least_one());
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the database");
     add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the database before they are files");
     mlflow.add_to(app);
@@ -128,12 +130,7 @@ int run(ServeOptions& options) {
     return ForgetActs::knows(line) ? forget.answer(line) : acts.answer(line);
   });
   if (!control) return complain(control.error());
-  auto& disk_bytes = metrics.gauge("assay_store_disk_bytes", "Bytes of the database's files");
-  auto& memory_bytes = metrics.gauge("assay_store_memory_bytes", "Bytes of the database's caches and write buffers");
-  metrics.on_collect([&] {
-    disk_bytes.Set(static_cast<double>((*db)->bytes_on_disk()));
-    memory_bytes.Set(static_cast<double>((*db)->memory_bytes()));
-  });
+  add_store_metrics(metrics, **db);
 
   const auto open_partition = [&log]() -> Result<OpenedPartition> { return OpenedPartition{(*log)->committer(), {}}; };
   options.policy.log_repeats = false;

@@ -13,6 +13,7 @@
 #include "ops/cli/kafka_options.hpp"
 #include "ops/cli/mlflow_options.hpp"
 #include "ops/cli/role.hpp"
+#include "ops/cli/store_metrics.hpp"
 #include "ops/cli/whose_log.hpp"
 #include "ops/runtime/ids.hpp"
 #include "ops/runtime/log.hpp"
@@ -114,12 +115,14 @@ int run(WorkerOptions& options) {
   const SystemClock clock;
   Metrics metrics;
   add_process_metrics(metrics);
+  add_worker_disk_metrics(metrics, directory->path());
   const auto memory = DbMemory::with(options.cache_bytes, options.write_buffer_bytes);
   auto sources = KafkaSources::open(kafka.config, kafka.wait);
   if (!sources) return complain(sources.error());
   HomeThread home;
   auto log = KafkaLog::open(home.io(), kafka.config, metrics, kafka.wait);  // of dead letters that a sink gives up
   if (!log) return complain(log.error());
+  const StopHome stop_home(home);
   auto db = Db::open({.directory = directory->database(), .memory = memory});
   if (!db) return complain(db.error());
   if (const auto problem = claim_role(**db, directory->path(), "worker")) return complain(*problem);
@@ -174,7 +177,7 @@ int run(WorkerOptions& options) {
   FrontDoor admin(options.admin, **log, metrics, clock);
   admin.add_check({"topics", [&assignment]() -> Result<void> {
                      if ((*assignment)->refusal().empty()) return {};
-                     return Error::unsupported;
+                     return Error::log_changed;
                    }});
   admin.add_check({"partitions", [&assignment]() -> Result<void> {
                      if ((*assignment)->caught_up()) return {};
