@@ -19,7 +19,7 @@ class ConfigText {
     while (!at_end()) {
       const auto line = line_;
       if (auto problem = statement(); !problem.empty()) return "line " + std::to_string(line) + ": " + problem;
-      if (peek() == '\n') take();
+      if (!at_end()) take();
     }
     return {};
   }

@@ -23,6 +23,11 @@ TEST(ConfigFile, TakesSettingsListsAndComments) {
     EXPECT_EQ(problem_with_config_text(text), "") << text;
 }
 
+TEST(ConfigFile, MayEndAnywhere) {
+  const std::string text = "# a\n\"listen\" = \"x\\\"y\" # b\nanonymous = [\n 'chat', \"feedback\",\n]\n[serve]\n";
+  for (std::size_t n = 0; n <= text.size(); ++n) EXPECT_NO_THROW(problem_with_config_text(text.substr(0, n))) << n;
+}
+
 TEST(ConfigFile, SaysWhatIsWrongAndWhere) {
   const std::pair<std::string, std::string> wrong[] = {
       {"anonymous = [\"chat\"\n", "line 1: anonymous: a bracket is not closed"},
