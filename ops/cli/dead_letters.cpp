@@ -157,15 +157,16 @@ int dead_letters(std::vector<std::string> args) {
                "Of list: what waits for its trace, of `assay serve` or of a front door with --view, instead");
   KafkaOptions kafka;
   kafka.add_to(app, false);
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+  const auto settle = [&]() -> std::optional<std::string> {
+    if (verb == "show" && record_ids.size() != 1) return "deadletters show takes one record_id";
+    if ((verb == "replay" || verb == "purge") && !all && record_ids.empty())
+      return "deadletters " + verb + " takes record_ids, or --all";
+    if (all && !record_ids.empty()) return "record_ids and --all are both given: which is meant?";
+    if (verb == "list" && !record_ids.empty()) return "deadletters list takes no record_ids: see show";
+    return kafka.config.brokers.empty() ? std::nullopt : kafka.settle_for_tool();
+  };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   const bool on_kafka = !kafka.config.brokers.empty();
-  if (on_kafka)
-    if (const auto problem = kafka.settle_for_tool()) return complain(*problem, usage);
-  if (verb == "show" && record_ids.size() != 1) return complain("deadletters show takes one record_id", usage);
-  if ((verb == "replay" || verb == "purge") && !all && record_ids.empty())
-    return complain("deadletters " + verb + " takes record_ids, or --all", usage);
-  if (all && !record_ids.empty()) return complain("record_ids and --all are both given: which is meant?", usage);
-  if (verb == "list" && !record_ids.empty()) return complain("deadletters list takes no record_ids: see show", usage);
 
   if (parked) {
     if (verb != "list" || on_kafka || !reason.empty())

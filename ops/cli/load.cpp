@@ -41,13 +41,15 @@ int load(std::vector<std::string> args) {
   app.add_flag("--verify", config.check, "Afterwards ask for the receipt of every accepted id until it is committed");
   add_duration(app, "--verify-for", config.check_for, "How long the receipts may take");
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
-
-  const auto url = boost::urls::parse_uri(target);
-  if (!url || url->scheme() != "http" || url->host_type() == boost::urls::host_type::name)
-    return complain("--target: \"" + target + "\" is not http://ADDRESS:PORT", usage);
-  config.host = url->host_address();
-  config.port = url->has_port() ? url->port_number() : 80;
+  const auto settle = [&]() -> std::optional<std::string> {
+    const auto url = boost::urls::parse_uri(target);
+    if (!url || url->scheme() != "http" || url->host_type() == boost::urls::host_type::name || url->has_userinfo())
+      return "--target: it is not http://ADDRESS:PORT";
+    config.host = url->host_address();
+    config.port = url->has_port() ? url->port_number() : 80;
+    return {};
+  };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   config.make_traces = !no_traces;
   const auto result = load::run_load(config);
   if (!result) return complain(result.error());

@@ -109,11 +109,14 @@ int sinks(std::vector<std::string> args) {
   app.add_option("--mlflow-db", asked.db.url,
                  "Of replay, where the workers have it: the PostgreSQL in which the sink keeps its positions");
   add_duration(app, "--since", asked.since, "Of replay: only what was written so long ago or later; else all there is");
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
-  if (const auto problem = asked.kafka.settle_for_tool()) return complain(*problem, usage);
-  if (asked.verb == "replay" && asked.name.empty()) return complain("sinks replay takes a sink's name", usage);
-  if (!asked.db.url.empty())
-    if (const auto problem = problem_with_conninfo(asked.db.url)) return complain("--mlflow-db: " + *problem, usage);
+  const auto settle = [&asked]() -> std::optional<std::string> {
+    if (auto problem = asked.kafka.settle_for_tool()) return problem;
+    if (asked.verb == "replay" && asked.name.empty()) return "sinks replay takes a sink's name";
+    if (asked.db.url.empty()) return {};
+    const auto problem = problem_with_conninfo(asked.db.url);
+    return problem ? std::optional("--mlflow-db: " + *problem) : std::nullopt;
+  };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   if (const auto* password = std::getenv("ASSAY_MLFLOW_DB_PASSWORD")) asked.db.password = password;
   asked.some = app.count("--since") > 0;
   const auto sources = KafkaSources::open(asked.kafka.config, asked.kafka.wait);

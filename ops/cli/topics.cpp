@@ -76,9 +76,9 @@ int topics(std::vector<std::string> args) {
   add_duration(app, "--retention", plan.retention, "Of feedback, traces and assessments; of new topics, and checked");
   add_duration(app, "--park-max", plan.park_max, "The workers': retention must be as long");
   add_duration(app, "--dedupe-window", plan.dedupe_window, "The workers': retention must be as long");
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+  const auto settle = [&kafka] { return kafka.settle_for_tool(); };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   plan.requests = std::chrono::ceil<std::chrono::hours>(requests);
-  if (const auto problem = kafka.settle_for_tool()) return complain(*problem, usage);
 
   if (verb == "create") {
     const auto made = create_topics(kafka.config, plan, kafka.wait);

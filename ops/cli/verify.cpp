@@ -36,10 +36,12 @@ int verify(std::vector<std::string> args) {
   add_duration(app, "--dedupe-window", on_kafka.dedupe_window, "With --kafka: the workers'");
   on_kafka.kafka.add_to(app, false);
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
-  if (const auto parsed = parse(app, std::move(args), [&mlflow] { return mlflow.settle(); }); !parsed.run)
-    return parsed.code;
+  const auto settle = [&]() -> std::optional<std::string> {
+    if (auto problem = mlflow.settle()) return problem;
+    return on_kafka.kafka.config.brokers.empty() ? std::nullopt : on_kafka.kafka.settle_for_tool();
+  };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   if (!on_kafka.kafka.config.brokers.empty()) {
-    if (const auto problem = on_kafka.kafka.settle_for_tool()) return complain(*problem, usage);
     if (app.count("--data") > 0) on_kafka.data = data;
     on_kafka.mlflow = mlflow.rest.mlflow;
     on_kafka.output = output;

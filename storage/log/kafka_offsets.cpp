@@ -9,7 +9,7 @@
 namespace assay {
 namespace {
 
-constexpr std::chrono::milliseconds unstable_retry{10};
+constexpr std::chrono::milliseconds unstable_retry{10}, leader_retry{50};
 // What ListOffsets takes for a time: see OffsetSpec in Kafka's protocol.
 constexpr Offset latest = -1, earliest = -2;
 
@@ -69,9 +69,25 @@ Result<std::vector<std::string>> KafkaOffsets::notes(std::span<const StreamParti
   return out;
 }
 
-// The answer comes leader by leader: its order is not that of what was asked.
+// A topic that has just been made has no leader for a moment, or one that does not know it yet.
 Result<KafkaOffsets::Offsets> KafkaOffsets::listed(std::span<const StreamPartition> of, Offset at,
                                                    std::chrono::milliseconds limit) const {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  for (;;) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    auto found = listed_once(of, at, std::max(left, std::chrono::milliseconds(1)));
+    const bool passes = !found && (found.error() == Error::log_unavailable ||
+                                   found.error() == kafka_code(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) ||
+                                   found.error() == kafka_code(RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION));
+    if (!passes || std::chrono::steady_clock::now() + leader_retry >= deadline) return found;
+    std::this_thread::sleep_for(leader_retry);
+  }
+}
+
+// The answer comes leader by leader: its order is not that of what was asked.
+Result<KafkaOffsets::Offsets> KafkaOffsets::listed_once(std::span<const StreamPartition> of, Offset at,
+                                                        std::chrono::milliseconds limit) const {
   auto list = list_of(of, at);
   const auto code = rd_kafka_offsets_for_times(client_.get(), list.get(), static_cast<int>(limit.count()));
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return read_error(code);

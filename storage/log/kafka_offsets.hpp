@@ -43,6 +43,7 @@ class KafkaOffsets {
 
  private:
   explicit KafkaOffsets(KafkaConfig config) : config_(std::move(config)) {}
+  Result<Offsets> listed_once(std::span<const StreamPartition> of, Offset at, std::chrono::milliseconds limit) const;
   Result<Offsets> listed(std::span<const StreamPartition> of, Offset at, std::chrono::milliseconds limit) const;
   KafkaPartitions list_of(std::span<const StreamPartition> of, Offset offset) const;
 

@@ -172,12 +172,19 @@ std::optional<std::string> problem_with_conninfo(const std::string& conninfo) {
   auto* const options = PQconninfoParse(conninfo.c_str(), &words);
   std::string said = one_line(words);
   if (words) PQfreemem(words);
-  if (!options) return said;
-  bool password = false;
-  for (auto* option = options; option->keyword; ++option)
+  if (!options) {
+    if (const auto at = said.find(conninfo); at != said.npos)
+      said.replace(at, conninfo.size(), "…");  // a password's place
+    return said;
+  }
+  bool password = false, of_key = false;
+  for (auto* option = options; option->keyword; ++option) {
     password |= std::string_view(option->keyword) == "password" && option->val;
+    of_key |= std::string_view(option->keyword) == "sslpassword" && option->val;
+  }
   PQconninfoFree(options);
   if (password) return "a password does not belong into a URL: ASSAY_MLFLOW_DB_PASSWORD takes it";
+  if (of_key) return "sslpassword does not belong into a URL: a service file (PGSERVICEFILE) takes it";
   return {};
 }
 

@@ -24,6 +24,10 @@ def test_topics_that_promise_too_little_are_named(kafka, topic_prefix):
     assert checked.returncode == 0 and f"warning: {topic_prefix}feedback: one replica" in checked.stdout
     short = run_assay("topics", "check", *on, "--park-max", "30d")
     assert short.returncode == 1 and f"problem: {topic_prefix}feedback: retention.ms" in short.stdout
+    fresh = ("--kafka", kafka, "--topic-prefix", f"{topic_prefix}fresh.")
+    assert run_assay("topics", "create", *fresh, "--partitions", "12").returncode == 0
+    at_once = run_assay("topics", "describe", *fresh), run_assay("sinks", "list", *fresh)
+    assert "can't be had" not in at_once[0].stdout and at_once[1].returncode == 0, at_once
     described = run_assay("topics", "describe", *on)
     line = next(one for one in described.stdout.splitlines() if one.startswith(f"{topic_prefix}feedback"))
     assert "partitions 2  replicas 1  in sync 1" in line and "cleanup.policy=delete" in line and "behind 0" in line
@@ -62,6 +66,16 @@ def test_check_refuses_what_librdkafka_would_and_what_excludes_each_other():
     for wrong in ("nonsense=1", "security.protocol=SSLL"):
         refused = run_assay("ingest", "--kafka", "127.0.0.1:1", "--kafka-property", wrong, "--check")
         assert refused.returncode == 2 and wrong.split("=")[0] in refused.stderr, refused
+    forced = ("--kafka", "127.0.0.1:1", "--kafka-property", "enable.idempotence=false", "--check")
+    for tool in (("topics", "describe"), ("sinks", "list"), ("deadletters", "list"), ("verify",), ("forget", "--user", "u")):
+        refused = run_assay(*tool, *forced)
+        assert refused.returncode == 2 and "enable.idempotence" in refused.stderr and not refused.stdout, refused
+    for asked in (("sinks", "list", "--kafka", "127.0.0.1:1"), ("serve",)):
+        for url in ("postgresql://u:s3cret@h/db", "postgresql://h/db?sslpassword=s3cret", "postgresql://u:s3cret@[::1"):
+            refused = run_assay(*asked, "--mlflow-db", url, "--check")
+            assert refused.returncode == 2 and "--mlflow-db" in refused.stderr and "s3cret" not in refused.stdout + refused.stderr, refused
+    for spool, runs in (((), "2s"), (("--spool", "off"), "10s"), (("--spool", "off", "--append-timeout", "3s"), "3s")):
+        assert f'append-timeout = "{runs}"' in run_assay("ingest", "--kafka", "127.0.0.1:1", *spool, "--check").stdout
     both = run_assay("worker", "--kafka", "127.0.0.1:1", "--instance-id", "w", "--leave-on-stop", "--check")
     assert both.returncode == 2 and "--leave-on-stop and --instance-id exclude each other" in both.stderr
 
