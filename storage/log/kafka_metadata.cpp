@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
+
+#include "ops/runtime/log.hpp"
 
 namespace assay {
 namespace {
 
 // A topic that has just been made is not known to every broker at once.
 constexpr std::chrono::milliseconds metadata_retry_after{50};
+constexpr std::chrono::milliseconds told_wait{2'500};  // who waits longer for topics says so at once
 
 std::string describe_missing(const KafkaConfig& config, const PartitionCounts& counts) {
   std::string missing;
@@ -49,6 +53,7 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
   const auto start = std::chrono::steady_clock::now();
   auto deadline = start + limit;
   PartitionCounts counts{};
+  bool answered = false;
   for (;;) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
@@ -57,12 +62,15 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
       counts = *asked;
       if (describe_missing(config, counts).empty()) break;
       deadline = std::min(deadline, start + config.topics_wait);
+      if (!std::exchange(answered, true) && deadline - start > told_wait)
+        spdlog::warn("event=topics_missing topics=\"{}\" kafka=\"{}\" act=\"waits for them until --kafka-wait\"",
+                     describe_missing(config, counts), config.brokers);
     }
     if (std::chrono::steady_clock::now() + metadata_retry_after < deadline) {
       std::this_thread::sleep_for(metadata_retry_after);
       continue;
     }
-    if (!asked) return no_broker_answered(config, limit, asked.error());
+    if (!answered) return no_broker_answered(config, limit, asked.error());
     return fmt::format("Kafka at {} lacks the topics {}: run `assay topics create`", config.brokers,
                        describe_missing(config, counts));
   }

@@ -50,7 +50,8 @@ def test_a_topic_that_grows_is_noticed_by_door_and_worker(assay, kafka, topic_pr
     assert door.metric("assay_spool_records") == 0
     assert door.tail().count("event=topics_changed") == 1 and f"{topic_prefix}requests has 6 partitions now" in door.tail()
     wait_until("the worker refuses", lambda: worker.metric("assay_worker_refused") == 1 and worker.metric("assay_worker_partitions") == 0)
-    assert worker.http.get("/readyz").status_code == 503
+    ready = worker.http.get("/readyz")
+    assert ready.status_code == 503 and "not the one that this process began with" in ready.json()["checks"]["topics"], ready.text
     assert worker.http.get("/livez").status_code == 200
 
 
@@ -105,6 +106,20 @@ def test_a_spool_is_not_drained_into_another_cluster_that_comes_later(assay, kaf
 
 
 @pytest.mark.timeout(60)
+def test_who_waits_for_topics_says_so_at_once_and_in_the_end_that_they_lack(assay, kafka, topic_prefix):
+    on = ("--kafka", kafka, "--topic-prefix", topic_prefix)
+    worker = assay("worker", *on, start=False).spawn()
+    door = assay("ingest", *on, "--view", start=False).spawn()
+    for process in (worker, door):
+        line = wait_until("it says what it waits for", lambda: next((one for one in process.log.read_text().splitlines() if "event=topics_missing" in one), None), 10)
+        assert f"{topic_prefix}feedback" in line
+    short = assay("ingest", *on, "--spool", "off", "--kafka-wait", "2s", start=False)
+    ends_with(short, 1, "lacks the topics", f"{topic_prefix}feedback")
+    assert run_assay("topics", "create", *on, "--partitions", "2").returncode == 0
+    worker.wait_ready()
+    door.wait_ready()
+
+
 def test_a_session_timeout_that_the_brokers_do_not_allow_ends_the_worker(assay, kafka, topic_prefix):
     on = make_topics(kafka, topic_prefix)
     worker = assay("worker", *on, "--session-timeout", "60m", start=False)
