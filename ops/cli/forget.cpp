@@ -34,6 +34,7 @@ struct Report {
     return !left.assessments.empty() || !left.traces.empty() || !left.dead_letters.empty() || !left.in_flight.empty() ||
            !left.dataset_records.empty();
   }
+  bool complete() const { return done && !waits() && left.parked.empty(); }
 };
 
 std::string text_of(const Report& report) {
@@ -69,13 +70,19 @@ std::string json_of(const Report& report) {
     if (report.done) json.field("left", left);
     json.end_object();
   };
-  json.begin_object().field("user", report.user).field("done", report.done);
+  json.begin_object().field("user", report.user).field("done", report.complete());
   part("assessments", report.found.assessments.size(), report.left.assessments.size());
   part("traces", report.found.traces.size(), report.left.traces.size());
   part("parked", report.found.parked.size(), report.left.parked.size());
   part("in_flight", report.found.in_flight.size(), report.left.in_flight.size());
   part("dead_letters", report.found.dead_letters.size(), report.left.dead_letters.size());
   part("dataset_records", report.found.dataset_records.size(), report.left.dataset_records.size());
+  if (!report.left.parked.empty()) {
+    json.key("waits_for_its_trace").begin_array();
+    for (const auto& parked : report.left.parked)
+      json.begin_object().field("assessment_id", parked.assessment_id).field("until", parked.expires_at).end_object();
+    json.end_array();
+  }
   if (report.done) json.field("log_dropped_by", report.log_dropped_by);
   json.end_object();
   return out += "\n";
@@ -100,14 +107,16 @@ int forget(std::vector<std::string> args) {
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   KafkaOptions kafka;
   kafka.add_to(app, false);
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
-  if (user.empty()) return complain("--user is empty", usage);
+  const auto settle = [&]() -> std::optional<std::string> {
+    if (user.empty()) return "--user is empty";
+    return kafka.config.brokers.empty() ? std::nullopt : kafka.settle_for_tool();
+  };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
 
   std::unique_ptr<Forgetting> place;
   if (kafka.config.brokers.empty()) {
     place = forgetting_in(data, retention);
   } else {
-    if (const auto problem = kafka.settle_for_tool()) return complain(*problem, usage);
     auto opened = forgetting_on(kafka, app.count("--data") > 0 ? data : "");
     if (!opened) return complain(opened.error());
     place = std::move(*opened);

@@ -195,6 +195,8 @@ def test_what_is_parked_goes_when_its_trace_comes(assay):
     wait_state(door.http, parked, "parked")
     run = run_assay("forget", "--user", "ana", "--data", str(door.data))
     assert run.returncode == 0 and f"parked {parked} waits for its trace until" in run.stdout, run.stdout
+    told = json.loads(run_assay("forget", "--user", "ana", "--data", str(door.data), "--output", "json").stdout)
+    assert not told["done"] and [one["assessment_id"] for one in told["waits_for_its_trace"]] == [parked], told
     trace_id = door.http.post("/chat", json={"message": "hi"}, headers={"X-Client-Request-Id": request_id}).json()["trace_id"]
     wait_until("it went by", lambda: door.http.get(f"/feedback/{parked}").json().get("state") == "deleted")
     assert assessments(door.http, trace_id) == {}
