@@ -55,15 +55,23 @@ struct ControlServer::Impl {
   explicit Impl(std::function<std::string(const std::string&)> a) : answer(std::move(a)) {}
   void accept() {
     acceptor.async_accept([this](error_code ec, Local::socket socket) {
-      if (ec) return;
+      if (ec == asio::error::operation_aborted) return;
+      if (ec) return accept_later();
       std::make_shared<Conversation>(std::move(socket), answer)->run();
       accept();
+    });
+  }
+  void accept_later() {  // out of descriptors: breathe, don't spin
+    pause.expires_after(100ms);
+    pause.async_wait([this](error_code ec) {
+      if (!ec) accept();
     });
   }
   std::function<std::string(const std::string&)> answer;
   std::string path;
   asio::io_context io{1};
   Local::acceptor acceptor{io};
+  asio::steady_timer pause{io};
   std::jthread thread;
 };
 

@@ -1,9 +1,11 @@
 // assay keys: API keys of servers, and the keys that sign feedback capabilities.
 #include <fcntl.h>
+#include <simdjson.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
@@ -41,6 +43,12 @@ Result<ApiKeys, std::string> read_keys(const std::string& path) {
   auto keys = ApiKeys::parse(std::move(file->bytes));
   if (!keys) return path + ": " + keys.error();
   return keys;
+}
+
+// It is shown on terminals, and kept as JSON.
+bool is_fit_for_a_name(std::string_view name) {
+  const auto controls = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  return std::ranges::none_of(name, controls) && simdjson::validate_utf8(name.data(), name.size());
 }
 
 std::string scopes_text(ScopeSet scopes) {
@@ -115,6 +123,8 @@ int keys(std::vector<std::string> args) {
     return ok;
   }
   if (name.empty()) return complain(verb + " needs the name of a key", usage);
+  if (verb == "create" && !is_fit_for_a_name(name))
+    return complain("the name of a key has no control characters, and is UTF-8", usage);
   std::string text;
   std::size_t revoked = 0;
   if (verb == "create") {

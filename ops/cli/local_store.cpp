@@ -12,7 +12,10 @@ namespace assay::cli {
 Result<std::unique_ptr<LocalStore>, std::string> LocalStore::open(const std::string& data_directory,
                                                                   std::initializer_list<std::string_view> roles) {
   const auto database = data_directory + "/db";
-  if (!std::filesystem::exists(database)) return "there is no assay data in " + data_directory;
+  std::error_code ec;
+  const bool there = std::filesystem::exists(database, ec);
+  if (ec) return data_directory + " can't be read: " + ec.message();
+  if (!there) return "there is no assay data in " + data_directory;
   if (auto problem = problem_with_format(data_directory); !problem.empty()) return problem;
   auto scratch = (std::filesystem::temp_directory_path() / "assay-reader-XXXXXX").string();
   if (!::mkdtemp(scratch.data())) return std::string("no temporary directory can be made");

@@ -1,9 +1,11 @@
 """`assay serve` as a process: its health, the tools beside it, its settings, its start and its end."""
 
 import json
+import resource
 import signal
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -311,7 +313,15 @@ def test_flags_environment_and_file_are_checked(tmp_path):
     assert run_assay("no-such-command").returncode == 2
     missing = run_assay("serve", "--data", data, "--config", str(tmp_path / "none.toml"))
     assert missing.returncode == 2 and "none.toml" in missing.stderr
-    for wrong in (("--listen", "nowhere"), ("--in-flight-max", "1KB"), ("--requests-max", "0")):
+    for wrong in (
+        ("--listen", "nowhere"),
+        ("--in-flight-max", "1KB"),
+        ("--requests-max", "0"),
+        ("--queue-max", "0"),
+        ("--chat-max", "0s"),
+        ("--park-max", "300y"),
+        ("--park-max", "36501d"),
+    ):
         for check in ((), ("--check",)):
             refused = run_assay("serve", "--data", data, *wrong, *check)
             assert refused.returncode == 2 and wrong[0] in refused.stderr, refused
@@ -367,10 +377,35 @@ def test_one_config_serves_all_commands(serve, tmp_path):
         assert ran.returncode == 0 and "other_commands" not in ran.stderr, (tool, ran.stderr)
     process = run_assay("serve", "--config", str(config), "--check")
     assert process.returncode == 0 and "settings_of_other_commands keys=commit-interval" in process.stderr + process.stdout, process
-    for wrong, words in (("prak-max = 1", 'there is no setting "prak-max"'), ("[report]\nhours = 3", "there is no section [report]")):
+    for wrong, words in (
+        ("prak-max = 1", 'there is no setting "prak-max"'),
+        ("[report]\nhours = 3", "there is no section [report]"),
+        ('data = "x\n', f"{config}: line 1: data: a quote is not closed"),
+        ("hours = 3\nhours = 4", f"{config}: line 2: hours is set in line 1 already"),
+    ):
         config.write_text(wrong)
         refused = run_assay("report", "--config", str(config))
         assert refused.returncode == 2 and words in refused.stderr, refused
+
+
+def test_a_keys_name_has_nothing_that_moves_a_terminal(tmp_path):
+    for name in ("a\x1b[2J", "a\nb", "a\tb"):
+        refused = run_assay("keys", "create", name, "--scope", "read", "--data", str(tmp_path / "keys"))
+        assert refused.returncode == 2 and "control characters" in refused.stderr, refused
+    assert run_assay("keys", "create", "ä b", "--scope", "read", "--data", str(tmp_path / "keys")).returncode == 0
+
+
+def test_the_control_socket_outlives_a_lack_of_descriptors(serve):
+    """It is how `assay deadletters` and `assay forget` reach the process: a failed accept is not its end."""
+    before = resource.prlimit(serve.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(serve.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    with socket.socket(socket.AF_UNIX) as refused:
+        refused.connect(str(serve.data / "control.sock"))
+        time.sleep(0.3)  # it has tried by then
+        resource.prlimit(serve.pid, resource.RLIMIT_NOFILE, before)
+        refused.settimeout(10)
+        refused.sendall(b"purge a-b\n")
+        assert refused.recv(100)
 
 
 def test_tools_refuse_what_is_not_theirs_to_read(serve, assay, tmp_path):
