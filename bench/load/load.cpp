@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -60,8 +61,9 @@ class Run {
   }
 
  private:
+  // Not one thing more than `end`: what still runs then is not gone on with.
   template <class Make>
-  void phase(Make make) {
+  void phase(Make make, Steady::time_point end = Steady::time_point::max()) {
     for (int i = 0; i < config_.connections; ++i)
       asio::co_spawn(io_, make(i), [this](std::exception_ptr e) {
         if (!e) return;
@@ -72,7 +74,10 @@ class Run {
         }
       });
     io_.restart();
-    io_.run();
+    if (end == Steady::time_point::max())
+      io_.run();
+    else
+      io_.run_until(end);
   }
 
   std::string trace_id(std::uint64_t n) const { return load::trace_id(config_.run, n); }
@@ -173,23 +178,23 @@ class Run {
       if (const auto id = assessment_id_in(answer->body); !id.empty()) accepted_.emplace(id);
   }
 
-  // Asks for the receipt of every accepted id until each is committed or the time is up.
+  // Asks for the receipt of every accepted id until each is committed or the time is up; what was not answered by then
+  // is pending.
   void check() {
     unsettled_.assign(accepted_.begin(), accepted_.end());
     result_.checked = unsettled_.size();
     const auto end = Steady::now() + config_.check_for;
     for (;;) {
-      result_.parked = result_.dead = result_.pending = result_.missing = 0;
+      result_.parked = result_.dead = result_.missing = 0;
       next_ = 0;
       still_.clear();
-      phase([this](int) { return ask_receipts(); });
+      phase([this](int) { return ask_receipts(); }, end);
+      if (Steady::now() >= end) break;
       unsettled_.swap(still_);
-      if (unsettled_.empty() || Steady::now() > end) return;
-      Timer pause(io_.get_executor(), 200ms);
-      pause.async_wait([](error_code) {});
-      io_.restart();
-      io_.run();
+      if (unsettled_.empty()) break;
+      std::this_thread::sleep_for(200ms);
     }
+    result_.pending = result_.checked - result_.committed - result_.parked - result_.dead - result_.missing;
   }
 
   Task<void> ask_receipts() {
@@ -207,8 +212,6 @@ class Run {
         ++result_.parked;
       else if (answer->body.find(R"("state":"dead")") != answer->body.npos)
         ++result_.dead;
-      else
-        ++result_.pending;
       still_.push_back(id);
     }
   }
