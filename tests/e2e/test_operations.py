@@ -12,6 +12,7 @@ from pathlib import Path
 import compose_spec
 import pytest
 import yaml
+from support.assay import run_assay
 from support.paths import ASSAY_BIN, ROOT
 
 OPS = ROOT / "ops"
@@ -92,12 +93,37 @@ def test_every_alert_names_a_chapter_of_the_runbook():
     assert {rule["labels"]["runbook"] for rule in rules if "alert" in rule} - headings() == set()
 
 
-@pytest.mark.parametrize("config", ["prometheus/prometheus.yml", "compose/prometheus.yml"])
+@pytest.mark.parametrize("config", ["prometheus/prometheus.yml", "prometheus/kubernetes.yml", "compose/prometheus.yml"])
 def test_prometheus_takes_the_example(config: str, tmp_path: Path):
-    # The rules stand beside the file where it is used.
+    # The rules stand beside the file where it is used; a key is mounted.
     shutil.copy(OPS / "prometheus" / "assay.rules.yml", tmp_path)
-    shutil.copy(OPS / config, tmp_path / "prometheus.yml")
+    (tmp_path / "key").write_text("secret")
+    text = (OPS / config).read_text().replace("/etc/prometheus/assay/key", str(tmp_path / "key")).replace("# authorization: {credentials_file: /etc/prometheus/assay.key}", f"authorization: {{credentials_file: {tmp_path}/key}}")
+    found_by = "kubernetes_sd_configs: [{role: pod, namespaces: {names: [assay]}}]"  # which Debian's promtool does not know
+    (tmp_path / "prometheus.yml").write_text(text.replace(found_by, "static_configs: [{targets: [pod]}]"))
     run("promtool", "check", "config", tmp_path / "prometheus.yml")
+    jobs = {job["job_name"] for job in yaml.safe_load(text)["scrape_configs"]}
+    assert "assay-worker" in jobs and all(job.startswith("assay") for job in jobs), "the rules and the dashboard ask for these"
+
+
+def test_pod_monitors_find_the_pods_and_name_the_jobs():
+    pods = {m["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: m["spec"]["template"] for m in manifests() if m["kind"] == "StatefulSet"}
+    monitors = list(yaml.safe_load_all((OPS / "prometheus" / "pod-monitors.yaml").read_text()))
+    assert {monitor["metadata"]["name"] for monitor in monitors} == {f"assay-{component}" for component in pods}
+    for monitor in monitors:
+        labels = monitor["spec"]["selector"]["matchLabels"]
+        pod = pods[labels["app.kubernetes.io/component"]]
+        endpoint = monitor["spec"]["podMetricsEndpoints"][0]
+        assert labels == pod["metadata"]["labels"] and endpoint["port"] in {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+        assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": monitor["metadata"]["name"]}]
+
+
+def test_a_key_of_scope_read_is_what_prometheus_needs(assay, tmp_path: Path):
+    assert run_assay("keys", "create", "app", "--scope", "feedback", "--keys", str(tmp_path / "keys.json")).returncode == 0
+    key = run_assay("keys", "create", "prometheus", "--scope", "read", "--keys", str(tmp_path / "keys.json")).stdout.strip()
+    door = assay("serve", "--keys", str(tmp_path / "keys.json"), "--require-keys")
+    assert door.http.get("/metrics").status_code == 401
+    assert door.http.get("/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == 200
 
 
 def test_metrics_are_what_promtool_calls_clean(assay):
@@ -259,6 +285,16 @@ def test_keys_that_root_makes_belong_to_whom_the_directory_belongs_to(tmp_path: 
     assert elsewhere.read_text() == "root's own" and elsewhere.stat().st_uid == 0
 
 
+def test_a_package_without_dependencies_is_not_made(tmp_path: Path):
+    for tool in ("bash", "dirname"):  # a machine with hardly anything
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    made = subprocess.run([OPS / "package" / "build", tmp_path / "out"], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert made.returncode == 1 and "file is missing" in made.stderr, made
+    (tmp_path / "file").symlink_to("/bin/true")
+    made = subprocess.run([OPS / "package" / "build", tmp_path / "out"], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert made.returncode == 1 and "dpkg-shlibdeps is missing" in made.stderr, made
+
+
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     into = tmp_path_factory.mktemp("package")
@@ -282,8 +318,8 @@ def test_the_package_installs_into_a_clean_debian_and_runs_there(package: Path, 
         for path in ("/usr/bin/assay", "/lib/systemd/system/assay.service", "/usr/share/doc/assay/runbook.md", "/usr/share/doc/assay/copyright"):
             assert path in listed.splitlines()
         documents = root / "usr/share/doc/assay"
-        links = re.findall(r"\]\(([\w/.-]+)\)", (documents / "README.md").read_text())
-        assert links and [link for link in links if not (documents / link).is_file()] == []
+        links = [(document, link) for document in documents.rglob("*.md") for link in re.findall(r"\]\(([\w/.-]+)(?:#[\w-]*)?\)", document.read_text())]
+        assert len(links) > 5 and [link for link in links if not (link[0].parent / link[1]).is_file()] == []
         # It serves, as an ordinary user, from nothing but what the package brought.
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
