@@ -1,5 +1,6 @@
 """`assay serve` as a process: its health, the tools beside it, its settings, its start and its end."""
 
+import itertools
 import json
 import resource
 import signal
@@ -8,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -386,6 +388,40 @@ def test_one_config_serves_all_commands(serve, tmp_path):
         config.write_text(wrong)
         refused = run_assay("report", "--config", str(config))
         assert refused.returncode == 2 and words in refused.stderr, refused
+
+
+def test_load_asks_for_receipts_no_longer_than_it_was_told():
+    class Slow(BaseHTTPRequestHandler):
+        """Takes everything, and has each receipt later than anybody waits for it."""
+
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b'{"assessment_id":"a-%d"}' % next(numbers)
+            self.send_response(202)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self) -> None:
+            asked_for_receipt.set()
+            over.wait(60)
+            self.close_connection = True
+
+        def log_message(self, *_) -> None:
+            pass
+
+    numbers, asked_for_receipt, over = itertools.count(), threading.Event(), threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        began = time.monotonic()
+        ran = run_assay("load", "--target", f"http://127.0.0.1:{server.server_port}", "--no-traces", "--requests", "8", "--connections", "2", "--verify", "--verify-for", "1s", within=30)
+        took = time.monotonic() - began
+        over.set()
+        server.shutdown()
+    assert asked_for_receipt.is_set() and ran.returncode == 1 and "committed 0, parked 0, dead 0, pending 8" in ran.stdout, ran
+    assert took < 8
 
 
 def test_a_keys_name_has_nothing_that_moves_a_terminal(tmp_path):
