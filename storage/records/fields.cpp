@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "storage/records/valid_json.hpp"
+
 namespace assay {
 
 std::string hash_text(std::uint64_t hash) {
@@ -75,6 +77,7 @@ bool read_item(simdjson::ondemand::object object, FeedbackItem& item, FieldProbl
   if (object.reset().error() || object.raw_json().get(raw)) return problem("item", "can't be read");
   item.json = raw;
   while (!item.json.empty() && item.json.back() != '}') item.json.pop_back();  // white space before the next token
+  if (!is_json(item.json)) return problem("item", "is not valid JSON");
   return true;
 }
 

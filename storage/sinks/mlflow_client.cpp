@@ -25,7 +25,10 @@ Kind judge(unsigned status, const mlflow::Failure& failure) {
   return Kind::unavailable;
 }
 
-bool is_number(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == text.npos; }
+// An id is a number that its database can hold.
+bool is_number(std::string_view text) {
+  return !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == text.npos;
+}
 
 }  // namespace
 
@@ -85,6 +88,7 @@ Task<MlflowAnswer> MlflowClient::ask(std::string method, std::string path, std::
     }
     const auto failure = response->status < 300 ? mlflow::Failure{} : mlflow::failure_of(response->body);
     answer.kind = judge(response->status, failure);
+    answer.broke = response->status == 500 && !failure.code.empty();
     if (answer.kind == Kind::unavailable)
       limit_.overloaded();
     else

@@ -27,6 +27,8 @@ struct MlflowAnswer {
     refused,      // final: it will never take it; `message` says why
     unavailable,  // down, slow, overloaded or not letting us in: try again later
   } kind = Kind::unavailable;
+  // A 500 in MLflow's own words: it is there, and something of this very request may be too much for it.
+  bool broke = false;
   std::string message;
   std::string body;
 };

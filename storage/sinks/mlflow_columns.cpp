@@ -353,7 +353,8 @@ Result<TraceColumns, Malformed> trace_columns(std::string_view info, const std::
   if (row.trace_id.empty() || characters(row.trace_id) > id_max)
     return Malformed{"trace_id is empty or longer than the 50 characters that MLflow's table takes"};
   dom::element location;
-  row.located = !root->at_pointer("/trace_location").get(location) && location.is_object();
+  row.located = is_located(!root->at_pointer("/trace_location").get(location) && location.is_object(),
+                           text_at(*root, "/state").value_or(""));
   row.experiment = text_at(*root, "/trace_metadata/assay.experiment").value_or("");
   if (row.experiment.empty())
     row.experiment = text_at(*root, "/trace_location/mlflow_experiment/experiment_id").value_or("");

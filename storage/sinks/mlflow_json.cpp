@@ -40,15 +40,19 @@ std::string text_at(simdjson::dom::element root, std::string_view pointer) {
 
 }  // namespace
 
+bool is_located(bool has_location, std::string_view state) {
+  return has_location || (!state.empty() && state != "IN_PROGRESS");
+}
+
 TraceFacts facts_of(std::string_view json) {
   simdjson::dom::parser parser;
   simdjson::dom::element info;
   TraceFacts facts;
   if (parser.parse(json.data(), json.size()).get(info)) return facts;
-  facts.located = info.at_pointer("/trace_location").error() == simdjson::SUCCESS;
   facts.experiment = text_at(info, "/trace_metadata/assay.experiment");
   if (facts.experiment.empty()) facts.experiment = text_at(info, "/trace_location/mlflow_experiment/experiment_id");
   const auto state = text_at(info, "/state");
+  facts.located = is_located(info.at_pointer("/trace_location").error() == simdjson::SUCCESS, state);
   facts.final = state == "OK" || state == "ERROR";
   return facts;
 }

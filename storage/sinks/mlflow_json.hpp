@@ -16,10 +16,13 @@ inline constexpr std::string_view long_request_id = "assay.client_request_id";  
 
 // What of a trace record decides how it is said.
 struct TraceFacts {
-  bool located = false;    // it has a trace_location: it can be started; otherwise only its tags are said
+  bool located = false;    // it can be started; otherwise only its tags are said
   std::string experiment;  // the experiment_id it has, maybe empty or a name
   bool final = false;      // OK or ERROR
 };
+// Whether a trace can stand in a real MLflow: it says where it belongs, or that it has ended; then it belongs to the
+// default experiment. Tags or spans alone may be of a trace that MLflow was told of past us.
+bool is_located(bool has_location, std::string_view state);
 // `info`: a trace_info.
 TraceFacts facts_of(std::string_view info);
 

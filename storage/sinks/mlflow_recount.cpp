@@ -16,9 +16,13 @@ constexpr std::size_t examples_max = 20;
 
 struct Said {
   Partition partition = 0;
-  bool created = false, deleted = false, in_flight = false;
+  bool created = false, deleted = false, in_flight = false, there = false;
 };
 using Traces = std::map<std::string, std::map<std::string, Said>>;  // trace_id -> assessment_id -> what was said
+struct Missing {
+  std::string_view trace_id, id;
+  const Said* said;
+};
 
 class Recount {
  public:
@@ -35,6 +39,7 @@ class Recount {
     io_.run();
     if (thrown_) std::rethrow_exception(thrown_);
     if (!problem_.empty()) return problem_;
+    judge_missing();
     return std::move(out_);
   }
 
@@ -55,7 +60,7 @@ class Recount {
 
   Task<void> ask() {
     while (next_ != traces_.end() && problem_.empty()) {
-      const auto& [trace_id, all] = *next_++;
+      auto& [trace_id, all] = *next_++;
       auto path = "/api/3.0/mlflow/traces/" + percent_encoded(trace_id);
       auto answer = co_await client_.ask("GET", std::move(path));
       std::set<std::string, std::less<>> shown;
@@ -81,12 +86,12 @@ class Recount {
     return true;
   }
 
-  void judge(const std::string& trace_id, const std::map<std::string, Said>& all,
+  void judge(const std::string& trace_id, std::map<std::string, Said>& all,
              const std::set<std::string, std::less<>>& shown) {
-    for (const auto& [id, said] : all) {
+    for (auto& [id, said] : all) {
       auto& count = out_.partitions[said.partition];
       ++count.logged;
-      const bool there = shown.contains(id);
+      const bool there = said.there = shown.contains(id);
       if (said.in_flight)
         ++count.in_flight;
       else if (said.deleted && !there)
@@ -97,20 +102,46 @@ class Recount {
         ++count.dead;
       else if (!said.created && !there)
         ++count.held;
-      else {
-        ++count.unaccounted;
-        if (out_.examples.size() < examples_max)
-          out_.examples.push_back(id + (said.deleted ? " was deleted and is shown" : " is not shown") +
-                                  " by MLflow on " + trace_id);
-      }
+      else if (said.created && !said.deleted)
+        missing_.push_back({trace_id, id, &said});
+      else
+        unaccounted({trace_id, id, &said});
     }
+  }
+
+  // An id that was given again to another trace: MLflow shows the first, or that was deleted.
+  void judge_missing() {
+    if (missing_.empty()) return;
+    std::set<std::string_view> shown, deleted;
+    for (const auto& [trace_id, all] : traces_)
+      for (const auto& [id, said] : all) {
+        if (said.there) shown.insert(id);
+        if (said.deleted && !said.there) deleted.insert(id);
+      }
+    for (const auto& one : missing_) {
+      auto& count = out_.partitions[one.said->partition];
+      if (shown.contains(one.id))
+        ++count.shown;
+      else if (deleted.contains(one.id))
+        ++count.deleted;
+      else
+        unaccounted(one);
+    }
+  }
+
+  void unaccounted(const Missing& one) {
+    ++out_.partitions[one.said->partition].unaccounted;
+    if (out_.examples.size() == examples_max) return;
+    const std::string what = one.said->deleted ? " was deleted and is shown" : " is not shown";
+    out_.examples.push_back(std::string(one.id) + what + " by MLflow on " + std::string(one.trace_id));
   }
 
   const MlflowRecountInput& in_;
   IoContext io_{1};
   MlflowClient client_;
   Traces traces_;
-  Traces::const_iterator next_;
+  Traces::iterator next_;
+  std::vector<Missing> missing_;
   std::string problem_;
   std::exception_ptr thrown_;
   MlflowRecount out_;

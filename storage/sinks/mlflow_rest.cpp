@@ -5,7 +5,6 @@
 #include <boost/asio/post.hpp>
 
 #include "ops/runtime/log.hpp"
-#include "storage/records/valid_json.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/poison.hpp"
 
@@ -103,10 +102,10 @@ Result<void> MlflowSink::take(const LogRecord& record) {
   std::string problem;
   if (record.stream == Stream::assessments) {
     auto parsed = read_assessment(record);
-    if (parsed && is_json(parsed->json))
+    if (parsed)
       job.emplace(Job{of, record.offset, std::move(*parsed)});
     else
-      problem = parsed ? "assessment is not valid JSON" : parsed.error().reason;
+      problem = parsed.error().reason;
   } else {
     auto parsed = read_trace(record);
     TraceRow row;
@@ -235,6 +234,7 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
       std::string why;
       auto done = co_await say(record, why);
       if (done == Done::waits && expired(*at, why)) done = Done::dead;
+      if (done == Done::broke) done = co_await after_break(lane, why);
       if (done == Done::again) co_return;
       if (done == Done::waits) {
         // The trace is not there: nothing else of it will be. Or what it overrides is not.
@@ -247,7 +247,7 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
       lane.untagged |= done == Done::applied && config_.tag_traces;
       again |= record.op == Op::create && blocked.contains(record.assessment_id);
       at = lane.assessments.erase(at);
-      lane.tries = 0;
+      progressed(lane);
     }
   }
   if (lane.untagged) co_await tag(trace_id, lane);
@@ -264,7 +264,7 @@ bool MlflowSink::expired(Job& job, const std::string& why) {
 bool MlflowSink::finish(const Job& job, Done done, const std::string& why) {
   const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
   if (done == Done::dead) {
-    DeadLetter dead{.reason = std::string(dead_reason::refused), .detail = "MLflow answered " + why};
+    DeadLetter dead{.reason = std::string(dead_reason::refused), .detail = why};
     dead.step = name();
     dead.dead_at = clock_.now();
     dead.from = job.of;

@@ -13,7 +13,8 @@
 // another worker had the partition before, the marks are made anew from the log: records before the position are read
 // for them alone, and not said again.
 //
-// MLflow away or overloaded: apply() fails, everything stays, the log holds the backlog.
+// MLflow away or overloaded: apply() fails, everything stays, the log holds the backlog. Where it is there and breaks
+// at one and the same record (a 500 in its own words, while it answers other questions), that becomes a dead letter.
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -44,6 +45,9 @@ struct MlflowSinkConfig {
   bool tag_traces = true;                                            // keep the tag assay.feedback
   // What is remembered of a trace, after the last of it: as long as a late record may still come.
   std::chrono::milliseconds marks_max = std::chrono::hours(30 * 24);
+  // Of a record at which MLflow breaks: it is given up after so many times and so long.
+  int breaks_max = 5;
+  std::chrono::milliseconds break_max{30'000};
 };
 
 class MlflowSink final : public AssessmentSink {
@@ -81,6 +85,8 @@ class MlflowSink final : public AssessmentSink {
     std::optional<Instant> retry_at = {};  // it waits
     bool queued = false;
     bool untagged = false;  // assessments were committed since the tag was set
+    int breaks = 0;         // how often MLflow broke at its first record
+    Instant broke_at = {};  // the first time
   };
   struct Place {
     Offset read_to = 0, saved = 0;
@@ -88,7 +94,7 @@ class MlflowSink final : public AssessmentSink {
     std::set<Offset> unfinished;
     Offset position() const { return std::max(begin, unfinished.empty() ? read_to : *unfinished.begin()); }
   };
-  enum class Done { applied, duplicate, dead, waits, again };
+  enum class Done { applied, duplicate, dead, waits, again, broke };
 
   Result<void> take(const LogRecord& record);
   void make_ready(const std::string& trace_id, Lane& lane);
@@ -107,6 +113,9 @@ class MlflowSink final : public AssessmentSink {
   Done local_failure(error_code ec);
   Task<void> tag(const std::string& trace_id, Lane& lane);
   Done judge(const MlflowAnswer& answer, std::string& why);
+  Task<Done> after_break(Lane& lane, const std::string& why);
+  Done unavailable(const std::string& why);
+  void progressed(Lane& lane) { lane.tries = lane.breaks = 0; }
   bool finish(const Job& job, Done done, const std::string& why);
   bool expired(Job& job, const std::string& why);
   Result<void> save();

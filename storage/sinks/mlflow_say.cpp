@@ -28,6 +28,7 @@ Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
   if (lane.traces.empty()) co_return true;
   std::string why;
   auto done = co_await say_trace(trace_id, lane, why);
+  if (done == Done::broke) done = co_await after_break(lane, why);
   if (done == Done::again) co_return false;
   for (auto at = lane.traces.begin(); at != lane.traces.end();) {
     auto fate = done;
@@ -38,7 +39,7 @@ Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
     }
     if (!finish(*at, fate, why)) co_return false;
     at = lane.traces.erase(at);
-    lane.tries = 0;
+    progressed(lane);
   }
   co_return true;
 }
@@ -183,8 +184,11 @@ Task<MlflowSink::Done> MlflowSink::create(const AssessmentRecord& record, std::s
   auto that = assessment_path(record);
   const auto seen = co_await client_.ask("GET", std::move(that));
   if (seen.kind == MlflowAnswer::Kind::ok) co_return Done::duplicate;
-  if (seen.kind == MlflowAnswer::Kind::not_found) failure_ = Error::log_unavailable;  // not it; try anew
-  co_return seen.kind == MlflowAnswer::Kind::not_found ? Done::again : judge(seen, why);
+  if (seen.kind != MlflowAnswer::Kind::not_found) co_return judge(seen, why);
+  // The trace is there and this is not on it: the id is another trace's, and what was committed first stays.
+  auto whole = trace_path(record.trace_id);
+  const auto trace = co_await client_.ask("GET", std::move(whole));
+  co_return trace.kind == MlflowAnswer::Kind::ok ? Done::duplicate : judge(trace, why);
 }
 
 Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
@@ -197,11 +201,14 @@ Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
     answer = co_await client_.ask("PATCH", std::move(tags), std::move(body));
   }
   std::string why;
-  lane.untagged = judge(answer, why) == Done::again;
+  auto done = judge(answer, why);
+  if (done == Done::broke) done = co_await after_break(lane, why);
+  lane.untagged = done == Done::again;
 }
 
 MlflowSink::Done MlflowSink::judge(const MlflowAnswer& answer, std::string& why) {
-  why = answer.message;
+  const bool answered = answer.kind != MlflowAnswer::Kind::unavailable || answer.broke;
+  why = (answered ? "MLflow answered " : "") + answer.message;
   switch (answer.kind) {
     case MlflowAnswer::Kind::ok:
       return Done::applied;
@@ -213,11 +220,27 @@ MlflowSink::Done MlflowSink::judge(const MlflowAnswer& answer, std::string& why)
     case MlflowAnswer::Kind::unavailable:
       break;
   }
+  return answer.broke ? Done::broke : unavailable(why);
+}
+
+MlflowSink::Done MlflowSink::unavailable(const std::string& why) {
   if (!failure_) {
     failure_ = Error::sink_unavailable;
-    if (!stopped_) spdlog::warn("event=mlflow_unavailable answer=\"{}\"", answer.message);
+    if (!stopped_) spdlog::warn("event=mlflow_unavailable answer=\"{}\"", why);
   }
   return Done::again;
+}
+
+// MLflow broke at what this lane says. It may be in trouble: that passes, and is waited for. Or it is this record: when
+// that has gone on for long, and what is asked of its database beside it is answered, the record is given up.
+Task<MlflowSink::Done> MlflowSink::after_break(Lane& lane, const std::string& why) {
+  if (lane.breaks++ == 0) lane.broke_at = clock_.now();
+  if (lane.breaks < config_.breaks_max || clock_.now() - lane.broke_at < config_.break_max) co_return unavailable(why);
+  std::string one = R"({"max_results":1})";
+  const auto beside = co_await client_.ask("POST", "/api/2.0/mlflow/experiments/search", std::move(one));
+  if (beside.kind != MlflowAnswer::Kind::ok) co_return unavailable(why);
+  spdlog::warn("event=mlflow_record_given_up why=\"{}\"", why);
+  co_return Done::dead;
 }
 
 }  // namespace assay

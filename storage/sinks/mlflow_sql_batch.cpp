@@ -1,6 +1,5 @@
 #include "storage/sinks/mlflow_sql_batch.hpp"
 
-#include "storage/records/valid_json.hpp"
 #include "storage/sinks/poison.hpp"
 #include "storage/sinks/sql_text.hpp"
 
@@ -23,11 +22,6 @@ SqlJob sql_job(StreamPartition of, Offset offset, std::string_view value) {
     take(read_trace(record));
   else
     take(read_assessment(record));
-  if (const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
-      assessment && job.fate != Fate::dead && !is_json(assessment->json)) {
-    job.fate = Fate::dead;
-    job.problem = "assessment is not valid JSON";
-  }
   return job;
 }
 

@@ -19,7 +19,7 @@ from mlflow import MlflowClient, set_tracking_uri  # noqa: E402
 from mlflow.entities import Assessment, Trace  # noqa: E402
 
 from support.assay import Assay, run_assay  # noqa: E402
-from support.door import accepted, chat, events, new_request_id, new_trace_id, post_trace  # noqa: E402
+from support.door import accepted, chat, events, new_request_id, new_trace_id, post_trace, trace_body  # noqa: E402
 from support.fake_model import FakeModel  # noqa: E402
 from support.kafka import Record, read_topic  # noqa: E402
 from support.waiting import wait_until  # noqa: E402
@@ -115,7 +115,7 @@ def _murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
-def deploy(assay, kafka: str, prefix: str, mlflow_url: str, ingest_flags: tuple[str, ...] = ()) -> Deployment:
+def deploy(assay, kafka: str, prefix: str, mlflow_url: str, ingest_flags: tuple[str, ...] = (), worker_flags: tuple[str, ...] = ()) -> Deployment:
     made = run_assay("topics", "create", "--kafka", kafka, "--topic-prefix", prefix, "--partitions", str(PARTITIONS))
     assert made.returncode == 0, made.stderr
     set_tracking_uri(mlflow_url)  # spans are downloaded from there, whatever the client was made with
@@ -123,7 +123,7 @@ def deploy(assay, kafka: str, prefix: str, mlflow_url: str, ingest_flags: tuple[
     experiment_id = mlflow.create_experiment(f"assay-{uuid.uuid4().hex[:8]}")
     on = ("--kafka", kafka, "--topic-prefix", prefix)
     ingest = assay("ingest", *on, "--experiment", experiment_id, *ingest_flags, start=False).spawn()
-    workers = [assay("worker", *on, "--mlflow-url", mlflow_url, "--instance-id", f"w{i}", start=False).spawn() for i in (1, 2)]
+    workers = [assay("worker", *on, "--mlflow-url", mlflow_url, "--instance-id", f"w{i}", *worker_flags, start=False).spawn() for i in (1, 2)]
     for process in (ingest, *workers):
         process.wait_ready()
     return Deployment(ingest, workers, kafka, prefix, mlflow, experiment_id)
@@ -251,6 +251,44 @@ def test_a_repeat_with_its_key_is_one_feedback_and_another_body_is_a_dead_letter
     on.wait_flowed()
     assert creates_by_id(on.forwarded())[first] == 1
     on.wait_shown(trace_id, first)
+
+
+@pytest.mark.timeout(240)
+def test_an_id_that_comes_again_on_another_trace_stays_where_it_was_first_and_stops_nothing(assay, kafka, topic_prefix, mlflow_url, plain_mlflow_env):
+    window = ("--dedupe-window", "2s")
+    on = deploy(assay, kafka, topic_prefix, mlflow_url, worker_flags=window)
+    first, second, request_id = new_trace_id(), new_trace_id(), new_request_id()
+    on.trace(first, request_id)
+    given = on.give(key="click-1", client_request_id=request_id)
+    on.wait_shown(first, given)
+    on.trace(second, request_id)
+
+    def forwarded_again():
+        assert on.give(key="click-1", client_request_id=request_id) == given
+        return {r["assessment"]["trace_id"] for r in on.forwarded() if r["assessment"]["assessment_id"] == given} == {first, second}
+
+    wait_until("the window is over", forwarded_again, WITHIN, every=1)
+    on.wait_flowed()
+    on.wait_shown(first, given)
+    on.wait_shown(second)
+    verify = ("verify", "--kafka", kafka, "--topic-prefix", topic_prefix, *window, "--mlflow-url", mlflow_url)
+    wait_until("verified", lambda: (done := run_assay(*verify)).returncode == 0 and " 0 in flight; 0 unaccounted" in done.stdout, WITHIN, every=1)
+
+
+def test_a_trace_that_names_no_place_is_in_mlflows_default_experiment(on):
+    trace_id = new_trace_id()
+    body = trace_body(trace_id)
+    del body["trace"]["trace_info"]["trace_location"]
+    assert on.http.post("/api/3.0/mlflow/traces", json=body).status_code == 200
+    given = on.give(trace_id=trace_id)
+
+    def shown() -> bool:
+        answer = httpx.get(f"{on.mlflow.tracking_uri}/api/3.0/mlflow/traces/{trace_id}", trust_env=False)
+        info = answer.raise_for_status().json()["trace"]["trace_info"]
+        assert info["trace_location"]["mlflow_experiment"]["experiment_id"] == "0"
+        return [a["assessment_id"] for a in info.get("assessments", [])] == [given]
+
+    wait_until("it is in MLflow", shown, WITHIN, every=0.5)
 
 
 def test_an_update_and_a_delete_sent_before_their_creates_were_resolved_take_effect(on):
@@ -396,6 +434,8 @@ def test_poison_records_on_every_topic_stop_nothing_behind_them(on):
     on.wait_flowed()
     producer = Producer({"bootstrap.servers": on.kafka})
     poisons = [b"", b"\xff\xfe not JSON", b'{"v":1}', b'{"v":999,"op":"create"}', b"[" * 10_000, b'{"v":1,"op":"create","items":[{}]}']
+    upsert = '{"v":1,"op":"upsert","accepted_at":"2026-11-23T15:57:31Z","trace_info":{"trace_id":"tr-poison",%s}}'
+    poisons += [(upsert % field).encode() for field in ('"request_time":"garbage"', '"trace_location":{}')]
     for stream in ("feedback", "requests", "traces", "assessments", "parked"):
         for partition in range(PARTITIONS):
             for poison in poisons:

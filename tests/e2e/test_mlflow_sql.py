@@ -12,7 +12,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 from mlflow import MlflowClient, set_tracking_uri  # noqa: E402
 
 from support.assay import Assay, run_assay  # noqa: E402
-from support.door import accepted, chat, new_request_id, new_trace_id, post_spans, post_trace  # noqa: E402
+from support.door import accepted, assessments, chat, new_request_id, new_trace_id, post_spans, post_trace, trace_body  # noqa: E402
 from support.mlflow_server import MlflowServer  # noqa: E402
 from support.postgres import PASSWORD, Postgres  # noqa: E402
 from support.waiting import wait_until  # noqa: E402
@@ -203,6 +203,44 @@ def test_feedback_waits_for_a_trace_that_reaches_mlflow_past_us(behind: Behind):
         post_trace(direct, trace_id, None, experiment_id=experiment_id)
     behind.wait_assessments(trace_id, 1)
     wait_until("the receipt follows", lambda: behind.receipt(said)["sinks"]["mlflow"] == "committed", WITHIN)
+
+
+def test_an_id_that_comes_again_on_another_trace_stays_where_it_was_first(assay, mlflow_on_postgres):
+    server, database = mlflow_on_postgres
+    serve = assay("serve", "--mlflow-db", database.url, "--dedupe-window", "2s", env={"ASSAY_MLFLOW_DB_PASSWORD": PASSWORD})
+    request_id = new_request_id()
+    verify = ("verify", "--data", str(serve.data), "--mlflow-url", server.url)
+
+    def give() -> str:
+        target = {"client_request_id": request_id, "user_id": "ana"}
+        return accepted(serve.http.post("/feedback", params=target, json={"is_correct": True}, headers={"Idempotency-Key": "click-1"}))
+
+    first = chat(serve.http, "hello", request_id)["trace_id"]
+    given = give()
+    wait_until("it is in MLflow", lambda: database.rows("SELECT trace_id FROM assessments WHERE assessment_id = %s", given) == [(first,)], WITHIN)
+    second = chat(serve.http, "hello again", request_id)["trace_id"]
+
+    def forwarded_again() -> bool:
+        assert give() == given
+        return " 2 assessments " in run_assay(*verify).stdout
+
+    wait_until("the window is over", forwarded_again, WITHIN, every=1)
+    wait_until("both are passed over", lambda: "2 assessments = 2 shown " in (done := run_assay(*verify)).stdout and done.returncode == 0, WITHIN)
+    assert database.rows("SELECT trace_id FROM assessments WHERE assessment_id = %s", given) == [(first,)]
+    assert list(assessments(serve.http, first)) == [given] and not assessments(serve.http, second)
+    receipt = serve.http.get(f"/feedback/{given}").json()
+    assert receipt["trace_id"] == first and receipt["sinks"] == {"store": "committed", "mlflow": "committed"}, receipt
+
+
+def test_a_trace_that_names_no_place_is_in_the_default_experiment(behind: Behind):
+    trace_id = new_trace_id()
+    body = trace_body(trace_id)
+    del body["trace"]["trace_info"]["trace_location"]
+    behind.assay.http.post("/api/3.0/mlflow/traces", json=body).raise_for_status()
+    behind.give({"is_correct": True}, trace_id=trace_id)
+    behind.wait_assessments(trace_id, 1)
+    [(name,)] = behind.rows("SELECT e.name FROM trace_info t JOIN experiments e USING (experiment_id) WHERE request_id = %s", trace_id)
+    assert name == "Default"
 
 
 def test_a_client_request_id_over_50_characters_is_metadata(behind: Behind):

@@ -85,6 +85,7 @@ class FakeMlflow {
       if (at == experiments_.end()) return missing("experiment");
       return {200, {{"experiment", {{"experiment_id", at->second}}}}};
     }
+    if (path == "/api/2.0/mlflow/experiments/search") return {200, {{"experiments", boost::json::array()}}};
     if (path == "/api/2.0/mlflow/experiments/create") {
       const auto name = std::string(boost::json::parse(request.body).at("name").as_string());
       return {200, {{"experiment_id", experiments_[name] = std::to_string(experiments_.size() + 1)}}};
@@ -143,7 +144,8 @@ class FakeMlflow {
       assessments_.erase(id);
       return {200};
     }
-    if (at == assessments_.end()) return missing("Assessment");
+    if (at == assessments_.end() || at->second.at("trace_id") != boost::json::string(trace_id))
+      return missing("Assessment");
     if (request.method == "PATCH")
       for (const auto& [name, value] : body.at("assessment").as_object()) at->second[name] = value;
     return {200, {{"assessment", at->second}}};

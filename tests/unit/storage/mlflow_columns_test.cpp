@@ -89,6 +89,15 @@ TEST(MlflowColumns, ATracesPromotedMetadataAreColumns) {
   EXPECT_EQ(row.tags, (std::map<std::string, std::string>{{"k", "v"}}));
 }
 
+TEST(MlflowColumns, ATraceThatHasEndedNeedsNoLocation) {
+  const auto located = [](const char* fields) {
+    return mlflow::trace_columns(R"({"trace_id":"tr-1")" + std::string(fields) + "}", {}, Instant())->located;
+  };
+  EXPECT_TRUE(located(R"(,"state":"OK")"));
+  EXPECT_FALSE(located(R"(,"state":"IN_PROGRESS")"));
+  EXPECT_FALSE(located(R"(,"tags":{"k":"v"})"));
+}
+
 TEST(MlflowColumns, ASpansIdsAreHexAndItsTypeIsRead) {
   const auto row = *mlflow::span_columns(
       R"({"span_id":"ASNFZ4mrze8=","parent_span_id":"ASNFZ4mrze8=","name":"s","start_time_unix_nano":5,)"

@@ -3,6 +3,7 @@
 #include "storage/records/assessment_record.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/logged_feedback.hpp"
 #include "storage/records/parked_record.hpp"
 #include "storage/records/request_record.hpp"
 #include "storage/records/trace_record.hpp"
@@ -20,6 +21,18 @@ FeedbackRecord two_scores() {
   feedback.items.push_back({"a-1", "a-1", R"({"assessment_id":"a-1","assessment_name":"user_accuracy"})"});
   feedback.items.push_back({"a-2", "a-2", R"({"assessment_id":"a-2","assessment_name":"user_relevance"})"});
   return feedback;
+}
+
+TEST(FeedbackRecord, WasNotAcceptedLaterThanItsLogWasGivenIt) {
+  auto feedback = two_scores();
+  feedback.accepted_at = *parse_time("2099-01-01T00:00:00Z");
+  const auto record = to_record(feedback);
+  const auto read = [&](Instant at) {
+    return parse_logged_feedback({Stream::feedback, 0, 7, record.key, *record.value, false, at})->accepted_at;
+  };
+  EXPECT_EQ(read(t0), t0);
+  EXPECT_EQ(read(Instant{}), feedback.accepted_at) << "this log does not keep that";
+  EXPECT_FALSE(parse_logged_feedback({Stream::feedback, 0, 7, "k", "{}", false, t0}));
 }
 
 TEST(FeedbackRecord, ReadsBackWhatWasWritten) {
@@ -60,6 +73,10 @@ TEST(FeedbackRecord, SaysWhatIsWrongWithPoison) {
       reason(
           R"({"v":1,"op":"delete","accepted_at":"2026-11-23T15:57:31Z","trace_id":"t","items":[{"assessment_id":"a"}]})"),
       "record_id is missing");
+  // It would be forwarded as it stands, and be read by nobody.
+  EXPECT_EQ(reason(R"({"v":1,"op":"create","accepted_at":"2026-11-23T15:57:31Z","trace_id":"t",)"
+                   R"("items":[{"assessment_id":"a","feedback":{"value":12345678901234567890123}}]})"),
+            "item is not valid JSON");
   EXPECT_FALSE(parse_feedback_record("\xff\xfe").has_value());
   EXPECT_FALSE(parse_feedback_record("").has_value());
   EXPECT_FALSE(parse_feedback_record("[1]").has_value());
@@ -150,6 +167,24 @@ TEST(TraceRecord, ReadsBackWhatWasWritten) {
   ASSERT_TRUE(back) << back.error().reason;
   EXPECT_EQ(back->info, trace.info);
   EXPECT_EQ(back->spans, trace.spans);
+}
+
+TEST(TraceRecord, ThatNobodyCanPlaceIsPoison) {
+  const auto reason = [](const std::string& fields) {
+    const auto read = parse_trace_record(
+        *to_record(TraceRecord{.trace_id = "tr-1", .accepted_at = t0, .info = R"({"trace_id":"tr-1")" + fields + "}"})
+             .value);
+    return read ? "" : read.error().reason;
+  };
+  EXPECT_EQ(reason(R"(,"request_time":"2026-11-23T15:57:31.547Z","end_time":"2026-11-23T15:57:32+01:00")"), "");
+  EXPECT_EQ(reason(R"(,"request_time":null,"trace_location":null)"), "");
+  EXPECT_EQ(reason(R"(,"trace_location":{"mlflow_experiment":{"experiment_id":""}})"), "");
+  EXPECT_EQ(reason(R"(,"request_time":"garbage")"), "trace_info.request_time is not a time");
+  EXPECT_EQ(reason(R"(,"end_time":5)"), "trace_info.end_time is not a time");
+  for (const auto* location : {"{}", "[]", "5", R"({"mlflow_experiment":{}})", R"({"mlflow_experiment":null})",
+                               R"({"mlflow_experiment":{"experiment_id":5}})"})
+    EXPECT_EQ(reason(R"(,"trace_location":)" + std::string(location)), "trace_info.trace_location has no experiment_id")
+        << location;
 }
 
 TEST(Partitioner, AgreesWithJava) {

@@ -225,6 +225,58 @@ TEST_F(MlflowSinkTest, ARefusalIsADeadLetterInMlflowsWordsAndTheNextOnesGoOn) {
   EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 3, .applied = 1, .dead = 2}));
 }
 
+TEST_F(MlflowSinkTest, AnIdThatAnotherTraceHasIsADuplicateAndTheFirstOneStays) {
+  ASSERT_TRUE(
+      apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true")), add(ok_trace("tr-2")),
+             add(feedback("a-1", "tr-2", at(2), "n", "false")), add(feedback("a-2", "tr-2", at(3), "n", "1"))}));
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("trace_id"), "tr-1");
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("feedback").at("value"), true);
+  EXPECT_TRUE(mlflow_.assessments().contains("a-2"));
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 3, .applied = 2, .duplicate = 1}));
+  EXPECT_EQ(saved(), 3);
+}
+
+TEST_F(MlflowSinkTest, ARecordAtWhichMlflowBreaksIsADeadLetterInItsWordsOnceItAnswersEverythingElse) {
+  mlflow_.fault([](const auto& r, bool after) { return after && r.body.find("\"bad\"") != r.body.npos ? 500 : 0; });
+  const std::vector records{add(ok_trace("tr-1", R"(,"request_preview":"bad")")), add(ok_trace("tr-2")),
+                            add(feedback("a-2", "tr-2", at(1), "n", "true")),
+                            add(feedback("a-3", "tr-2", at(2), "n", "\"bad\""))};
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_FALSE(apply(records)) << "nothing is given up within 30 seconds";
+    clock_.at += 2s;
+  }
+  EXPECT_TRUE(dead_.empty());
+  for (int i = 0; i < 12 && dead_.size() < 2; ++i, clock_.at += 5s) (void)apply(records);
+  ASSERT_EQ(dead_.size(), 2u);
+  EXPECT_EQ(dead_[0].detail, "MLflow answered 500 INTERNAL_ERROR: fault");
+  EXPECT_TRUE(mlflow_.assessments().contains("a-2"));
+  ASSERT_TRUE(apply({}));
+  EXPECT_EQ(saved(), 2);
+  EXPECT_EQ(sink_->ledger().dead, 1);
+}
+
+TEST_F(MlflowSinkTest, AnMlflowThatBreaksAtEverythingIsWaitedFor) {
+  mlflow_.fault([](const auto&, bool after) { return after ? 500 : 0; });
+  const std::vector records{add(ok_trace("tr-1"))};
+  for (int i = 0; i < 20; ++i, clock_.at += 1min) EXPECT_FALSE(apply(records));
+  EXPECT_TRUE(dead_.empty());
+}
+
+TEST_F(MlflowSinkTest, ATraceThatHasEndedAndNamesNoPlaceGoesIntoTheDefaultExperiment) {
+  ASSERT_TRUE(apply({add(trace("tr-1", at(0), R"("state":"IN_PROGRESS")"))}));
+  EXPECT_FALSE(mlflow_.traces().contains("tr-1"));
+  ASSERT_TRUE(apply({add(trace("tr-1", at(1), R"("state":"OK")")), add(feedback("a-1", "tr-1", at(2), "n", "true"))}));
+  EXPECT_EQ(mlflow_.traces().at("tr-1").at("trace_location").at("mlflow_experiment").at("experiment_id"), "1");
+  EXPECT_TRUE(mlflow_.assessments().contains("a-1"));
+}
+
+TEST_F(MlflowSinkTest, ADeadLetterSaysThatMlflowAnsweredOnlyWhereItDid) {
+  ASSERT_TRUE(
+      apply({add(to_record(TraceRecord{.trace_id = "tr-1", .accepted_at = t0, .info = R"({"trace_id":"tr-1"})"}))}));
+  ASSERT_EQ(dead_.size(), 1u);
+  EXPECT_EQ(dead_[0].detail, "trace_info or spans can't be read");
+}
+
 TEST_F(MlflowSinkTest, WhileMlflowIsSlowOrDownThePositionStaysAndAfterwardsAllIsThereOnce) {
   std::vector<LogRecord> records;
   for (int i = 0; i < 40; ++i) {

@@ -265,7 +265,7 @@ TEST_F(StoreTest, APoisonRecordIsADeadLetterAndTheRestOfItsBatchIsApplied) {
   const auto letter = parse_dead_letter(**dead);
   ASSERT_TRUE(letter);
   EXPECT_EQ(letter->step, "store");
-  EXPECT_EQ(letter->detail, "assessment is not valid JSON");
+  EXPECT_EQ(letter->detail, "item is not valid JSON");
   EXPECT_TRUE(kv_.get(Family::dead, "traces/0/0")->has_value());
 }
 
