@@ -7,6 +7,7 @@
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/task.hpp"
 #include "storage/sinks/concurrency_limit.hpp"
+#include "storage/sinks/rate_limiter.hpp"
 
 namespace assay {
 
@@ -54,7 +55,7 @@ class MlflowClient {
 
   MlflowConfig config_;
   ConcurrencyLimit limit_;
-  TokenBucket reads_, writes_;
+  RateLimiter reads_, writes_;
   std::chrono::steady_clock::time_point not_before_{};
   std::map<std::string, std::string> experiments_;
   HttpClient http_;

@@ -4,6 +4,7 @@
 
 #include "storage/records/python_text.hpp"
 #include "storage/sinks/concurrency_limit.hpp"
+#include "storage/sinks/rate_limiter.hpp"
 
 namespace assay {
 namespace {
@@ -121,12 +122,12 @@ TEST(ConcurrencyLimit, GrowsWhileAnswersAreQuickAndIsCutOnceARound) {
   EXPECT_EQ(limit.current(), 1u);
 }
 
-TEST(TokenBucket, LetsASecondsWorthGoAtOnceAndThenSpreads) {
-  TokenBucket bucket(10);
+TEST(RateLimiter, LetsASecondsWorthGoAtOnceAndThenSpreads) {
+  RateLimiter limiter(10);
   const auto now = std::chrono::steady_clock::time_point(1h);
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(bucket.take(now), now);
-  EXPECT_EQ(bucket.take(now), now + 100ms);
-  EXPECT_EQ(bucket.take(now), now + 200ms);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(limiter.take(now), now);
+  EXPECT_EQ(limiter.take(now), now + 100ms);
+  EXPECT_EQ(limiter.take(now), now + 200ms);
 }
 
 }  // namespace
