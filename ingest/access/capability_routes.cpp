@@ -104,8 +104,10 @@ Task<Response> post_capabilities(const Gate& gate, const CapabilityConfig& confi
 std::optional<std::string> problem_with_names(const std::vector<std::string>& names) {
   if (names.empty()) return "it is empty";
   if (names.size() > capability_names_max) return "it has more than " + std::to_string(capability_names_max) + " names";
-  for (const auto& name : names)
+  for (const auto& name : names) {
     if (problem_with_id("names", name)) return "a name in it is empty, too long, or no plain text";
+    if (name.find('*') < name.size() - 1) return "a name in it has a * that is not its end";
+  }
   // A token has to hold them beside the longest ids.
   std::size_t bytes = 0;
   for (const auto& name : names) bytes += name.size();

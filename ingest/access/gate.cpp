@@ -99,9 +99,9 @@ void Gate::replace(CapabilityKeys keys) {
 // What the request brings, of what matters here. Views point into the head.
 struct Gate::Credentials {
   std::string_view key, capability, origin, host, fetch_site, preflight_method, preflight_headers;
-  bool browser = false;    // it has what no browser leaves out
-  std::string held;        // a key or a token that had to be decoded
-  bool presented = false;  // an Authorization of any kind
+  bool browser = false;                   // it has what no browser leaves out
+  std::string held_key, held_capability;  // what had to be decoded
+  bool presented = false;                 // an Authorization of any kind
 };
 
 void Gate::read_credentials(const RequestHead& head, bool takes_capability, Credentials& found) const {
@@ -120,8 +120,8 @@ void Gate::read_credentials(const RequestHead& head, bool takes_capability, Cred
           const auto token = value.substr(7);
           (token.starts_with(capability_prefix) ? found.capability : found.key) = token;
         } else if (value.size() > 6 && iequals(value.substr(0, 6), "Basic ")) {
-          found.held = basic_password(value.substr(6)).value_or(std::string());
-          found.key = found.held;
+          found.held_key = basic_password(value.substr(6)).value_or(std::string());
+          found.key = found.held_key;
         }
         break;
       case 14:
@@ -146,9 +146,8 @@ void Gate::read_credentials(const RequestHead& head, bool takes_capability, Cred
   // A beacon can't set a header: its token stands in the query.
   if (takes_capability && found.capability.empty() && head.query.find("feedback_token=") != head.query.npos)
     if (auto token = token_of_query(head.query)) {
-      found.held = std::move(*token);
-      found.key = {};
-      found.capability = found.held;
+      found.held_capability = std::move(*token);
+      found.capability = found.held_capability;
     }
 }
 
@@ -256,9 +255,10 @@ void Gate::decide(const Route* route, std::string_view allow, const RequestHead&
     const auto& rate = key->rate.limited() ? key->rate : config_.key_rate;
     if (!within_quota(key_buckets_, key->id, rate, "key", head.path, verdict)) return;
     verdict.joins_traces = true;
-    if (key->scopes.has(scope) || config_.anonymous.has(scope)) return;
+    // A token that is shown counts, whatever key is beside it: it says what about, and by whom.
     const bool token_counts = takes_capability && !found.capability.empty();
     if (!token_counts) {
+      if (key->scopes.has(scope) || config_.anonymous.has(scope)) return;
       metrics_.forbidden.Increment();
       verdict.refusal =
           error_response(head.path, 403, "this key does not have the scope \"" + std::string(name_of(scope)) + "\"");

@@ -95,7 +95,9 @@ Response error_response(std::string_view path, unsigned status, std::string_view
     json.begin_object().key("error").begin_object();
     json.field("message", detail).field("type", openai_type(status)).key("param");
     field.empty() ? json.null() : json.value(field);
-    json.key("code").null().end_object().end_object();
+    json.key("code");
+    status == 401 ? json.value("invalid_api_key") : json.null();
+    json.end_object().end_object();
   } else {
     response.content_type = problem_type;
     json.begin_object().field("type", "about:blank").field("title", reason_phrase(status)).field("status", status);

@@ -77,6 +77,8 @@ def test_each_door_says_no_in_its_own_dialect(assay):
     assert door.http.post("/api/3.0/mlflow/traces", json={}).json()["error_code"] == "UNAUTHENTICATED"
     problem = door.http.post("/feedback", json={})
     assert problem.headers["Content-Type"] == "application/problem+json" and problem.json()["status"] == 401
+    refused = door.http.post("/v1/chat/completions", json={})
+    assert refused.status_code == 401 and refused.json()["error"]["code"] == "invalid_api_key"
 
 
 def test_mlflows_client_is_let_in_by_token_and_by_password(assay):
@@ -202,6 +204,29 @@ def test_the_done_event_brings_the_token(public):
     assert '"feedback_token":"acap_' in text.rsplit("data:", 1)[1]
 
 
+def test_a_token_counts_wherever_it_is_shown_and_whatever_key_is_beside_it(public):
+    door, key = public
+    mine = door.http.post("/chat", json={"message": "hi"}, headers={"X-User-ID": "ana"}).json()
+    other = door.http.post("/chat", json={"message": "ho"}, headers={"X-User-ID": "bob"}).json()
+
+    def rate(token, body, target="", *, in_query):
+        query = [part for part in (target, f"feedback_token={token}" if in_query else "") if part]
+        shown = {} if in_query else {"X-Feedback-Token": token}
+        return door.http.post("/feedback?" + "&".join(query), json=body, headers={**key, "X-User-ID": "mallory", **shown})
+
+    said = set()
+    for in_query in (False, True):
+        said.add(accepted(rate(mine["feedback_token"], {"is_correct": True}, in_query=in_query)))
+        assert rate(mine["feedback_token"], {"is_correct": True}, f"trace_id={other['trace_id']}", in_query=in_query).status_code == 403
+        assert rate(mine["feedback_token"], {"name": "quality", "value": 1}, in_query=in_query).status_code == 403
+        assert rate("acap_garbage", {"is_correct": True}, f"trace_id={mine['trace_id']}", in_query=in_query).status_code == 401
+    for assessment_id in said:
+        wait_until(assessment_id, lambda id=assessment_id: door.http.get(f"/feedback/{id}", headers=key).json()["state"] == "committed")
+    door.http.headers.update(key)
+    found = assessments(door.http, mine["trace_id"])
+    assert set(found) == said and {a["source"]["source_id"] for a in found.values()} == {"ana"}
+
+
 def test_forged_expired_and_rotated_away_tokens_are_refused(public):
     door, admin = public
 
@@ -226,7 +251,7 @@ def test_forged_expired_and_rotated_away_tokens_are_refused(public):
         assert use(good) == (202 if kept else 401)
     assert use(mint()) == 202
     assert door.http.post("/capabilities", json={"trace_id": ""}, headers=admin).status_code == 400, "an empty id, as everywhere"
-    for bad in ({}, {"trace_id": TRACE, "names": []}, {"trace_id": TRACE, "expires_in": 0}, {"trace_id": TRACE, "x": 1}):
+    for bad in ({}, {"trace_id": TRACE, "names": []}, {"trace_id": TRACE, "names": ["a*b"]}, {"trace_id": TRACE, "names": ["**"]}, {"trace_id": TRACE, "expires_in": 0}, {"trace_id": TRACE, "x": 1}):
         assert door.http.post("/capabilities", json=bad, headers=admin).status_code == 422, bad
 
 
