@@ -26,7 +26,8 @@ Result<SocketMessage, Rejection> parse_socket_message(std::string_view json) {
       std::string_view view;
       if (std::exchange(text.given, true) || v.get_string().get(view)) return false;
       if (name != "type")
-        if (auto wrong = problem_with_id(name, view)) {
+        if (auto wrong =
+                name == "client_request_id" ? problem_with_target_id(name, view) : problem_with_id(name, view)) {
           problem = Rejection{422, std::move(wrong->field), std::move(wrong->reason)};
           return false;
         }

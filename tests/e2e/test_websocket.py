@@ -118,6 +118,10 @@ def test_ids_are_those_that_feedback_takes(assay):
                 ws.send(json.dumps({"message": "x", field: bad}))
                 [error] = until_end(ws)
                 assert error["type"] == "error" and field in error["error"], error
+    for none in ("undefined", "null", "[object Object]", " x"):
+        with connect(url(serve), proxy=None) as ws:
+            ws.send(json.dumps({"message": "x", "client_request_id": none}))
+            assert "client_request_id" in until_end(ws)[0]["error"]
     assert serve.http.post("/chat", json={"message": "hi"}, headers={"X-Client-Request-Id": "a\tb"}).status_code == 400
 
 

@@ -161,6 +161,9 @@ TEST(ChatRequest, TakesIdsFromHeadersWithinTheirBounds) {
   EXPECT_EQ(refused({{"X-User-ID", longest}}), "");
   EXPECT_EQ(refused({{"X-User-ID", too_long}}), "X-User-ID it is longer than 250 bytes");
   EXPECT_EQ(refused({{"X-Client-Request-Id", ""}}), "X-Client-Request-Id it is empty");
+  EXPECT_TRUE(
+      refused({{"X-Client-Request-Id", "undefined"}}).starts_with("X-Client-Request-Id \"undefined\" is no id"));
+  EXPECT_EQ(refused({{"X-User-ID", "null"}}), "");  // somebody's name
   EXPECT_EQ(refused({{"X-Session-ID", "a"}, {"X-Session-ID", "b"}}), "X-Session-ID is given twice");
   EXPECT_EQ(refused({{"X-Session-ID", "\xff"}}), "X-Session-ID it is not UTF-8");
 }
