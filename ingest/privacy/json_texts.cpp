@@ -208,7 +208,8 @@ class Walk {
   Value member(const Frame& frame, std::string_view key) {
     const auto* place = frame.value.place;
     if (frame.value.inside) {
-      if (place && std::find(kept_.begin(), kept_.end(), key) != kept_.end()) return {};
+      const auto among = [key](auto names) { return std::find(names.begin(), names.end(), key) != names.end(); };
+      if (place && (among(kept_) || among(place->kept))) return {};
       return {.inside = true, .json_value = place && place->json_values, .cut = place && place->cut};
     }
     path_.resize(frame.path_bytes);

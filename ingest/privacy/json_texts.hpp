@@ -14,6 +14,7 @@ struct JsonPlace {
   std::string_view path;
   bool json_values = false;  // strings right below it are JSON, as the attributes of a span are: 1, "text", {…}
   bool cut = false;          // texts at it or right below it are previews, which may end anywhere
+  std::span<const std::string_view> kept = {};  // members right below it that are left alone
 };
 
 struct JsonText {

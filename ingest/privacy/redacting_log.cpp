@@ -6,13 +6,14 @@ namespace {
 // Where what people and models said stands; ids and times, and names of assessments, stand elsewhere.
 constexpr JsonPlace of_feedback[] = {
     {"items.feedback"}, {"items.expectation"}, {"items.rationale"}, {"items.metadata"}};
+constexpr std::string_view ids_of_chats[] = {"user_id", "session_id", "client_request_id"};
 constexpr JsonPlace of_traces[] = {{.path = "trace_info.request_preview", .cut = true},
                                    {.path = "trace_info.response_preview", .cut = true},
                                    {.path = "trace_info.tags"},
                                    {.path = "trace_info.trace_metadata", .cut = true},
                                    {.path = "spans.name"},
                                    {.path = "spans.status.message"},
-                                   {.path = "spans.attributes", .json_values = true},
+                                   {.path = "spans.attributes", .json_values = true, .kept = ids_of_chats},
                                    {.path = "spans.events.name"},
                                    {.path = "spans.events.attributes"},
                                    {.path = "spans.links.attributes"}};

@@ -31,6 +31,8 @@ def test_what_is_redacted_reaches_neither_the_store_nor_the_disk(assay):
     assert found[ids[1]]["feedback"]["value"] == {"text": cleared} and found[ids[1]]["metadata"] == {"k": cleared}
     assert found[ids[3]]["feedback"]["value"] == cleared and found[ids[4]]["feedback"]["value"] == cleared
     info = trace_info(door.http, trace_id)
+    root = door.http.get(f"/api/3.0/mlflow/traces/get?trace_id={trace_id}").json()["trace"]["spans"][0]
+    assert MAIL in json.dumps([a for a in root["attributes"] if a["key"] == "user_id"]), "users stay"
     for preview in (info["request_preview"], info["response_preview"], json.dumps(info["trace_metadata"])):
         assert CARD not in preview and PHONE not in preview
     assert "[card]" in info["request_preview"]
