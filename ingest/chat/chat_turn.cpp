@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
 
+#include "ingest/chat/chat_failure_log.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/request_record.hpp"
 
@@ -123,7 +124,10 @@ Task<ChatTurn::Event> ChatTurn::next() {
     co_return Stopped();
   }
   if (ending_) co_return co_await fail(std::move(std::get<Failed>(*ending_)));
-  if (!pulled) co_return co_await fail(std::move(pulled.error()));
+  if (!pulled) {
+    log_failure(chat_.trace_id, pulled.error());
+    co_return co_await fail(std::move(pulled.error()));
+  }
   if (!*pulled) {
     const bool recorded = co_await record_end({});
     if (!recorded) co_return Failed{"the answer could not be recorded", 503};
