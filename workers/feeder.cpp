@@ -5,10 +5,10 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <charconv>
-#include <condition_variable>
 #include <map>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/thread.hpp"
 #include "storage/records/request_record.hpp"
 #include "storage/sinks/mlflow_search.hpp"
 #include "storage/state/parked_state.hpp"
@@ -62,9 +62,7 @@ void Feeder::start() {
         pause = backoff.next();
         spdlog::warn("event=feeder_failed error=\"{}\" again_in_ms={}", done.error().message(), pause.count());
       }
-      std::mutex mutex;
-      std::unique_lock lock(mutex);
-      std::condition_variable_any().wait_for(lock, stop, pause, [] { return false; });
+      sleep_unless_stopped(stop, pause);
     }
   });
 }

@@ -41,8 +41,7 @@ void ResolverThread::run(std::stop_token stop) {
     const auto pause = backoff.next();
     spdlog::warn("event=resolver_failed partition={} error=\"{}\" retry_ms={}", partition_, ran.error().message(),
                  pause.count());
-    std::unique_lock lock(mutex_);
-    pause_.wait_for(lock, stop, pause, [] { return false; });
+    sleep_unless_stopped(stop, pause);
   }
   ended_ = true;
 }

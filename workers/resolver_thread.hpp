@@ -1,7 +1,5 @@
 #pragma once
 // Runs the resolver of one partition on a thread of its own: its scans and commits block.
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
 #include "workers/backoff.hpp"
@@ -31,8 +29,6 @@ class ResolverThread {
   const Partition partition_;
   const std::chrono::microseconds rest_;
   PartitionLoop loop_;
-  std::mutex mutex_;
-  std::condition_variable_any pause_;
   std::atomic<bool> ended_{false};
   std::atomic<std::chrono::steady_clock::time_point> last_pass_;
   std::jthread thread_;  // last: ends before anything else goes

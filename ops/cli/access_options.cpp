@@ -5,6 +5,7 @@
 
 #include "ingest/access/secret_file.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/thread.hpp"
 
 namespace assay::cli {
 namespace {
@@ -246,10 +247,7 @@ Result<void, std::string> Access::open() {
     if (auto problem = take_certificate(); !problem.empty()) return problem;
   }
   watcher_ = std::jthread([this](std::stop_token stop) {
-    std::mutex mutex;
-    std::unique_lock lock(mutex);
-    std::condition_variable_any wake;
-    while (!wake.wait_for(lock, stop, 1s, [] { return false; }) && !stop.stop_requested()) reload();
+    while (sleep_unless_stopped(stop, 1s)) reload();
   });
   return {};
 }

@@ -14,6 +14,7 @@
 #include "ops/cli/file_options.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/run_task.hpp"
+#include "ops/runtime/thread.hpp"
 #include "storage/store/catalog.hpp"
 
 namespace assay::cli {
@@ -239,9 +240,7 @@ Result<void, std::string> DoorWithRoutes::start() {
       } catch (const std::exception& e) {
         spdlog::error("event=chats_not_closed problem=\"{}\"", e.what());
       }
-      std::mutex mutex;
-      std::unique_lock lock(mutex);
-      std::condition_variable_any().wait_for(lock, stop, 1s, [] { return false; });
+      sleep_unless_stopped(stop, 1s);
     }
   });
   return front_.start();

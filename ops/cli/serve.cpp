@@ -1,5 +1,4 @@
 // assay serve: everything in one process, over the embedded log.
-#include <condition_variable>
 #include <filesystem>
 #include <limits>
 
@@ -14,6 +13,7 @@
 #include "ops/runtime/process_metrics.hpp"
 #include "ops/runtime/service_manager.hpp"
 #include "ops/runtime/signals.hpp"
+#include "ops/runtime/thread.hpp"
 #include "storage/db/data_directory.hpp"
 #include "storage/db/db.hpp"
 #include "storage/log/embedded_log.hpp"
@@ -154,10 +154,7 @@ int run(ServeOptions& options) {
                door.front().port(), directory->path());
 
   std::jthread upkeep([&](std::stop_token stop) {
-    std::mutex mutex;
-    std::unique_lock lock(mutex);
-    std::condition_variable_any wake;
-    while (!wake.wait_for(lock, stop, 60s, [] { return false; }) && !stop.stop_requested()) {
+    while (sleep_unless_stopped(stop, 60s)) {
       seen_cutoff_ms = (clock.now() - options.policy.dedupe_window).time_since_epoch().count();
       (*log)->trim(clock.now(), options.log_retention,
                    [&](StreamPartition where) { return passed_by_all(progress, store, mlflow.get(), where); });

@@ -3,10 +3,9 @@
 #include <systemd/sd-daemon.h>
 
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/thread.hpp"
 
 namespace assay {
 
@@ -14,17 +13,14 @@ ServiceManager::ServiceManager(std::function<bool()> live) : live_(std::move(liv
   sd_notify(0, "READY=1");
   std::uint64_t limit_us = 0;
   if (sd_watchdog_enabled(0, &limit_us) <= 0 || limit_us == 0) return;
-  watchdog_ = std::jthread([this, pause = std::chrono::microseconds(limit_us / 2)](std::stop_token stop) {
-    std::mutex mutex;
-    std::unique_lock lock(mutex);
-    std::condition_variable_any wake;
+  watchdog_ = std::jthread([this, pause = std::chrono::milliseconds(limit_us / 2000)](std::stop_token stop) {
     bool was_live = true;
     while (!stop.stop_requested()) {
       const bool live = stopping_ || live_();
       if (live) sd_notify(0, "WATCHDOG=1");
       if (live != was_live) spdlog::warn("event=watchdog live={}", live);
       was_live = live;
-      wake.wait_for(lock, stop, pause, [] { return false; });
+      sleep_unless_stopped(stop, pause);
     }
   });
 }

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
+#include <mutex>
 
 namespace assay {
 
@@ -29,6 +31,13 @@ void run_as_batch() {
   const sched_param none{};
   (void)::sched_setscheduler(0, SCHED_BATCH, &none);
 #endif
+}
+
+bool sleep_unless_stopped(std::stop_token stop, std::chrono::milliseconds time) {
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable_any().wait_for(lock, stop, time, [] { return false; });
+  return !stop.stop_requested();
 }
 
 }  // namespace assay

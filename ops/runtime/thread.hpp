@@ -1,5 +1,8 @@
 #pragma once
-// What a thread says of itself to the operating system.
+// What a thread says of itself to the operating system, and how it waits.
+#include <chrono>
+#include <stop_token>
+
 namespace assay {
 
 // As `top -H` and a profiler show it: at most 15 bytes.
@@ -13,5 +16,8 @@ void run_in_background();
 // For a load generator on the same processors: an answer that wakes it does not take the processor from the thread that
 // sends it, as no client on another machine would.
 void run_as_batch();
+
+// True: the time is over. False: a stop is asked for, and was perhaps before.
+bool sleep_unless_stopped(std::stop_token stop, std::chrono::milliseconds time);
 
 }  // namespace assay
