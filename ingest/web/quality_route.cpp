@@ -16,6 +16,8 @@ namespace {
 
 constexpr double hours_max = 24 * 366;
 constexpr std::size_t known_max = 64;
+constexpr int waiting_max = 8;  // with the one that is being counted
+constexpr std::chrono::seconds time_max = 60s;
 
 std::optional<double> read_hours(std::string_view text) {
   double hours = 0;
@@ -29,29 +31,54 @@ std::optional<double> read_hours(std::string_view text) {
 
 void QualityRoute::add_to(Router& router) {
   router.add(http::verb::get, "/assay/quality", [this](Request& request) { return get(request); },
-             {.scope = Scope::read, .body_bytes_max = 0, .time_max = 60s});
+             {.scope = Scope::read, .body_bytes_max = 0, .time_max = time_max});
 }
 
-std::optional<Result<std::string>> QualityRoute::known(const Asked& asked) {
+std::optional<Result<std::string>> QualityRoute::known(const Window& window) {
   std::scoped_lock lock(mutex_);
-  const auto found = known_.find(asked);
+  const auto found = known_.find(window);
   if (found == known_.end() || found->second.fresh_until < std::chrono::steady_clock::now()) return {};
   return found->second.json;
 }
 
 // On the pool's one thread.
-Result<std::string> QualityRoute::figures(const Asked& asked) {
-  if (auto made = known(asked)) return *made;  // by the one who was before us
+Result<std::string> QualityRoute::count(const Window& window, std::chrono::steady_clock::time_point until) {
+  if (auto made = known(window)) return *made;  // by the one who was before us
   const auto began = std::chrono::steady_clock::now();
   const auto now = clock_.now();
-  const auto from = now - std::chrono::milliseconds(static_cast<std::int64_t>(asked.hours * 3'600'000));
-  auto json = view_->report(asked.experiment, from, now);
+  const auto from = now - std::chrono::milliseconds(static_cast<std::int64_t>(window.hours * 3'600'000));
+  const auto go_on = [&] { return !stopping_ && std::chrono::steady_clock::now() < until; };
+  if (!go_on()) return Error::stopped;
+  auto json = view_->report(window.experiment, from, now, go_on);
+  if (!json) return json;
   const auto ended = std::chrono::steady_clock::now();
   const auto fresh = std::max<std::chrono::steady_clock::duration>(1s, 10 * (ended - began));
   std::scoped_lock lock(mutex_);
   if (known_.size() >= known_max) known_.clear();
-  known_.insert_or_assign(asked, Known{json, ended + fresh});
+  known_.insert_or_assign(window, Known{json, ended + fresh});
   return json;
+}
+
+Task<Result<std::string>> QualityRoute::counted(const Window& window) {
+  if (auto made = known(window)) co_return std::move(*made);
+  if (++waiting_ > waiting_max) {
+    --waiting_;
+    co_return make_error_code(Error::over_capacity);
+  }
+  Result<std::string> json = make_error_code(Error::stopped);
+  const auto until = std::chrono::steady_clock::now() + time_max;
+  auto begin = [this, &window, &json, until](auto handler) {
+    auto executor = asio::get_associated_executor(handler);
+    auto work = asio::make_work_guard(executor);
+    auto run = [this, &window, &json, until, executor, work = std::move(work), handler = std::move(handler)]() mutable {
+      json = count(window, until);
+      --waiting_;
+      asio::post(executor, std::move(handler));
+    };
+    asio::post(pool_, std::move(run));
+  };
+  co_await asio::async_initiate<const asio::use_awaitable_t<Executor>&, void()>(std::move(begin), use_task);
+  co_return json;
 }
 
 // Its id. The door's own need not be there yet.
@@ -73,22 +100,10 @@ Task<Response> QualityRoute::get(Request& request) {
   if (!hours) co_return error_response(request.path, 400, "it is not a number of hours from above 0 to 8784", "hours");
   const auto experiment = experiment_asked(*query);
   if (!experiment) co_return error_response(request.path, experiment.error());
-  const Asked asked{*experiment, *hours};
-  auto json = known(asked);
-  if (!json) {
-    auto count = [this, &asked, &json](auto handler) {
-      auto executor = asio::get_associated_executor(handler);
-      auto work = asio::make_work_guard(executor);
-      auto run = [this, &asked, &json, executor, work = std::move(work), handler = std::move(handler)]() mutable {
-        json = figures(asked);
-        asio::post(executor, std::move(handler));
-      };
-      asio::post(pool_, std::move(run));
-    };
-    co_await asio::async_initiate<const asio::use_awaitable_t<Executor>&, void()>(std::move(count), use_task);
-  }
-  if (!*json) co_return error_response(request.path, json->error());
-  Response response{.body = **json};
+  const Window window{*experiment, *hours};
+  const auto json = co_await counted(window);
+  if (!json) co_return error_response(request.path, json.error());
+  Response response{.body = *json};
   response.headers.emplace_back("Cache-Control", "no-store");
   co_return response;
 }

@@ -3,7 +3,9 @@
 // page's Quality tab. Needs a view; without one 501 in words.
 //
 // Counting reads every trace of the window: it runs on a thread of its own, one at a time, and its answer serves all
-// who ask the same within a second (or ten times what it took, if that is longer).
+// who ask the same within a second (or ten times what it took, if that is longer). A few may wait for it; it is given
+// up when whoever asked has gone, and when the door stops.
+#include <atomic>
 #include <boost/asio/thread_pool.hpp>
 #include <map>
 #include <mutex>
@@ -22,12 +24,14 @@ class QualityRoute {
   ~QualityRoute() { pool_.join(); }
 
   void add_to(Router& router);
+  // What is being counted, or waits for it, is answered 503. Any thread.
+  void stop() { stopping_ = true; }
 
  private:
-  struct Asked {
+  struct Window {
     std::string experiment;
     double hours;
-    auto operator<=>(const Asked&) const = default;
+    auto operator<=>(const Window&) const = default;
   };
   struct Known {
     Result<std::string> json;
@@ -35,14 +39,17 @@ class QualityRoute {
   };
   Result<std::string, Rejection> experiment_asked(const Query& query) const;
   Task<Response> get(Request& request);
-  Result<std::string> figures(const Asked& asked);
-  std::optional<Result<std::string>> known(const Asked& asked);
+  Result<std::string> count(const Window& window, std::chrono::steady_clock::time_point until);
+  Task<Result<std::string>> counted(const Window& window);
+  std::optional<Result<std::string>> known(const Window& window);
 
   View* const view_;
   const Clock& clock_;
   const std::string experiment_;
   std::mutex mutex_;
-  std::map<Asked, Known> known_;  // a few: cleared when there are many
+  std::map<Window, Known> known_;  // a few: cleared when there are many
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> waiting_{0};
   asio::thread_pool pool_{1};
 };
 

@@ -56,7 +56,8 @@ Result<std::optional<std::string>> experiment_id_of(const KeyValue& kv, const st
   return any ? std::optional(asked) : std::nullopt;
 }
 
-Result<Report> make_report(const KeyValue& kv, const std::string& experiment, Instant from, Instant now) {
+Result<Report> make_report(const KeyValue& kv, const std::string& experiment, Instant from, Instant now,
+                           const GoOn& go_on) {
   const Store store(kv);
   Report report{.experiment = experiment, .from = from, .to = now};
   const auto known = Catalog(kv).experiment(experiment);
@@ -64,6 +65,10 @@ Result<Report> make_report(const KeyValue& kv, const std::string& experiment, In
   if (*known) report.experiment_name = (*known)->name;
   error_code failure;
   const auto count_trace = [&](std::string_view trace_id, Instant) {
+    if (!go_on()) {
+      failure = Error::stopped;
+      return false;
+    }
     ++report.total_traces;
     const auto assessments = store.assessments_of(trace_id);
     if (!assessments) {

@@ -1,5 +1,6 @@
 #pragma once
 // The guide's figures: the traces of an experiment in a time window, and what was said of them.
+#include <functional>
 #include <map>
 #include <string>
 
@@ -31,8 +32,11 @@ struct Report {
 Result<std::optional<std::string>> experiment_id_of(const KeyValue& kv, const std::string& asked);
 
 // `experiment`: its id, as traces name it. from <= request_time; a trace that a client's clock has dated after `now`
-// belongs to the window.
-Result<Report> make_report(const KeyValue& kv, const std::string& experiment, Instant from, Instant now);
+// belongs to the window. Error::stopped once `go_on`, asked at each trace, says no.
+using GoOn = std::function<bool()>;
+Result<Report> make_report(
+    const KeyValue& kv, const std::string& experiment, Instant from, Instant now,
+    const GoOn& go_on = [] { return true; });
 
 std::string to_text(const Report& report);
 std::string to_json(const Report& report);

@@ -208,8 +208,9 @@ Result<std::optional<Receipt>> StoreView::dead(std::string_view assessment_id) c
   return std::optional(std::move(receipt));
 }
 
-Result<std::string> StoreView::report(const std::string& experiment, Instant from, Instant now) {
-  const auto made = make_report(kv_, experiment, from, now);
+Result<std::string> StoreView::report(const std::string& experiment, Instant from, Instant now,
+                                      const std::function<bool()>& go_on) {
+  const auto made = make_report(kv_, experiment, from, now, go_on);
   if (!made) return made.error();
   return to_json(*made);
 }

@@ -43,7 +43,8 @@ class StoreView final : public View {
   Result<std::optional<std::string>> trace_info(std::string_view trace_id) override {
     return store_.trace_info(trace_id);
   }
-  Result<std::string> report(const std::string& experiment, Instant from, Instant now) override;
+  Result<std::string> report(const std::string& experiment, Instant from, Instant now,
+                             const std::function<bool()>& go_on) override;
 
  private:
   struct OtherSink {

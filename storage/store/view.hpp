@@ -2,6 +2,7 @@
 // What a front door can read: the seam between it and a store beside it (serve, or ingest --view). A Kafka front door
 // without a view has none, and answers 501 in words where it would need one.
 #include <chrono>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -56,9 +57,10 @@ class View {
   // MLflow's trace_info JSON with its tags and assessments; none: unknown or deleted.
   virtual Result<std::optional<std::string>> trace_info(std::string_view trace_id) = 0;
 
-  // The figures of an experiment's feedback since `from`, as JSON: see report.hpp. Reads every trace of the window: not
-  // for an io_context.
-  virtual Result<std::string> report(const std::string& experiment, Instant from, Instant now) = 0;
+  // The figures of an experiment's feedback since `from`, as JSON: see report.hpp. Reads every trace of the window,
+  // which takes seconds for some ten thousand: not for an io_context. Error::stopped once `go_on` says no.
+  virtual Result<std::string> report(const std::string& experiment, Instant from, Instant now,
+                                     const std::function<bool()>& go_on) = 0;
 };
 
 }  // namespace assay
