@@ -1,6 +1,7 @@
 #pragma once
 // `--unknown-trace=reject`: whether a door may say that there is no such trace.
 #include <chrono>
+#include <vector>
 
 #include "ingest/proxy/traces_behind.hpp"
 #include "ingest/recent_traces.hpp"
@@ -18,13 +19,16 @@ class UnknownTraces {
                 std::chrono::milliseconds view_wait)
       : view_(view), behind_(behind), recent_(recent), log_(log), clock_(clock), view_wait_(view_wait) {}
 
-  // True: this door has not made it, the view does not have it though it has applied all that was acknowledged before,
-  // and the MLflow behind says that it has none. False also where one of them can't be asked: what may be there is not
-  // refused. A trace that only MLflow knows is told to assay.requests, so that its feedback finds it.
-  Task<bool> surely(const Target& target);
+  // Of each, true: this door has not made it, the view does not have it though it has applied all that was acknowledged
+  // before, and the MLflow behind says that it has none. False also where one of them can't be asked: what may be there
+  // is not refused. Traces that only MLflow knows are told to assay.requests, so that their feedback finds them.
+  Task<std::vector<bool>> surely(std::vector<Target> targets);
 
  private:
   bool known(const Target& target) const;
+  // The positions of those that aren't.
+  std::vector<std::size_t> missing(const std::vector<Target>& targets) const;
+  Task<void> tell(std::vector<std::pair<std::string, std::string>> ids_and_traces);
 
   View* const view_;
   TracesBehind* const behind_;

@@ -90,40 +90,64 @@ std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target)
   return door.recent.find(target.id);
 }
 
-Task<TraceOfTarget> find_trace(FeedbackDoor& door, const Target& target) {
-  if (auto trace = known_trace(door, target)) {
-    const auto deleted = door.view->deleted(*trace);
-    if (!deleted || !*deleted) co_return TraceOfTarget(std::move(trace));
-    Rejection rejection{404, std::string(target.field()), "its trace was deleted"};
-    co_return TraceOfTarget(std::move(rejection));
+Task<std::vector<TraceOfTarget>> find_traces(FeedbackDoor& door, std::vector<Target> targets) {
+  std::vector<TraceOfTarget> found;
+  std::vector<Target> missing;
+  std::vector<std::size_t> missing_at;
+  for (auto& target : targets) {
+    auto trace = known_trace(door, target);
+    const auto deleted = trace ? door.view->deleted(*trace) : Result<bool>(false);
+    if (deleted && *deleted) {
+      found.emplace_back(Rejection{404, std::string(target.field()), "its trace was deleted"});
+      continue;
+    }
+    if (!trace) {
+      missing_at.push_back(found.size());
+      missing.push_back(std::move(target));
+    }
+    found.emplace_back(std::move(trace));
   }
-  if (!door.unknown) co_return TraceOfTarget(std::nullopt);
-  const bool unknown = co_await door.unknown->surely(target);
-  if (!unknown) co_return TraceOfTarget(known_trace(door, target));
-  Rejection rejection{404, std::string(target.field()), "no trace is known by this id"};
-  co_return TraceOfTarget(std::move(rejection));
+  if (missing.empty() || !door.unknown) co_return found;
+  const auto unknown = co_await door.unknown->surely(missing);
+  for (std::size_t i = 0; i < missing.size(); ++i)
+    if (unknown[i])
+      found[missing_at[i]] = Rejection{404, std::string(missing[i].field()), "no trace is known by this id"};
+    else
+      found[missing_at[i]] = known_trace(door, missing[i]);
+  co_return found;
 }
 
 namespace {
 
-constexpr std::chrono::seconds wait_most{10};
+constexpr std::chrono::seconds wait_max{10};
 
-// Prefer: respond-async, wait=5
+std::string_view without_blanks(std::string_view text) {
+  constexpr std::string_view blanks = " \t";
+  text.remove_prefix(std::min(text.size(), text.find_first_not_of(blanks)));
+  return text.substr(0, text.find_last_not_of(blanks) + 1);
+}
+
+// wait=5
+std::optional<std::chrono::seconds> wait_in(std::string_view preference) {
+  const auto equals = preference.find('=');
+  if (!boost::beast::iequals(without_blanks(preference.substr(0, equals)), "wait") || equals == preference.npos)
+    return {};
+  const auto value = without_blanks(preference.substr(equals + 1));
+  std::uint32_t seconds = 0;
+  const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), seconds);
+  if (ec != std::errc() || end != value.data() + value.size()) return {};
+  return std::min(wait_max, std::chrono::seconds(seconds));
+}
+
+// Prefer: respond-async, wait=5; in one line or several.
 std::optional<std::chrono::seconds> preferred_wait(const Request& request) {
-  constexpr std::string_view name = "wait=", blanks = " \t";
-  const auto header = request.header("Prefer");
-  if (!header) return {};
-  for (std::string_view rest = *header; !rest.empty();) {
-    auto item = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
-    item.remove_prefix(std::min(item.size(), item.find_first_not_of(blanks)));
-    if (!boost::beast::iequals(item.substr(0, name.size()), name)) continue;
-    item.remove_prefix(name.size());
-    item = item.substr(0, item.find_last_not_of(blanks) + 1);
-    std::uint32_t seconds = 0;
-    const auto [end, ec] = std::from_chars(item.data(), item.data() + item.size(), seconds);
-    if (ec != std::errc() || end != item.data() + item.size()) return {};
-    return std::min(wait_most, std::chrono::seconds(seconds));
+  for (const auto& field : request.headers) {
+    if (!boost::beast::iequals(field.name, "Prefer")) continue;
+    for (std::string_view rest = field.value; !rest.empty();) {
+      const auto item = rest.substr(0, rest.find(','));
+      rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+      if (const auto wait = wait_in(item)) return wait;
+    }
   }
   return {};
 }
@@ -134,9 +158,10 @@ Task<Result<Accepted, Response>> accept(FeedbackDoor& door, const Request& reque
                                         Counter& counter) {
   Accepted accepted;
   if (feedback.op == Op::create) {
-    auto trace = co_await find_trace(door, feedback.target);
-    if (!trace) co_return error_response(request.path, trace.error());
-    accepted.trace = std::move(*trace);
+    std::vector<Target> targets(1, feedback.target);
+    auto traces = co_await find_traces(door, std::move(targets));
+    if (!traces.front()) co_return error_response(request.path, traces.front().error());
+    accepted.trace = std::move(*traces.front());
   }
   auto record = to_record(feedback);
   const auto appended = co_await door.log.append(std::move(record));

@@ -66,20 +66,20 @@ std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const Aske
 // The trace that the target names, as far as this door can know now.
 std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target);
 
-// The same, of a trace that may be spoken of: 404 of one that was deleted, as far as this door can know now; and of one
-// that surely nobody knows, where the door was told to reject these.
+// The same of each, where it may be spoken of: 404 of one that was deleted, as far as this door can know now; and of
+// one that surely nobody knows, where the door was told to reject these.
 using TraceOfTarget = Result<std::optional<std::string>, Rejection>;
-Task<TraceOfTarget> find_trace(FeedbackDoor& door, const Target& target);
+Task<std::vector<TraceOfTarget>> find_traces(FeedbackDoor& door, std::vector<Target> targets);
 
 struct Accepted {
   Appended appended;
-  std::optional<std::string> trace;  // of a create: what find_trace() knows
+  std::optional<std::string> trace;  // of a create: what find_traces() knows
   // The client's Prefer: wait=N (RFC 7240), where the door has a view: that has applied it, within N seconds.
   std::optional<std::chrono::seconds> waited;
 };
 
 // Appends it, and counts it: as a repeat, or each of its items in `counter`. The error is the answer that says why it
-// is not accepted: 404 as find_trace() for a create, 422 where its key was used with another body, 5xx.
+// is not accepted: 404 as find_traces() for a create, 422 where its key was used with another body, 5xx.
 Task<Result<Accepted, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback,
                                         Counter& counter);
 

@@ -28,7 +28,8 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
   if (!items) co_return error_response(request.path, items.error());
   if (request.charge && !items->empty()) request.charge->more(items->size() - 1);
 
-  std::vector<Record> records;
+  std::vector<BatchItem*> good;
+  std::vector<Target> targets;
   constexpr std::size_t ours = 1024;  // of an assessment, about: ids, times, source
   const auto item_bytes_max = door.config.body_bytes_max;
   for (auto& item : *items) {
@@ -37,10 +38,16 @@ Task<Response> post_batch(FeedbackDoor& door, Request& request) {
       item.rejection = Rejection{413, "body", "the item has more than " + std::to_string(item_bytes_max) + " bytes"};
       continue;
     }
-    auto trace = co_await find_trace(door, item.feedback.target);
-    if (!trace) item.rejection = trace.error();
-    if (!item.rejection) records.push_back(to_record(item.feedback));
+    good.push_back(&item);
+    targets.push_back(item.feedback.target);
   }
+  const auto traces = co_await find_traces(door, std::move(targets));
+  std::vector<Record> records;
+  for (std::size_t i = 0; i < good.size(); ++i)
+    if (traces[i])
+      records.push_back(to_record(good[i]->feedback));
+    else
+      good[i]->rejection = traces[i].error();
   std::vector<Result<Appended>> appended;
   if (!records.empty()) appended = co_await door.log.append_all(std::move(records));
 

@@ -56,9 +56,9 @@ Task<std::optional<Response>> problem_with_trace(MlflowDoor& door, const std::st
     if (deleted && *deleted) co_return error_response(no_trace(trace_id));
   }
   if (!door.unknown) co_return std::nullopt;
-  const Target target{Target::Kind::trace_id, trace_id};
-  const bool unknown = co_await door.unknown->surely(target);
-  if (!unknown) co_return std::nullopt;
+  std::vector<Target> targets(1, Target{Target::Kind::trace_id, trace_id});
+  const auto unknown = co_await door.unknown->surely(std::move(targets));
+  if (!unknown.front()) co_return std::nullopt;
   co_return error_response(no_trace(trace_id));
 }
 

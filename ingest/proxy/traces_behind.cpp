@@ -2,78 +2,120 @@
 
 #include <algorithm>
 
-#include "storage/sinks/mlflow_client.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_search.hpp"
 
 namespace assay {
+namespace {
+
+constexpr std::size_t ids_at_once = 100;  // in one filter
+
+std::vector<std::string> part(const std::vector<std::string>& all, std::size_t from, std::size_t count) {
+  const auto begin = all.begin() + static_cast<std::ptrdiff_t>(from);
+  return {begin, begin + static_cast<std::ptrdiff_t>(std::min(count, all.size() - from))};
+}
+
+}  // namespace
 
 TracesBehind::TracesBehind(TracesBehindConfig config, Metrics& metrics)
     : config_(std::move(config)),
       http_(HttpClientConfig{.ca_file = config_.ca_file, .connections_max = config_.questions_max}),
       asked_total_(
-          metrics.counter("assay_traces_behind_asked_total", "Unknown traces that the MLflow behind was asked for")),
+          metrics.counter("assay_traces_behind_asked_total", "Questions for unknown traces to the MLflow behind")),
       failed_total_(metrics.counter("assay_traces_behind_failed_total",
-                                    "Of these, those that it could not be asked for; they are not refused")) {}
+                                    "Of these, those without an answer: what they are about is not refused")) {}
 
-Task<Result<std::optional<std::string>>> TracesBehind::find(const Target& target) {
+Task<Result<TracesBehind::Named>> TracesBehind::find(const std::vector<Target>& targets) {
   asked_total_.Increment();
-  auto id = target.id;
-  auto found =
-      target.kind == Target::Kind::trace_id ? co_await find_trace(std::move(id)) : co_await find_request(std::move(id));
-  if (!found) failed_total_.Increment();
-  co_return found;
+  const auto until = std::chrono::steady_clock::now() + config_.whole;
+  static const auto metadata = "metadata.`" + std::string(mlflow::long_request_id) + "`";
+  std::map<std::string, std::vector<std::string>> ids;  // by the field that holds them
+  for (const auto& [kind, id] : targets) {
+    const bool is_long = id.size() > mlflow::client_request_id_max;
+    ids[kind == Target::Kind::trace_id ? "request_id" : is_long ? metadata : "client_request_id"].push_back(id);
+  }
+  Named named;
+  for (auto& [field, its] : ids) {
+    const auto done = co_await find_by(field, std::move(its), until, named);
+    if (done) continue;
+    failed_total_.Increment();
+    co_return done.error();
+  }
+  co_return named;
 }
 
-Task<TracesBehind::Found> TracesBehind::find_trace(std::string trace_id) {
-  auto path = "/api/3.0/mlflow/traces/" + percent_encoded(trace_id);
-  const auto answer = co_await ask("GET", std::move(path), {});
-  if (!answer) co_return answer.error();
-  if (answer->status == 200) co_return std::optional<std::string>(std::move(trace_id));
-  // A 404 that names no error of MLflow's is a path that this server does not have.
-  if (answer->status == 404 && mlflow::failure_of(answer->body).code == "RESOURCE_DOES_NOT_EXIST")
-    co_return std::optional<std::string>();
-  co_return make_error_code(Error::sink_unavailable);
+Task<Result<void>> TracesBehind::find_by(std::string_view field, std::vector<std::string> ids, Time until,
+                                         Named& named) {
+  if (!std::ranges::all_of(ids, mlflow::quotable)) co_return make_error_code(Error::unsupported);
+  const auto all = co_await experiments(until);
+  if (!all) co_return all.error();
+  std::ranges::sort(ids);
+  ids.erase(std::ranges::unique(ids).begin(), ids.end());
+  // A metadata's filter has no IN.
+  const bool one_by_one = field.starts_with("metadata.");
+  const std::size_t step = one_by_one ? 1 : ids_at_once;
+  for (std::size_t at = 0; at < ids.size(); at += step) {
+    std::string filter(field);
+    filter += one_by_one ? " = " : " IN (";
+    for (const auto& id : part(ids, at, step)) filter.append(filter.ends_with("'") ? ",'" : "'").append(id).append("'");
+    if (!one_by_one) filter += ")";
+    for (std::size_t e = 0; e < all->size(); e += mlflow::experiments_at_once) {
+      const auto some = part(*all, e, mlflow::experiments_at_once);
+      const auto done = co_await search(some, filter, until, named);
+      if (!done) co_return done;
+    }
+  }
+  co_return Result<void>();
 }
 
-Task<TracesBehind::Found> TracesBehind::find_request(std::string client_request_id) {
-  if (!mlflow::quotable(client_request_id)) co_return make_error_code(Error::unsupported);
-  const bool is_long = client_request_id.size() > mlflow::client_request_id_max;
-  const auto field = is_long ? "metadata.`" + std::string(mlflow::long_request_id) + "`" : "client_request_id";
-  const auto filter = field + " = '" + client_request_id + "'";
+Task<Result<void>> TracesBehind::search(const std::vector<std::string>& experiments, const std::string& filter,
+                                        Time until, Named& named) {
+  std::string token;
+  for (bool more = true; more;) {
+    auto question = mlflow::traces_question({.experiments = experiments, .filter = filter, .page_token = token});
+    const auto answer = co_await ask(mlflow::traces_path, std::move(question), until);
+    if (!answer) co_return answer.error();
+    auto page = mlflow::traces_in(*answer);
+    if (!page) co_return page.error();
+    for (const auto& trace : page->traces) {  // the newest first
+      named.emplace(trace.trace_id, trace.trace_id);
+      for (const auto& id : trace.request_ids) named.emplace(id, trace.trace_id);
+    }
+    token = std::move(page->next);
+    more = !token.empty() && !page->traces.empty();
+  }
+  co_return Result<void>();
+}
+
+Task<Result<std::vector<std::string>>> TracesBehind::experiments(Time until) {
+  std::vector<std::string> ids;
   std::string token;
   for (bool more = true; more;) {
     auto question = mlflow::experiments_question(token);
-    const auto listed = co_await ask("POST", mlflow::experiments_path, std::move(question));
-    if (!listed) co_return listed.error();
-    const auto experiments = mlflow::experiments_in(listed->body);
-    if (listed->status != 200 || !experiments) co_return make_error_code(Error::sink_unavailable);
-    for (std::size_t at = 0; at < experiments->ids.size(); at += mlflow::experiments_at_once) {
-      const auto end = std::min(experiments->ids.size(), at + mlflow::experiments_at_once);
-      const std::vector<std::string> some(experiments->ids.begin() + static_cast<std::ptrdiff_t>(at),
-                                          experiments->ids.begin() + static_cast<std::ptrdiff_t>(end));
-      question = mlflow::traces_question({.experiments = some, .filter = filter, .results_max = 1});
-      const auto answer = co_await ask("POST", mlflow::traces_path, std::move(question));
-      if (!answer) co_return answer.error();
-      const auto page = mlflow::traces_in(answer->body);
-      if (answer->status != 200 || !page) co_return make_error_code(Error::sink_unavailable);
-      if (!page->traces.empty()) co_return std::optional(page->traces.front().trace_id);
-    }
-    token = experiments->next;
+    const auto answer = co_await ask(mlflow::experiments_path, std::move(question), until);
+    if (!answer) co_return answer.error();
+    auto page = mlflow::experiments_in(*answer);
+    if (!page) co_return page.error();
+    std::ranges::move(page->ids, std::back_inserter(ids));
+    token = std::move(page->next);
     more = !token.empty();
   }
-  co_return std::optional<std::string>();
+  co_return ids;
 }
 
-Task<Result<HttpResponse>> TracesBehind::ask(std::string method, std::string path, std::string body) {
+Task<Result<std::string>> TracesBehind::ask(const char* path, std::string body, Time until) {
+  if (std::chrono::steady_clock::now() >= until) co_return make_error_code(Error::timed_out);
   HttpRequest request;
-  request.method = std::move(method);
+  request.method = "POST";
   request.url = config_.url + path;
-  if (!body.empty()) request.headers.push_back({"Content-Type", "application/json"});
+  request.headers.push_back({"Content-Type", "application/json"});
   if (!config_.authorization.empty()) request.headers.push_back({"Authorization", config_.authorization});
   request.body = std::move(body);
   request.repeatable = true;  // nothing is written
-  return http_.request(std::move(request), config_.limits);
+  auto response = co_await http_.request(std::move(request), config_.limits);
+  if (!response) co_return response.error();
+  if (response->status != 200) co_return make_error_code(Error::sink_unavailable);
+  co_return std::move(response->body);
 }
 
 }  // namespace assay

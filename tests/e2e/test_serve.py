@@ -50,9 +50,10 @@ def test_a_chat_answers_with_the_ids_of_its_trace(serve):
 
 def test_who_prefers_to_wait_is_answered_when_it_is_committed(serve):
     trace_id = chat(serve.http)["trace_id"]
-    for wait in ("wait=5", "respond-async, Wait=5"):
+    for wait in ("wait=5", "respond-async, Wait=5", "wait = 5", ["respond-async", "wait=5"]):
+        headers = [("Prefer", line) for line in ([wait] if isinstance(wait, str) else wait)]
         for _ in range(20):
-            answer = serve.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True}, headers={"Prefer": wait})
+            answer = serve.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True}, headers=headers)
             assert answer.status_code == 200 and answer.headers["Preference-Applied"] == "wait=5", answer.text
             assert receipt(serve.http, answer.json()["assessment_id"])["state"] == "committed"
     early = serve.http.post("/feedback", params={"client_request_id": "req-of-nobody"}, json={"is_correct": True}, headers={"Prefer": "wait=5"})
