@@ -35,12 +35,15 @@ Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view i
     co_return Answer(Rejection{400, "client_request_id",
                                "it is missing (or trace_id): this door can't look up where the feedback went"});
   }
-  if (asked.target && !door.config.view_is_complete) co_return Answer(*asked.target);
+  // Where the log is away the view can't come up to it: what it knows of this feedback will do.
   const auto applied = co_await door.view->applied(door.config.view_wait);
-  if (!applied) co_return Answer(Rejection{503, "", "what was written before could not be read in time"});
   const auto receipt = door.view->receipt(id);
   if (!receipt) co_return Answer(Rejection{503, "", receipt.error().message()});
-  if (!*receipt) co_return Answer(Rejection{404, "assessment_id", "no feedback is known by this id"});
+  if (!*receipt) {
+    if (asked.target && !door.config.view_is_complete) co_return Answer(*asked.target);
+    if (!applied) co_return Answer(Rejection{503, "", "what was written before could not be read in time"});
+    co_return Answer(Rejection{404, "assessment_id", "no feedback is known by this id"});
+  }
   const auto& found = **receipt;
   if (found.state == Receipt::State::deleted && op == Op::update)
     co_return Answer(Rejection{404, "assessment_id", "this feedback was deleted"});

@@ -59,6 +59,20 @@ def test_it_reads_what_it_has_just_accepted(on):
     wait_until("ready", lambda: on.door.http.get("/readyz").json()["checks"]["view"] == "ok")
 
 
+def test_a_change_that_names_another_trace_is_refused_and_changes_nothing(on):
+    own, other = (chat(on.door.http)["trace_id"] for _ in range(2))
+    _, given = on.give(trace_id=own)
+    wait_assessment(on.door.http, own, given)
+    for wrong in (other, new_trace_id()):
+        changed = on.door.http.patch(f"/feedback/{given}", params={"trace_id": wrong}, json={"value": False})
+        deleted = on.door.http.delete(f"/feedback/{given}", params={"trace_id": wrong})
+        for answer in (changed, deleted):
+            assert answer.status_code == 422 and answer.json()["detail"].startswith("trace_id"), answer.text
+    assert assessments(on.door.http, own)[given]["feedback"]["value"] is True
+    right = on.door.http.patch(f"/feedback/{given}", params={"trace_id": own}, json={"value": False})
+    assert right.status_code == 200 and right.json()["feedback"]["value"] is False
+
+
 def test_without_a_worker_a_receipt_says_accepted(on):
     trace_id = chat(on.door.http)["trace_id"]
     assert on.worker.terminate() == 0
