@@ -123,7 +123,7 @@ void PartitionLoop::take(std::span<const LogRecord> records) {
                            record.tombstone ? std::nullopt : std::optional<std::string>(record.value), record.at});
     } else if (record.stream == Stream::feedback) {
       auto parsed = record.tombstone ? Result<FeedbackRecord, Malformed>(Malformed{"it has no value"})
-                                     : read_feedback(record.value, config_.policy);
+                                     : read_feedback(record, config_.policy);
       std::string raw = parsed ? std::string() : std::string(record.value);
       undecided_.push_back({record.offset, std::move(parsed), std::move(raw)});
     }

@@ -1,6 +1,7 @@
 #include "workers/resolver.hpp"
 
 #include "storage/records/assessment_record.hpp"
+#include "storage/records/logged_feedback.hpp"
 #include "storage/state/parked_state.hpp"
 #include "workers/dead_letters.hpp"
 
@@ -21,10 +22,10 @@ bool may_repeat(const FeedbackRecord& record, const ResolvePolicy& policy) {
 
 }  // namespace
 
-Result<FeedbackRecord, Malformed> read_feedback(std::string_view value, const ResolvePolicy& policy) {
+Result<FeedbackRecord, Malformed> read_feedback(const LogRecord& record, const ResolvePolicy& policy) {
   const auto bytes_max = feedback_bytes_max(policy.record_bytes_max);
-  if (value.size() > bytes_max) return Malformed{"it is longer than " + std::to_string(bytes_max) + " bytes"};
-  return parse_feedback_record(value);
+  if (record.value.size() > bytes_max) return Malformed{"it is longer than " + std::to_string(bytes_max) + " bytes"};
+  return parse_logged_feedback(record);
 }
 
 void add_needs(const FeedbackRecord& record, const ResolvePolicy& policy, Needs& needs) {

@@ -34,7 +34,7 @@ struct ResolvePolicy {
 };
 
 // One that is longer than the policy allows is malformed, too.
-Result<FeedbackRecord, Malformed> read_feedback(std::string_view value, const ResolvePolicy& policy);
+Result<FeedbackRecord, Malformed> read_feedback(const LogRecord& record, const ResolvePolicy& policy);
 
 // A record of the requests stream; none: a tombstone.
 struct IncomingRequest {

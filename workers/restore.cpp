@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "ops/runtime/log.hpp"
+#include "storage/records/logged_feedback.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/state_keys.hpp"
 #include "workers/sorted_load.hpp"
@@ -117,7 +118,7 @@ class Restore::Run {
     std::optional<Instant> latest;
     const auto peeked = each_chunk(*outer_.source_, feedback(), committed, [&](std::span<const LogRecord> records) {
       for (const auto& record : records)
-        if (const auto parsed = parse_feedback_record(record.value))
+        if (const auto parsed = parse_logged_feedback(record))
           latest = std::max(latest.value_or(Instant::min()), parsed->accepted_at);
       return Result<void>();
     });
@@ -273,7 +274,7 @@ class Restore::Run {
     std::vector<Result<FeedbackRecord, Malformed>> parsed;
     std::vector<std::string> ids;
     for (const auto& record : records) {
-      parsed.push_back(read_feedback(record.value, policy_));
+      parsed.push_back(read_feedback(record, policy_));
       if (!parsed.back()) continue;
       for (const auto& item : parsed.back()->items)
         if (fresh_.try_emplace(item.record_id).second) ids.push_back(item.record_id);

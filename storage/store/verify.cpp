@@ -1,4 +1,5 @@
 #include "storage/store/verify.hpp"
+#include "storage/records/logged_feedback.hpp"
 
 #include <algorithm>
 #include <set>
@@ -200,7 +201,7 @@ class Verifier {
       if (records.front().offset > 0 && items.empty()) whole = false;
       for (const auto& record : records) {
         const bool in_flight = record.offset >= resolved;
-        const auto feedback = parse_feedback_record(record.value);
+        const auto feedback = parse_logged_feedback(record);
         if (!feedback || dead_.count(hash_of(place(of, record.offset)))) {  // too long is malformed, too
           items.push_back({hash_of(place(of, record.offset)), record.offset, in_flight, false});
           continue;

@@ -113,6 +113,8 @@ TEST(ParkedRecord, ReadsBackWhatWasWritten) {
   EXPECT_EQ(back->item.json, parked.item.json);
   EXPECT_EQ(back->expires_at, parked.expires_at);
   EXPECT_EQ(back->order, 4097);
+  parked.item.json = R"({"assessment_id":"a-1","feedback":{"value":12345678901234567890123}})";
+  EXPECT_TRUE(parse_parked_record(*to_record(parked, 3).value)) << "an earlier version let it in";
 }
 
 TEST(DeadLetter, KeepsTheRecordForAReplayAndTheBytesOfWhatWasNone) {
