@@ -20,6 +20,7 @@ constexpr std::chrono::milliseconds look_every{1'000};   // of the overseer
 constexpr std::chrono::seconds topics_every{10};         // metadata
 constexpr std::chrono::seconds plan_every{10};           // of standbys, where nothing was heard of
 constexpr std::chrono::hours stale_after{24};            // state of a partition that is neither ours nor a copy
+constexpr const char* stale_suffix = ".stale";
 constexpr std::chrono::milliseconds fenced_wait{1'000};  // see open_partition
 // For a committed position. A worker that was killed in a transaction holds it back until its session ends, and then
 // the copy is wanted at once.
@@ -353,16 +354,22 @@ void Assignment::remove_stale_state() {
   std::error_code ec;
   for (const auto& entry : std::filesystem::directory_iterator(config_.directory, ec)) {
     const auto name = entry.path().filename().string();
-    if (!entry.is_directory(ec) || name.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (!entry.is_directory(ec)) continue;
+    if (name.ends_with(stale_suffix)) std::filesystem::remove_all(entry.path(), ec);  // a process ended in between
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const auto written = std::filesystem::last_write_time(entry.path(), ec);
+    if (ec || std::filesystem::file_time_type::clock::now() - written < stale_after) continue;
+    // Out of the way at once: the partition may be won back while the files go.
+    const auto aside = entry.path().string() + stale_suffix;
     {
       std::scoped_lock lock(mutex_);
       const auto partition = static_cast<Partition>(std::atoi(name.c_str()));
       if (replicas_.contains(partition) || ending_.contains(partition)) continue;
+      std::filesystem::rename(entry.path(), aside, ec);
+      if (ec) continue;
     }
-    const auto written = std::filesystem::last_write_time(entry.path(), ec);
-    if (ec || std::filesystem::file_time_type::clock::now() - written < stale_after) continue;
     spdlog::info("event=stale_state_removed partition={}", name);
-    std::filesystem::remove_all(entry.path(), ec);
+    std::filesystem::remove_all(aside, ec);
   }
 }
 

@@ -2,6 +2,7 @@
 // The io_context that librdkafka's delivery reports arrive on, with its thread.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 #include <future>
 #include <thread>
 
@@ -23,6 +24,15 @@ class HomeThread {
     closed.get_future().wait();
     stop();
   }
+  // A log is destroyed on its home thread, or behind its end.
+  void destroy(std::unique_ptr<KafkaLog> log) {
+    std::promise<void> gone;
+    asio::post(io_, [&] {
+      log.reset();
+      gone.set_value();
+    });
+    gone.get_future().wait();
+  }
   void stop() {
     guard_.reset();
     io_.stop();
@@ -33,6 +43,16 @@ class HomeThread {
   IoContext io_{1};
   asio::executor_work_guard<Executor> guard_;
   std::thread thread_;
+};
+
+// Declared behind what lives on the thread: ends it first, however the function is left.
+class StopHome {
+ public:
+  explicit StopHome(HomeThread& home) : home_(home) {}
+  ~StopHome() { home_.stop(); }
+
+ private:
+  HomeThread& home_;
 };
 
 }  // namespace assay::cli

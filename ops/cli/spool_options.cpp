@@ -87,19 +87,27 @@ DoorLog::~DoorLog() {
 Result<EventLog*, std::string> DoorLog::open_kafka(std::chrono::milliseconds limit) {
   auto log = KafkaLog::open(home_.io(), options_.config, metrics_, limit);
   if (!log) return log.error();
-  const auto cluster = (*log)->cluster_id();
-  if (cluster.empty()) return std::string("the brokers do not say which cluster they are");
-  if (const auto problem = problem_with(**log, cluster)) {
-    if (!spooled_) return *problem;
-    (*log)->refuse(*problem);  // the door runs already: nothing is drained, and nothing more is taken
-  } else if (const auto kept = keep_partitions(**log, cluster); !kept) {
-    return kept.error();
-  } else {
-    opened_ = true;
+  if (auto refused = refusal_of(**log)) {
+    home_.destroy(std::move(*log));
+    return std::move(*refused);
   }
   kafka_ = std::move(*log);
   if (for_view_) noted_ = std::make_unique<AcknowledgedLog>(*kafka_, acknowledged_);
   return &kafka_log();
+}
+
+// Why it can't be used. One of other topics than this disk's is, by a door that runs already, to refuse.
+std::optional<std::string> DoorLog::refusal_of(KafkaLog& log) {
+  const auto cluster = log.cluster_id();
+  if (cluster.empty()) return "the brokers do not say which cluster they are";
+  if (auto problem = problem_with(log, cluster)) {
+    if (!spooled_) return problem;
+    log.refuse(*problem);  // nothing is drained, and nothing more is taken
+    return {};
+  }
+  if (const auto kept = keep_partitions(log, cluster); !kept) return kept.error();
+  opened_ = true;
+  return {};
 }
 
 // What stands on this disk must not go elsewhere, nor be read beside what stands elsewhere.

@@ -50,6 +50,7 @@ class DoorLog {
       : options_(kafka), for_view_(for_view), db_(db), directory_(directory), metrics_(metrics) {}
   EventLog& kafka_log() { return noted_ ? static_cast<EventLog&>(*noted_) : *kafka_; }
   Result<EventLog*, std::string> open_kafka(std::chrono::milliseconds limit);
+  std::optional<std::string> refusal_of(KafkaLog& log);
   std::optional<std::string> problem_with(const KafkaLog& log, const std::string& cluster) const;
   Result<void, std::string> load_partitions();
   Result<void, std::string> keep_partitions(const EventLog& log, const std::string& cluster);
