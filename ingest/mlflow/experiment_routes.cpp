@@ -265,22 +265,29 @@ Task<Response> search(MlflowDoor& door, Request& request) {
   co_return answer(out + "}");
 }
 
-// Reads, changes, writes: `change` says why not. What it needs of the body is looked at before.
-using Change = std::function<std::optional<MlflowError>(const json::object& body, Experiment&, const Catalog&)>;
-Task<Response> change(MlflowDoor& door, Request& request, const Change& change, const std::vector<std::string>& needs) {
+// Reads, changes, writes: `act` says why not. What is wrong with the body itself is said before it is known whether the
+// experiment is there.
+struct Change {
+  std::function<std::optional<MlflowError>(const json::object& body, Experiment&, const Catalog&)> act;
+  std::vector<std::string> needs = {};
+  std::function<std::optional<MlflowError>(const json::object& body)> problem = nullptr;
+};
+Task<Response> change(MlflowDoor& door, Request& request, const Change& change) {
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
   const auto id = required_text(*body, "experiment_id");
   if (!id) co_return error_response(id.error());
-  for (const auto& name : needs)
+  for (const auto& name : change.needs)
     if (const auto text = required_text(*body, name); !text) co_return error_response(text.error());
+  if (change.problem)
+    if (const auto problem = change.problem(*body)) co_return error_response(*problem);
   const auto turn = co_await door.catalog.enter(door.config.view_wait);
   if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
   auto found = look_up(door, request, *id);
   if (found.refused) co_return std::move(*found.refused);
-  if (const auto problem = change(*body, *found.experiment, Catalog(door.view->kv())))
+  if (const auto problem = change.act(*body, *found.experiment, Catalog(door.view->kv())))
     co_return error_response(*problem);
   refused = co_await write(door, request, std::move(*found.experiment));
   if (refused) co_return std::move(*refused);
@@ -314,57 +321,56 @@ void add_experiment_routes(Router& router, MlflowDoor& door) {
     add_mlflow(router, method, base + "search", [&door](Request& r) { return search(door, r); },
                {.scope = Scope::read});
 
-  const auto add_change = [&](const std::string& path, Change what, std::vector<std::string> needs = {}) {
-    add_mlflow(
-        router, verb::post, base + path,
-        [&door, what = std::move(what), needs = std::move(needs)](Request& r) { return change(door, r, what, needs); },
-        {.scope = Scope::admin});
+  const auto add_change = [&](const std::string& path, Change what) {
+    add_mlflow(router, verb::post, base + path,
+               [&door, what = std::move(what)](Request& r) { return change(door, r, what); }, {.scope = Scope::admin});
   };
   const auto now = [&door] { return millis(door.clock.now()); };
   add_change("update",
-             [now](const json::object& body, Experiment& e, const Catalog& catalog) -> std::optional<MlflowError> {
-               const auto name = text_in(body, "new_name");
-               if (auto problem = problem_with_name(name)) return problem;
-               if (e.deleted) return MlflowError{"INVALID_STATE", "Cannot rename a non-active experiment."};
-               const auto taken = catalog.experiment_named(name);
-               if (taken && *taken && (*taken)->experiment_id != e.experiment_id)
-                 return MlflowError{"BAD_REQUEST", "Experiment(name=" + name + ") already exists."};
-               e.name = name;
+             {[now](const json::object& body, Experiment& e, const Catalog& catalog) -> std::optional<MlflowError> {
+                const auto name = text_in(body, "new_name");
+                if (e.deleted) return MlflowError{"INVALID_STATE", "Cannot rename a non-active experiment."};
+                const auto taken = catalog.experiment_named(name);
+                if (taken && *taken && (*taken)->experiment_id != e.experiment_id)
+                  return MlflowError{"BAD_REQUEST", "Experiment(name=" + name + ") already exists."};
+                e.name = name;
+                e.last_update_time = now();
+                return {};
+              },
+              {"new_name"},
+              [](const json::object& body) { return problem_with_name(text_in(body, "new_name")); }});
+  add_change("delete", {[now](const json::object&, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
+               if (e.deleted) return no_experiment(e.experiment_id);
+               e.deleted = true;
                e.last_update_time = now();
                return {};
-             },
-             {"new_name"});
-  add_change("delete", [now](const json::object&, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
-    if (e.deleted) return no_experiment(e.experiment_id);
-    e.deleted = true;
-    e.last_update_time = now();
-    return {};
-  });
-  add_change("restore", [now](const json::object&, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
-    if (!e.deleted) return no_experiment(e.experiment_id);
-    e.deleted = false;
-    e.last_update_time = now();
-    return {};
-  });
+             }});
+  add_change("restore", {[now](const json::object&, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
+               if (!e.deleted) return no_experiment(e.experiment_id);
+               e.deleted = false;
+               e.last_update_time = now();
+               return {};
+             }});
   add_change("set-experiment-tag",
-             [](const json::object& body, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
-               const auto key = text_in(body, "key"), value = text_in(body, "value");
-               if (auto problem = problem_with_types(body, {{"value", FieldType::text}})) return problem;
-               if (auto problem = problem_with_tag(key, value)) return problem;
-               if (auto problem = problem_with_stage(e)) return problem;
-               e.tags[key] = value;
-               return {};
-             },
-             {"key"});
+             {[](const json::object& body, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
+                if (auto problem = problem_with_stage(e)) return problem;
+                e.tags[text_in(body, "key")] = text_in(body, "value");
+                return {};
+              },
+              {"key"},
+              [](const json::object& body) -> std::optional<MlflowError> {
+                if (auto problem = problem_with_types(body, {{"value", FieldType::text}})) return problem;
+                return problem_with_tag(text_in(body, "key"), text_in(body, "value"));
+              }});
   add_change("delete-experiment-tag",
-             [](const json::object& body, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
-               const auto key = text_in(body, "key");
-               if (auto problem = problem_with_stage(e)) return problem;
-               if (e.tags.erase(key) == 0)
-                 return does_not_exist("No tag with name: " + key + " in experiment with id " + e.experiment_id);
-               return {};
-             },
-             {"key"});
+             {[](const json::object& body, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
+                const auto key = text_in(body, "key");
+                if (auto problem = problem_with_stage(e)) return problem;
+                if (e.tags.erase(key) == 0)
+                  return does_not_exist("No tag with name: " + key + " in experiment with id " + e.experiment_id);
+                return {};
+              },
+              {"key"}});
 }
 
 }  // namespace assay

@@ -242,9 +242,9 @@ def test_a_trace_of_the_second_version_is_not_final_when_it_starts(servers):
 
 WRONG = {
     "2.0/mlflow/experiments/create": [{"artifact_location": 9}, {"tags": 9}, {"tags": {}}, {"tags": "x"}, {"name": 9}, {"name": 9.5}, {"artifact_location": True, "tags": 9}],
-    "2.0/mlflow/experiments/update": [{"experiment_id": "ID", "new_name": 9}, {"experiment_id": 9, "new_name": "x"}, {"experiment_id": "99"}],
+    "2.0/mlflow/experiments/update": [{"experiment_id": "ID", "new_name": 9}, {"experiment_id": 9, "new_name": "x"}, {"experiment_id": "99"}, {"experiment_id": "99", "new_name": "x" * 600}],
     "2.0/mlflow/experiments/search": [{"max_results": "x"}, {"order_by": "name"}, {"filter": 9}, {"page_token": 9}, {"view_type": "x"}, {"view_type": "ALL"}, {"filter": None}],
-    "2.0/mlflow/experiments/set-experiment-tag": [{"experiment_id": "ID", "key": "k", "value": 9}, {"experiment_id": "ID", "key": 9}, {"experiment_id": "99"}],
+    "2.0/mlflow/experiments/set-experiment-tag": [{"experiment_id": "ID", "key": "k", "value": 9}, {"experiment_id": "ID", "key": 9}, {"experiment_id": "99"}, {"experiment_id": "99", "key": "bad,key", "value": "v"}, {"experiment_id": "99", "key": "k", "value": 9}],
     "2.0/mlflow/experiments/delete-experiment-tag": [{"experiment_id": "ID", "key": ["k"]}, {"experiment_id": "99"}],
     "3.0/mlflow/traces/search": [{"locations": "x"}, {"locations": 9}, {"filter": 9}, {"filter": {"b": 9}}, {"max_results": "x"}, {"max_results": 501}, {"max_results": "501"}, {"order_by": "x"}, {"order_by": [9]}, {"page_token": 9}],
     "2.0/mlflow/traces/delete-traces": [{"experiment_id": 9}, {"experiment_id": "ID", "max_timestamp_millis": "x"}, {"experiment_id": "ID", "max_timestamp_millis": 5, "max_traces": "x"}, {"experiment_id": "ID", "request_ids": "x"}],
