@@ -36,8 +36,14 @@ class FileLock {
   int file_;
 };
 
+// One that can't be looked at is not: who reads it says why.
+bool is_missing(const std::string& path) {
+  std::error_code ec;
+  return !std::filesystem::exists(path, ec) && !ec;
+}
+
 Result<ApiKeys, std::string> read_keys(const std::string& path) {
-  if (!std::filesystem::exists(path)) return ApiKeys();
+  if (is_missing(path)) return ApiKeys();
   auto file = read_secret_file(path);
   if (!file) return file.error();
   auto keys = ApiKeys::parse(std::move(file->bytes));
@@ -71,7 +77,7 @@ int rotate(const std::string& path, std::size_t keep) {
   const SystemClock clock;
   FileLock lock(path);
   auto keys = CapabilityKeys::create(clock.now());
-  if (std::filesystem::exists(path)) {
+  if (!is_missing(path)) {
     const auto file = read_secret_file(path);
     if (!file) return complain(file.error());
     auto found = CapabilityKeys::parse(file->bytes);
@@ -114,7 +120,7 @@ int keys(std::vector<std::string> args) {
   }
   if (verb == "rotate-capabilities") return rotate(capability_file, keep);
 
-  if (verb == "list" && !std::filesystem::exists(file)) return complain("there is no file of API keys " + file);
+  if (verb == "list" && is_missing(file)) return complain("there is no file of API keys " + file);
   FileLock lock(file);
   auto found = read_keys(file);
   if (!found) return complain(found.error());

@@ -431,6 +431,13 @@ def test_a_keys_name_has_nothing_that_moves_a_terminal(tmp_path):
     assert run_assay("keys", "create", "ä b", "--scope", "read", "--data", str(tmp_path / "keys")).returncode == 0
 
 
+def test_data_that_cannot_be_looked_at_is_refused_in_words(tmp_path):
+    data = str(tmp_path / ("x" * 300))  # which no permission of root's opens
+    for tool in (("report",), ("verify",), ("deadletters", "list"), ("keys", "list")):
+        refused = run_assay(*tool, "--data", data)
+        assert refused.returncode == 1 and "filesystem error" not in refused.stderr and data in refused.stderr, refused
+
+
 def test_the_control_socket_outlives_a_lack_of_descriptors(serve):
     """It is how `assay deadletters` and `assay forget` reach the process: a failed accept is not its end."""
     before = resource.prlimit(serve.pid, resource.RLIMIT_NOFILE)
