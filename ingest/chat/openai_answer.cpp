@@ -1,6 +1,9 @@
 #include "ingest/chat/openai_answer.hpp"
 
 #include <algorithm>
+#include <boost/asio/error.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/beast/http/error.hpp>
 
 #include "ingest/chat/openai_chunk.hpp"
 #include "ops/runtime/error.hpp"
@@ -12,12 +15,19 @@ namespace {
 constexpr std::chrono::milliseconds end_patience{20};
 constexpr std::size_t choices_max = 128;
 
+// There was a connection, and what came over it was no answer, or half of one.
+bool is_broken(error_code ec) {
+  static const auto& of_http = boost::beast::http::make_error_code(boost::beast::http::error::end_of_stream).category();
+  return ec.category() == of_http || ec == asio::error::eof || ec == asio::error::connection_reset ||
+         ec == asio::error::broken_pipe || ec == asio::ssl::error::stream_truncated;
+}
+
 }  // namespace
 
 ChatFailure unreachable(error_code ec) {
   if (ec == Error::timed_out) return {"the model did not answer in time", 504};
   if (ec == Error::over_capacity) return {"too many answers, or too much of one, at once", 503};
-  return {"the model can't be reached: " + ec.message()};
+  return {(is_broken(ec) ? "the connection to the model broke: " : "the model can't be reached: ") + ec.message()};
 }
 
 Task<Result<std::string>> read_body(HttpStream& stream, std::size_t bytes_max) {

@@ -105,11 +105,11 @@ Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bo
   if (boost::beast::iequals(media, "text/html"))
     co_return failed({"what answers at --model-url is a web page, not a model"}, false);
   if (boost::beast::iequals(media, "application/json")) {
-    if (raw && stream_wanted) co_return failed({"the model does not stream"}, false);
     auto whole = co_await read_body(*stream, whole_answer_bytes_max);
     if (!whole) co_return failed(unreachable(whole.error()), false);
     auto chunk = parse_openai_chunk(*whole);
     if (!chunk) co_return failed(std::move(chunk.error()), false);
+    if (raw && stream_wanted) co_return failed({"the model does not stream"}, false);
     if (chunk->choices.empty()) co_return failed({"the model's answer is not in OpenAI's format"}, false);
     ChatPiece piece{.content = std::move(chunk->content)};
     if (raw) {

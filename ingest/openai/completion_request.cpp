@@ -1,6 +1,7 @@
 #include "ingest/openai/completion_request.hpp"
 
 #include "ingest/feedback/assessment_body.hpp"
+#include "ingest/http/json_body.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/utf8.hpp"
@@ -120,14 +121,23 @@ std::string inputs_of(std::string_view body) {
   return out;
 }
 
+bool is_broken_json(std::string_view body) {
+  simdjson::dom::parser parser;
+  const auto error = parser.parse(body.data(), body.size()).error();
+  return error && error != simdjson::NUMBER_ERROR;  // a number that is too long for it is JSON
+}
+
+// As OpenAI's own API: 400 for all of it, and no parameter to blame.
+Rejection no_json(std::string_view body) { return {400, "", "body: " + why_no_object(body).reason}; }
+
 }  // namespace
 
 Result<ChatRequest, Rejection> parse_completion_body(std::string_view body) {
   JsonReader reader;
   auto object = reader.parse(body);
-  if (!object) return Rejection{400, "", "the body is not a JSON object"};
+  if (!object) return no_json(body);
   ChatRequest out;
-  Rejection problem{400, "", "the body is not valid JSON"};
+  std::optional<Rejection> problem;
   bool has_messages = false, any = false;
   const bool ok = for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value v) {
     J type;
@@ -138,11 +148,11 @@ Result<ChatRequest, Rejection> parse_completion_body(std::string_view body) {
       if (type != J::array || v.get_array().get(messages)) return false;
       has_messages = true;
       if (!read_messages(messages, out.message, any)) return false;
-      problem = Rejection{400, "", "the body is not valid JSON"};
+      problem.reset();
     } else if (name == "stream" && type != J::null) {
       problem = Rejection{400, "stream", "must be true or false"};
       if (v.get_bool().get(out.openai_stream)) return false;
-      problem = Rejection{400, "", "the body is not valid JSON"};
+      problem.reset();
     } else if (name == "model" && type != J::string) {
       problem = Rejection{400, "model", "must be a string"};
       return false;
@@ -155,8 +165,8 @@ Result<ChatRequest, Rejection> parse_completion_body(std::string_view body) {
     }
     return true;
   });
-  if (!ok) return problem;
-  if (!reader.at_end()) return Rejection{400, "", "the body is not valid JSON"};
+  if (problem && !is_broken_json(body)) return *problem;
+  if (!ok || !reader.at_end()) return no_json(body);
   if (!has_messages || !any) return Rejection{400, "messages", "is missing or empty"};
   out.openai_request = body;
   out.inputs = inputs_of(body);
@@ -164,6 +174,7 @@ Result<ChatRequest, Rejection> parse_completion_body(std::string_view body) {
 }
 
 Result<ChatRequest, Rejection> parse_completion_request(const Request& request) {
+  if (auto problem = problem_with_form(request)) return std::move(*problem);
   auto out = parse_completion_body(request.body);
   if (!out) return out;
   auto ids = parse_chat_headers(request);

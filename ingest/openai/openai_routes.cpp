@@ -122,6 +122,7 @@ Task<void> complete(ChatServices& services, Request& request, ResponseStream& st
 
 Task<Response> models(ChatServices& services, Request& request) {
   std::string id(request.params[0]);
+  if (!request.params[1].empty()) id.append("/").append(request.params[1]);
   auto found = co_await services.backend.models(std::move(id));
   if (!found) co_return refusal(request.path, found.error());
   Response response{.status = found->status};
@@ -143,6 +144,9 @@ void add_openai_routes(Router& router, ChatServices& services) {
   router.add(http::verb::get, "/v1/models", list,
              {.scope = Scope::chat, .admission = Admission::Kind::chat, .body_bytes_max = 0});
   router.add(http::verb::get, "/v1/models/{model}", list,
+             {.scope = Scope::chat, .admission = Admission::Kind::chat, .body_bytes_max = 0});
+  // Names such as owner/model, as clients write them: with the slash as it is.
+  router.add(http::verb::get, "/v1/models/{owner}/{model}", list,
              {.scope = Scope::chat, .admission = Admission::Kind::chat, .body_bytes_max = 0});
 }
 

@@ -113,6 +113,45 @@ def test_bad_requests_are_refused_in_openais_form(assay, body, param):
     assert error["message"] and error["type"] == "invalid_request_error" and error["param"] == param and "X-Trace-Id" not in answer.headers
 
 
+def test_a_body_that_is_no_json_is_told_why(assay):
+    door = assay("serve").http
+    json_type = {"Content-Type": "application/json"}
+
+    def message(body: bytes) -> str:
+        return door.post("/v1/chat/completions", content=body, headers=json_type).json()["error"]["message"]
+
+    for body in (b'{"messages":[}', b"{", b'{"messages"', b"\xff"):
+        assert message(body) == door.post("/chat", content=body, headers=json_type).json()["detail"]
+    packed = door.post("/v1/chat/completions", content=b"\x1f\x8b\x08", headers={**json_type, "Content-Encoding": "gzip"})
+    assert packed.status_code == 415 and "not packed" in packed.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/v1/chat/completions"])
+def test_an_id_that_is_none_is_refused_as_feedback_refuses_it(assay, path):
+    door = assay("serve").http
+    body = {"message": "x", "messages": MESSAGES}
+    for none in ("undefined", "null", "[object Object]"):
+        refused = door.post(path, json=body, headers={"X-Client-Request-Id": none})
+        assert refused.status_code == 422 and "the page had none yet" in refused.text
+        assert ("error" in refused.json()) == path.startswith("/v1")
+
+
+def test_a_model_whose_name_has_a_slash_is_found(assay, model):
+    door = assay("serve", "--model-url", model.url).http
+    for name in ("owner/tiny-1", "owner%2Ftiny-1"):
+        assert door.get(f"/v1/models/{name}").status_code == 200
+
+
+def test_a_model_that_fails_is_said_in_the_log_without_its_words(assay, model):
+    model.status, model.body = 500, b'{"error":{"message":"no answer to: Is water wet?"}}'
+    serve = assay("serve", "--model-url", model.url)
+    failed = [serve.http.post("/chat", json={"message": "Is water wet?"}) for _ in range(4)]
+    log = serve.log.read_text()
+    lines = [line for line in log.splitlines() if "event=model_failed" in line]
+    assert f"trace_id={failed[0].headers['X-Trace-Id']}" in lines[0] and 'reason="the model answered 500"' in lines[0]
+    assert len(lines) < 4 and "water" not in log
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_models_own_refusal_reaches_the_client(assay, model, stream):
     model.status, model.body = 429, b'{"error":{"message":"slow down","type":"tokens","param":null,"code":"rate_limit_exceeded"}}'

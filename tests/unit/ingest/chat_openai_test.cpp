@@ -28,10 +28,10 @@ struct OpenAiBackendTest : testing::Test {
   OpenAiConfig config{.model = "m-1", .api_key = "sk-secret"};
 
   // The answer's tokens joined with |, and the failure behind a !.
-  std::string ask(const ScriptedServer& server, std::string message = "hi") {
+  std::string ask(const ScriptedServer& server, std::string message = "hi", std::string openai_request = {}) {
     config.url = server.url("/v1/");
     OpenAiBackend backend(config, client);
-    ChatQuestion question{.messages = {{"user", std::move(message)}}};
+    ChatQuestion question{.messages = {{"user", std::move(message)}}, .openai_request = std::move(openai_request)};
     auto answer = run_task(context, backend.start(std::move(question)));
     if (!answer) return "!" + answer.error().reason;
     std::string out;
@@ -115,7 +115,33 @@ TEST_F(OpenAiBackendTest, AConnectionThatBreaksIsAFailure) {
     c.begin_chunked();
     c.chunk(chunk_of("a"));
   });
-  EXPECT_TRUE(ask(server).starts_with("a|!the model can't be reached: "));
+  EXPECT_TRUE(ask(server).starts_with("a|!the connection to the model broke: "));
+}
+
+TEST_F(OpenAiBackendTest, AModelThatWasReachedIsNotSaidToBeOutOfReach) {
+  config.retries = 0;
+  std::string bytes;
+  ScriptedServer server([&](Conversation& c) {
+    c.read_request();
+    c.write(bytes);
+  });
+  for (const auto* broken : {"", "HTTP/1.1 200 O", "220 mail.example ESMTP\r\n\r\n",
+                             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"}) {
+    bytes = broken;
+    EXPECT_TRUE(ask(server).starts_with("!the connection to the model broke: ")) << broken;
+  }
+}
+
+TEST_F(OpenAiBackendTest, AnErrorInsteadOfAStreamIsTheModelsOwn) {
+  std::string body;
+  ScriptedServer server([&](Conversation& c) {
+    c.read_request();
+    c.answer(body, "200 OK", "Content-Type: application/json\r\n");
+  });
+  body = R"({"error":{"message":"out of water","type":"server_error"}})";
+  EXPECT_EQ(ask(server, "hi", R"({"stream":true})"), "!the model failed: out of water");
+  body = R"({"choices":[{"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]})";
+  EXPECT_EQ(ask(server, "hi", R"({"stream":true})"), "!the model does not stream");
 }
 
 TEST_F(OpenAiBackendTest, AnErrorStatusIsAFailureWithItsMessage) {
