@@ -69,7 +69,7 @@ bool read_attempt(simdjson::ondemand::value v, int& attempt, FieldProblem& probl
   return true;
 }
 
-bool read_item(simdjson::ondemand::object object, FeedbackItem& item, FieldProblem& problem) {
+bool read_kept_item(simdjson::ondemand::object object, FeedbackItem& item, FieldProblem& problem) {
   std::string_view id, raw;
   if (object.find_field_unordered("assessment_id").get_string().get(id) || id.empty())
     return problem("item", "has no assessment_id");
@@ -77,8 +77,11 @@ bool read_item(simdjson::ondemand::object object, FeedbackItem& item, FieldProbl
   if (object.reset().error() || object.raw_json().get(raw)) return problem("item", "can't be read");
   item.json = raw;
   while (!item.json.empty() && item.json.back() != '}') item.json.pop_back();  // white space before the next token
-  if (!is_json(item.json)) return problem("item", "is not valid JSON");
   return true;
+}
+
+bool read_item(simdjson::ondemand::object object, FeedbackItem& item, FieldProblem& problem) {
+  return read_kept_item(object, item, problem) && (is_json(item.json) || problem("item", "is not valid JSON"));
 }
 
 }  // namespace assay

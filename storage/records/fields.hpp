@@ -34,5 +34,7 @@ bool read_hash(std::string_view name, simdjson::ondemand::value v, std::uint64_t
 bool read_attempt(simdjson::ondemand::value v, int& attempt, FieldProblem& problem);
 // One ASSESSMENT or CHANGES: keeps its JSON and its assessment_id.
 bool read_item(simdjson::ondemand::object object, FeedbackItem& item, FieldProblem& problem);
+// The same of a record of our own, whose item was read before: what an earlier version has kept stays readable.
+bool read_kept_item(simdjson::ondemand::object object, FeedbackItem& item, FieldProblem& problem);
 
 }  // namespace assay

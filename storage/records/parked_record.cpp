@@ -56,7 +56,7 @@ Result<ParkedRecord, Malformed> parse_parked_record(std::string_view value) {
     if (name == "item") {
       simdjson::ondemand::object item;
       if (v.get_object().get(item)) return problem(name, "is not an object");
-      return read_item(item, out.item, problem);
+      return read_kept_item(item, out.item, problem);
     }
     return true;
   });
