@@ -34,10 +34,12 @@ std::string_view dialect_of(std::string_view path) {
 // What any door may answer, beside what is written down for it.
 void add_common_responses(json::object& operation, const Route& route) {
   auto& responses = operation["responses"].as_object();
-  const auto refusal = reference(dialect_of(route.pattern));
+  const std::string dialect(dialect_of(route.pattern));
   const auto may_be = [&](std::initializer_list<std::string_view> statuses) {
-    for (const auto status : statuses)
-      if (!responses.contains(status)) responses[status] = refusal;
+    for (const auto status : statuses) {
+      const bool later = status == "429" || status == "503";  // with headers that say when
+      if (!responses.contains(status)) responses[status] = reference(later ? dialect + "Later" : dialect);
+    }
   };
   if (!responses.contains("414")) responses["414"] = reference("Problem");  // said before its path is known
   may_be({"400", "408", "413", "431", "500", "503"});

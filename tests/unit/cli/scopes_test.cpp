@@ -34,6 +34,7 @@ const std::map<std::pair<std::string, std::string>, Scope> own_doors = {
     {{"POST", "/v1/chat/completions"}, Scope::chat},
     {{"GET", "/v1/models"}, Scope::chat},
     {{"GET", "/v1/models/{model}"}, Scope::chat},
+    {{"GET", "/v1/models/{owner}/{model}"}, Scope::chat},
     {{"POST", "/v1/traces"}, Scope::trace},
     {{"GET", "/version"}, Scope::open},
     {{"GET", "/health"}, Scope::open},
