@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "ingest/feedback/recent_traces.hpp"
 #include "ingest/health.hpp"
-#include "ingest/http/server.hpp"
 #include "ingest/ingest_config.hpp"
-#include "ingest/recent_traces.hpp"
+#include "ingest/server/server.hpp"
 #include "storage/log/event_log.hpp"
 
 namespace assay {

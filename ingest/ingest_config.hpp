@@ -2,7 +2,7 @@
 // What a front door can be told. Defaults and units stand here.
 #include <chrono>
 
-#include "ingest/admission.hpp"
+#include "ingest/http/admission.hpp"
 #include "ingest/http/http_config.hpp"
 
 namespace assay {

@@ -54,6 +54,13 @@ includes_of() {
   cpp | { grep "^$1/" || true; } | each grep -nHE "^#include \"($2)/"
 }
 
+# No folder includes, by any way, one that includes it.
+folders_in_one_direction() {
+  { cpp | { grep -v '^tests/' || true; } | each grep -HE '^#include "[^"]+/[^"]+"'; } |
+    sed -E 's#^(.*)/[^/:]*:.include "(.*)/[^/"]*".*#\1 \2#' | awk '$1 != $2' | sort -u | tsort 2>&1 >/dev/null |
+    sed 's/^tsort: //'
+}
+
 from_the_root() { cpp | each grep -nHE '^#include "(\.|[^/"]+")'; }
 
 no_machine_paths() { texts | each grep -nHIE '(^|[^A-Za-z0-9_.$}/-])/(work|home|root|Users|mnt)/[A-Za-z0-9]'; }
@@ -86,6 +93,7 @@ main() {
   check co_await await_builds_nothing
   check pragma-once guarded
   check arrows arrows_kept
+  check cycles folders_in_one_direction
   check include from_the_root
   check machine-path no_machine_paths
   check registry no_registries

@@ -16,10 +16,10 @@ namespace {
 using Steady = std::chrono::steady_clock;
 using Role = PartitionReplica::Role;
 
-constexpr std::chrono::milliseconds look_every{1'000};   // of the overseer
-constexpr std::chrono::seconds topics_every{10};         // metadata
-constexpr std::chrono::seconds plan_every{10};           // of standbys, where nothing was heard of
-constexpr std::chrono::hours stale_after{24};            // state of a partition that is neither ours nor a copy
+constexpr std::chrono::milliseconds look_every{1'000};  // of the overseer
+constexpr std::chrono::seconds topics_every{10};        // metadata
+constexpr std::chrono::seconds plan_every{10};          // of standbys, where nothing was heard of
+constexpr std::chrono::hours stale_after{24};           // state of a partition that is neither ours nor a copy
 constexpr const char* stale_suffix = ".stale";
 constexpr std::chrono::milliseconds fenced_wait{1'000};  // see open_partition
 // For a committed position. A worker that was killed in a transaction holds it back until its session ends, and then

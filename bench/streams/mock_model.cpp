@@ -3,7 +3,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "bench/streams/bench_streams.hpp"
-#include "ingest/http/server.hpp"
+#include "ingest/server/server.hpp"
 
 namespace assay::bench {
 namespace {

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "ingest/access/scope.hpp"
 #include "ingest/access/secret.hpp"
 #include "ingest/access/token_buckets.hpp"
+#include "ingest/http/scope.hpp"
 #include "ops/runtime/clock.hpp"
 #include "ops/runtime/result.hpp"
 

@@ -4,7 +4,7 @@
 // Who started a stream has its resume token, from the header X-Resume-Token; GET and DELETE want it there or as the
 // query's resume_token. 403 without it; 404 where the stream is not held (any more); 421 where the token is of another
 // front door, or of this one before a restart; 204 where the reader has had all of it.
-#include "ingest/chat/live/live_chats.hpp"
+#include "ingest/chat/live_chats.hpp"
 #include "ingest/http/router.hpp"
 #include "ops/runtime/cancelled.hpp"
 

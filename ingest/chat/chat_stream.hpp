@@ -1,6 +1,6 @@
 #pragma once
 // A chat as server-sent events: from its start, behind what a reader has had, and its stop.
-#include "ingest/chat/live/live_chats.hpp"
+#include "ingest/chat/live_chats.hpp"
 #include "ingest/http/request.hpp"
 #include "ingest/http/response_stream.hpp"
 

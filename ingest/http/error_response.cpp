@@ -2,7 +2,7 @@
 
 #include <boost/beast/http/status.hpp>
 
-#include "ingest/mlflow/not_here.hpp"
+#include "ingest/http/not_here.hpp"
 #include "ops/runtime/error.hpp"
 #include "storage/records/json_writer.hpp"
 

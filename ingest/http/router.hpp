@@ -12,12 +12,12 @@
 #include <variant>
 #include <vector>
 
-#include "ingest/access/scope.hpp"
-#include "ingest/admission.hpp"
+#include "ingest/http/admission.hpp"
 #include "ingest/http/request.hpp"
 #include "ingest/http/request_body.hpp"
 #include "ingest/http/response.hpp"
 #include "ingest/http/response_stream.hpp"
+#include "ingest/http/scope.hpp"
 #include "ops/runtime/task.hpp"
 
 namespace assay {

@@ -9,11 +9,11 @@
 
 #include "ingest/feedback/feedback_metrics.hpp"
 #include "ingest/feedback/query.hpp"
+#include "ingest/feedback/recent_traces.hpp"
+#include "ingest/feedback/unknown_traces.hpp"
 #include "ingest/http/router.hpp"
 #include "ingest/mlflow/message_fields.hpp"
 #include "ingest/mlflow/turnstile.hpp"
-#include "ingest/recent_traces.hpp"
-#include "ingest/unknown_traces.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/store/view.hpp"
 

@@ -6,14 +6,12 @@
 #include "ingest/mlflow/experiment_routes.hpp"
 #include "ingest/mlflow/probe_routes.hpp"
 #include "ingest/mlflow/trace_routes.hpp"
-#include "ingest/otlp/otlp_route.hpp"
 
 namespace assay {
 
 void add_mlflow_routes(Router& router, MlflowDoor& door, bool alone) {
   add_assessment_routes(router, door);  // first: the router tries patterns in this order
   add_trace_routes(router, door, alone);
-  add_otlp_route(router, door);
   add_artifact_routes(router, door, alone);
   if (!alone) return;
   add_experiment_routes(router, door);

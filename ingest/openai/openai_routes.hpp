@@ -5,7 +5,7 @@
 // The request goes to the model as it came, its answer comes back as it was made: tools, parts, fields that we don't
 // know. What the client sends as its key stays here; the model gets ours. An answer's status and headers are sent when
 // the model has begun, so that its refusal is an HTTP status, or after heartbeat_every.
-#include "ingest/chat/live/live_chats.hpp"
+#include "ingest/chat/live_chats.hpp"
 #include "ingest/http/router.hpp"
 
 namespace assay {

@@ -7,7 +7,7 @@
 //   ▶ {"type":"stop"}                                                     ends the turn under way
 //
 // A turn whose connection breaks is held, and goes on at GET /chat/stream/{trace_id} with its resume token.
-#include "ingest/chat/live/live_chats.hpp"
+#include "ingest/chat/live_chats.hpp"
 #include "ingest/http/router.hpp"
 
 namespace assay {

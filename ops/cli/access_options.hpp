@@ -8,8 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include "ingest/access/capability_routes.hpp"
 #include "ingest/access/gate.hpp"
+#include "ingest/feedback/capability_routes.hpp"
 #include "ingest/http/tls.hpp"
 #include "ingest/privacy/redacting_log.hpp"
 #include "ops/cli/options.hpp"

@@ -10,6 +10,7 @@
 #include "ingest/mlflow/mlflow_routes.hpp"
 #include "ingest/openai/openai_routes.hpp"
 #include "ingest/openapi/openapi_route.hpp"
+#include "ingest/otlp/otlp_route.hpp"
 #include "ingest/web/page.hpp"
 #include "ops/cli/file_options.hpp"
 #include "ops/runtime/log.hpp"
@@ -189,6 +190,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   const bool alone = options.behind.url.empty();
   add_page_routes(front_.router(), page_files(), alone);
   add_mlflow_routes(front_.router(), mlflow_, alone);
+  add_otlp_route(front_.router(), mlflow_);
   if (alone) return;
   auto behind = options.behind;
   behind.keeps_authorization = [this] { return access_.gate().has_keys(); };

@@ -7,7 +7,7 @@
 #include "ingest/chat/chat_backend.hpp"
 #include "ingest/chat/chat_journal.hpp"
 #include "ingest/chat/chat_route.hpp"
-#include "ingest/chat/live/live_chats.hpp"
+#include "ingest/chat/live_chats.hpp"
 #include "ingest/chat/openai_backend.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ingest/front_door.hpp"

@@ -13,7 +13,7 @@
 #include "storage/log/kafka_source.hpp"
 #include "storage/sinks/state_sink.hpp"
 #include "storage/sinks/store_sink.hpp"
-#include "storage/store/store_view.hpp"
+#include "storage/view/store_view.hpp"
 #include "workers/committer.hpp"
 
 namespace assay::cli {

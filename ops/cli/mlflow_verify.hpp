@@ -5,7 +5,7 @@
 #include <string>
 
 #include "storage/sinks/mlflow_recount.hpp"
-#include "storage/store/verify.hpp"
+#include "storage/view/verify.hpp"
 
 namespace assay::cli {
 

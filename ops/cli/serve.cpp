@@ -19,7 +19,7 @@
 #include "storage/log/embedded_log.hpp"
 #include "storage/sinks/store_sink.hpp"
 #include "storage/state/seen.hpp"
-#include "storage/store/store_view.hpp"
+#include "storage/view/store_view.hpp"
 #include "workers/committer.hpp"
 #include "workers/resolver_thread.hpp"
 

@@ -1,4 +1,4 @@
-#include "storage/store/verify.hpp"
+#include "storage/view/verify.hpp"
 
 #include "ops/cli/kafka_verify.hpp"
 #include "ops/cli/local_store.hpp"

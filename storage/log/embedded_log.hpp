@@ -38,7 +38,8 @@ class EmbeddedLog final : public EventLog, public EventSources {
   // `db` outlives the log; its directory is looked at for free space.
   static Result<std::unique_ptr<EmbeddedLog>, std::string> open(Db& db, std::string directory, EmbeddedLogConfig config,
                                                                 Metrics& metrics);
-  // Ends the writer: appends that wait are answered with Error::stopped. Sources and committers must be gone.
+  // Ends the writer behind the appends that wait; new ones are answered with Error::stopped. Sources and committers
+  // must be gone.
   ~EmbeddedLog() override;
 
   Task<Result<Appended>> append(Record record) override;
@@ -70,7 +71,6 @@ class EmbeddedLog final : public EventLog, public EventSources {
   friend class EmbeddedSource;
   friend class EmbeddedCommitter;
   struct Waiting;
-  struct Ends;
 
   EmbeddedLog(Db& db, std::string directory, EmbeddedLogConfig config, Metrics& metrics);
   Result<void> load();

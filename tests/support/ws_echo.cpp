@@ -2,7 +2,7 @@
 // conformance suite talks to. Prints its port; ends with its standard input.
 #include <cstdio>
 
-#include "ingest/http/server.hpp"
+#include "ingest/server/server.hpp"
 #include "ingest/ws/web_socket.hpp"
 
 namespace assay {

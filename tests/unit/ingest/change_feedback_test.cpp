@@ -7,7 +7,7 @@
 #include "storage/sinks/store_sink.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "storage/state/parked_state.hpp"
-#include "storage/store/store_view.hpp"
+#include "storage/view/store_view.hpp"
 #include "tests/unit/storage/store_records.hpp"
 
 namespace assay {

@@ -1,4 +1,4 @@
-#include "ingest/recent_traces.hpp"
+#include "ingest/feedback/recent_traces.hpp"
 
 #include <gtest/gtest.h>
 

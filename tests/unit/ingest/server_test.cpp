@@ -1,5 +1,5 @@
 // The HTTP server, spoken to in raw bytes over loopback.
-#include "ingest/http/server.hpp"
+#include "ingest/server/server.hpp"
 
 #include <gtest/gtest.h>
 

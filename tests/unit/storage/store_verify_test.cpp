@@ -3,7 +3,7 @@
 #include "storage/log/memory_log.hpp"
 #include "storage/sinks/store_sink.hpp"
 #include "storage/state/memory_key_value.hpp"
-#include "storage/store/verify.hpp"
+#include "storage/view/verify.hpp"
 #include "tests/unit/storage/store_records.hpp"
 
 namespace assay {

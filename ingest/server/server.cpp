@@ -1,4 +1,4 @@
-#include "ingest/http/server.hpp"
+#include "ingest/server/server.hpp"
 
 #include <boost/asio/ip/address.hpp>
 

@@ -3,7 +3,7 @@
 #include <array>
 #include <vector>
 
-#include "ingest/admission.hpp"
+#include "ingest/http/admission.hpp"
 #include "ingest/http/router.hpp"
 #include "ops/runtime/metrics.hpp"
 

@@ -1,4 +1,4 @@
-#include "ingest/http/server_metrics.hpp"
+#include "ingest/server/server_metrics.hpp"
 
 #include <algorithm>
 

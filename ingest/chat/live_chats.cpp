@@ -1,4 +1,4 @@
-#include "ingest/chat/live/live_chats.hpp"
+#include "ingest/chat/live_chats.hpp"
 
 #include "ingest/access/secret.hpp"
 #include "ops/runtime/ids.hpp"

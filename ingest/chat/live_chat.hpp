@@ -13,7 +13,7 @@
 #include <string>
 
 #include "ingest/chat/chat_turn.hpp"
-#include "ingest/chat/live/waiter.hpp"
+#include "ingest/chat/waiter.hpp"
 
 namespace assay {
 

@@ -3,8 +3,8 @@
 #include <chrono>
 #include <vector>
 
+#include "ingest/feedback/recent_traces.hpp"
 #include "ingest/proxy/traces_behind.hpp"
-#include "ingest/recent_traces.hpp"
 #include "ops/runtime/clock.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/store/view.hpp"

@@ -1,4 +1,4 @@
-#include "storage/store/verify.hpp"
+#include "storage/view/verify.hpp"
 #include "storage/records/logged_feedback.hpp"
 
 #include <algorithm>

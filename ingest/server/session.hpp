@@ -11,13 +11,13 @@
 
 #include "ingest/access/gate.hpp"
 #include "ingest/http/body_buffer.hpp"
-#include "ingest/http/peer_counts.hpp"
 #include "ingest/http/request_body.hpp"
 #include "ingest/http/request_head.hpp"
 #include "ingest/http/response_stream.hpp"
 #include "ingest/http/router.hpp"
-#include "ingest/http/server_metrics.hpp"
 #include "ingest/http/tls.hpp"
+#include "ingest/server/peer_counts.hpp"
+#include "ingest/server/server_metrics.hpp"
 #include "ops/runtime/task.hpp"
 
 namespace assay {

@@ -5,7 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include "ingest/access/client_address.hpp"
-#include "ingest/http/server.hpp"
+#include "ingest/server/server.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/thread.hpp"
 

@@ -1,4 +1,4 @@
-#include "ingest/mlflow/not_here.hpp"
+#include "ingest/http/not_here.hpp"
 
 namespace assay {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <unordered_map>
 
-#include "ingest/chat/live/live_chat.hpp"
+#include "ingest/chat/live_chat.hpp"
 
 namespace assay {
 

@@ -1,4 +1,4 @@
-#include "ingest/access/capability_routes.hpp"
+#include "ingest/feedback/capability_routes.hpp"
 
 #include <simdjson.h>
 

@@ -2,7 +2,7 @@
 #include <cstring>
 #include <limits>
 
-#include "ingest/http/session.hpp"
+#include "ingest/server/session.hpp"
 #include "ops/runtime/error.hpp"
 
 namespace assay {

@@ -6,7 +6,7 @@
 #include <charconv>
 
 #include "ingest/http/http_date.hpp"
-#include "ingest/http/session.hpp"
+#include "ingest/server/session.hpp"
 #include "ops/runtime/error.hpp"
 
 namespace assay {

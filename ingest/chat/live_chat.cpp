@@ -1,10 +1,10 @@
-#include "ingest/chat/live/live_chat.hpp"
+#include "ingest/chat/live_chat.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 
-#include "ingest/chat/live/live_chats.hpp"
+#include "ingest/chat/live_chats.hpp"
 #include "ops/runtime/log.hpp"
 
 namespace assay {

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <thread>
 
-#include "ingest/http/session.hpp"
+#include "ingest/server/session.hpp"
 
 namespace assay {
 

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include "storage/records/json_writer.hpp"
-#include "storage/store/verify.hpp"
+#include "storage/view/verify.hpp"
 
 namespace assay {
 

@@ -1,4 +1,4 @@
-#include "ingest/http/session.hpp"
+#include "ingest/server/session.hpp"
 
 #include <algorithm>
 #include <boost/asio/basic_waitable_timer.hpp>

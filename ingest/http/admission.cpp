@@ -1,4 +1,4 @@
-#include "ingest/admission.hpp"
+#include "ingest/http/admission.hpp"
 
 namespace assay {
 

@@ -1,4 +1,4 @@
-#include "ingest/unknown_traces.hpp"
+#include "ingest/feedback/unknown_traces.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "storage/store/store_view.hpp"
+#include "storage/view/store_view.hpp"
 
 #include <charconv>
 
