@@ -98,7 +98,10 @@ class Fleet:
         assert producer.flush(30) == 0
 
     def wait_read(self, within: float = 120.0) -> None:
-        """Every worker is ready, and what was accepted before this call has been decided: each partition's committed position is its end."""
+        """What was accepted before this call has been decided: no door has it in its spool, every worker is ready, and each partition's committed position is its end."""
+        for door in self.doors:
+            if door.running:
+                wait_until("its spool is empty", lambda d=door: d.metric("assay_spool_records") == 0, within)
         for worker in self.workers:
             if worker.running:
                 worker.wait_ready(within)
