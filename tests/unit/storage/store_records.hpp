@@ -64,4 +64,12 @@ inline std::string located(const std::string& experiment, Instant request_time) 
          R"("}},"request_time":")" + format_time(request_time) + "\"";
 }
 
+// Its tokens, as MLflow's integrations say them.
+inline std::string span_that_used(const std::string& id, const std::string& parent, const std::string& tokens,
+                                  const std::string& more = "") {
+  return R"({"span_id":")" + id + R"(","parent_span_id":")" + parent +
+         R"(","attributes":{"mlflow.chat.tokenUsage":"{\"input_tokens\": )" + tokens + R"(, \"total_tokens\": )" +
+         tokens + more + R"(}"}})";
+}
+
 }  // namespace assay::testing_records
