@@ -155,7 +155,7 @@ void ChatCloser::note(const LogRecord& record) {
   where_.emplace(trace->trace_id, std::pair(record.partition, record.offset));
 }
 
-void ChatCloser::ended(Followed& followed, std::string_view trace_id) {
+void ChatCloser::ended(FollowedPartition& followed, std::string_view trace_id) {
   const auto at = where_.find(std::string(trace_id));
   if (at == where_.end()) return;
   followed.chats.erase(at->second.second);

@@ -61,7 +61,7 @@ class ChatCloser {
     std::string trace_id;
     Instant due;  // not before
   };
-  struct Followed {
+  struct FollowedPartition {
     std::map<Offset, Chat> chats;  // by where they began
     Offset saved = -1;
   };
@@ -69,7 +69,7 @@ class ChatCloser {
   void run(std::stop_token stop);
   Result<void> open_source();
   void note(const LogRecord& record);
-  void ended(Followed& followed, std::string_view trace_id);
+  void ended(FollowedPartition& followed, std::string_view trace_id);
   Result<std::size_t> close_due();
   Result<void> close(Partition partition, EventSource& source, Offset offset, const std::string& trace_id);
   Result<void> save();
@@ -82,7 +82,7 @@ class ChatCloser {
   Gauge& open_gauge_;
   Counter& closed_;
 
-  std::map<Partition, Followed> followed_;
+  std::map<Partition, FollowedPartition> followed_;
   std::size_t unsaved_turns_ = 0;
   std::unordered_map<std::string, std::pair<Partition, Offset>> where_;  // of each chat, by trace_id
   std::atomic<std::size_t> open_{0};

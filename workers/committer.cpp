@@ -46,7 +46,7 @@ void Committer::stop() {
 void Committer::run(std::stop_token stop) {
   name_this_thread("committer");
   run_in_background();
-  Backoff backoff(options_.backoff_first, options_.backoff_most);
+  Backoff backoff(options_.backoff_first, options_.backoff_max);
   while (!stop.stop_requested()) {
     const auto done = step(options_.idle_wait);
     if (done) {

@@ -25,7 +25,7 @@ struct CommitterOptions {
   std::size_t records_max = 4096;
   std::chrono::microseconds rest{0};         // after a batch that was not full, so that the next one is worth it
   std::chrono::milliseconds idle_wait{200};  // how often an idle sink gets its chance to retry what waits in it
-  std::chrono::milliseconds backoff_first{100}, backoff_most{10'000};
+  std::chrono::milliseconds backoff_first{100}, backoff_max{10'000};
   Progress* progress = nullptr;                           // told as Follower::store, where given
   std::optional<std::vector<Partition>> partitions = {};  // of each stream; none: all of them
 };

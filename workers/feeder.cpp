@@ -114,7 +114,7 @@ Task<Result<std::size_t>> Feeder::look_once(bool whole) {
   }
   if (!whole) co_return said;
   if (begun >= long_ones_at_) long_ones_at_ = begun + config_.overlap;
-  if (const auto kept = came_to(begun); !kept) co_return kept.error();
+  if (const auto kept = save_position(begun); !kept) co_return kept.error();
   co_return said;
 }
 
@@ -143,7 +143,7 @@ Task<Result<std::size_t>> Feeder::read_all(const std::vector<std::string>& exper
     if (!page) co_return page.error();
     token = std::move(page->next);
     more = !token.empty() && !page->traces.empty();
-    const auto fresh = co_await say(std::move(page->traces));
+    const auto fresh = co_await append_found(std::move(page->traces));
     if (!fresh) co_return fresh;
     said += *fresh;
   }
@@ -164,7 +164,7 @@ Task<Result<std::size_t>> Feeder::read_newest(const std::vector<std::string>& ex
     std::ranges::move(page->traces, std::back_inserter(newest_first));
   }
   std::ranges::reverse(newest_first);
-  co_return co_await say(std::move(newest_first));
+  co_return co_await append_found(std::move(newest_first));
 }
 
 // Some of what waits in this process, beginning behind those of the last time. An id that MLflow's filter can't quote
@@ -172,8 +172,8 @@ Task<Result<std::size_t>> Feeder::read_newest(const std::vector<std::string>& ex
 Result<std::vector<std::string>> Feeder::next_waiting() {
   std::vector<std::string> ids;
   error_code failure;
-  const auto [last_partition, last_id] = asked_upto_;
-  asked_upto_ = {};
+  const auto [last_partition, last_id] = wait_cursor_;
+  wait_cursor_ = {};
   index_.states([&](Partition partition, const KeyValue& state) {
     if (failure || ids.size() >= config_.asked_max || partition < last_partition) return;
     const auto after = partition == last_partition ? last_id : std::string();
@@ -183,7 +183,7 @@ Result<std::vector<std::string>> Feeder::next_waiting() {
       return;
     }
     ids.insert(ids.end(), some->begin(), some->end());
-    if (ids.size() >= config_.asked_max) asked_upto_ = {partition, ids.back()};
+    if (ids.size() >= config_.asked_max) wait_cursor_ = {partition, ids.back()};
   });
   if (failure) return failure;
   std::erase_if(ids, [](const std::string& id) { return !mlflow::quotable(id); });
@@ -242,7 +242,7 @@ Result<std::set<std::string>> Feeder::known_of(const std::vector<std::string>& i
 
 // Those that were not said in this life, nor by anybody else; a trace that has a name since it was said is said again,
 // where the name is not another trace's.
-Task<Result<std::size_t>> Feeder::say(std::vector<mlflow::FoundTrace> traces) {
+Task<Result<std::size_t>> Feeder::append_found(std::vector<mlflow::FoundTrace> traces) {
   std::erase_if(traces, [this](const mlflow::FoundTrace& one) { return !is_fresh(one); });
   if (traces.empty()) co_return std::size_t(0);
   const auto applied = co_await index_.applied();
@@ -294,7 +294,7 @@ Result<Instant> Feeder::since() const {
   return Instant(std::chrono::milliseconds(ms)) - config_.overlap;
 }
 
-Result<void> Feeder::came_to(Instant at) {
+Result<void> Feeder::save_position(Instant at) {
   Changes changes;
   changes.put(Family::meta, position_key, std::to_string(at.time_since_epoch().count()));
   return local_.write(changes);

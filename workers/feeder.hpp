@@ -69,14 +69,14 @@ class Feeder {
   Task<Result<std::vector<std::string>>> experiments();
   Task<Result<mlflow::TracesPage>> search(const std::vector<std::string>& experiments, std::string filter,
                                           mlflow::Order order, std::string token);
-  Task<Result<std::size_t>> say(std::vector<mlflow::FoundTrace> oldest_first);
+  Task<Result<std::size_t>> append_found(std::vector<mlflow::FoundTrace> oldest_first);
   Result<std::set<std::string>> known_of(const std::vector<std::string>& ids) const;
   Result<std::vector<std::string>> next_waiting();
   static std::string key_of(const mlflow::FoundTrace& trace);
   bool is_fresh(const mlflow::FoundTrace& trace) const { return !known_.contains(key_of(trace)); }
   void remember(std::string key);
   Result<Instant> since() const;
-  Result<void> came_to(Instant at);
+  Result<void> save_position(Instant at);
 
   const FeederConfig config_;
   EventLog& log_;
@@ -85,8 +85,8 @@ class Feeder {
   const Clock& clock_;
   std::unordered_set<std::string> known_;
   std::deque<std::string> known_order_;
-  std::pair<Partition, std::string> asked_upto_;  // of what waits
-  Instant long_ones_at_{};                        // when what took long is looked for again
+  std::pair<Partition, std::string> wait_cursor_;  // of what waits
+  Instant long_ones_at_{};                         // when what took long is looked for again
   Counter &fed_total_, &failures_total_;
   IoContext io_{1};
   MlflowClient client_;

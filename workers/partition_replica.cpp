@@ -13,7 +13,7 @@ namespace {
 using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds wait_max{200};  // for records; wake() ends it
 // After a failure. Short, because it is what a partition stands still when the brokers are back.
-constexpr std::chrono::milliseconds backoff_first{50}, backoff_most{1'000};
+constexpr std::chrono::milliseconds backoff_first{50}, backoff_max{1'000};
 constexpr int corrupt_max = 2;   // a state that can't be read so often is built anew
 constexpr int unheard_max = 15;  // looks in a row at a position that nobody tells; an owner that was killed in a step
                                  // holds it back for as long as its session lasts
@@ -80,7 +80,7 @@ std::uint64_t PartitionReplica::bytes_on_disk() const {
 
 void PartitionReplica::run(std::stop_token stop) {
   predecessor_.reset();
-  Backoff backoff(backoff_first, backoff_most);
+  Backoff backoff(backoff_first, backoff_max);
   while (!stop.stop_requested()) {
     last_pass_ = Steady::now();
     Role role;

@@ -152,7 +152,7 @@ void Gate::read_credentials(const RequestHead& head, bool takes_capability, Cred
 }
 
 void Gate::answer_origin(const RequestHead& head, std::string_view allow, bool routed, const Credentials& found,
-                         Verdict& verdict) const {
+                         AccessDecision& verdict) const {
   bool any = false, listed = false;
   for (const auto& known : config_.origins) {
     any = any || known == "*";
@@ -198,7 +198,7 @@ bool Gate::is_allowed_host(std::string_view host) const {
 }
 
 bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Rate& rate, std::string_view policy,
-                        std::string_view path, Verdict& verdict) {
+                        std::string_view path, AccessDecision& verdict) {
   if (!rate.limited()) return true;
   const auto taken = buckets.take(caller, rate, std::chrono::steady_clock::now());
   verdict.charge = {&buckets, taken.bucket, rate};
@@ -220,7 +220,7 @@ bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Ra
 }
 
 void Gate::decide(const Route* route, std::string_view allow, const RequestHead& head, const IpAddress& peer,
-                  Verdict& verdict) {
+                  AccessDecision& verdict) {
   verdict.refusal.reset();
   verdict.capability.reset();
   verdict.charge = {};

@@ -43,7 +43,7 @@ class Gate {
   Gate(GateConfig config, const Clock& clock, Metrics& metrics);
 
   // For the session, which keeps one of these and gives it back each time.
-  struct Verdict {
+  struct AccessDecision {
     std::optional<Response> refusal;
     std::string headers;  // lines for the answer, whatever it will be
     std::optional<Capability> capability;
@@ -53,7 +53,7 @@ class Gate {
   };
   // `route`: null where there is none; `allow`: the methods of its path then.
   void decide(const Route* route, std::string_view allow, const RequestHead& head, const IpAddress& peer,
-              Verdict& verdict);
+              AccessDecision& verdict);
 
   // Any thread.
   void replace(ApiKeys keys);
@@ -71,10 +71,10 @@ class Gate {
   struct Credentials;
   void read_credentials(const RequestHead& head, bool takes_capability, Credentials& found) const;
   void answer_origin(const RequestHead& head, std::string_view allow, bool routed, const Credentials& credentials,
-                     Verdict& verdict) const;
+                     AccessDecision& verdict) const;
   bool is_allowed_host(std::string_view host) const;
   bool within_quota(TokenBuckets& buckets, std::string_view caller, const Rate& rate, std::string_view policy,
-                    std::string_view path, Verdict& verdict);
+                    std::string_view path, AccessDecision& verdict);
 
   const GateConfig config_;
   const Clock& clock_;

@@ -18,7 +18,7 @@ constexpr std::string_view token_header = "X-Resume-Token";
 // For a chat that was stopped to be recorded: the log's own limits are shorter.
 constexpr std::chrono::seconds stop_patience{60};
 
-struct Asked {
+struct ResumeRequest {
   std::shared_ptr<LiveChat> chat;
   std::size_t position = 0;
   bool had_all = false;  // the reader has seen the last event
@@ -35,14 +35,14 @@ Result<std::optional<std::size_t>, Rejection> last_event_id(const Request& reque
   return std::optional<std::size_t>(id);
 }
 
-Result<Asked, Rejection> asked_for(ChatServices& services, const Request& request) {
+Result<ResumeRequest, Rejection> read_resume_request(ChatServices& services, const Request& request) {
   const auto query = Query::parse(request.query);
   if (!query) return query.error();
   auto token = request.header(token_header);
   if (!token) token = query->get("resume_token");
   if (!token || token->empty())
     return Rejection{403, std::string(token_header), "is missing: the stream's first answer gave it"};
-  Asked asked{.chat = services.live.find(request.params[0], *token)};
+  ResumeRequest asked{.chat = services.live.find(request.params[0], *token)};
   if (!asked.chat) {
     if (!services.live.ours(*token))
       return Rejection{421, "", "this stream belongs to another front door, or to this one before it was restarted"};
@@ -121,7 +121,7 @@ Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, s
 }
 
 Task<void> resume_stream(ChatServices& services, Request& request, ResponseStream& stream) {
-  auto asked = asked_for(services, request);
+  auto asked = read_resume_request(services, request);
   if (!asked || asked->had_all || request.head) {
     Response answer{.content_type = "text/event-stream"};  // HEAD reads nothing, and takes it from nobody
     if (!asked)
@@ -136,7 +136,7 @@ Task<void> resume_stream(ChatServices& services, Request& request, ResponseStrea
 }
 
 Task<void> stop_stream(ChatServices& services, Request& request, ResponseStream& stream) {
-  auto asked = asked_for(services, request);
+  auto asked = read_resume_request(services, request);
   if (!asked) {
     auto refusal = error_response(request.path, asked.error());
     co_await stream.respond(std::move(refusal));

@@ -209,7 +209,7 @@ std::optional<Rejection> write_metadata(JsonWriter& json, Fields& fields) {
 // Members are written without the braces around them.
 std::string members_of(const std::string& object) { return object.substr(1, object.size() - 2); }
 
-Result<AssessmentBody, Rejection> parse_create(Fields fields, Place place) {
+Result<AssessmentBody, Rejection> parse_create(Fields fields, BodyContext context) {
   AssessmentBody body;
   std::string object;
   JsonWriter json(object);
@@ -262,7 +262,7 @@ Result<AssessmentBody, Rejection> parse_create(Fields fields, Place place) {
       if (const auto more = parts->left_over()) return invalid("source." + more->field, more->reason);
     }
   }
-  if (place == Place::batch) {
+  if (context == BodyContext::batch) {
     for (const auto kind : {Target::Kind::trace_id, Target::Kind::client_request_id}) {
       Target target{kind, {}};
       const auto id = text_of(fields, target.field(), BodyLimits::id_bytes, true);
@@ -354,16 +354,16 @@ std::optional<Rejection> problem_with_key(std::string_view field, std::string_vi
   return {};
 }
 
-Result<AssessmentBody, Rejection> parse_assessment_body(std::string_view json, bool padded, Place place) {
+Result<AssessmentBody, Rejection> parse_assessment_body(std::string_view json, bool padded, BodyContext context) {
   const auto element = parse_json(json, padded);
   if (!element) return element.error();
-  return parse_assessment_body(*element, place);
+  return parse_assessment_body(*element, context);
 }
 
-Result<AssessmentBody, Rejection> parse_assessment_body(dom::element element, Place place) {
+Result<AssessmentBody, Rejection> parse_assessment_body(dom::element element, BodyContext context) {
   auto fields = Fields::of(element);
   if (!fields) return fields.error();
-  return parse_create(std::move(*fields), place);
+  return parse_create(std::move(*fields), context);
 }
 
 Result<ChangesBody, Rejection> parse_changes_body(std::string_view json, bool padded) {

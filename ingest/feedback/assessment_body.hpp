@@ -46,15 +46,15 @@ struct ChangesBody {
   std::string members;  // as above
 };
 
-enum class Place { request, batch };  // a batch's item has its target, key and user in its body
+enum class BodyContext { request, batch };  // a batch's item has its target, key and user in its body
 
 // Parses one JSON document; `padded` says that SIMDJSON_PADDING bytes behind it may be read. 400: no JSON; 422: not
 // this.
 Result<AssessmentBody, Rejection> parse_assessment_body(std::string_view json, bool padded,
-                                                        Place place = Place::request);
+                                                        BodyContext context = BodyContext::request);
 Result<ChangesBody, Rejection> parse_changes_body(std::string_view json, bool padded);
 // The same for what is already parsed: an element of a batch's list.
-Result<AssessmentBody, Rejection> parse_assessment_body(simdjson::dom::element element, Place place);
+Result<AssessmentBody, Rejection> parse_assessment_body(simdjson::dom::element element, BodyContext context);
 
 // The list of a batch's items; the elements live until the next parse on this thread.
 Result<simdjson::dom::array, Rejection> parse_list(std::string_view json, bool padded);

@@ -49,13 +49,13 @@ Result<std::vector<BatchItem>, Rejection> read_batch(std::string_view body, std:
     if (const auto list = parse_list(body, true); list) {
       if (list->size() > items_max) return too_many;
       for (const auto element : *list)
-        items.push_back(item_of(parse_assessment_body(element, Place::batch), user, now));
+        items.push_back(item_of(parse_assessment_body(element, BodyContext::batch), user, now));
     } else {  // an item that is no JSON harms no other
       const auto cut = cut_list(body.substr(first));
       if (!cut) return list.error();
       if (cut->size() > items_max) return too_many;
       for (const auto text : *cut)
-        items.push_back(item_of(parse_assessment_body(text, false, Place::batch), user, now));
+        items.push_back(item_of(parse_assessment_body(text, false, BodyContext::batch), user, now));
     }
     return items;
   }
@@ -64,7 +64,7 @@ Result<std::vector<BatchItem>, Rejection> read_batch(std::string_view body, std:
     body.remove_prefix(std::min(body.size(), line.size() + 1));
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
     if (items.size() == items_max) return too_many;
-    items.push_back(item_of(parse_assessment_body(line, false, Place::batch), user, now));
+    items.push_back(item_of(parse_assessment_body(line, false, BodyContext::batch), user, now));
   }
   return items;
 }

@@ -28,7 +28,8 @@ FeedbackRecord new_change(Op op, std::string_view assessment_id, const Target& t
 
 // Where the change goes: to where its create went. Given with the request, or found in the view. What was taken back
 // can be taken back again (the client may have missed the answer), but not changed.
-Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view id, const Asked& asked, Op op) {
+Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view id, const FeedbackRequest& asked,
+                                          Op op) {
   using Answer = Result<Target, Rejection>;
   if (!door.view) {
     if (asked.target) co_return Answer(*asked.target);
@@ -86,7 +87,7 @@ std::optional<Rejection> problem_with_value(const FeedbackDoor& door, std::strin
 }
 
 Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_view members) {
-  auto asked = read_asked(request);
+  auto asked = read_feedback_request(request);
   if (!asked) co_return error_response(request.path, asked.error());
   if (!door.view) imply_target(*asked);
   const auto id = request.params[0];

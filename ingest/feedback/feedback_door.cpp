@@ -8,10 +8,10 @@
 
 namespace assay {
 
-Result<Asked, Rejection> read_asked(const Request& request) {
+Result<FeedbackRequest, Rejection> read_feedback_request(const Request& request) {
   auto query = Query::parse(request.query);
   if (!query) return query.error();
-  Asked asked{.query = std::move(*query)};
+  FeedbackRequest asked{.query = std::move(*query)};
   for (const auto kind : {Target::Kind::trace_id, Target::Kind::client_request_id}) {
     Target target{kind, {}};
     const auto id = asked.query.get(target.field());
@@ -51,15 +51,15 @@ Result<Asked, Rejection> read_asked(const Request& request) {
   return asked;
 }
 
-void imply_target(Asked& asked) {
+void imply_target(FeedbackRequest& asked) {
   if (!asked.capability || asked.target) return;
   const auto& [trace_id, request_id, user, names, expires_at] = *asked.capability;
   asked.target =
       trace_id.empty() ? Target{Target::Kind::client_request_id, request_id} : Target{Target::Kind::trace_id, trace_id};
 }
 
-Result<Asked, Rejection> read_asked_about(const Request& request, Target::Kind usual) {
-  auto asked = read_asked(request);
+Result<FeedbackRequest, Rejection> read_targeted_request(const Request& request, Target::Kind usual) {
+  auto asked = read_feedback_request(request);
   if (!asked) return asked;
   imply_target(*asked);
   if (asked->target) return asked;
@@ -68,7 +68,7 @@ Result<Asked, Rejection> read_asked_about(const Request& request, Target::Kind u
   return Rejection{400, std::string(missing.field()), "it is missing (or " + std::string(other.field()) + ")"};
 }
 
-std::optional<Rejection> hold_to_capability(const Asked& asked, AssessmentBody& body) {
+std::optional<Rejection> hold_to_capability(const FeedbackRequest& asked, AssessmentBody& body) {
   if (!asked.capability) return {};
   if (!asked.capability->allows(body.name))
     return Rejection{403, "name", "the feedback token does not allow an assessment of this name"};
@@ -77,7 +77,8 @@ std::optional<Rejection> hold_to_capability(const Asked& asked, AssessmentBody& 
   return {};
 }
 
-std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const Asked& asked, std::string_view id) {
+std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const FeedbackRequest& asked,
+                                            std::string_view id) {
   if (!asked.capability) return {};
   const auto* keys = door.gate ? door.gate->capability_keys() : nullptr;
   if (keys && keys->owns(*asked.capability, id)) return {};

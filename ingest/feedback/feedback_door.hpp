@@ -44,7 +44,7 @@ struct FeedbackDoor {
 };
 
 // Who and what, from the query and the headers.
-struct Asked {
+struct FeedbackRequest {
   Query query;
   std::optional<Target> target;
   std::optional<std::string> key;          // Idempotency-Key
@@ -52,16 +52,17 @@ struct Asked {
   const Capability* capability = nullptr;  // what the caller may do, where it came with one
 };
 // 403 where a capability is for another answer.
-Result<Asked, Rejection> read_asked(const Request& request);
+Result<FeedbackRequest, Rejection> read_feedback_request(const Request& request);
 // The same, of a door that must be told what the feedback is about; `usual`: the id that a missing one is called by.
-Result<Asked, Rejection> read_asked_about(const Request& request, Target::Kind usual);
+Result<FeedbackRequest, Rejection> read_targeted_request(const Request& request, Target::Kind usual);
 
 // A create without a target of its own is about the capability's answer.
-void imply_target(Asked& asked);
+void imply_target(FeedbackRequest& asked);
 // What the capability does not allow of this; as whom it is said is the capability's to say.
-std::optional<Rejection> hold_to_capability(const Asked& asked, AssessmentBody& body);
+std::optional<Rejection> hold_to_capability(const FeedbackRequest& asked, AssessmentBody& body);
 // A change or a look by capability: only at what was said with it.
-std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const Asked& asked, std::string_view id);
+std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const FeedbackRequest& asked,
+                                            std::string_view id);
 
 // The trace that the target names, as far as this door can know now.
 std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target);

@@ -8,7 +8,7 @@ Task<Response> get_receipt(FeedbackDoor& door, Request& request) {
                              "this front door keeps no receipts: read the topics, or the MLflow behind the workers");
   const auto id = request.params[0];
   if (const auto problem = problem_with_id("assessment_id", id)) co_return error_response(request.path, *problem);
-  const auto asked = read_asked(request);
+  const auto asked = read_feedback_request(request);
   if (!asked) co_return error_response(request.path, asked.error());
   if (const auto problem = problem_with_owner(door, *asked, id)) co_return error_response(request.path, *problem);
   const auto applied = co_await door.view->applied(door.config.view_wait);

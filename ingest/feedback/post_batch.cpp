@@ -18,7 +18,7 @@ void write_error(JsonWriter& json, unsigned status, std::string_view field, std:
 }  // namespace
 
 Task<Response> post_batch(FeedbackDoor& door, Request& request) {
-  const auto asked = read_asked(request);
+  const auto asked = read_feedback_request(request);
   if (!asked) co_return error_response(request.path, asked.error());
   if (asked->target)
     co_return error_response(request.path, 400, "each item of a batch has its own", asked->target->field());

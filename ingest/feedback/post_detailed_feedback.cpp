@@ -44,7 +44,7 @@ std::vector<AssessmentBody> bodies_of(const Scores& scores, std::string_view use
 }  // namespace
 
 Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
-  const auto asked = read_asked_about(request, Target::Kind::trace_id);
+  const auto asked = read_targeted_request(request, Target::Kind::trace_id);
   if (!asked) co_return error_response(request.path, asked.error());
   const auto scores = read_scores(asked->query);
   if (!scores) co_return error_response(request.path, scores.error());

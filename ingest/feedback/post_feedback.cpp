@@ -4,7 +4,7 @@
 namespace assay {
 
 Task<Response> post_feedback(FeedbackDoor& door, Request& request) {
-  const auto asked = read_asked_about(request, Target::Kind::client_request_id);
+  const auto asked = read_targeted_request(request, Target::Kind::client_request_id);
   if (!asked) co_return error_response(request.path, asked.error());
   auto body = parse_assessment_body(request.body, true);
   if (!body) co_return error_response(request.path, body.error());

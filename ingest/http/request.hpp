@@ -36,7 +36,7 @@ struct Request {
   Instant received_at;  // when its header was complete
   bool keep_alive = true;
   const Capability* capability = nullptr;  // all that the caller may do, where it came with one
-  bool joins_traces = true;                // whether it may name a trace that is not its own: see Gate::Verdict
+  bool joins_traces = true;                // whether it may name a trace that is not its own: see Gate::AccessDecision
   const Charge* charge = nullptr;          // the quota that it was charged to, where it costs more than one request
 
   // The first field with this name, whatever its case.

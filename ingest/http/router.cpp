@@ -60,14 +60,14 @@ void Router::insert(http::verb method, std::string pattern, std::variant<Handler
   patterns_.push_back({std::move(segments), {&route}});
 }
 
-Router::Found Router::find(http::verb method, std::string_view path) const {
+Router::RouteMatch Router::find(http::verb method, std::string_view path) const {
   auto found = find_own(method, path);
   if (!found.route) found.route = behind(method);
   return found;
 }
 
-Router::Found Router::find_own(http::verb method, std::string_view path) const {
-  Found found;
+Router::RouteMatch Router::find_own(http::verb method, std::string_view path) const {
+  RouteMatch found;
   if (method == http::verb::head) method = http::verb::get;
   const auto choose = [&](const Pattern& pattern) {
     for (const auto* route : pattern.routes) {

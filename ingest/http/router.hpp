@@ -67,13 +67,13 @@ class Router {
     return method == http::verb::get || method == http::verb::head ? behind_reads_ : behind_writes_;
   }
 
-  struct Found {
+  struct RouteMatch {
     const Route* route = nullptr;       // none: 404, or 405 where `allow` is not empty
     std::string allow;                  // the methods of this path, as the header Allow lists them
     std::array<std::string, 2> params;  // decoded
   };
   // `path` as it was sent. HEAD finds the route of GET.
-  Found find(http::verb method, std::string_view path) const;
+  RouteMatch find(http::verb method, std::string_view path) const;
 
   // By number.
   const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }
@@ -83,7 +83,7 @@ class Router {
     std::vector<std::string> segments;  // "" for a parameter
     std::vector<const Route*> routes;   // one a method
   };
-  Found find_own(http::verb method, std::string_view path) const;
+  RouteMatch find_own(http::verb method, std::string_view path) const;
   void insert(http::verb method, std::string pattern, std::variant<Handler, StreamHandler, PassHandler> handler,
               RouteOptions options);
 

@@ -12,8 +12,8 @@
 #include "ingest/feedback/recent_traces.hpp"
 #include "ingest/feedback/unknown_traces.hpp"
 #include "ingest/http/router.hpp"
+#include "ingest/mlflow/async_mutex.hpp"
 #include "ingest/mlflow/message_fields.hpp"
-#include "ingest/mlflow/turnstile.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/store/view.hpp"
 
@@ -36,7 +36,7 @@ struct MlflowDoor {
   View* view;  // null: a Kafka front door without one
   RecentTraces& recent;
   const Clock& clock;
-  Turnstile catalog;  // changes of experiments and datasets read, decide and write one after the other
+  AsyncMutex catalog;  // changes of experiments and datasets read, decide and write one after the other
   FeedbackMetrics metrics;
   UnknownTraces* unknown = nullptr;  // who answers as MLflow does of a trace that is not there; null: it is waited for
 };

@@ -47,7 +47,7 @@ class Run {
 
   std::size_t end() const { return end_; }
 
-  void add_cards(std::vector<Found>& out) const {
+  void add_cards(std::vector<DigitMatch>& out) const {
     add_whole(out);
     for (std::size_t first = 0; first < groups_.size(); ++first) {
       std::size_t digits = 0;
@@ -62,7 +62,7 @@ class Run {
 
  private:
   // Whatever separates its groups, if there are no dots: they are of one size, but for the last.
-  void add_whole(std::vector<Found>& out) const {
+  void add_whole(std::vector<DigitMatch>& out) const {
     std::size_t digits = 0;
     for (const auto& group : groups_) {
       if (group.separator == ".") return;
@@ -86,7 +86,7 @@ class Run {
     return digits == digits_min && (begins == "978" || begins == "979");
   }
 
-  void add_if_card(std::size_t first, std::size_t last, std::vector<Found>& out) const {
+  void add_if_card(std::size_t first, std::size_t last, std::vector<DigitMatch>& out) const {
     const auto from = groups_[first].from, to = groups_[last].to;
     // 0, 1, 20 and 21 begin no payment card, but times and what has leading zeros.
     if (text_[from] < '2' || (text_[from] == '2' && text_[from + 1] < '2') || is_isbn(first, last) ||
@@ -105,8 +105,8 @@ class Run {
 
 }  // namespace
 
-std::vector<Found> find_cards(std::string_view text) {
-  std::vector<Found> out;
+std::vector<DigitMatch> find_cards(std::string_view text) {
+  std::vector<DigitMatch> out;
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (!is_digit(text[at])) continue;
     const Run run(text, at);

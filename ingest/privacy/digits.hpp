@@ -6,7 +6,7 @@
 namespace assay {
 
 // In a text: [from, to).
-struct Found {
+struct DigitMatch {
   std::size_t from, to;
 };
 

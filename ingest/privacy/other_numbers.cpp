@@ -19,7 +19,7 @@ constexpr const char* other =
     R"(|(?i:ISBN)(?:-1[03])?:? ?[0-9][0-9 -]{7,15}[0-9Xx])";
 
 // Nothing goes on on either side.
-bool stands_alone(std::string_view text, Found found) {
+bool stands_alone(std::string_view text, DigitMatch found) {
   const auto rest = text.substr(found.to);
   const bool more = rest.size() > 1 && (rest[0] == '.' || rest[0] == '-') && is_digit(rest[1]);
   if (more || (!rest.empty() && is_word(rest[0]) && rest[0] != 'Z')) return false;
@@ -33,13 +33,13 @@ bool stands_alone(std::string_view text, Found found) {
 
 OtherNumberFinder::OtherNumberFinder() : pattern_(other) {}
 
-std::vector<Found> OtherNumberFinder::operator()(std::string_view text) const {
-  std::vector<Found> out;
+std::vector<DigitMatch> OtherNumberFinder::operator()(std::string_view text) const {
+  std::vector<DigitMatch> out;
   std::size_t from = 0;
   re2::StringPiece match;
   while (pattern_.Match({text.data(), text.size()}, from, text.size(), RE2::UNANCHORED, &match, 1)) {
     const auto at = static_cast<std::size_t>(match.data() - text.data());
-    const Found found{at, at + match.size()};
+    const DigitMatch found{at, at + match.size()};
     if (stands_alone(text, found)) {
       out.push_back(found);
       from = found.to;

@@ -12,7 +12,7 @@ namespace assay {
 class OtherNumberFinder {
  public:
   OtherNumberFinder();
-  std::vector<Found> operator()(std::string_view text) const;
+  std::vector<DigitMatch> operator()(std::string_view text) const;
 
  private:
   RE2 pattern_;

@@ -15,7 +15,7 @@ constexpr const char* phone =
 
 // The longest beginning of `found` that ends where its digits do and has 7 to 15 of them; with 00 before it 10 at
 // least, and no letter behind it.
-std::optional<std::size_t> end_of_phone(std::string_view text, Found found) {
+std::optional<std::size_t> end_of_phone(std::string_view text, DigitMatch found) {
   std::optional<std::size_t> end;
   const bool abroad = text.substr(found.from).starts_with("00");
   int digits = 0;
@@ -44,7 +44,7 @@ std::size_t digits_at(std::string_view text, std::size_t at) {
 }
 
 // Grouped by thousands, as 12 345 678 and 1.234.567.890 are, with what stands beside it; 912 345 678 may be dialled.
-bool is_grouped(std::string_view text, Found number) {
+bool is_grouped(std::string_view text, DigitMatch number) {
   constexpr int groups_max = 8;
   auto at = number.from;
   const auto before = text.substr(at + digits_at(text, at));
@@ -73,7 +73,7 @@ bool is_grouped(std::string_view text, Found number) {
 }
 
 // Pairs go on: it is a list, or the digits of something else.
-bool is_of_more_pairs(std::string_view text, Found number) {
+bool is_of_more_pairs(std::string_view text, DigitMatch number) {
   const bool pairs = number.to - number.from == 14 && separator_bytes(text.substr(number.from + 2)) == 1;
   if (!pairs) return false;
   const auto rest = text.substr(number.to);
@@ -99,26 +99,26 @@ bool has_fraction(std::string_view number) {
 
 PhoneFinder::PhoneFinder() : pattern_(phone) {}
 
-std::vector<Found> PhoneFinder::operator()(std::string_view text) const {
-  std::vector<Found> out;
-  std::size_t from = 0, longer_to = 0;       // behind the last part of a longer number
-  std::optional<std::vector<Found>> others;  // few texts have numbers at all
+std::vector<DigitMatch> PhoneFinder::operator()(std::string_view text) const {
+  std::vector<DigitMatch> out;
+  std::size_t from = 0, longer_to = 0;            // behind the last part of a longer number
+  std::optional<std::vector<DigitMatch>> others;  // few texts have numbers at all
   // Where the first number of another kind begins that `found` touches, or else its end.
-  const auto end_before_others = [&](Found found) {
+  const auto end_before_others = [&](DigitMatch found) {
     if (!others) others = others_(text);
     const auto touched = std::partition_point(others->begin(), others->end(),
-                                              [&](const Found& other) { return other.to <= found.from; });
+                                              [&](const DigitMatch& other) { return other.to <= found.from; });
     return touched == others->end() ? found.to : std::min(found.to, touched->from);
   };
   re2::StringPiece match;
   while (pattern_.Match({text.data(), text.size()}, from, text.size(), RE2::UNANCHORED, &match, 1)) {
-    Found found{static_cast<std::size_t>(match.data() - text.data()), 0};
+    DigitMatch found{static_cast<std::size_t>(match.data() - text.data()), 0};
     found.to = found.from + match.size();
     found.to = end_before_others(found);
     if (const auto end = end_of_phone(text, found)) {
       const auto number = text.substr(found.from, *end - found.from);
       const bool part = found.from < longer_to || goes_on(text.substr(*end)) || has_fraction(number);
-      const Found whole{found.from, *end};
+      const DigitMatch whole{found.from, *end};
       const bool none = is_grouped(text, whole) || is_of_more_pairs(text, whole);
       if (!none && (!part || speaks_for_itself(number))) {
         out.push_back({found.from, *end});

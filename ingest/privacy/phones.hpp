@@ -13,7 +13,7 @@ namespace assay {
 class PhoneFinder {
  public:
   PhoneFinder();
-  std::vector<Found> operator()(std::string_view text) const;
+  std::vector<DigitMatch> operator()(std::string_view text) const;
 
  private:
   RE2 pattern_;

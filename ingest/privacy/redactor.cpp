@@ -30,7 +30,7 @@ re2::StringPiece piece(std::string_view text) { return {text.data(), text.size()
 }  // namespace
 
 struct Redactor::Rule {
-  using Find = std::function<std::vector<Found>(std::string_view)>;
+  using Find = std::function<std::vector<DigitMatch>(std::string_view)>;
   Rule(std::string_view name, Find find, std::string_view begins)
       : label("[" + std::string(name) + "]"), find(std::move(find)), begins(piece(begins), options()) {}
   std::string label;
@@ -40,8 +40,8 @@ struct Redactor::Rule {
 
 namespace {
 
-std::vector<Found> find_all(const RE2& pattern, std::string_view text) {
-  std::vector<Found> out;
+std::vector<DigitMatch> find_all(const RE2& pattern, std::string_view text) {
+  std::vector<DigitMatch> out;
   re2::StringPiece found;
   std::size_t from = 0;
   while (from <= text.size() && pattern.Match(piece(text), from, text.size(), RE2::UNANCHORED, &found, 1)) {
@@ -77,7 +77,7 @@ Result<std::unique_ptr<Redactor>, std::string> Redactor::make(const RedactionRul
           name,
           [pattern = compiled(email)](std::string_view text) {
             const bool has_at = text.find('@') != text.npos || text.find("\uff20") != text.npos;
-            return has_at ? find_all(*pattern, text) : std::vector<Found>();
+            return has_at ? find_all(*pattern, text) : std::vector<DigitMatch>();
           },
           email_begins);
     if (name == "card") add(name, find_cards, number_begins);

@@ -106,10 +106,10 @@ class Session final : public ResponseStream, public RequestBody {
   Phase phase_ = Phase::idle;
   SteadyTime deadline_ = SteadyTime::max();
   IpAddress peer_;
-  Gate::Verdict verdict_;     // on the request that is served
-  int refused_in_a_row_ = 0;  // by a quota
-  bool expired_ = false;      // the sweep ended what was waited for
-  bool gave_up_ = false;      // the sweep has answered while the handler still runs
+  Gate::AccessDecision verdict_;  // on the request that is served
+  int refused_in_a_row_ = 0;      // by a quota
+  bool expired_ = false;          // the sweep ended what was waited for
+  bool gave_up_ = false;          // the sweep has answered while the handler still runs
 
   // [start_, end_): what has come and is not used up. A request's head begins at start_ and stays where it is until its
   // answer is written, since the request's views point there.

@@ -17,7 +17,9 @@ Result<void> DeadLetterActs::append(std::vector<Record> records) const {
   return run_task(io_, all());
 }
 
-Result<void> DeadLetterActs::bury(DeadLetter dead) const { return append({to_record(dead, record_bytes_max_)}); }
+Result<void> DeadLetterActs::write_dead_letter(DeadLetter dead) const {
+  return append({to_record(dead, record_bytes_max_)});
+}
 
 Result<std::unique_ptr<DeadLetter>, std::string> DeadLetterActs::find(std::string_view record_id) const {
   const auto value = store_.get(Family::dead, record_id);

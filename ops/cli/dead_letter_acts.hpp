@@ -1,6 +1,6 @@
 #pragma once
-// What is done with dead letters beside showing them: bury (a sink gives a record up), replay, purge. Each is an append
-// to the log, which the store follows.
+// What is done with dead letters beside showing them: write_dead_letter (a sink gives a record up), replay, purge. Each
+// is an append to the log, which the store follows.
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,7 +20,7 @@ class DeadLetterActs {
 
   // Durable, one after the other, when it returns.
   Result<void> append(std::vector<Record> records) const;
-  Result<void> bury(DeadLetter dead) const;
+  Result<void> write_dead_letter(DeadLetter dead) const;
   // The feedback goes through the log once more, as the next attempt; then the dead letter is taken away. In a sentence
   // what stands against it. Twice is harmless: the attempt's record_id is the same.
   Result<void, std::string> replay(std::string_view record_id) const;

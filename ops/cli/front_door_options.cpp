@@ -48,8 +48,8 @@ void FrontDoorOptions::add_to(CLI::App& app) {
   app.add_option("--listen", listen, "Where to listen, ADDRESS:PORT; port 0: any that is free")->capture_default_str();
   app.add_option("--data", data, "The directory that keeps everything")->capture_default_str();
   access.add_to(app);
-  constexpr unsigned threads_most = 8;  // unless asked for: the log and the workers want some, too
-  ingest.http.threads = std::clamp(std::thread::hardware_concurrency(), 1u, threads_most);
+  constexpr unsigned threads_max = 8;  // unless asked for: the log and the workers want some, too
+  ingest.http.threads = std::clamp(std::thread::hardware_concurrency(), 1u, threads_max);
   app.add_option("--threads", ingest.http.threads, "Threads that serve connections")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();

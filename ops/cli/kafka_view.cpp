@@ -12,7 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds open_limit{5'000}, answer_limit{2'000}, ask_first{2}, ask_most{50}, drain_look{10},
+constexpr std::chrono::milliseconds open_limit{5'000}, answer_limit{2'000}, ask_first{2}, ask_max{50}, drain_look{10},
     follow_limit{1'000};
 constexpr std::chrono::milliseconds sinks_every{1'000};
 constexpr StreamPartition one_place{Stream::feedback, 0};
@@ -175,7 +175,7 @@ bool KafkaView::decided(const std::map<StreamPartition, Offset>& own, std::stop_
     if (asked.empty()) break;
     if (stop.stop_requested() || Steady::now() >= deadline) return false;
     std::this_thread::sleep_for(pause);
-    pause = std::min(2 * pause, ask_most);
+    pause = std::min(2 * pause, ask_max);
   }
   return true;
 }

@@ -64,13 +64,14 @@ std::string mlflow_authorization() {
 }
 
 std::unique_ptr<AssessmentSink> make_mlflow_sink(const MlflowOptions& options, const std::string& source,
-                                                 PositionStore& positions, KeyValue& local, MlflowSink::Bury bury,
-                                                 const Clock& clock, Metrics& metrics) {
+                                                 PositionStore& positions, KeyValue& local,
+                                                 MlflowSink::WriteDeadLetter write_dead_letter, const Clock& clock,
+                                                 Metrics& metrics) {
   if (!options.by_sql())
-    return std::make_unique<MlflowSink>(options.rest, positions, local, std::move(bury), clock, metrics);
+    return std::make_unique<MlflowSink>(options.rest, positions, local, std::move(write_dead_letter), clock, metrics);
   auto config = options.sql;
   config.source = source;
-  return std::make_unique<MlflowSqlSink>(std::move(config), &positions, std::move(bury), clock, metrics);
+  return std::make_unique<MlflowSqlSink>(std::move(config), &positions, std::move(write_dead_letter), clock, metrics);
 }
 
 Result<std::string> log_identity(KeyValue& kv) {

@@ -35,8 +35,9 @@ std::string mlflow_authorization();
 // The sink that the flags ask for; only where any() says so. `source` names the log in the database's positions.
 // `local`: what is kept on this machine. All outlive the sink.
 std::unique_ptr<AssessmentSink> make_mlflow_sink(const MlflowOptions& options, const std::string& source,
-                                                 PositionStore& positions, KeyValue& local, MlflowSink::Bury bury,
-                                                 const Clock& clock, Metrics& metrics);
+                                                 PositionStore& positions, KeyValue& local,
+                                                 MlflowSink::WriteDeadLetter write_dead_letter, const Clock& clock,
+                                                 Metrics& metrics);
 
 // The name of the embedded log in `kv`, made at the first call.
 Result<std::string> log_identity(KeyValue& kv);

@@ -119,8 +119,8 @@ int run(ServeOptions& options) {
     if (const auto refused = refusal_of_database(options.mlflow, clock)) return complain("--mlflow-db: " + *refused);
     const auto source = log_identity(**db);
     if (!source) return complain("the log's identity: " + source.error().message());
-    auto bury = [&acts](DeadLetter dead) { return acts.bury(std::move(dead)); };
-    mlflow = make_mlflow_sink(options.mlflow, *source, mlflow_positions, **db, bury, clock, metrics);
+    auto write_dead_letter = [&acts](DeadLetter dead) { return acts.write_dead_letter(std::move(dead)); };
+    mlflow = make_mlflow_sink(options.mlflow, *source, mlflow_positions, **db, write_dead_letter, clock, metrics);
     mlflow_committer = std::make_unique<Committer>(**log, *mlflow, metrics);
     view.add_sink("mlflow", *mlflow);
   }

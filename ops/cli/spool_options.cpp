@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "ops/cli/whose_log.hpp"
+#include "ops/cli/topics_claim.hpp"
 #include "ops/runtime/log.hpp"
 #include "storage/log/kafka_metadata.hpp"
 #include "storage/log/kafka_offsets.hpp"

@@ -14,7 +14,7 @@
 #include "ops/cli/mlflow_options.hpp"
 #include "ops/cli/role.hpp"
 #include "ops/cli/store_metrics.hpp"
-#include "ops/cli/whose_log.hpp"
+#include "ops/cli/topics_claim.hpp"
 #include "ops/runtime/ids.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
@@ -23,7 +23,7 @@
 #include "storage/db/data_directory.hpp"
 #include "storage/log/kafka_source.hpp"
 #include "workers/assignment.hpp"
-#include "workers/chat_duty.hpp"
+#include "workers/chat_closer_group.hpp"
 #include "workers/shared_sink.hpp"
 
 namespace assay::cli {
@@ -156,8 +156,8 @@ int run(WorkerOptions& options) {
     if (const auto refused = refusal_of_database(options.mlflow, clock)) return complain("--mlflow-db: " + *refused);
     const auto source = cluster + "/" + prefix;
     auto make = [&, source](PositionStore& positions) {
-      auto bury = [&acts](DeadLetter dead) { return acts.bury(std::move(dead)); };
-      return make_mlflow_sink(options.mlflow, source, positions, **db, bury, clock, metrics);
+      auto write_dead_letter = [&acts](DeadLetter dead) { return acts.write_dead_letter(std::move(dead)); };
+      return make_mlflow_sink(options.mlflow, source, positions, **db, write_dead_letter, clock, metrics);
     };
     auto owns = [&](const std::vector<Partition>& partitions) {
       feeder.reset();
@@ -171,7 +171,7 @@ int run(WorkerOptions& options) {
   }
 
   auto append = [&acts](Record record) { return acts.append({std::move(record)}); };
-  auto chats = ChatDuty::open(kafka.config, **sources, std::move(append), clock, metrics);
+  auto chats = ChatCloserGroup::open(kafka.config, **sources, std::move(append), clock, metrics);
   if (!chats) return complain(chats.error());
 
   FrontDoor admin(options.admin, **log, metrics, clock);

@@ -16,7 +16,7 @@ namespace assay {
 using namespace std::chrono_literals;
 
 // An append between the front door's coroutine, in whose frame it lives, and the writer.
-struct EmbeddedLog::Waiting {
+struct EmbeddedLog::PendingAppend {
   struct Resume {
     virtual ~Resume() = default;
     virtual void run() = 0;
@@ -28,7 +28,7 @@ struct EmbeddedLog::Waiting {
     Handler handler;
   };
 
-  Waiting(Executor e, std::span<Record> r, std::span<Result<Appended>> a)
+  PendingAppend(Executor e, std::span<Record> r, std::span<Result<Appended>> a)
       : executor(std::move(e)), records(r), results(a) {
     for (const auto& record : records) bytes += record.key.size() + (record.value ? record.value->size() : 0) + 64;
   }
@@ -110,7 +110,7 @@ Result<void> EmbeddedLog::load() {
 Task<Result<Appended>> EmbeddedLog::append(Record record) {
   Result<Appended> result = Error::stopped;
   const auto executor = co_await asio::this_coro::executor;
-  Waiting waiting(executor, std::span(&record, 1), std::span(&result, 1));
+  PendingAppend waiting(executor, std::span(&record, 1), std::span(&result, 1));
   co_await submit(waiting);
   co_return result;
 }
@@ -122,13 +122,13 @@ Task<std::vector<Result<Appended>>> EmbeddedLog::append_all(std::vector<Record> 
 Task<std::vector<Result<Appended>>> EmbeddedLog::append_with(std::vector<Record> records, Changes state) {
   std::vector<Result<Appended>> results(records.size(), Result<Appended>(Error::stopped));
   const auto executor = co_await asio::this_coro::executor;
-  Waiting waiting(executor, records, results);
+  PendingAppend waiting(executor, records, results);
   waiting.carry(std::move(state));
   co_await submit(waiting);
   co_return results;
 }
 
-Task<void> EmbeddedLog::submit(Waiting& waiting) {
+Task<void> EmbeddedLog::submit(PendingAppend& waiting) {
   auto at_once = writable();
   for (const auto& record : waiting.records)
     if (!embedded::family_of(record.stream)) at_once = Error::unsupported;
@@ -139,7 +139,7 @@ Task<void> EmbeddedLog::submit(Waiting& waiting) {
   }
   auto start = [this, &waiting](auto handler) {
     using Handler = decltype(handler);
-    waiting.resume = std::make_unique<Waiting::ResumeWith<Handler>>(std::move(handler));
+    waiting.resume = std::make_unique<PendingAppend::ResumeWith<Handler>>(std::move(handler));
     bool wake = false;
     {
       std::scoped_lock lock(queue_mutex_);
@@ -156,17 +156,17 @@ Task<void> EmbeddedLog::submit(Waiting& waiting) {
       }
     }
     failed_total_.Increment(static_cast<double>(waiting.records.size()));
-    Waiting* const refused = &waiting;
+    PendingAppend* const refused = &waiting;
     complete({&refused, 1});
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<Executor>&, void()>(std::move(start), use_task);
 }
 
 // Resumes those of one executor in one go.
-void EmbeddedLog::complete(std::span<Waiting* const> batch) {
+void EmbeddedLog::complete(std::span<PendingAppend* const> batch) {
   for (std::size_t from = 0; from < batch.size();) {
     const auto executor = batch[from]->executor;
-    std::vector<std::unique_ptr<Waiting::Resume>> resumes;
+    std::vector<std::unique_ptr<PendingAppend::Resume>> resumes;
     std::size_t to = from;
     for (; to < batch.size() && batch[to]->executor == executor; ++to) resumes.push_back(std::move(batch[to]->resume));
     // From here on the coroutines, in whose frames the Waitings live, may run and end.
@@ -179,7 +179,7 @@ void EmbeddedLog::complete(std::span<Waiting* const> batch) {
 
 void EmbeddedLog::write_until_stopped(std::stop_token stop) {
   name_this_thread("log-writer");
-  std::vector<Waiting*> batch;
+  std::vector<PendingAppend*> batch;
   auto looked_at_disk = std::chrono::steady_clock::now();
   for (;;) {
     batch.clear();
@@ -226,7 +226,7 @@ Result<std::optional<Appended::Outcome>> EmbeddedLog::known(
   return std::optional<Outcome>();
 }
 
-void EmbeddedLog::write_batch(std::span<Waiting* const> batch) {
+void EmbeddedLog::write_batch(std::span<PendingAppend* const> batch) {
   const auto start = std::chrono::steady_clock::now();
   std::array<bool, stream_count> touched{};
   for (const auto* waiting : batch)

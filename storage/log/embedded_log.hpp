@@ -70,14 +70,14 @@ class EmbeddedLog final : public EventLog, public EventSources {
  private:
   friend class EmbeddedSource;
   friend class EmbeddedCommitter;
-  struct Waiting;
+  struct PendingAppend;
 
   EmbeddedLog(Db& db, std::string directory, EmbeddedLogConfig config, Metrics& metrics);
   Result<void> load();
-  Task<void> submit(Waiting& waiting);
+  Task<void> submit(PendingAppend& waiting);
   void write_until_stopped(std::stop_token stop);
-  void write_batch(std::span<Waiting* const> batch);
-  static void complete(std::span<Waiting* const> batch);
+  void write_batch(std::span<PendingAppend* const> batch);
+  static void complete(std::span<PendingAppend* const> batch);
   Result<std::optional<Appended::Outcome>> known(const Record& record, Partition partition,
                                                  std::map<std::string, std::uint64_t, std::less<>>& batch) const;
   // Adds the record to `changes` under the stream's next offset. Call with the stream's lock.
@@ -101,7 +101,7 @@ class EmbeddedLog final : public EventLog, public EventSources {
 
   std::mutex queue_mutex_;
   std::condition_variable_any queued_;
-  std::vector<Waiting*> queue_;
+  std::vector<PendingAppend*> queue_;
   std::size_t queue_bytes_ = 0;
   bool stopping_ = false;
   std::atomic<bool> disk_full_{false}, broken_{false};

@@ -46,7 +46,7 @@ class EmbeddedSource final : public EventSource {
 
  private:
   // Where a record's bytes are in arena_, which may move while it grows.
-  struct Place {
+  struct RecordBytes {
     StreamPartition from;
     Offset offset;
     std::size_t at, bytes;
@@ -104,7 +104,7 @@ class EmbeddedSource final : public EventSource {
   std::size_t turn_ = 0;
   bool woken_ = false;  // under the log's read_mutex_
   std::string arena_;
-  std::vector<Place> places_;
+  std::vector<RecordBytes> places_;
   std::vector<LogRecord> records_;
 };
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int poll_ms = 100;  // how soon a rebalance, or the end, is noticed
 constexpr std::chrono::milliseconds unstable_retry{20};
-constexpr int fenced_most = 5;  // times in a row without an assignment
+constexpr int fenced_max = 5;  // times in a row without an assignment
 
 std::vector<Partition> numbers(const rd_kafka_topic_partition_list_t& partitions) {
   std::vector<Partition> out;
@@ -100,7 +100,7 @@ void KafkaWorkerGroup::run() {
     if (!owned_.empty()) revoke(client.get(), true);
     if (stop_ || failed_) return;
     fenced_in_a_row = assignments_ == assignments ? fenced_in_a_row + 1 : 1;
-    auto again = fenced_in_a_row <= fenced_most ? make_member() : std::string("fenced again and again");
+    auto again = fenced_in_a_row <= fenced_max ? make_member() : std::string("fenced again and again");
     if (!again) {
       failed_ = true;
       spdlog::error("event=kafka_group_not_joined error=\"{}\"", again.error());

@@ -72,7 +72,7 @@ KafkaSource::~KafkaSource() {
 }
 
 // Where to start, by the log's first and end.
-Result<void> KafkaSource::find_position(Followed& followed, std::chrono::milliseconds limit) {
+Result<void> KafkaSource::find_position(PartitionFetch& followed, std::chrono::milliseconds limit) {
   const auto deadline = Steady::now() + limit;
   for (;;) {
     Offset first = 0, end = 0;
@@ -96,7 +96,7 @@ Result<void> KafkaSource::find_position(Followed& followed, std::chrono::millise
   }
 }
 
-Result<void> KafkaSource::start(Followed& followed) {
+Result<void> KafkaSource::start(PartitionFetch& followed) {
   KafkaQueue queue(rd_kafka_queue_new(client_.get()));
   static const std::uint64_t one = 1;
   rd_kafka_queue_io_event_enable(queue.get(), event_fd_, &one, sizeof one);
@@ -113,14 +113,14 @@ Result<void> KafkaSource::start(Followed& followed) {
 // time, and each answer (fetch.wait.max.ms) makes it look at the others, too: so one that hardly anything is written to
 // is fetched beside them, and dropped.
 void KafkaSource::stay_awake() {
-  if (std::ranges::any_of(followed_, [](const Followed& f) { return f.where.stream == quiet_stream; })) return;
+  if (std::ranges::any_of(followed_, [](const PartitionFetch& f) { return f.where.stream == quiet_stream; })) return;
   KafkaQueue queue(rd_kafka_queue_new(client_.get()));
   if (rd_kafka_consume_start_queue(quiet_topic_.get(), 0, RD_KAFKA_OFFSET_END, queue.get()) == 0)
     quiet_queue_ = std::move(queue);
 }
 
 // Its queue goes too, with what was fetched.
-void KafkaSource::stop(Followed& followed) {
+void KafkaSource::stop(PartitionFetch& followed) {
   if (!followed.queue) return;
   rd_kafka_consume_stop(followed.topic, followed.where.partition);
   rd_kafka_queue_io_event_enable(followed.queue.get(), -1, nullptr, 0);
@@ -164,7 +164,7 @@ void KafkaSource::await(StreamPartition which, std::chrono::milliseconds limit) 
   wait_for_event(limit);
 }
 
-Result<void> KafkaSource::take(Followed& followed, std::size_t room) {
+Result<void> KafkaSource::take(PartitionFetch& followed, std::size_t room) {
   if (!followed.queue) {  // a seek that failed, or a position to be found again
     if (auto found = find_position(followed, reposition_limit); !found) return found.error();
     if (auto started = start(followed); !started) return started.error();
@@ -194,7 +194,7 @@ Result<void> KafkaSource::take(Followed& followed, std::size_t room) {
   return failure == RD_KAFKA_RESP_ERR_NO_ERROR ? Result<void>() : on_error(followed, failure);
 }
 
-void KafkaSource::take_record(Followed& followed, rd_kafka_message_t* message) {
+void KafkaSource::take_record(PartitionFetch& followed, rd_kafka_message_t* message) {
   taken_.push_back(message);
   const auto* value = static_cast<const char*>(message->payload);
   const auto at = std::max<std::int64_t>(0, rd_kafka_message_timestamp(message, nullptr));  // -1: none
@@ -206,7 +206,7 @@ void KafkaSource::take_record(Followed& followed, rd_kafka_message_t* message) {
   followed.at_end = false;
 }
 
-Result<void> KafkaSource::on_error(Followed& followed, rd_kafka_resp_err_t failure) {
+Result<void> KafkaSource::on_error(PartitionFetch& followed, rd_kafka_resp_err_t failure) {
   if (failure == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || failure == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
     spdlog::warn("event=kafka_position_lost topic={} partition={} position={}", rd_kafka_topic_name(followed.topic),
                  followed.where.partition, followed.next);
@@ -256,7 +256,7 @@ void KafkaSource::wait_for_event(std::chrono::milliseconds limit) {
 }
 
 bool KafkaSource::anything_queued() const {
-  return std::ranges::any_of(followed_, [](const Followed& followed) {
+  return std::ranges::any_of(followed_, [](const PartitionFetch& followed) {
     return !followed.queue || rd_kafka_queue_length(followed.queue.get()) > 0;
   });
 }
@@ -272,13 +272,13 @@ void KafkaSource::clear() {
   }
 }
 
-KafkaSource::Followed* KafkaSource::find(StreamPartition which) {
+KafkaSource::PartitionFetch* KafkaSource::find(StreamPartition which) {
   for (auto& followed : followed_)
     if (followed.where == which) return &followed;
   return nullptr;
 }
 
-const KafkaSource::Followed* KafkaSource::find(StreamPartition which) const {
+const KafkaSource::PartitionFetch* KafkaSource::find(StreamPartition which) const {
   return const_cast<KafkaSource*>(this)->find(which);
 }
 

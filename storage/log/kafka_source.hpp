@@ -35,7 +35,7 @@ class KafkaSource final : public EventSource {
   void wake() override;
 
  private:
-  struct Followed {
+  struct PartitionFetch {
     StreamPartition where;
     rd_kafka_topic_t* topic;
     KafkaQueue queue;     // null: not fetching
@@ -45,15 +45,15 @@ class KafkaSource final : public EventSource {
   };
 
   explicit KafkaSource(int event_fd) : event_fd_(event_fd) {}
-  Followed* find(StreamPartition which);
-  const Followed* find(StreamPartition which) const;
-  Result<void> start(Followed& followed);
-  void stop(Followed& followed);
-  Result<void> find_position(Followed& followed, std::chrono::milliseconds limit);
+  PartitionFetch* find(StreamPartition which);
+  const PartitionFetch* find(StreamPartition which) const;
+  Result<void> start(PartitionFetch& followed);
+  void stop(PartitionFetch& followed);
+  Result<void> find_position(PartitionFetch& followed, std::chrono::milliseconds limit);
   // Appends at most `room` records to the batch.
-  Result<void> take(Followed& followed, std::size_t room);
-  void take_record(Followed& followed, rd_kafka_message_t* message);
-  Result<void> on_error(Followed& followed, rd_kafka_resp_err_t failure);
+  Result<void> take(PartitionFetch& followed, std::size_t room);
+  void take_record(PartitionFetch& followed, rd_kafka_message_t* message);
+  Result<void> on_error(PartitionFetch& followed, rd_kafka_resp_err_t failure);
   bool anything_queued() const;
   void clear();
   void stay_awake();
@@ -62,7 +62,7 @@ class KafkaSource final : public EventSource {
   const int event_fd_;
   KafkaHandle client_;
   std::map<Stream, KafkaTopic> topics_;
-  std::vector<Followed> followed_;
+  std::vector<PartitionFetch> followed_;
   KafkaTopic quiet_topic_;  // see stay_awake()
   KafkaQueue quiet_queue_;
   mutable std::mutex mutex_;                // what end() reads of them while the reader works

@@ -14,14 +14,15 @@ namespace {
 
 constexpr std::size_t examples_max = 20;
 
-struct Said {
+struct AssessmentHistory {
   Partition partition = 0;
   bool created = false, deleted = false, in_flight = false, there = false;
 };
-using Traces = std::map<std::string, std::map<std::string, Said>>;  // trace_id -> assessment_id -> what was said
+using Traces =
+    std::map<std::string, std::map<std::string, AssessmentHistory>>;  // trace_id -> assessment_id -> what was said
 struct Missing {
   std::string_view trace_id, id;
-  const Said* said;
+  const AssessmentHistory* said;
 };
 
 class Recount {
@@ -86,7 +87,7 @@ class Recount {
     return true;
   }
 
-  void judge(const std::string& trace_id, std::map<std::string, Said>& all,
+  void judge(const std::string& trace_id, std::map<std::string, AssessmentHistory>& all,
              const std::set<std::string, std::less<>>& shown) {
     for (auto& [id, said] : all) {
       auto& count = out_.partitions[said.partition];

@@ -9,12 +9,12 @@
 #include "storage/sinks/poison.hpp"
 
 namespace assay {
-MlflowSink::MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyValue& local, Bury bury,
-                       const Clock& clock, Metrics& metrics)
+MlflowSink::MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyValue& local,
+                       WriteDeadLetter write_dead_letter, const Clock& clock, Metrics& metrics)
     : config_(std::move(config)),
       positions_(positions),
       marks_(local, "mlflow"),
-      bury_(std::move(bury)),
+      write_dead_letter_(std::move(write_dead_letter)),
       clock_(clock),
       waiting_gauge_(metrics.gauge("assay_mlflow_waiting_records",
                                    "Assessments that wait for their trace, changes that wait for their create")),
@@ -125,7 +125,7 @@ Result<void> MlflowSink::take(const LogRecord& record) {
   }
   const bool done_before = record.offset < begin;
   if (!job && !done_before)
-    if (const auto buried = bury_(poison(record, problem, name(), clock_.now())); !buried) return buried;
+    if (const auto buried = write_dead_letter_(poison(record, problem, name(), clock_.now())); !buried) return buried;
   if (job) {
     const auto* assessment = std::get_if<AssessmentRecord>(&job->record);
     oldest_ = std::min(oldest_, assessment ? assessment->accepted_at : std::get<TraceRecord>(job->record).accepted_at);
@@ -215,7 +215,7 @@ void MlflowSink::settle(const std::string& trace_id) {
     make_ready(trace_id, lane);
   } else {
     const auto doubled = config_.retry_first * (1 << std::min(lane.tries++, 10));
-    lane.retry_at = clock_.now() + std::min<std::chrono::milliseconds>(doubled, config_.retry_most);
+    lane.retry_at = clock_.now() + std::min<std::chrono::milliseconds>(doubled, config_.retry_max);
   }
 }
 
@@ -232,11 +232,11 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
         continue;
       }
       std::string why;
-      auto done = co_await say(record, why);
-      if (done == Done::waits && expired(*at, why)) done = Done::dead;
-      if (done == Done::broke) done = co_await after_break(lane, why);
-      if (done == Done::again) co_return;
-      if (done == Done::waits) {
+      auto done = co_await write(record, why);
+      if (done == Outcome::waits && expired(*at, why)) done = Outcome::dead;
+      if (done == Outcome::broke) done = co_await after_break(lane, why);
+      if (done == Outcome::again) co_return;
+      if (done == Outcome::waits) {
         // The trace is not there: nothing else of it will be. Or what it overrides is not.
         if (record.op == Op::create && why.find("Assessment with ID") == why.npos) break;
         blocked.insert(record.assessment_id);
@@ -244,7 +244,7 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
         continue;
       }
       if (!finish(*at, done, why)) co_return;
-      lane.untagged |= done == Done::applied && config_.tag_traces;
+      lane.untagged |= done == Outcome::applied && config_.tag_traces;
       again |= record.op == Op::create && blocked.contains(record.assessment_id);
       at = lane.assessments.erase(at);
       progressed(lane);
@@ -261,9 +261,9 @@ bool MlflowSink::expired(Job& job, const std::string& why) {
 }
 
 // False: the dead letter could not be written; the record stays.
-bool MlflowSink::finish(const Job& job, Done done, const std::string& why) {
+bool MlflowSink::finish(const Job& job, Outcome done, const std::string& why) {
   const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
-  if (done == Done::dead) {
+  if (done == Outcome::dead) {
     DeadLetter dead{.reason = std::string(dead_reason::refused), .detail = why};
     dead.step = name();
     dead.dead_at = clock_.now();
@@ -278,7 +278,7 @@ bool MlflowSink::finish(const Job& job, Done done, const std::string& why) {
                        std::to_string(job.offset);
       dead.raw = *to_record(trace).value;
     }
-    if (const auto buried = bury_(std::move(dead)); !buried) {
+    if (const auto buried = write_dead_letter_(std::move(dead)); !buried) {
       failure_ = buried.error();
       return false;
     }
@@ -287,7 +287,8 @@ bool MlflowSink::finish(const Job& job, Done done, const std::string& why) {
   std::scoped_lock lock(mutex_);
   places_[job.of].unfinished.erase(job.offset);
   --kept_;
-  if (assessment) ++(done == Done::applied ? ledger_.applied : done == Done::dead ? ledger_.dead : ledger_.duplicate);
+  if (assessment)
+    ++(done == Outcome::applied ? ledger_.applied : done == Outcome::dead ? ledger_.dead : ledger_.duplicate);
   return true;
 }
 

@@ -41,8 +41,8 @@ struct MlflowSinkConfig {
   std::size_t requests_max = 64;     // in flight; how many it is adapts below that
   std::size_t records_max = 20'000;  // kept: what waits, and one batch over it
   std::chrono::milliseconds wait_max = std::chrono::hours(24);
-  std::chrono::milliseconds retry_first{1'000}, retry_most{60'000};  // of what waits
-  bool tag_traces = true;                                            // keep the tag assay.feedback
+  std::chrono::milliseconds retry_first{1'000}, retry_max{60'000};  // of what waits
+  bool tag_traces = true;                                           // keep the tag assay.feedback
   // What is remembered of a trace, after the last of it: as long as a late record may still come.
   std::chrono::milliseconds marks_max = std::chrono::hours(30 * 24);
   // Of a record at which MLflow breaks: it is given up after so many times and so long.
@@ -53,10 +53,10 @@ struct MlflowSinkConfig {
 class MlflowSink final : public AssessmentSink {
  public:
   // Appends a dead letter, durably; on an error the record stays and is tried again.
-  using Bury = std::function<Result<void>(DeadLetter)>;
+  using WriteDeadLetter = std::function<Result<void>(DeadLetter)>;
   // `local`: where the marks are kept.
-  MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyValue& local, Bury bury, const Clock& clock,
-             Metrics& metrics);
+  MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyValue& local, WriteDeadLetter write_dead_letter,
+             const Clock& clock, Metrics& metrics);
   ~MlflowSink() override;
 
   std::string_view name() const override { return "mlflow"; }
@@ -88,13 +88,13 @@ class MlflowSink final : public AssessmentSink {
     int breaks = 0;         // how often MLflow broke at its first record
     Instant broke_at = {};  // the first time
   };
-  struct Place {
+  struct PartitionProgress {
     Offset read_to = 0, saved = 0;
     Offset begin = 0;  // what is before it is read for the marks only
     std::set<Offset> unfinished;
     Offset position() const { return std::max(begin, unfinished.empty() ? read_to : *unfinished.begin()); }
   };
-  enum class Done { applied, duplicate, dead, waits, again, broke };
+  enum class Outcome { applied, duplicate, dead, waits, again, broke };
 
   Result<void> take(const LogRecord& record);
   void make_ready(const std::string& trace_id, Lane& lane);
@@ -103,20 +103,20 @@ class MlflowSink final : public AssessmentSink {
   Task<void> work();
   Task<void> run(const std::string& trace_id, Lane& lane);
   Task<bool> run_traces(const std::string& trace_id, Lane& lane);
-  Task<Done> say_trace(const std::string& trace_id, const Lane& lane, std::string& why);
-  Task<Done> say_tags(const std::string& trace_id, const Lane& lane, std::string& why);
-  Task<Done> start(const std::string& trace_id, TraceRow row, std::string& why);
-  Task<Done> erase(const std::string& trace_id, std::string& why);
-  Task<Done> say(const AssessmentRecord& record, std::string& why);
-  Task<Done> create(const AssessmentRecord& record, std::string& why);
-  Task<Done> change(const AssessmentRecord& record, std::string& why);
-  Done local_failure(error_code ec);
+  Task<Outcome> write_trace(const std::string& trace_id, const Lane& lane, std::string& why);
+  Task<Outcome> write_tags(const std::string& trace_id, const Lane& lane, std::string& why);
+  Task<Outcome> start(const std::string& trace_id, TraceRow row, std::string& why);
+  Task<Outcome> erase(const std::string& trace_id, std::string& why);
+  Task<Outcome> write(const AssessmentRecord& record, std::string& why);
+  Task<Outcome> create(const AssessmentRecord& record, std::string& why);
+  Task<Outcome> change(const AssessmentRecord& record, std::string& why);
+  Outcome local_failure(error_code ec);
   Task<void> tag(const std::string& trace_id, Lane& lane);
-  Done judge(const MlflowAnswer& answer, std::string& why);
-  Task<Done> after_break(Lane& lane, const std::string& why);
-  Done unavailable(const std::string& why);
+  Outcome judge(const MlflowAnswer& answer, std::string& why);
+  Task<Outcome> after_break(Lane& lane, const std::string& why);
+  Outcome unavailable(const std::string& why);
   void progressed(Lane& lane) { lane.tries = lane.breaks = 0; }
-  bool finish(const Job& job, Done done, const std::string& why);
+  bool finish(const Job& job, Outcome done, const std::string& why);
   bool expired(Job& job, const std::string& why);
   Result<void> save();
   void settle(const std::string& trace_id);
@@ -125,7 +125,7 @@ class MlflowSink final : public AssessmentSink {
   PositionStore& positions_;
   SinkMarks marks_;
   Instant oldest_;  // accepted_at, of the records that came last: what is read late is not pruned
-  const Bury bury_;
+  const WriteDeadLetter write_dead_letter_;
   const Clock& clock_;
 
   std::unordered_map<std::string, Lane> lanes_;
@@ -134,7 +134,7 @@ class MlflowSink final : public AssessmentSink {
   error_code failure_;    // of this apply()
   std::size_t running_ = 0;
   mutable std::mutex mutex_;  // places_ and ledger_, which others ask for
-  std::map<StreamPartition, Place> places_;
+  std::map<StreamPartition, PartitionProgress> places_;
   SinkLedger ledger_;
   std::atomic<std::int64_t> waiting_{0};
   std::atomic<bool> stopped_{false};

@@ -30,11 +30,11 @@ DeadLetter letter_of(const SqlJob& job, std::string_view step, Instant now) {
 
 }  // namespace
 
-MlflowSqlSink::MlflowSqlSink(MlflowSqlConfig config, PositionStore* mirror, Bury bury, const Clock& clock,
-                             Metrics& metrics)
+MlflowSqlSink::MlflowSqlSink(MlflowSqlConfig config, PositionStore* mirror, WriteDeadLetter write_dead_letter,
+                             const Clock& clock, Metrics& metrics)
     : config_(std::move(config)),
       mirror_(mirror),
-      bury_(std::move(bury)),
+      write_dead_letter_(std::move(write_dead_letter)),
       clock_(clock),
       pg_(config_.url, config_.password, config_.limits),
       look_again_(config_.look_first),
@@ -155,7 +155,7 @@ PgResult<void> MlflowSqlSink::commit(std::vector<SqlJob>& jobs, const std::map<S
   // Dead letters stand in the log before their records are passed over; written again they are the same.
   for (const auto& job : jobs)
     if (job.fate == SqlJob::Fate::dead) {
-      if (const auto buried = bury_(letter_of(job, name(), clock_.now())); !buried)
+      if (const auto buried = write_dead_letter_(letter_of(job, name(), clock_.now())); !buried)
         return give_up({"58000", "a dead letter was not written: " + buried.error().message()});
     }
   if (const auto committed = pg_.exec("COMMIT"); !committed) return committed.error();
@@ -262,7 +262,8 @@ Result<void> MlflowSqlSink::look_after_waiting() {
   }
   for (const auto& job : jobs)
     if (job.fate == SqlJob::Fate::dead)
-      if (const auto buried = bury_(letter_of(job, name(), now)); !buried) return fail({"58000", "no dead letter"});
+      if (const auto buried = write_dead_letter_(letter_of(job, name(), now)); !buried)
+        return fail({"58000", "no dead letter"});
   if (const auto done = pg_.exec("COMMIT"); !done) return fail(done.error());
   count(jobs);
   if (const auto buried = bury_expired(); !buried) return buried;
@@ -272,7 +273,7 @@ Result<void> MlflowSqlSink::look_after_waiting() {
   waiting_ = *left > 0;
   waiting_gauge_.Set(static_cast<double>(*left));
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
-  look_again_ = jobs.empty() ? std::min(look_again_ * 2, config_.look_most) : config_.look_first;
+  look_again_ = jobs.empty() ? std::min(look_again_ * 2, config_.look_max) : config_.look_first;
   look_at_ = now + (static_cast<int>(jobs.size()) == ready_at_once ? took : std::max(look_again_, took * 10));
   return {};
 }
@@ -292,7 +293,7 @@ Result<void> MlflowSqlSink::bury_expired() {
     const auto stream = rows->text(i, 0) == name_of(Stream::traces) ? Stream::traces : Stream::assessments;
     auto job = sql_job({stream, static_cast<Partition>(rows->number(i, 1))}, rows->number(i, 2), rows->text(i, 3));
     job.problem = "MLflow has not heard of its trace";
-    if (const auto buried = bury_(letter_of(job, name(), clock_.now())); !buried)
+    if (const auto buried = write_dead_letter_(letter_of(job, name(), clock_.now())); !buried)
       return fail({"58000", "a dead letter was not written"});
     refused_total_.Increment();
   }

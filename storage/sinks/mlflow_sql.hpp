@@ -32,15 +32,16 @@ struct MlflowSqlConfig {
   std::string source = "assay";        // names the log that positions belong to
   std::string experiment = "Default";  // of traces that name none
   std::chrono::milliseconds wait_max = std::chrono::hours(24);
-  std::chrono::milliseconds look_first{500}, look_most{10'000};  // for traces that came past us
+  std::chrono::milliseconds look_first{500}, look_max{10'000};  // for traces that came past us
   PgConnection::Limits limits = {};
 };
 
 class MlflowSqlSink final : public AssessmentSink {
  public:
-  using Bury = std::function<Result<void>(DeadLetter)>;
+  using WriteDeadLetter = std::function<Result<void>(DeadLetter)>;
   // `mirror`, where given, is told the positions as well, for tools that read them there; it decides nothing.
-  MlflowSqlSink(MlflowSqlConfig config, PositionStore* mirror, Bury bury, const Clock& clock, Metrics& metrics);
+  MlflowSqlSink(MlflowSqlConfig config, PositionStore* mirror, WriteDeadLetter write_dead_letter, const Clock& clock,
+                Metrics& metrics);
 
   // Before anything else, once: what is wrong with the database for good, in a sentence. None also where it is away.
   std::optional<std::string> refusal();
@@ -70,7 +71,7 @@ class MlflowSqlSink final : public AssessmentSink {
 
   const MlflowSqlConfig config_;
   PositionStore* const mirror_;
-  const Bury bury_;
+  const WriteDeadLetter write_dead_letter_;
   const Clock& clock_;
   PgConnection pg_;
   bool checked_ = false;  // this connection's schema, and the positions

@@ -66,7 +66,9 @@ Result<std::set<std::string>> expired_traces(const KeyValue& kv, Instant until, 
   return ids;
 }
 
-void bury(DeadLetter dead, Changes& changes) { changes.put(Family::dead, dead.record_id, *to_record(dead).value); }
+void write_dead_letter(DeadLetter dead, Changes& changes) {
+  changes.put(Family::dead, dead.record_id, *to_record(dead).value);
+}
 
 }  // namespace
 
@@ -144,7 +146,7 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
     if (record.stream == Stream::catalog) {
       const auto outcome = catalog.apply(record.key, record.value, record.tombstone);
       if (!outcome) return outcome.error();
-      if (!*outcome) bury(poison(record, outcome->error().reason, name(), clock_.now()), dead);
+      if (!*outcome) write_dead_letter(poison(record, outcome->error().reason, name(), clock_.now()), dead);
       continue;
     }
     const auto at = static_cast<std::size_t>(item.parsed);
@@ -154,7 +156,7 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
         if (!outcome) return outcome.error();
         if (!*outcome) item.problem = outcome->error().reason;
       }
-      if (!item.problem.empty()) bury(poison(record, item.problem, name(), clock_.now()), dead);
+      if (!item.problem.empty()) write_dead_letter(poison(record, item.problem, name(), clock_.now()), dead);
       continue;
     }
     auto& ledger = ledgers[record.partition];
@@ -168,7 +170,7 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
     }
     if (!item.problem.empty()) {
       ++ledger.dead;
-      bury(poison(record, item.problem, name(), clock_.now()), dead);
+      write_dead_letter(poison(record, item.problem, name(), clock_.now()), dead);
     }
   }
 

@@ -73,13 +73,13 @@ Result<std::optional<std::string>> StoreView::trace_of(std::string_view id) {
 namespace {
 
 // The resolver and the store in this process, and how far the log has come.
-struct Followed {
+struct LocalProgress {
   const EventLog& log;
   Progress& progress;
   std::function<Offset(StreamPartition)> end;
 };
 
-Task<Result<void>> reached(const Followed& followed, Follower who, std::vector<Stream> streams,
+Task<Result<void>> reached(const LocalProgress& followed, Follower who, std::vector<Stream> streams,
                            std::chrono::steady_clock::time_point deadline) {
   for (const auto stream : streams)
     for (Partition p = 0; p < followed.log.partitions(stream); ++p) {
@@ -94,7 +94,7 @@ Task<Result<void>> reached(const Followed& followed, Follower who, std::vector<S
 }
 
 // First the resolver passes what was acknowledged; what it has written by then is what the store must have read.
-Task<Result<void>> applied_here(const Followed& followed, std::chrono::milliseconds limit) {
+Task<Result<void>> applied_here(const LocalProgress& followed, std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   std::vector<Stream> resolved{Stream::requests, Stream::feedback};
   const auto decided = co_await reached(followed, Follower::resolver, std::move(resolved), deadline);
@@ -108,9 +108,8 @@ Task<Result<void>> applied_here(const Followed& followed, std::chrono::milliseco
 StoreView::StoreView(const KeyValue& kv, const EventLog& log, Progress& progress,
                      std::function<Offset(StreamPartition)> end)
     : StoreView(kv, log,
-                [followed = std::make_shared<Followed>(Followed{log, progress, end})](std::chrono::milliseconds limit) {
-                  return applied_here(*followed, limit);
-                }) {
+                [followed = std::make_shared<LocalProgress>(LocalProgress{log, progress, end})](
+                    std::chrono::milliseconds limit) { return applied_here(*followed, limit); }) {
   end_ = std::move(end);
 }
 

@@ -18,19 +18,19 @@ constexpr std::string_view attribute_prefix = "attributes.";
 
 double milliseconds(Instant at) { return static_cast<double>(at.time_since_epoch().count()); }
 
-struct Said {
+struct AssessmentValue {
   bool feedback = true;
   std::string text;  // the value as MLflow keeps it
   std::optional<double> number;
   bool of_session = false;
 };
 
-std::optional<Said> said_in(const AssessmentRow& row) {
+std::optional<AssessmentValue> assessment_value(const AssessmentRow& row) {
   boost::system::error_code ec;
   const auto parsed = parse_json(row.json(true), ec);
   if (ec || !parsed.is_object()) return {};
   const auto& object = parsed.get_object();
-  Said said;
+  AssessmentValue said;
   const auto* kind = object.if_contains("feedback");
   if (!kind) {
     said.feedback = false;
@@ -142,7 +142,7 @@ namespace {
 
 bool matches(const Clause& clause, const TextMatch& text, const Store::Assessment& assessment, bool of_session_only) {
   if (!assessment.valid || assessment.row.name() != clause.key) return false;
-  const auto said = said_in(assessment.row);
+  const auto said = assessment_value(assessment.row);
   if (!said || said->feedback != (clause.kind == "feedback") || (of_session_only && !said->of_session)) return false;
   if (clause.op == "IS NULL" || clause.op == "IS NOT NULL") return true;
   if (clause.op == "<" || clause.op == "<=" || clause.op == ">" || clause.op == ">=")

@@ -113,14 +113,14 @@ void TraceSearch::take(const Candidate& candidate, const TraceRow& row) {
       page_.push_back(candidate.trace_id);
     return;
   }
-  Found found{candidate, {}};
+  SearchHit found{candidate, {}};
   for (const auto& order : query_.order) found.keys.push_back(key_of(Store(*kv_), order, candidate.trace_id, row));
   found_.push_back(std::move(found));
 }
 
 // What has no value comes last, whatever the direction.
 void TraceSearch::finish_sorted() {
-  std::sort(found_.begin(), found_.end(), [&](const Found& a, const Found& b) {
+  std::sort(found_.begin(), found_.end(), [&](const SearchHit& a, const SearchHit& b) {
     for (std::size_t i = 0; i < query_.order.size(); ++i) {
       const auto &left = a.keys[i], &right = b.keys[i];
       if (left == right) continue;

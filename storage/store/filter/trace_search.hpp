@@ -31,7 +31,7 @@ class TraceSearch {
   std::string_view index() const { return candidates_.index(); }
 
  private:
-  struct Found {
+  struct SearchHit {
     Candidate at;
     std::vector<Value> keys;
   };
@@ -46,7 +46,7 @@ class TraceSearch {
   bool newest_first_;
   std::int64_t to_skip_;
   std::size_t examined_ = 0;
-  std::vector<Found> found_;
+  std::vector<SearchHit> found_;
   std::vector<std::string> page_;
   std::string token_;
 };

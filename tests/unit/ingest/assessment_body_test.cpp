@@ -5,7 +5,7 @@
 namespace assay {
 namespace {
 
-std::string problem(std::string_view json, Place place = Place::request) {
+std::string problem(std::string_view json, BodyContext place = BodyContext::request) {
   const auto body = parse_assessment_body(json, false, place);
   if (body) return "accepted: " + body->members;
   return std::to_string(body.error().status) + " " + body.error().field + ": " + body.error().reason;
@@ -89,13 +89,15 @@ TEST(AssessmentBody, RefusesANulWhereverItStands) {
 
 TEST(AssessmentBody, RefusesWhatAPageSendsThatHasNoId) {
   for (const auto* none : {"undefined", "null", "None", "NaN", "[object Object]"})
-    EXPECT_EQ(problem(R"({"is_correct":true,"trace_id":")" + std::string(none) + R"("})", Place::batch),
+    EXPECT_EQ(problem(R"({"is_correct":true,"trace_id":")" + std::string(none) + R"("})", BodyContext::batch),
               "422 trace_id: \"" + std::string(none) + "\" is no id: the page had none yet");
   for (const auto* spaced : {" ", " r", "r "})
-    EXPECT_EQ(problem(R"({"is_correct":true,"client_request_id":")" + std::string(spaced) + R"("})", Place::batch),
-              "422 client_request_id: it has white space around it");
-  EXPECT_TRUE(parse_assessment_body(R"({"is_correct":true,"client_request_id":"order 66"})", false, Place::batch));
-  EXPECT_TRUE(parse_assessment_body(R"({"is_correct":true,"trace_id":"nullable/none:1"})", false, Place::batch));
+    EXPECT_EQ(
+        problem(R"({"is_correct":true,"client_request_id":")" + std::string(spaced) + R"("})", BodyContext::batch),
+        "422 client_request_id: it has white space around it");
+  EXPECT_TRUE(
+      parse_assessment_body(R"({"is_correct":true,"client_request_id":"order 66"})", false, BodyContext::batch));
+  EXPECT_TRUE(parse_assessment_body(R"({"is_correct":true,"trace_id":"nullable/none:1"})", false, BodyContext::batch));
 }
 
 TEST(AssessmentBody, BoundsEveryLength) {
@@ -109,12 +111,13 @@ TEST(AssessmentBody, BoundsEveryLength) {
 
 TEST(AssessmentBody, AnItemOfABatchHasItsTargetAndItsKey) {
   const auto item = parse_assessment_body(
-      R"({"is_correct":true,"trace_id":"tr-1","idempotency_key":"k","user_id":"u"})", false, Place::batch);
+      R"({"is_correct":true,"trace_id":"tr-1","idempotency_key":"k","user_id":"u"})", false, BodyContext::batch);
   ASSERT_TRUE(item);
   EXPECT_EQ(item->target, (Target{Target::Kind::trace_id, "tr-1"}));
   EXPECT_EQ(item->idempotency_key, "k");
-  EXPECT_EQ(problem(R"({"is_correct":true})", Place::batch), "422 client_request_id: it is missing (or trace_id)");
-  EXPECT_EQ(problem(R"({"is_correct":true,"trace_id":""})", Place::batch), "400 trace_id: it is empty");
+  EXPECT_EQ(problem(R"({"is_correct":true})", BodyContext::batch),
+            "422 client_request_id: it is missing (or trace_id)");
+  EXPECT_EQ(problem(R"({"is_correct":true,"trace_id":""})", BodyContext::batch), "400 trace_id: it is empty");
   EXPECT_EQ(problem(R"({"is_correct":true,"trace_id":"tr-1"})"), "422 trace_id: there is no such field");
 }
 

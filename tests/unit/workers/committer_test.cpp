@@ -163,7 +163,7 @@ TEST_F(CommitterTest, ItsThreadTriesAgainAfterAFailureAndStopsWhenAsked) {
   for (const auto value : {"0", "1", "2"}) log.add(Stream::assessments, value);
   sink.failures = 3;
   sink.until = 3;
-  Committer committer(log, sink, metrics, {.backoff_first = 1ms, .backoff_most = 2ms});
+  Committer committer(log, sink, metrics, {.backoff_first = 1ms, .backoff_max = 2ms});
   committer.start();
   sink.reached.wait();
   committer.stop();

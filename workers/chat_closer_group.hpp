@@ -9,15 +9,16 @@
 
 namespace assay {
 
-class ChatDuty {
+class ChatCloserGroup {
  public:
   // All that is referred to outlives it. An error is a sentence.
-  static Result<std::unique_ptr<ChatDuty>, std::string> open(const KafkaConfig& kafka, EventSources& sources,
-                                                             AppendRecord append, const Clock& clock, Metrics& metrics);
-  ~ChatDuty();
+  static Result<std::unique_ptr<ChatCloserGroup>, std::string> open(const KafkaConfig& kafka, EventSources& sources,
+                                                                    AppendRecord append, const Clock& clock,
+                                                                    Metrics& metrics);
+  ~ChatCloserGroup();
 
  private:
-  ChatDuty(EventSources& sources, AppendRecord append, const Clock& clock, Metrics& metrics)
+  ChatCloserGroup(EventSources& sources, AppendRecord append, const Clock& clock, Metrics& metrics)
       : sources_(sources), append_(std::move(append)), clock_(clock), metrics_(metrics) {}
   void assigned(std::vector<Partition> partitions);
 

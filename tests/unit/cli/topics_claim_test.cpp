@@ -1,4 +1,4 @@
-#include "ops/cli/whose_log.hpp"
+#include "ops/cli/topics_claim.hpp"
 
 #include <gtest/gtest.h>
 

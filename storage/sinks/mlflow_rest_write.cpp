@@ -1,4 +1,4 @@
-// What the sink says to the server about one trace or one assessment.
+// What the sink writes to the server of one trace or one assessment.
 #include "ops/runtime/log.hpp"
 #include "storage/sinks/mlflow_columns.hpp"
 #include "storage/sinks/mlflow_json.hpp"
@@ -18,22 +18,22 @@ std::string assessment_path(const AssessmentRecord& record) {
 
 }  // namespace
 
-MlflowSink::Done MlflowSink::local_failure(error_code ec) {
+MlflowSink::Outcome MlflowSink::local_failure(error_code ec) {
   failure_ = ec;
-  return Done::again;
+  return Outcome::again;
 }
 
 // False: MLflow failed. All that is known of the trace is said at once, whatever its records added to it.
 Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
   if (lane.traces.empty()) co_return true;
   std::string why;
-  auto done = co_await say_trace(trace_id, lane, why);
-  if (done == Done::broke) done = co_await after_break(lane, why);
-  if (done == Done::again) co_return false;
+  auto done = co_await write_trace(trace_id, lane, why);
+  if (done == Outcome::broke) done = co_await after_break(lane, why);
+  if (done == Outcome::again) co_return false;
   for (auto at = lane.traces.begin(); at != lane.traces.end();) {
     auto fate = done;
-    if (fate == Done::waits) fate = expired(*at, why) ? Done::dead : Done::waits;
-    if (fate == Done::waits) {
+    if (fate == Outcome::waits) fate = expired(*at, why) ? Outcome::dead : Outcome::waits;
+    if (fate == Outcome::waits) {
       ++at;
       continue;
     }
@@ -44,7 +44,7 @@ Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
   co_return true;
 }
 
-Task<MlflowSink::Done> MlflowSink::say_trace(const std::string& trace_id, const Lane& lane, std::string& why) {
+Task<MlflowSink::Outcome> MlflowSink::write_trace(const std::string& trace_id, const Lane& lane, std::string& why) {
   const auto gone = marks_.ended(trace_id);
   if (!gone) co_return local_failure(gone.error());
   if (*gone) co_return co_await erase(trace_id, why);
@@ -53,25 +53,25 @@ Task<MlflowSink::Done> MlflowSink::say_trace(const std::string& trace_id, const 
   const bool nothing = row->empty();
   if (nothing) {
     why = "trace_info or spans can't be read";
-    co_return Done::dead;
+    co_return Outcome::dead;
   }
   const auto facts = mlflow::facts_of(row->info_json(trace_id, "", ""));
-  if (!facts.located) co_return co_await say_tags(trace_id, lane, why);
+  if (!facts.located) co_return co_await write_tags(trace_id, lane, why);
   auto known = *row;
   const auto started = co_await start(trace_id, std::move(known), why);
-  if (started != Done::applied) co_return started;
+  if (started != Outcome::applied) co_return started;
   // Starting a trace adds tags and takes none away.
   for (const auto& job : lane.traces) {
     const auto& info = std::get<TraceRecord>(job.record).info;
     if (info.find("null") == info.npos) continue;
-    const auto removed = co_await say_tags(trace_id, lane, why);
+    const auto removed = co_await write_tags(trace_id, lane, why);
     co_return removed;
   }
-  co_return Done::applied;
+  co_return Outcome::applied;
 }
 
 // Tags alone: those that the records of this lane set or take away, as they are now.
-Task<MlflowSink::Done> MlflowSink::say_tags(const std::string& trace_id, const Lane& lane, std::string& why) {
+Task<MlflowSink::Outcome> MlflowSink::write_tags(const std::string& trace_id, const Lane& lane, std::string& why) {
   const auto row = marks_.trace(trace_id);
   if (!row) co_return local_failure(row.error());
   std::set<std::string> removed;
@@ -88,7 +88,7 @@ Task<MlflowSink::Done> MlflowSink::say_tags(const std::string& trace_id, const L
         answer.kind == MlflowAnswer::Kind::refused && answer.message.find("IntegrityError") != answer.message.npos;
     if (missing) answer.kind = MlflowAnswer::Kind::not_found;
     const auto done = judge(answer, why);
-    if (done != Done::applied) co_return done;
+    if (done != Outcome::applied) co_return done;
   }
   for (const auto& key : removed) {
     auto where = path;
@@ -96,12 +96,12 @@ Task<MlflowSink::Done> MlflowSink::say_tags(const std::string& trace_id, const L
     auto answer = co_await client_.ask("DELETE", std::move(where), std::move(body));
     if (answer.kind == MlflowAnswer::Kind::not_found) continue;
     const auto done = judge(answer, why);
-    if (done != Done::applied) co_return done;
+    if (done != Outcome::applied) co_return done;
   }
-  co_return Done::applied;
+  co_return Outcome::applied;
 }
 
-Task<MlflowSink::Done> MlflowSink::start(const std::string& trace_id, TraceRow row, std::string& why) {
+Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, TraceRow row, std::string& why) {
   const auto spans = marks_.spans(trace_id);
   if (!spans) co_return local_failure(spans.error());
   std::vector<SpanUsage> usage;
@@ -130,13 +130,13 @@ Task<MlflowSink::Done> MlflowSink::start(const std::string& trace_id, TraceRow r
     const auto put = co_await client_.ask("PUT", std::move(path), std::move(artifact));
     if (put.kind != MlflowAnswer::Kind::ok) co_return judge(put, why);
   }
-  co_return Done::applied;
+  co_return Outcome::applied;
 }
 
-Task<MlflowSink::Done> MlflowSink::erase(const std::string& trace_id, std::string& why) {
+Task<MlflowSink::Outcome> MlflowSink::erase(const std::string& trace_id, std::string& why) {
   auto path = trace_path(trace_id);
   const auto before = co_await client_.ask("GET", std::move(path));
-  if (before.kind == MlflowAnswer::Kind::not_found) co_return Done::duplicate;
+  if (before.kind == MlflowAnswer::Kind::not_found) co_return Outcome::duplicate;
   const auto seen = before.kind == MlflowAnswer::Kind::ok ? mlflow::seen_trace(before.body) : std::nullopt;
   if (!seen) co_return judge(before, why);
   auto body = mlflow::delete_trace(seen->experiment_id, trace_id);
@@ -144,24 +144,24 @@ Task<MlflowSink::Done> MlflowSink::erase(const std::string& trace_id, std::strin
   co_return judge(erased, why);
 }
 
-Task<MlflowSink::Done> MlflowSink::say(const AssessmentRecord& record, std::string& why) {
+Task<MlflowSink::Outcome> MlflowSink::write(const AssessmentRecord& record, std::string& why) {
   // Nothing of a deleted trace, or of a deleted assessment, comes back.
   for (const auto* id : {&record.trace_id, &record.assessment_id}) {
     const auto gone = marks_.ended(*id);
     if (!gone) co_return local_failure(gone.error());
-    if (*gone && (id == &record.trace_id || record.op != Op::erase)) co_return Done::duplicate;
+    if (*gone && (id == &record.trace_id || record.op != Op::erase)) co_return Outcome::duplicate;
   }
   if (record.op == Op::create) co_return co_await create(record, why);
   if (record.op == Op::update) co_return co_await change(record, why);
   auto path = assessment_path(record);
   auto body = mlflow::delete_assessment(record);
   const auto erased = co_await client_.ask("DELETE", std::move(path), std::move(body));
-  if (erased.kind == MlflowAnswer::Kind::not_found) co_return Done::applied;  // the mark is what it came to make
+  if (erased.kind == MlflowAnswer::Kind::not_found) co_return Outcome::applied;  // the mark is what it came to make
   co_return judge(erased, why);
 }
 
 // What of it no later one has changed again; said twice it is the same.
-Task<MlflowSink::Done> MlflowSink::change(const AssessmentRecord& record, std::string& why) {
+Task<MlflowSink::Outcome> MlflowSink::change(const AssessmentRecord& record, std::string& why) {
   const auto row = marks_.changes(record.assessment_id);
   if (!row) co_return local_failure(row.error());
   const Stamp stamp{record.accepted_at.time_since_epoch().count(), record.record_id};
@@ -170,25 +170,25 @@ Task<MlflowSink::Done> MlflowSink::change(const AssessmentRecord& record, std::s
     return at != row->changes().end() && at->second.stamp == stamp;
   };
   auto body = mlflow::update_assessment(record, wins);
-  if (!body) co_return Done::duplicate;
+  if (!body) co_return Outcome::duplicate;
   auto path = assessment_path(record);
   const auto updated = co_await client_.ask("PATCH", std::move(path), std::move(*body));
   co_return judge(updated, why);
 }
 
-Task<MlflowSink::Done> MlflowSink::create(const AssessmentRecord& record, std::string& why) {
+Task<MlflowSink::Outcome> MlflowSink::create(const AssessmentRecord& record, std::string& why) {
   auto path = trace_path(record.trace_id) + "/assessments";
   auto body = mlflow::create_assessment(record);
   const auto created = co_await client_.ask("POST", std::move(path), std::move(body));
   if (created.kind != MlflowAnswer::Kind::exists) co_return judge(created, why);
   auto that = assessment_path(record);
   const auto seen = co_await client_.ask("GET", std::move(that));
-  if (seen.kind == MlflowAnswer::Kind::ok) co_return Done::duplicate;
+  if (seen.kind == MlflowAnswer::Kind::ok) co_return Outcome::duplicate;
   if (seen.kind != MlflowAnswer::Kind::not_found) co_return judge(seen, why);
   // The trace is there and this is not on it: the id is another trace's, and what was committed first stays.
   auto whole = trace_path(record.trace_id);
   const auto trace = co_await client_.ask("GET", std::move(whole));
-  co_return trace.kind == MlflowAnswer::Kind::ok ? Done::duplicate : judge(trace, why);
+  co_return trace.kind == MlflowAnswer::Kind::ok ? Outcome::duplicate : judge(trace, why);
 }
 
 Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
@@ -202,45 +202,45 @@ Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
   }
   std::string why;
   auto done = judge(answer, why);
-  if (done == Done::broke) done = co_await after_break(lane, why);
-  lane.untagged = done == Done::again;
+  if (done == Outcome::broke) done = co_await after_break(lane, why);
+  lane.untagged = done == Outcome::again;
 }
 
-MlflowSink::Done MlflowSink::judge(const MlflowAnswer& answer, std::string& why) {
+MlflowSink::Outcome MlflowSink::judge(const MlflowAnswer& answer, std::string& why) {
   const bool answered = answer.kind != MlflowAnswer::Kind::unavailable || answer.broke;
   why = (answered ? "MLflow answered " : "") + answer.message;
   switch (answer.kind) {
     case MlflowAnswer::Kind::ok:
-      return Done::applied;
+      return Outcome::applied;
     case MlflowAnswer::Kind::not_found:
-      return Done::waits;
+      return Outcome::waits;
     case MlflowAnswer::Kind::refused:
-      return Done::dead;
+      return Outcome::dead;
     case MlflowAnswer::Kind::exists:
     case MlflowAnswer::Kind::unavailable:
       break;
   }
-  return answer.broke ? Done::broke : unavailable(why);
+  return answer.broke ? Outcome::broke : unavailable(why);
 }
 
-MlflowSink::Done MlflowSink::unavailable(const std::string& why) {
+MlflowSink::Outcome MlflowSink::unavailable(const std::string& why) {
   if (!failure_) {
     failure_ = Error::sink_unavailable;
     if (!stopped_) spdlog::warn("event=mlflow_unavailable answer=\"{}\"", why);
   }
-  return Done::again;
+  return Outcome::again;
 }
 
 // MLflow broke at what this lane says. It may be in trouble: that passes, and is waited for. Or it is this record: when
 // that has gone on for long, and what is asked of its database beside it is answered, the record is given up.
-Task<MlflowSink::Done> MlflowSink::after_break(Lane& lane, const std::string& why) {
+Task<MlflowSink::Outcome> MlflowSink::after_break(Lane& lane, const std::string& why) {
   if (lane.breaks++ == 0) lane.broke_at = clock_.now();
   if (lane.breaks < config_.breaks_max || clock_.now() - lane.broke_at < config_.break_max) co_return unavailable(why);
   std::string one = R"({"max_results":1})";
   const auto beside = co_await client_.ask("POST", "/api/2.0/mlflow/experiments/search", std::move(one));
   if (beside.kind != MlflowAnswer::Kind::ok) co_return unavailable(why);
   spdlog::warn("event=mlflow_record_given_up why=\"{}\"", why);
-  co_return Done::dead;
+  co_return Outcome::dead;
 }
 
 }  // namespace assay

@@ -1,16 +1,16 @@
-#include "ingest/mlflow/turnstile.hpp"
+#include "ingest/mlflow/async_mutex.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 
 namespace assay {
 
-struct Turnstile::Place {
-  Turnstile& of;
+struct AsyncMutex::QueueEntry {
+  AsyncMutex& of;
   std::shared_ptr<Waiter> waiter;
   bool taken = false;
 
-  ~Place() {
+  ~QueueEntry() {
     bool called;
     {
       std::scoped_lock lock(of.mutex_);
@@ -21,10 +21,10 @@ struct Turnstile::Place {
   }
 };
 
-Task<std::optional<Turnstile::Turn>> Turnstile::enter(std::chrono::milliseconds limit) {
+Task<std::optional<AsyncMutex::Turn>> AsyncMutex::enter(std::chrono::milliseconds limit) {
   const auto executor = co_await asio::this_coro::executor;
   auto waiter = std::make_shared<Waiter>(Waiter{executor, decltype(Waiter::timer)(executor, limit)});
-  Place place{*this, waiter};
+  QueueEntry place{*this, waiter};
   {
     std::scoped_lock lock(mutex_);
     if (!taken_) {
@@ -43,7 +43,7 @@ Task<std::optional<Turnstile::Turn>> Turnstile::enter(std::chrono::milliseconds 
   co_return std::optional<Turn>(Turn(*this));
 }
 
-void Turnstile::leave() {
+void AsyncMutex::leave() {
   std::shared_ptr<Waiter> next;
   {
     std::scoped_lock lock(mutex_);

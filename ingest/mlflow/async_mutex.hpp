@@ -12,7 +12,7 @@
 
 namespace assay {
 
-class Turnstile {
+class AsyncMutex {
  public:
   // Held until it dies; the next one goes on then.
   class Turn {
@@ -24,9 +24,9 @@ class Turnstile {
     }
 
    private:
-    friend class Turnstile;
-    explicit Turn(Turnstile& of) : of_(&of) {}
-    Turnstile* of_;
+    friend class AsyncMutex;
+    explicit Turn(AsyncMutex& of) : of_(&of) {}
+    AsyncMutex* of_;
   };
 
   // First come, first served; none: it was not our turn within `limit`.
@@ -39,7 +39,7 @@ class Turnstile {
     bool called = false;  // under the mutex
   };
   // Takes the waiter out, and passes on a turn that it was given and did not take.
-  struct Place;
+  struct QueueEntry;
   void leave();
 
   std::mutex mutex_;

@@ -1,11 +1,11 @@
-#include "workers/chat_duty.hpp"
+#include "workers/chat_closer_group.hpp"
 
 namespace assay {
 
-Result<std::unique_ptr<ChatDuty>, std::string> ChatDuty::open(const KafkaConfig& kafka, EventSources& sources,
-                                                              AppendRecord append, const Clock& clock,
-                                                              Metrics& metrics) {
-  std::unique_ptr<ChatDuty> self(new ChatDuty(sources, std::move(append), clock, metrics));
+Result<std::unique_ptr<ChatCloserGroup>, std::string> ChatCloserGroup::open(const KafkaConfig& kafka,
+                                                                            EventSources& sources, AppendRecord append,
+                                                                            const Clock& clock, Metrics& metrics) {
+  std::unique_ptr<ChatCloserGroup> self(new ChatCloserGroup(sources, std::move(append), clock, metrics));
   KafkaWorkerGroup::Callbacks callbacks;
   callbacks.on_assigned = [raw = self.get()](std::vector<Partition> partitions) {
     raw->opened_.wait();
@@ -19,11 +19,11 @@ Result<std::unique_ptr<ChatDuty>, std::string> ChatDuty::open(const KafkaConfig&
   return self;
 }
 
-ChatDuty::~ChatDuty() {
+ChatCloserGroup::~ChatCloserGroup() {
   if (group_) group_->leave();  // its last callback ends the closer, which still saves its positions
 }
 
-void ChatDuty::assigned(std::vector<Partition> partitions) {
+void ChatCloserGroup::assigned(std::vector<Partition> partitions) {
   closer_.reset();
   if (partitions.empty()) return;
   const ChatPositions positions{
