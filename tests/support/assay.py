@@ -159,3 +159,10 @@ def run_assay(*args: str, within: float = 120.0, env: dict[str, str] | None = No
     clean = {k: v for k, v in os.environ.items() if not k.startswith("ASSAY_")}
     command = [*launcher, str(ASSAY_BIN), *args]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within, env=clean | (env or {}))
+
+
+def assert_verified(serve: Assay) -> None:
+    """`assay verify` on its data says that nothing is missing."""
+    done = run_assay("verify", "--data", str(serve.data))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "unaccounted" in done.stdout

@@ -1,0 +1,93 @@
+"""Flags, environment and files of settings."""
+
+import pytest
+
+from support.assay import Assay, run_assay
+
+
+@pytest.fixture
+def serve(assay) -> Assay:
+    return assay("serve")
+
+
+def test_flags_environment_and_file_are_checked(tmp_path):
+    data = str(tmp_path / "data")
+    unknown_flag = run_assay("serve", "--data", data, "--no-such-flag")
+    assert unknown_flag.returncode == 2 and "no-such-flag" in unknown_flag.stderr
+    assert run_assay("serve", "--data", data, "--park-max", "soon").returncode == 2
+    assert run_assay("no-such-command").returncode == 2
+    missing = run_assay("serve", "--data", data, "--config", str(tmp_path / "none.toml"))
+    assert missing.returncode == 2 and "none.toml" in missing.stderr
+    for wrong in (
+        ("--listen", "nowhere"),
+        ("--in-flight-max", "1KB"),
+        ("--requests-max", "0"),
+        ("--queue-max", "0"),
+        ("--chat-max", "0s"),
+        ("--park-max", "300y"),
+        ("--park-max", "36501d"),
+    ):
+        for check in ((), ("--check",)):
+            refused = run_assay("serve", "--data", data, *wrong, *check)
+            assert refused.returncode == 2 and wrong[0] in refused.stderr, refused
+    for flag in ("--mlflow-url", "--model-url"):
+        refused = run_assay("serve", "--data", data, flag, "http://bob:s3cret@127.0.0.1:1")
+        assert refused.returncode == 2 and flag in refused.stderr and "s3cret" not in refused.stderr + refused.stdout
+
+    not_pem, not_there = tmp_path / "file", str(tmp_path / "nofile")
+    not_pem.write_text("hello")
+    for wrong in (
+        ("--tls-cert", not_there, "--tls-key", not_there),
+        ("--tls-cert", str(not_pem), "--tls-key", str(not_pem)),
+        ("--mlflow-ca-file", not_there),
+        ("--model-ca-file", str(not_pem)),
+        ("--keys", str(not_pem)),
+        ("--capability-keys", not_there),
+        ("--data", str(not_pem)),
+        ("--data", str(not_pem / "below")),
+    ):
+        refused = run_assay("serve", *(() if wrong[0] == "--data" else ("--data", data)), *wrong, "--check")
+        path = str(not_pem) if wrong[0] == "--data" else wrong[1]
+        assert refused.returncode == 2 and wrong[0] in refused.stderr and path in refused.stderr, refused
+
+    config = tmp_path / "assay.toml"
+    config.write_text('park-max = "7h"\nno-such-key = 1\n')
+    unknown_key = run_assay("serve", "--data", data, "--config", str(config))
+    assert unknown_key.returncode == 2 and "no-such-key" in unknown_key.stderr
+
+    config.write_text('park-max = "7h"\nlisten = "127.0.0.1:1"\n')
+    checked = run_assay("serve", "--data", data, "--config", str(config), "--check", env={"ASSAY_LISTEN": "127.0.0.1:2"})
+    assert checked.returncode == 0, checked.stderr
+    assert "7h" in checked.stdout and "127.0.0.1:2" in checked.stdout and "127.0.0.1:1\"" not in checked.stdout
+    assert not (tmp_path / "data").exists(), "--check runs nothing"
+
+
+def test_what_check_prints_is_a_config(tmp_path):
+    settings = ("--data", str(tmp_path / "it's"), "--anonymous", "chat,feedback", "--redact-pattern", r"order=[A-Z]\d+\"", "--drain-delay", "5s")
+    printed = run_assay("serve", *settings, "--insecure-no-auth", "--check")
+    assert printed.returncode == 0, printed.stderr
+    config = tmp_path / "assay.toml"
+    config.write_text(printed.stdout)
+    again = run_assay("serve", "--config", str(config), "--check")
+    assert again.returncode == 0 and again.stdout == printed.stdout, again.stderr
+    assert 'anonymous = ["chat", "feedback"]' in printed.stdout and 'drain-delay = "5s"' in printed.stdout
+
+
+def test_one_config_serves_all_commands(serve, tmp_path):
+    """A key that is another command's is passed over; one that is nobody's, or stands in a section, is a usage error."""
+    config = tmp_path / "assay.toml"
+    config.write_text(f'data = "{serve.data}"\nlisten = "127.0.0.1:0"\npark-max = "7h"\ncommit-interval = "50ms"\n')
+    for tool in (("verify",), ("report",), ("deadletters", "list")):
+        ran = run_assay(*tool, "--config", str(config))
+        assert ran.returncode == 0 and "other_commands" not in ran.stderr, (tool, ran.stderr)
+    process = run_assay("serve", "--config", str(config), "--check")
+    assert process.returncode == 0 and "settings_of_other_commands keys=commit-interval" in process.stderr + process.stdout, process
+    for wrong, words in (
+        ("prak-max = 1", 'there is no setting "prak-max"'),
+        ("[report]\nhours = 3", "there is no section [report]"),
+        ('data = "x\n', f"{config}: line 1: data: a quote is not closed"),
+        ("hours = 3\nhours = 4", f"{config}: line 2: hours is set in line 1 already"),
+    ):
+        config.write_text(wrong)
+        refused = run_assay("report", "--config", str(config))
+        assert refused.returncode == 2 and words in refused.stderr, refused
