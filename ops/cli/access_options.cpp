@@ -97,7 +97,8 @@ void AccessOptions::add_to(CLI::App& app) {
   app.add_option("--capability-keys", capability_keys_file,
                  "The file of keys that sign feedback capabilities, the same for all front doors of a deployment "
                  "(default: capability-keys.json in --data, made where it is missing)");
-  add_duration(app, "--capability-ttl", capability.ttl, "How long the feedback token of an answer is good");
+  add_duration(app, "--capability-ttl", capability.ttl, "How long the feedback token of an answer is good",
+               std::chrono::seconds(1));
   app.add_option(
          "--capability-names", capability.names,
          "Assessments that may be made with the feedback token of an answer; a * at the end stands for any rest")

@@ -45,6 +45,7 @@ std::optional<Address> parse_address(const std::string& text) {
 }
 
 void FrontDoorOptions::add_to(CLI::App& app) {
+  constexpr std::chrono::milliseconds moment{1};  // of what none of would serve nobody
   app.add_option("--listen", listen, "Where to listen, ADDRESS:PORT; port 0: any that is free")->capture_default_str();
   app.add_option("--data", data, "The directory that keeps everything")->capture_default_str();
   access.add_to(app);
@@ -66,11 +67,11 @@ void FrontDoorOptions::add_to(CLI::App& app) {
       ->capture_default_str();
   add_bytes(app, "--body-max", feedback.body_bytes_max, "Bytes of one request for feedback");
   add_bytes(app, "--batch-max", feedback.batch_bytes_max, "Bytes of one batch of feedback");
-  add_duration(app, "--header-timeout", ingest.http.header_timeout, "For a request's header to arrive");
-  add_duration(app, "--body-timeout", ingest.http.body_timeout, "For a request's body to arrive");
-  add_duration(app, "--request-timeout", ingest.http.request_timeout, "For a request to be answered");
-  add_duration(app, "--write-timeout", ingest.http.write_timeout, "For a client to take what is written to it");
-  add_duration(app, "--idle-timeout", ingest.http.idle_timeout, "For a connection between requests");
+  add_duration(app, "--header-timeout", ingest.http.header_timeout, "For a request's header to arrive", moment);
+  add_duration(app, "--body-timeout", ingest.http.body_timeout, "For a request's body to arrive", moment);
+  add_duration(app, "--request-timeout", ingest.http.request_timeout, "For a request to be answered", moment);
+  add_duration(app, "--write-timeout", ingest.http.write_timeout, "For a client to take what is written to it", moment);
+  add_duration(app, "--idle-timeout", ingest.http.idle_timeout, "For a connection between requests", moment);
   add_duration(app, "--drain-delay", ingest.http.drain_delay,
                "After SIGTERM /readyz says no, and so long the door still serves, for a load balancer to see it");
   add_duration(app, "--drain-max", ingest.http.drain_max, "For running requests to end after SIGTERM");
@@ -83,19 +84,22 @@ void FrontDoorOptions::add_to(CLI::App& app) {
                  "An OpenAI-compatible server, http://HOST:PORT/v1; without one a built-in responder answers");
   app.add_option("--model", model.model, "The model's name there")->capture_default_str();
   app.add_option("--model-ca-file", model_ca_file, "Certificates (PEM) to trust beside the system's");
-  add_duration(app, "--model-connect-max", model.limits.connect, "For a connection to the model");
-  add_duration(app, "--model-first-byte-max", model.limits.first_byte, "For the model to begin its answer");
-  add_duration(app, "--model-silence-max", model.limits.between_reads, "For the model to go on with its answer");
+  add_duration(app, "--model-connect-max", model.limits.connect, "For a connection to the model", moment);
+  add_duration(app, "--model-first-byte-max", model.limits.first_byte, "For the model to begin its answer", moment);
+  add_duration(app, "--model-silence-max", model.limits.between_reads, "For the model to go on with its answer",
+               moment);
   app.add_option("--model-retries", model.retries, "How often a model that failed before it began is asked again")
       ->check(CLI::Range(0, 10))
       ->capture_default_str();
   add_bytes(app, "--model-request-max", chat.openai_request_bytes_max, "Bytes of one request for OpenAI's door");
-  add_duration(app, "--ws-idle-max", socket.idle_max, "For a WebSocket's client to give a sign of life");
-  add_duration(app, "--chat-max", chat.chat_max, "From a question to its last token", std::chrono::milliseconds(1));
+  add_duration(app, "--ws-idle-max", socket.idle_max, "For a WebSocket's client to give a sign of life", moment);
+  add_duration(app, "--chat-max", chat.chat_max, "From a question to its last token", moment);
   add_duration(app, "--builtin-pause", builtin_pause, "Between two words of the built-in responder");
-  add_duration(app, "--heartbeat", chat.heartbeat_every, "A stream that has nothing to say sends a comment this often");
+  add_duration(app, "--heartbeat", chat.heartbeat_every, "A stream that has nothing to say sends a comment this often",
+               moment);
   add_duration(app, "--token-interval", chat.token_interval, "Tokens that come faster are gathered into one event");
-  add_duration(app, "--stall-max", chat.stall_max, "For the reader of a stream to take something, before it is cut");
+  add_duration(app, "--stall-max", chat.stall_max, "For the reader of a stream to take something, before it is cut",
+               moment);
   add_duration(app, "--resume-max", chat.resume_max,
                "How long a stream is held for its reader to come back, before the model is aborted");
 }

@@ -24,6 +24,8 @@ def test_flags_environment_and_file_are_checked(tmp_path):
         ("--requests-max", "0"),
         ("--queue-max", "0"),
         ("--chat-max", "0s"),
+        ("--heartbeat", "0s"),
+        ("--capability-ttl", "0s"),
         ("--park-max", "300y"),
         ("--park-max", "36501d"),
     ):
