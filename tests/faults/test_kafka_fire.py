@@ -13,7 +13,8 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from support.crowd import Crowd, FastHttp, Mix
 from support.door import accepted, new_request_id, new_trace_id, post_trace
-from support.fleet import Fleet, key_partition
+from support.fleet import Fleet
+from support.kafka import key_partition
 from support.waiting import wait_until
 
 LONG = bool(os.environ.get("ASSAY_TEST_LONG"))

@@ -14,7 +14,7 @@ from mlflow.entities import Assessment  # noqa: E402
 
 from .assay import Assay, run_assay  # noqa: E402
 from .door import accepted, new_request_id, new_trace_id, post_trace  # noqa: E402
-from .kafka import Record, read_topic  # noqa: E402
+from .kafka import Record, key_partition, read_topic  # noqa: E402
 from .waiting import wait_until  # noqa: E402
 
 PARTITIONS = 4
@@ -85,27 +85,11 @@ class Deployment:
     def request_id_in(self, partition: int) -> str:
         while True:
             request_id = new_request_id()
-            if (_murmur2(request_id.encode()) & 0x7FFFFFFF) % PARTITIONS == partition:
+            if key_partition(request_id.encode(), PARTITIONS) == partition:
                 return request_id
 
     def restart(self, worker: int, down: float = 0.0) -> None:
         self.workers[worker].restart_after_kill9(down)
-
-
-def _murmur2(data: bytes) -> int:
-    """Kafka's own, as a Java producer places its keys."""
-    m, mask = 0x5BD1E995, 0xFFFFFFFF
-    h = 0x9747B28C ^ len(data)
-    whole = len(data) // 4 * 4
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * m & mask
-        h = (h * m & mask) ^ ((k ^ k >> 24) * m & mask)
-    for i, byte in reversed(list(enumerate(data[whole:]))):
-        h ^= byte << 8 * i
-    if len(data) > whole:
-        h = h * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return h ^ h >> 15
 
 
 def deploy(assay, kafka: str, prefix: str, mlflow_url: str, ingest_flags: tuple[str, ...] = (), worker_flags: tuple[str, ...] = ()) -> Deployment:

@@ -14,6 +14,22 @@ from .paths import OPS
 from .waiting import wait_until
 
 
+def key_partition(key: bytes, partitions: int) -> int:
+    """Kafka's murmur2, as a Java producer places its keys."""
+    m, mask = 0x5BD1E995, 0xFFFFFFFF
+    h = 0x9747B28C ^ len(key)
+    whole = len(key) // 4 * 4
+    for i in range(0, whole, 4):
+        k = int.from_bytes(key[i : i + 4], "little") * m & mask
+        h = (h * m & mask) ^ ((k ^ k >> 24) * m & mask)
+    for i, byte in reversed(list(enumerate(key[whole:]))):
+        h ^= byte << 8 * i
+    if len(key) > whole:
+        h = h * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return ((h ^ h >> 15) & 0x7FFFFFFF) % partitions
+
+
 class KafkaCluster:
     """A cluster of one or three brokers of its own, for a test that stops or kills them. It keeps ports and data over restarts."""
 
