@@ -31,8 +31,10 @@ Task<Result<TracesBehind::Named>> TracesBehind::find(const std::vector<Target>& 
   static const auto metadata = "metadata.`" + std::string(mlflow::long_request_id) + "`";
   std::map<std::string, std::vector<std::string>> ids;  // by the field that holds them
   for (const auto& [kind, id] : targets) {
+    ids[kind == Target::Kind::trace_id ? "request_id" : "client_request_id"].push_back(id);
+    // In bytes it may be longer than its column, which counts characters: then it stands in either place.
     const bool is_long = id.size() > mlflow::client_request_id_max;
-    ids[kind == Target::Kind::trace_id ? "request_id" : is_long ? metadata : "client_request_id"].push_back(id);
+    if (kind != Target::Kind::trace_id && is_long) ids[metadata].push_back(id);
   }
   Named named;
   for (auto& [field, its] : ids) {

@@ -47,6 +47,18 @@ def test_what_only_mlflow_knows_is_not_refused_and_is_found(assay, mlflow_url, d
     assert door.http.post("/feedback", params={"trace_id": chat(door.http)["trace_id"]}, json=THUMB).status_code == 200
 
 
+@pytest.mark.parametrize("request_id", ["ü" * 40, "x" * 60], ids=["more bytes than characters", "too long for its column"])
+def test_a_long_id_is_looked_for_where_it_may_stand(assay, mlflow_url, direct, request_id):
+    door = assay("serve", "--mlflow-url", mlflow_url, "--mlflow-feed-interval", "0s", "--unknown-trace=reject")
+    trace_id = new_trace_id()
+    if len(request_id) > 50:
+        post_trace(direct, trace_id, None, trace_metadata={"assay.client_request_id": request_id})
+    else:
+        post_trace(direct, trace_id, request_id)
+    answer = door.http.post("/feedback", params={"client_request_id": request_id}, json=THUMB)
+    assert (answer.status_code, answer.json().get("trace_id")) == (200, trace_id), answer.text
+
+
 def test_what_mlflow_can_not_be_asked_for_is_accepted(assay):
     door = assay("serve", "--mlflow-url", f"http://127.0.0.1:{free_port()}", "--unknown-trace=reject")
     for params in ({"trace_id": new_trace_id()}, {"client_request_id": new_request_id()}):
