@@ -36,21 +36,19 @@ Task<Result<TracesBehind::Named>> TracesBehind::find(const std::vector<Target>& 
     const bool is_long = id.size() > mlflow::client_request_id_max;
     if (kind != Target::Kind::trace_id && is_long) ids[metadata].push_back(id);
   }
-  Named named;
-  for (auto& [field, its] : ids) {
-    const auto done = co_await find_by(field, std::move(its), until, named);
-    if (done) continue;
-    failed_total_.Increment();
-    co_return done.error();
-  }
-  co_return named;
+  auto listed = co_await experiments(until);
+  auto done = listed ? Result<void>() : Result<void>(listed.error());
+  Question question{listed ? std::move(*listed) : std::vector<std::string>(), until, {}};
+  for (auto at = ids.begin(); done && at != ids.end(); ++at)
+    done = co_await find_by(at->first, std::move(at->second), question);
+  if (done) co_return std::move(question.named);
+  failed_total_.Increment();
+  co_return done.error();
 }
 
-Task<Result<void>> TracesBehind::find_by(std::string_view field, std::vector<std::string> ids, Time until,
-                                         Named& named) {
+Task<Result<void>> TracesBehind::find_by(std::string_view field, std::vector<std::string> ids, Question& question) {
   if (!std::ranges::all_of(ids, mlflow::quotable)) co_return make_error_code(Error::unsupported);
-  const auto all = co_await experiments(until);
-  if (!all) co_return all.error();
+  const auto& all = question.experiments;
   std::ranges::sort(ids);
   ids.erase(std::ranges::unique(ids).begin(), ids.end());
   // A metadata's filter has no IN.
@@ -61,9 +59,9 @@ Task<Result<void>> TracesBehind::find_by(std::string_view field, std::vector<std
     filter += one_by_one ? " = " : " IN (";
     for (const auto& id : part(ids, at, step)) filter.append(filter.ends_with("'") ? ",'" : "'").append(id).append("'");
     if (!one_by_one) filter += ")";
-    for (std::size_t e = 0; e < all->size(); e += mlflow::experiments_at_once) {
-      const auto some = part(*all, e, mlflow::experiments_at_once);
-      const auto done = co_await search(some, filter, until, named);
+    for (std::size_t e = 0; e < all.size(); e += mlflow::experiments_at_once) {
+      const auto some = part(all, e, mlflow::experiments_at_once);
+      const auto done = co_await search(some, filter, question);
       if (!done) co_return done;
     }
   }
@@ -71,17 +69,17 @@ Task<Result<void>> TracesBehind::find_by(std::string_view field, std::vector<std
 }
 
 Task<Result<void>> TracesBehind::search(const std::vector<std::string>& experiments, const std::string& filter,
-                                        Time until, Named& named) {
+                                        Question& question) {
   std::string token;
   for (bool more = true; more;) {
-    auto question = mlflow::traces_question({.experiments = experiments, .filter = filter, .page_token = token});
-    const auto answer = co_await ask(mlflow::traces_path, std::move(question), until);
+    auto asked = mlflow::traces_question({.experiments = experiments, .filter = filter, .page_token = token});
+    const auto answer = co_await ask(mlflow::traces_path, std::move(asked), question.until);
     if (!answer) co_return answer.error();
     auto page = mlflow::traces_in(*answer);
     if (!page) co_return page.error();
     for (const auto& trace : page->traces) {  // the newest first
-      named.emplace(trace.trace_id, trace.trace_id);
-      for (const auto& id : trace.request_ids) named.emplace(id, trace.trace_id);
+      question.named.emplace(trace.trace_id, trace.trace_id);
+      for (const auto& id : trace.request_ids) question.named.emplace(id, trace.trace_id);
     }
     token = std::move(page->next);
     more = !token.empty() && !page->traces.empty();

@@ -34,9 +34,14 @@ class TracesBehind {
 
  private:
   using Time = std::chrono::steady_clock::time_point;
-  Task<Result<void>> find_by(std::string_view field, std::vector<std::string> ids, Time until, Named& named);
-  Task<Result<void>> search(const std::vector<std::string>& experiments, const std::string& filter, Time until,
-                            Named& named);
+  // Everything that a question needs. Lives in find()'s frame.
+  struct Question {
+    std::vector<std::string> experiments;
+    Time until;
+    Named named;
+  };
+  Task<Result<void>> find_by(std::string_view field, std::vector<std::string> ids, Question& question);
+  Task<Result<void>> search(const std::vector<std::string>& experiments, const std::string& filter, Question& question);
   Task<Result<std::vector<std::string>>> experiments(Time until);
   Task<Result<std::string>> ask(const char* path, std::string body, Time until);
 
