@@ -4,10 +4,10 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <charconv>
 #include <map>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/parse_number.hpp"
 #include "ops/runtime/thread.hpp"
 #include "storage/records/request_record.hpp"
 #include "storage/sinks/mlflow_search.hpp"
@@ -287,11 +287,9 @@ Result<Instant> Feeder::since() const {
   const auto value = local_.get(Family::meta, position_key);
   if (!value) return value.error();
   if (!*value) return clock_.now() - config_.first_look_back;
-  std::int64_t ms = 0;
-  const auto& text = **value;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), ms);
-  if (ec != std::errc() || end != text.data() + text.size()) return make_error_code(Error::corrupt);
-  return Instant(std::chrono::milliseconds(ms)) - config_.overlap;
+  const auto ms = parse_number<std::int64_t>(**value);
+  if (!ms) return make_error_code(Error::corrupt);
+  return Instant(std::chrono::milliseconds(*ms)) - config_.overlap;
 }
 
 Result<void> Feeder::save_position(Instant at) {

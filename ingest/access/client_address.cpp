@@ -4,8 +4,9 @@
 #include <boost/asio/ip/address_v4.hpp>
 #include <boost/asio/ip/address_v6.hpp>
 #include <boost/beast/core/string.hpp>
-#include <charconv>
 #include <cstring>
+
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay {
 namespace {
@@ -64,11 +65,9 @@ std::optional<ip::network_v6> parse_network(std::string_view text) {
   if (ec) return {};
   unsigned length = address.is_v4() ? 32 : 128;
   if (slash != text.npos) {
-    const auto digits = text.substr(slash + 1);
-    unsigned given = 0;
-    const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), given);
-    if (problem != std::errc() || end != digits.data() + digits.size() || given > length) return {};
-    length = given;
+    const auto given = parse_number<unsigned>(text.substr(slash + 1));
+    if (!given || *given > length) return {};
+    length = *given;
   }
   if (address.is_v4()) length += 96;
   return ip::make_network_v6(as_v6(address), static_cast<unsigned short>(length)).canonical();

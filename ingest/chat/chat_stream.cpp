@@ -1,12 +1,12 @@
 #include "ingest/chat/chat_stream.hpp"
 
 #include <boost/asio/this_coro.hpp>
-#include <charconv>
 
 #include "ingest/access/secret.hpp"
 #include "ingest/chat/chat_events.hpp"
 #include "ingest/chat/chat_route.hpp"
 #include "ingest/feedback/query.hpp"
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -28,11 +28,9 @@ struct ResumeRequest {
 Result<std::optional<std::size_t>, Rejection> last_event_id(const Request& request) {
   const auto text = request.header("Last-Event-ID");
   if (!text || text->empty()) return std::optional<std::size_t>();
-  std::size_t id = 0;
-  const auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), id);
-  if (ec != std::errc() || end != text->data() + text->size() || request.count("Last-Event-ID") > 1)
-    return Rejection{400, "Last-Event-ID", "is not an id of this stream"};
-  return std::optional<std::size_t>(id);
+  const auto id = parse_number<std::size_t>(*text);
+  if (!id || request.count("Last-Event-ID") > 1) return Rejection{400, "Last-Event-ID", "is not an id of this stream"};
+  return id;
 }
 
 Result<ResumeRequest, Rejection> read_resume_request(ChatServices& services, const Request& request) {

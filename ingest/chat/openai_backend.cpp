@@ -3,11 +3,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/beast/core/string.hpp>
-#include <charconv>
 
 #include "ingest/chat/openai_answer.hpp"
 #include "ingest/chat/openai_chunk.hpp"
 #include "ops/runtime/cancelled.hpp"
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay {
 namespace {
@@ -59,12 +59,10 @@ std::optional<std::chrono::milliseconds> OpenAiBackend::pause_before(unsigned at
                                                                      const ChatFailure& failure) const {
   auto pause = config_.retry_pause * (1u << std::min(attempt, 10u));
   if (failure.retry_after.empty()) return pause;
-  const auto& text = failure.retry_after;
-  unsigned seconds = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  const auto seconds = parse_number<unsigned>(failure.retry_after);
   // A date, or too long a time: whoever asked can wait for it as well as we can.
-  if (ec != std::errc() || end != text.data() + text.size()) return {};
-  pause = std::max<std::chrono::milliseconds>(pause, std::chrono::seconds(seconds));
+  if (!seconds) return {};
+  pause = std::max<std::chrono::milliseconds>(pause, std::chrono::seconds(*seconds));
   if (pause > config_.retry_after_max) return {};
   return pause;
 }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <boost/beast/core/string.hpp>
-#include <charconv>
 
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -133,11 +133,9 @@ std::optional<std::chrono::seconds> wait_in(std::string_view preference) {
   const auto equals = preference.find('=');
   if (!boost::beast::iequals(without_blanks(preference.substr(0, equals)), "wait") || equals == preference.npos)
     return {};
-  const auto value = without_blanks(preference.substr(equals + 1));
-  std::uint32_t seconds = 0;
-  const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-  if (ec != std::errc() || end != value.data() + value.size()) return {};
-  return std::min(wait_max, std::chrono::seconds(seconds));
+  const auto seconds = parse_number<std::uint32_t>(without_blanks(preference.substr(equals + 1)));
+  if (!seconds) return {};
+  return std::min(wait_max, std::chrono::seconds(*seconds));
 }
 
 // Prefer: respond-async, wait=5; in one line or several.

@@ -1,6 +1,6 @@
-#include <charconv>
 
 #include "ingest/feedback/feedback_routes.hpp"
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -17,9 +17,10 @@ Result<Scores, Rejection> read_scores(const Query& query) {
   for (std::size_t i = 0; i < std::size(dimensions); ++i) {
     const auto text = query.get(dimensions[i]);
     if (!text) return Rejection{422, std::string(dimensions[i]), "it is missing"};
-    const auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), scores.of[i]);
-    if (ec != std::errc() || end != text->data() + text->size() || scores.of[i] < 1 || scores.of[i] > 5)
+    const auto score = parse_number<int>(*text);
+    if (!score || *score < 1 || *score > 5)
       return Rejection{422, std::string(dimensions[i]), "it is not an integer from 1 to 5"};
+    scores.of[i] = *score;
   }
   return scores;
 }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/exact_json.hpp"
 #include "storage/records/python_text.hpp"
 
@@ -119,11 +120,7 @@ std::optional<std::int64_t> integer_in(const json::object& body, std::string_vie
   if (value->is_int64()) return value->get_int64();
   if (const auto* number = value->if_double(); number && std::abs(*number) < 9e18)
     return static_cast<std::int64_t>(*number);
-  if (const auto* text = value->if_string()) {
-    std::int64_t n = 0;
-    const auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), n);
-    if (ec == std::errc() && end == text->data() + text->size()) return n;
-  }
+  if (const auto* text = value->if_string()) return parse_number<std::int64_t>({text->data(), text->size()});
   return {};
 }
 

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <boost/json/serialize.hpp>
-#include <charconv>
 #include <set>
 
 #include "ingest/mlflow/tag_routes.hpp"
 #include "ops/runtime/ids.hpp"
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/store/catalog.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
@@ -194,9 +194,7 @@ filter::CatalogEntry entry_of(const Experiment& e) {
             if (name == "name") return e.name;
             if (name == "creation_time") return e.creation_time;
             if (name == "last_update_time") return e.last_update_time;
-            std::int64_t id = 0;
-            std::from_chars(e.experiment_id.data(), e.experiment_id.data() + e.experiment_id.size(), id);
-            return id;
+            return parse_number<std::int64_t>(e.experiment_id).value_or(0);
           },
           &e.tags};
 }

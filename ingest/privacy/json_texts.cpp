@@ -1,11 +1,11 @@
 #include "ingest/privacy/json_texts.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <vector>
 
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -31,11 +31,8 @@ void append_utf8(std::string& out, std::uint32_t c) {
 }
 
 std::optional<std::uint32_t> four_hex(std::string_view text) {
-  std::uint32_t out = 0;
   if (text.size() < 4) return {};
-  const auto read = std::from_chars(text.data(), text.data() + 4, out, 16);
-  if (read.ec != std::errc() || read.ptr != text.data() + 4) return {};
-  return out;
+  return parse_hex_number<std::uint32_t>(text.substr(0, 4));
 }
 
 // What stands between the quotes of a JSON string, decoded; none where that is no JSON. Of one that was cut in the
@@ -99,10 +96,9 @@ std::optional<std::string> whole_number(std::string_view text) {
     if (digits() == 0) return {};
   }
   if (!rest.empty()) return {};
-  double value = 0;
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (read.ec != std::errc() || value != std::trunc(value) || std::abs(value) >= 9e18) return std::string();
-  return std::to_string(static_cast<std::int64_t>(value));
+  const auto value = parse_number<double>(text);
+  if (!value || *value != std::trunc(*value) || std::abs(*value) >= 9e18) return std::string();
+  return std::to_string(static_cast<std::int64_t>(*value));
 }
 
 // MLflow's clients and our own doors cut previews at 1,000 characters or bytes, clients the metadata at 250, with dots.

@@ -3,9 +3,9 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <charconv>
 #include <cmath>
 
+#include "ops/runtime/parse_number.hpp"
 #include "storage/store/report.hpp"
 
 namespace assay {
@@ -20,10 +20,8 @@ constexpr int waiting_max = 8;  // with the one that is being counted
 constexpr std::chrono::seconds time_max = 60s;
 
 std::optional<double> read_hours(std::string_view text) {
-  double hours = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), hours);
-  if (ec != std::errc() || end != text.data() + text.size()) return {};
-  if (!std::isfinite(hours) || hours <= 0 || hours > hours_max) return {};
+  const auto hours = parse_number<double>(text);
+  if (!hours || !std::isfinite(*hours) || *hours <= 0 || *hours > hours_max) return {};
   return hours;
 }
 

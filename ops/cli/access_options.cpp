@@ -1,10 +1,10 @@
 #include "ops/cli/access_options.hpp"
 
-#include <charconv>
 #include <filesystem>
 
 #include "ingest/access/secret_file.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/parse_number.hpp"
 #include "ops/runtime/thread.hpp"
 
 namespace assay::cli {
@@ -63,8 +63,8 @@ std::optional<std::string> AccessOptions::problem_with_files() const {
 
 std::optional<Rate> parse_rate(const std::string& text) {
   const auto number = [](std::string_view digits, double& out) {
-    const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
-    return ec == std::errc() && end == digits.data() + digits.size() && out >= 0 && out <= 1e9;
+    out = parse_number<double>(digits).value_or(-1);
+    return out >= 0 && out <= 1e9;
   };
   Rate rate;
   const auto colon = text.find(':');

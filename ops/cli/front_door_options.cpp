@@ -1,7 +1,6 @@
 #include "ops/cli/front_door_options.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <thread>
 
@@ -14,6 +13,7 @@
 #include "ingest/web/page.hpp"
 #include "ops/cli/file_options.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/parse_number.hpp"
 #include "ops/runtime/run_task.hpp"
 #include "ops/runtime/thread.hpp"
 #include "storage/store/catalog.hpp"
@@ -38,9 +38,9 @@ std::optional<Address> parse_address(const std::string& text) {
   if (address.host.front() == '[' && address.host.back() == ']')
     address.host = address.host.substr(1, address.host.size() - 2);
   if (address.host == "localhost") address.host = "127.0.0.1";
-  const auto digits = std::string_view(text).substr(colon + 1);
-  const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), address.port);
-  if (ec != std::errc() || end != digits.data() + digits.size() || digits.empty()) return {};
+  const auto port = parse_number<decltype(address.port)>(std::string_view(text).substr(colon + 1));
+  if (!port) return {};
+  address.port = *port;
   return address;
 }
 

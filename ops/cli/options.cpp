@@ -10,6 +10,7 @@
 #include "ops/cli/config_file.hpp"
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay::cli {
 namespace {
@@ -87,9 +88,7 @@ void prepend_environment(const CLI::App& app, std::vector<std::string>& args) {
 
 // A value as TOML has it: bare where it is a number or a truth.
 std::string toml_value(const std::string& text) {
-  double number = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text == "true" || text == "false" || (ec == std::errc() && end == text.data() + text.size())) return text;
+  if (text == "true" || text == "false" || parse_number<double>(text)) return text;
   const char quote = text.find_first_of("\\\"") == text.npos ? '"' : '\'';  // in single quotes nothing is escaped
   return quote + text + quote;
 }

@@ -1,9 +1,8 @@
 #include "ops/cli/spool_options.hpp"
 
-#include <charconv>
-
 #include "ops/cli/topics_claim.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/parse_number.hpp"
 #include "storage/log/kafka_metadata.hpp"
 #include "storage/log/kafka_offsets.hpp"
 
@@ -21,10 +20,7 @@ std::optional<std::size_t> bytes_of(std::string text) {
   } catch (const CLI::ValidationError&) {  // a unit that it does not know
     return {};
   }
-  std::size_t bytes = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), bytes);
-  if (ec != std::errc() || end != text.data() + text.size()) return {};
-  return bytes;
+  return parse_number<std::size_t>(text);
 }
 
 std::string partitions_key(Stream stream) { return "partitions/" + std::string(name_of(stream)); }

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <boost/url.hpp>
-#include <charconv>
 
 #include "ops/runtime/http_client.hpp"
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay {
 
@@ -18,10 +18,9 @@ Result<HttpUrl> parse_http_url(std::string_view text) {
   if (std::any_of(url.host.begin(), url.host.end(), control)) return invalid;  // decoded: %0d%0a
   url.port = url.tls ? "443" : "80";
   if (const std::string_view port = parsed->port(); !port.empty()) {
-    std::uint16_t number = 0;
-    const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
-    if (ec != std::errc() || end != port.data() + port.size() || number == 0) return invalid;
-    url.port = std::to_string(number);
+    const auto number = parse_number<std::uint16_t>(port);
+    if (!number || *number == 0) return invalid;
+    url.port = std::to_string(*number);
   }
   const auto path = parsed->encoded_path();
   url.target = path.empty() ? "/" : std::string(path);

@@ -1,7 +1,6 @@
 #include "storage/records/fields.hpp"
 
-#include <charconv>
-
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/valid_json.hpp"
 
 namespace assay {
@@ -57,8 +56,9 @@ bool read_text(std::string_view name, simdjson::ondemand::value v, std::string& 
 bool read_hash(std::string_view name, simdjson::ondemand::value v, std::uint64_t& hash, FieldProblem& problem) {
   std::string_view hex;
   if (v.get_string().get(hex)) return problem(name, "is not a string");
-  const auto [end, ec] = std::from_chars(hex.data(), hex.data() + hex.size(), hash, 16);
-  if (ec != std::errc() || end != hex.data() + hex.size()) return problem(name, "is not a hash");
+  const auto number = parse_hex_number<std::uint64_t>(hex);
+  if (!number) return problem(name, "is not a hash");
+  hash = *number;
   return true;
 }
 

@@ -2,8 +2,8 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <charconv>
 
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 
@@ -53,9 +53,7 @@ Task<void> MlflowClient::take_turn(bool reads) {
 std::optional<std::chrono::milliseconds> MlflowClient::told_to_wait(const HttpResponse& response) {
   const auto text = response.header("Retry-After");
   if (response.status != 429 && (response.status != 503 || text.empty())) return {};
-  unsigned seconds = 1;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (text.empty() || ec != std::errc() || end != text.data() + text.size()) seconds = 1;
+  const auto seconds = parse_number<unsigned>(text).value_or(1);
   if (seconds > 60) return {};
   return std::chrono::seconds(seconds);
 }

@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
+
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay {
 namespace {
@@ -52,17 +53,9 @@ PgValue PgRows::value(int row, int column) const {
   return std::string(text(row, column));
 }
 std::int64_t PgRows::number(int row, int column) const {
-  const auto digits = text(row, column);
-  std::int64_t n = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), n);
-  return n;
+  return parse_number<std::int64_t>(text(row, column)).value_or(0);
 }
-std::int64_t PgRows::affected() const {
-  const std::string_view digits = PQcmdTuples(result_.get());
-  std::int64_t n = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), n);
-  return n;
-}
+std::int64_t PgRows::affected() const { return parse_number<std::int64_t>(PQcmdTuples(result_.get())).value_or(0); }
 
 void PgConnection::Finish::operator()(pg_conn* connection) const noexcept { PQfinish(connection); }
 

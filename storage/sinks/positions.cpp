@@ -1,6 +1,6 @@
 #include "storage/sinks/positions.hpp"
 
-#include <charconv>
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay {
 
@@ -12,11 +12,9 @@ Result<Offset> load_position(const KeyValue& kv, std::string_view sink, StreamPa
   const auto value = kv.get(Family::meta, position_key(sink, of));
   if (!value) return value.error();
   if (!*value) return Offset(0);
-  Offset next = 0;
-  const auto& text = **value;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), next);
-  if (ec != std::errc() || end != text.data() + text.size()) return make_error_code(Error::corrupt);
-  return next;
+  const auto next = parse_number<Offset>(**value);
+  if (!next) return make_error_code(Error::corrupt);
+  return *next;
 }
 
 Result<void> KeyValuePositions::save(std::span<const Position> positions) {

@@ -1,6 +1,6 @@
 #include "storage/sinks/sink_marks.hpp"
 
-#include <charconv>
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay {
 
@@ -16,12 +16,10 @@ Result<std::optional<std::string>> SinkMarks::get(const std::string& key) const 
 Result<Offset> SinkMarks::known(StreamPartition of) const {
   const auto value = get(key("known", std::string(name_of(of.stream)) + "/" + std::to_string(of.partition)));
   if (!value) return value.error();
-  Offset next = 0;
-  if (!*value) return next;
-  const auto& text = **value;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), next);
-  if (ec != std::errc() || end != text.data() + text.size()) return make_error_code(Error::corrupt);
-  return next;
+  if (!*value) return Offset(0);
+  const auto next = parse_number<Offset>(**value);
+  if (!next) return make_error_code(Error::corrupt);
+  return *next;
 }
 
 void SinkMarks::set_known(StreamPartition of, Offset next) {

@@ -1,10 +1,10 @@
 #include "storage/store/trace_row.hpp"
 
 #include <array>
-#include <charconv>
 #include <cmath>
 
 #include "ops/runtime/ids.hpp"
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/duration_text.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
@@ -43,10 +43,9 @@ Level level_of(std::uint8_t code) {
 // "1.5s" -> 1500
 std::optional<std::int64_t> milliseconds_of(std::string_view duration) {
   if (!duration.ends_with('s')) return {};
-  double seconds = 0;
-  const auto [end, ec] = std::from_chars(duration.data(), duration.data() + duration.size() - 1, seconds);
-  if (ec != std::errc() || end != duration.data() + duration.size() - 1) return {};
-  return std::llround(seconds * 1000);
+  const auto seconds = parse_number<double>(duration.substr(0, duration.size() - 1));
+  if (!seconds) return {};
+  return std::llround(*seconds * 1000);
 }
 
 void write(ByteWriter& bytes, const TraceRank& rank) {

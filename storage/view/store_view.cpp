@@ -1,7 +1,6 @@
 #include "storage/view/store_view.hpp"
 
-#include <charconv>
-
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/partition_state.hpp"
@@ -18,12 +17,9 @@ Result<std::optional<std::string>> latest_attempt(const KeyValue& kv, Family fam
   const auto scanned =
       kv.scan(family, key, after_prefix(key + "#"), [&](std::string_view found, std::string_view value) {
         const auto behind = found.substr(key.size());
-        int number = 0;
-        if (!behind.empty()) {
-          const auto [end, ec] = std::from_chars(behind.data() + 1, behind.data() + behind.size(), number);
-          if (behind.front() != '#' || ec != std::errc() || end != behind.data() + behind.size()) return true;
-        }
-        if (number > latest_number) latest = value, latest_number = number;
+        if (!behind.empty() && behind.front() != '#') return true;
+        const auto number = behind.empty() ? 0 : parse_number<int>(behind.substr(1));
+        if (number && *number > latest_number) latest = value, latest_number = *number;
         return true;
       });
   if (!scanned) return scanned.error();

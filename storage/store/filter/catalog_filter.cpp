@@ -1,8 +1,9 @@
 #include "storage/store/filter/catalog_filter.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
+
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay::filter {
 namespace {
@@ -130,9 +131,7 @@ std::optional<Refusal> problem_with(CatalogKind kind, const Identifier& of, cons
 }  // namespace
 
 std::optional<Refusal> problem_with_experiment_id(std::string_view id) {
-  std::int64_t number = 0;
-  const auto [end, ec] = std::from_chars(id.data(), id.data() + id.size(), number);
-  if (ec == std::errc() && end == id.data() + id.size()) return {};
+  if (parse_number<std::int64_t>(id)) return {};
   return refusal("Invalid experiment ID '" + std::string(id) + "'. Experiment ID must be a valid integer.");
 }
 

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <boost/locale/encoding_utf.hpp>
 #include <boost/regex.hpp>
-#include <charconv>
 #include <locale>
 #include <optional>
+
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay::filter {
 namespace {
@@ -128,8 +129,9 @@ bool compare_number(double left, std::string_view op, const Value& right) {
   } else if (const auto* d = std::get_if<double>(&right)) {
     number = *d;
   } else if (const auto* text = std::get_if<std::string>(&right)) {
-    const auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), number);
-    if (ec != std::errc() || end != text->data() + text->size()) return op == "!=" || op == "<" || op == "<=";
+    const auto read = parse_number<double>(*text);
+    if (!read) return op == "!=" || op == "<" || op == "<=";
+    number = *read;
   } else {
     return false;
   }

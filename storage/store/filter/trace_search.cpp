@@ -1,8 +1,8 @@
 #include "storage/store/filter/trace_search.hpp"
 
 #include <algorithm>
-#include <charconv>
 
+#include "ops/runtime/parse_number.hpp"
 #include "storage/store/keys.hpp"
 
 namespace assay::filter {
@@ -14,10 +14,10 @@ std::string text_of(const Candidate& at) {
 
 std::optional<Candidate> candidate_of(const std::string& text) {
   const auto colon = text.find(':');
-  std::int64_t time = 0;
-  if (colon == text.npos || std::from_chars(text.data(), text.data() + colon, time).ptr != text.data() + colon)
-    return {};
-  return Candidate{Instant(std::chrono::milliseconds(time)), text.substr(colon + 1)};
+  if (colon == text.npos) return {};
+  const auto time = parse_number<std::int64_t>(std::string_view(text).substr(0, colon));
+  if (!time) return {};
+  return Candidate{Instant(std::chrono::milliseconds(*time)), text.substr(colon + 1)};
 }
 
 std::int64_t milliseconds(Instant at) { return at.time_since_epoch().count(); }
@@ -37,10 +37,7 @@ Value key_of(const Store& store, const TraceOrder& order, const std::string& tra
   if (order.key == "end_time_ms") return milliseconds(row.time()) + row.duration_ms().value_or(0);
   if (order.key == "request_id") return trace_id;
   if (order.key == "experiment_id") {
-    const auto id = row.experiment_id();
-    std::int64_t number = 0;
-    std::from_chars(id.data(), id.data() + id.size(), number);
-    return number;
+    return parse_number<std::int64_t>(row.experiment_id()).value_or(0);
   }
   return value_of(row.text_at(order.key == "status" ? "state" : order.key));
 }
