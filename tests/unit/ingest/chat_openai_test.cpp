@@ -165,7 +165,7 @@ TEST_F(OpenAiBackendTest, AServerThatDoesNotStreamIsOneToken) {
 }
 
 TEST_F(OpenAiBackendTest, AModelThatStallsIsATimeOut) {
-  config.limits.between_reads = 50ms;
+  config.limits.between_reads = 300ms;
   ScriptedServer server([&](Conversation& c) {
     c.read_request();
     c.begin_chunked();

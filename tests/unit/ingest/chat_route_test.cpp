@@ -97,9 +97,9 @@ TEST_P(ChatRouteTest, AClientThatWentAwayWhileTheModelIsSilentIsNoticed) {
 TEST_P(ChatRouteTest, ASilentModelIsCoveredByHeartbeatsAndCutAtChatMax) {
   config.heartbeat_every = 10ms;
   config.gone_poll = 5ms;
-  config.chat_max = 60ms;
+  config.chat_max = 200ms;
   chat("/chat/stream", {"..."});
-  EXPECT_GE(std::count(seen.begin(), seen.end(), "write comment"), 3);
+  EXPECT_GE(std::erase(seen, "write comment"), 3u);  // one may be due while the chat is being cut
   EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"model aborted", "log ERROR", "write error", "end"}));
   config.heartbeat_every = 10s;
   chat("/chat", {"..."});
