@@ -11,12 +11,39 @@
 namespace assay {
 namespace {
 
-// A record of the batch and, where it could be read, its place among those of its kind.
+// A record of the batch and, where it is of an assessment or trace and could be read, its place among those.
 struct Item {
   const LogRecord* record;
-  std::ptrdiff_t parsed = -1;
-  std::string problem;  // why not
+  std::size_t parsed = 0;
+  std::string problem;  // why it could not be read
 };
+
+struct Parsed {
+  std::vector<Item> items;
+  std::vector<AssessmentRecord> assessments;
+  std::vector<TraceRecord> traces;
+};
+
+template <class T>
+void add(Result<T, Malformed> parsed, std::vector<T>& to, Item& item) {
+  if (!parsed) {
+    item.problem = parsed.error().reason;
+    return;
+  }
+  item.parsed = to.size();
+  to.push_back(std::move(*parsed));
+}
+
+Parsed parse(std::span<const LogRecord> records) {
+  Parsed out;
+  out.items.reserve(records.size());
+  for (const auto& record : records) {
+    auto& item = out.items.emplace_back(Item{&record});
+    if (record.stream == Stream::assessments) add(read_assessment(record), out.assessments, item);
+    if (record.stream == Stream::traces) add(read_trace(record), out.traces, item);
+  }
+  return out;
+}
 
 // At most so many keys of the index from `from` on, of its kind and under any name, of what is older than `until`.
 Result<std::vector<std::string>> older(const KeyValue& kv, std::string from, Instant until, std::size_t most) {
@@ -66,9 +93,78 @@ Result<std::set<std::string>> expired_traces(const KeyValue& kv, Instant until, 
   return ids;
 }
 
-void write_dead_letter(DeadLetter dead, Changes& changes) {
-  changes.put(Family::dead, dead.record_id, *to_record(dead).value);
-}
+// One batch of records as changes of the store. What can't be read or applied becomes a dead letter.
+class RecordApplier {
+ public:
+  RecordApplier(KeyValue& kv, bool tombstones, std::string_view sink, Instant now)
+      : batch_(kv, tombstones), catalog_(kv), sink_(sink), now_(now) {}
+
+  Result<void> apply(const Parsed& parsed) {
+    if (const auto loaded = batch_.load(parsed.assessments, parsed.traces); !loaded) return loaded;
+    for (const auto& item : parsed.items)
+      if (const auto applied = apply(item, parsed); !applied) return applied;
+    return {};
+  }
+  Changes finish() {
+    auto changes = batch_.finish();
+    changes.append(catalog_.finish());
+    changes.append(std::move(dead_));
+    return changes;
+  }
+  bool deleted_a_trace() const { return batch_.deleted_a_trace(); }
+  // Of what was applied here.
+  std::map<Partition, SinkLedger>& ledgers() { return ledgers_; }
+
+ private:
+  Result<void> apply(const Item& item, const Parsed& parsed) {
+    const auto& record = *item.record;
+    switch (record.stream) {
+      case Stream::deadletters:
+        if (record.tombstone)
+          dead_.erase(Family::dead, std::string(record.key));
+        else
+          dead_.put(Family::dead, std::string(record.key), std::string(record.value));
+        return {};
+      case Stream::catalog:
+        return settle(record, catalog_.apply(record.key, record.value, record.tombstone));
+      case Stream::traces:
+        if (!item.problem.empty()) return bury(record, item.problem), Result<void>();
+        return settle(record, batch_.apply(parsed.traces[item.parsed]));
+      default:
+        count(record, item.problem.empty()
+                          ? batch_.apply(parsed.assessments[item.parsed], record.partition, record.offset)
+                          : Result<Applied, Malformed>(Malformed{item.problem}));
+        return {};
+    }
+  }
+  template <class T>
+  Result<void> settle(const LogRecord& record, const Result<Result<T, Malformed>>& outcome) {
+    if (!outcome) return outcome.error();
+    if (!*outcome) bury(record, outcome->error().reason);
+    return {};
+  }
+  void count(const LogRecord& record, const Result<Applied, Malformed>& outcome) {
+    auto& ledger = ledgers_[record.partition];
+    ++ledger.read;
+    if (outcome) {
+      ++(*outcome == Applied::applied ? ledger.applied : *outcome == Applied::held ? ledger.held : ledger.duplicate);
+    } else {
+      ++ledger.dead;
+      bury(record, outcome.error().reason);
+    }
+  }
+  void bury(const LogRecord& record, const std::string& problem) {
+    auto dead = poison(record, problem, sink_, now_);
+    dead_.put(Family::dead, dead.record_id, *to_record(dead).value);
+  }
+
+  StoreBatch batch_;
+  CatalogBatch catalog_;
+  Changes dead_;
+  std::map<Partition, SinkLedger> ledgers_;
+  const std::string_view sink_;
+  const Instant now_;
+};
 
 }  // namespace
 
@@ -102,97 +198,33 @@ Result<Offset> StoreSink::position(StreamPartition of) {
 Result<void> StoreSink::apply(std::span<const LogRecord> records) {
   if (const auto expired = expire(); !expired) return expired;
   if (records.empty()) return {};
-  std::vector<Item> items;
-  std::vector<AssessmentRecord> assessments;
-  std::vector<TraceRecord> traces;
-  items.reserve(records.size());
-  for (const auto& record : records) {
-    auto& item = items.emplace_back(Item{&record});
-    if (record.stream == Stream::assessments) {
-      auto parsed = read_assessment(record);
-      if (parsed) {
-        item.parsed = std::ssize(assessments);
-        assessments.push_back(std::move(*parsed));
-      } else {
-        item.problem = parsed.error().reason;
-      }
-    } else if (record.stream == Stream::traces) {
-      auto parsed = read_trace(record);
-      if (parsed) {
-        item.parsed = std::ssize(traces);
-        traces.push_back(std::move(*parsed));
-      } else {
-        item.problem = parsed.error().reason;
-      }
-    }
-  }
+  const auto parsed = parse(records);
+  RecordApplier applier(kv_, tombstones_, name(), clock_.now());
+  if (const auto applied = applier.apply(parsed); !applied) return applied;
 
-  StoreBatch batch(kv_, tombstones_);
-  if (const auto loaded = batch.load(assessments, traces); !loaded) return loaded;
-  CatalogBatch catalog(kv_);
-  Changes dead;
+  auto changes = applier.finish();
   std::map<StreamPartition, Offset> reached;
-  std::map<Partition, SinkLedger> ledgers;
-  for (auto& item : items) {
-    const auto& record = *item.record;
-    reached[{record.stream, record.partition}] = record.offset + 1;
-    if (record.stream == Stream::deadletters) {
-      if (record.tombstone)
-        dead.erase(Family::dead, std::string(record.key));
-      else
-        dead.put(Family::dead, std::string(record.key), std::string(record.value));
-      continue;
-    }
-    if (record.stream == Stream::catalog) {
-      const auto outcome = catalog.apply(record.key, record.value, record.tombstone);
-      if (!outcome) return outcome.error();
-      if (!*outcome) write_dead_letter(poison(record, outcome->error().reason, name(), clock_.now()), dead);
-      continue;
-    }
-    const auto at = static_cast<std::size_t>(item.parsed);
-    if (record.stream == Stream::traces) {
-      if (item.parsed >= 0) {
-        const auto outcome = batch.apply(traces[at]);
-        if (!outcome) return outcome.error();
-        if (!*outcome) item.problem = outcome->error().reason;
-      }
-      if (!item.problem.empty()) write_dead_letter(poison(record, item.problem, name(), clock_.now()), dead);
-      continue;
-    }
-    auto& ledger = ledgers[record.partition];
-    ++ledger.read;
-    if (item.parsed >= 0) {
-      const auto outcome = batch.apply(assessments[at], record.partition, record.offset);
-      if (!outcome)
-        item.problem = outcome.error().reason;
-      else
-        ++(*outcome == Applied::applied ? ledger.applied : *outcome == Applied::held ? ledger.held : ledger.duplicate);
-    }
-    if (!item.problem.empty()) {
-      ++ledger.dead;
-      write_dead_letter(poison(record, item.problem, name(), clock_.now()), dead);
-    }
-  }
-
-  auto changes = batch.finish();
-  changes.append(catalog.finish());
-  changes.append(std::move(dead));
+  for (const auto& record : records) reached[{record.stream, record.partition}] = record.offset + 1;
   for (const auto& [of, next] : reached) changes.put(Family::meta, position_key(name(), of), std::to_string(next));
-  std::unique_lock lock(mutex_);
-  for (auto& [partition, ledger] : ledgers) {
-    if (const auto known = ledgers_.find(partition); known != ledgers_.end()) ledger += known->second;
-    changes.put(Family::meta, store_keys::ledger({Stream::assessments, partition}), encode(ledger));
+  auto& ledgers = applier.ledgers();
+  {
+    std::scoped_lock lock(mutex_);
+    for (auto& [partition, ledger] : ledgers)
+      if (const auto known = ledgers_.find(partition); known != ledgers_.end()) ledger += known->second;
   }
-  lock.unlock();
+  for (const auto& [partition, ledger] : ledgers)
+    changes.put(Family::meta, store_keys::ledger({Stream::assessments, partition}), encode(ledger));
   if (const auto written = kv_.write(changes); !written) return written;
-  tombstones_ = tombstones_ || batch.deleted_a_trace();
-  lock.lock();
-  for (const auto& [of, next] : reached) applied_[of] = next;
-  for (const auto& [partition, ledger] : ledgers) ledgers_[partition] = ledger;
-  lock.unlock();
+
+  tombstones_ = tombstones_ || applier.deleted_a_trace();
+  {
+    std::scoped_lock lock(mutex_);
+    for (const auto& [of, next] : reached) applied_[of] = next;
+    for (const auto& [partition, ledger] : ledgers) ledgers_[partition] = ledger;
+  }
   if (!commit_seconds_) return {};
   const auto now = clock_.now();
-  for (const auto& record : assessments)
+  for (const auto& record : parsed.assessments)
     commit_seconds_->Observe(std::chrono::duration<double>(now - record.accepted_at).count());
   return {};
 }
