@@ -1,4 +1,3 @@
-
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"

@@ -1,7 +1,6 @@
 #include "ingest/mlflow/dataset_routes.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "ingest/mlflow/dataset_json.hpp"
 #include "ops/runtime/ids.hpp"

@@ -1,7 +1,5 @@
 #include "ops/runtime/clock.hpp"
 
-#include <charconv>
-
 namespace assay {
 namespace {
 

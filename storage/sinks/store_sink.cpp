@@ -11,11 +11,11 @@
 namespace assay {
 namespace {
 
-// A record of the batch and, where it is of an assessment or trace and could be read, its place among those.
+// A record of the batch; of an assessment or a trace its place among those, or why it could not be read.
 struct Item {
   const LogRecord* record;
-  std::size_t parsed = 0;
-  std::string problem;  // why it could not be read
+  std::optional<std::size_t> place;
+  std::string problem;
 };
 
 struct Parsed {
@@ -30,7 +30,7 @@ void add(Result<T, Malformed> parsed, std::vector<T>& to, Item& item) {
     item.problem = parsed.error().reason;
     return;
   }
-  item.parsed = to.size();
+  item.place = to.size();
   to.push_back(std::move(*parsed));
 }
 
@@ -128,12 +128,11 @@ class RecordApplier {
       case Stream::catalog:
         return settle(record, catalog_.apply(record.key, record.value, record.tombstone));
       case Stream::traces:
-        if (!item.problem.empty()) return bury(record, item.problem), Result<void>();
-        return settle(record, batch_.apply(parsed.traces[item.parsed]));
+        if (!item.place) return bury(record, item.problem), Result<void>();
+        return settle(record, batch_.apply(parsed.traces[*item.place]));
       default:
-        count(record, item.problem.empty()
-                          ? batch_.apply(parsed.assessments[item.parsed], record.partition, record.offset)
-                          : Result<Applied, Malformed>(Malformed{item.problem}));
+        count(record, item.place ? batch_.apply(parsed.assessments[*item.place], record.partition, record.offset)
+                                 : Result<Applied, Malformed>(Malformed{item.problem}));
         return {};
     }
   }
