@@ -162,18 +162,25 @@ void ChatCloser::ended(FollowedPartition& followed, std::string_view trace_id) {
   where_.erase(at);
 }
 
-// Only where everything was read: the end of a chat may stand in what was not.
+// Only once everything was read that was there when one was due: its end may stand in what was not.
 Result<std::size_t> ChatCloser::close_due() {
   std::size_t closed = 0;
   const auto now = clock_.now();
   for (auto& [partition, followed] : followed_) {
-    const auto end = source_->end({Stream::traces, partition});
-    if (!end) return end.error();
-    if (source_->position({Stream::traces, partition}) < *end) continue;
+    const auto is_due = [&](const auto& entry) { return entry.second.due <= now; };
+    if (!followed.due) {
+      if (std::ranges::none_of(followed.chats, is_due)) continue;
+      const auto end = source_->end({Stream::traces, partition});
+      if (!end) return end.error();
+      followed.due = {now, *end};
+    }
+    if (source_->position({Stream::traces, partition}) < followed.due->end) continue;
+    const auto due_at = followed.due->at;
+    followed.due.reset();
     std::unique_ptr<EventSource> again;  // a reader of its own for the records that the chats began with
     for (auto at = followed.chats.begin(); at != followed.chats.end();) {
       const auto [offset, chat] = *at++;
-      if (chat.due > now) continue;
+      if (chat.due > due_at) continue;
       if (!again) {
         auto opened = sources_.open({{{Stream::traces, partition}, offset}});
         if (!opened) return opened.error();

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -52,7 +53,7 @@ class ChatCloser {
   void stop();
 
   // One turn of the loop, for tests (without start()): reads at most one batch without waiting longer than `wait`, and
-  // closes what is due where a partition has been read to its end. How many it has closed.
+  // closes what was due once all that was there then has been read. How many it has closed.
   Result<std::size_t> step(std::chrono::milliseconds wait);
   std::size_t open() const { return open_; }
 
@@ -61,8 +62,14 @@ class ChatCloser {
     std::string trace_id;
     Instant due;  // not before
   };
+  // A chat was seen to be due when the partition ended there; not "is at its end": under load a reader never is.
+  struct Due {
+    Instant at;
+    Offset end;
+  };
   struct FollowedPartition {
     std::map<Offset, Chat> chats;  // by where they began
+    std::optional<Due> due;
     Offset saved = -1;
   };
 

@@ -1,11 +1,18 @@
 #include "workers/partition_loop.hpp"
 
 #include <unordered_set>
+#include <utility>
 
 #include "ops/runtime/log.hpp"
 #include "storage/state/parked_state.hpp"
 
 namespace assay {
+namespace {
+
+constexpr int halvings_max = 8;
+constexpr int larger_after = 16;  // committed steps
+
+}  // namespace
 
 PartitionLoop::PartitionLoop(PartitionLoopConfig config, EventSources& sources, KeyValue& state, OpenPartition open,
                              const Clock& clock, Metrics& metrics, Progress* progress)
@@ -16,7 +23,8 @@ PartitionLoop::PartitionLoop(PartitionLoopConfig config, EventSources& sources, 
       clock_(clock),
       metrics_(metrics, config.partition),
       progress_(progress),
-      restore_(sources, state, config.partition, config_.policy, clock) {}
+      restore_(sources, state, config.partition, config_.policy, clock),
+      policy_(config_.policy) {}
 
 void PartitionLoop::close() {
   committer_.reset();
@@ -26,6 +34,7 @@ void PartitionLoop::close() {
   requests_.clear();
   undecided_.clear();
   expired_some_ = false;
+  due_.reset();
   caught_up_ = false;
 }
 
@@ -50,6 +59,11 @@ Result<void> PartitionLoop::open() {
   next_expiry_ = *expiry;
 
   if (auto sourced = open_source(opened->committed); !sourced) return sourced;
+  const auto requests_end = source_->end(requests());
+  if (!requests_end) return requests_end.error();
+  const auto feedback_end = source_->end(feedback());
+  if (!feedback_end) return feedback_end.error();
+  backlog_ = {*requests_end, *feedback_end};
   committer_ = std::move(opened->committer);
   metrics_.opened_total.Increment();
   metrics_.now(meta_.ledger, parked_);
@@ -201,7 +215,7 @@ Result<void> PartitionLoop::release(Resolution& step) {
       pending_.pop_front();
       continue;
     }
-    const auto waiting = waiting_for(state_, config_.partition, id, config_.policy.outputs_max);
+    const auto waiting = waiting_for(state_, config_.partition, id, policy_.outputs_max);
     if (!waiting) return waiting.error();
     std::size_t done = 0;
     while (done < waiting->size() && !step.full()) {
@@ -215,7 +229,7 @@ Result<void> PartitionLoop::release(Resolution& step) {
         ++done;
       }
     }
-    if (done < waiting->size() || done >= config_.policy.outputs_max) break;  // the next step goes on with this id
+    if (done < waiting->size() || done >= policy_.outputs_max) break;  // the next step goes on with this id
     pending_.pop_front();
   }
   return {};
@@ -226,7 +240,7 @@ Result<void> PartitionLoop::decide(Resolution& step) {
     metrics_.behind_seconds.Set(std::chrono::duration<double>(clock_.now() - oldest->accepted_at).count());
   Needs needs;
   for (const auto& incoming : undecided_)
-    if (incoming.record) add_needs(*incoming.record, config_.policy, needs);
+    if (incoming.record) add_needs(*incoming.record, policy_, needs);
   const auto traces = find_traces(state_, config_.partition, needs.traces, told_since());
   if (!traces) return traces.error();
   for (std::size_t i = 0; i < needs.traces.size(); ++i)
@@ -247,15 +261,26 @@ Result<void> PartitionLoop::decide(Resolution& step) {
   return {};
 }
 
-// Only when the requests stream has been read to its end: a trace in the backlog comes in time.
+// Only when the requests stream has been read up to where it ended when the first was seen to be due: a trace in the
+// backlog comes in time.
 Result<void> PartitionLoop::expire(Resolution& step) {
   const auto now = clock_.now();
   if (!next_expiry_ || *next_expiry_ > now || step.full()) return {};
-  const auto end = source_->end(requests());
-  if (!end) return end.error();
-  if (source_->position(requests()) < *end) return {};
-  const auto ids = expired_at(state_, config_.partition, now, config_.policy.outputs_max);
+  if (!due_) {
+    const auto end = source_->end(requests());
+    if (!end) return end.error();
+    due_ = {now, *end};
+  }
+  if (source_->position(requests()) < due_->requests_end) return {};
+  const auto as_of = std::exchange(due_, {})->at;  // what was told since then has not been looked for
+  const auto ids = expired_at(state_, config_.partition, as_of, policy_.outputs_max);
   if (!ids) return ids.error();
+  if (ids->empty()) {  // what it was noted for has been released
+    const auto next = next_expiry(state_, config_.partition);
+    if (!next) return next.error();
+    next_expiry_ = *next;
+    return {};
+  }
   constexpr std::size_t chunk = 256;
   for (std::size_t from = 0; from < ids->size() && !step.full(); from += chunk) {
     const auto parked =
@@ -264,7 +289,7 @@ Result<void> PartitionLoop::expire(Resolution& step) {
     for (const auto& record : *parked) {
       if (step.full()) break;
       if (!record) return Error::corrupt;
-      step.expire(*record);
+      step.expire(*record, as_of);
     }
   }
   expired_some_ = true;
@@ -276,7 +301,9 @@ Result<void> PartitionLoop::commit(Resolution& resolution, std::chrono::steady_c
   const auto meta = resolution.meta();
   const auto first_expiry = resolution.first_expiry();
   auto step = resolution.finish();
-  if (const auto outcome = committer_->commit(step); outcome != StepOutcome::committed) {
+  const auto outcome = committer_->commit(step);
+  size_steps(outcome == StepOutcome::committed);
+  if (outcome != StepOutcome::committed) {
     metrics_.steps_failed_total.Increment();
     spdlog::warn("event=step_failed partition={} outcome={} position={}", config_.partition,
                  outcome == StepOutcome::aborted ? "aborted" : "unknown", meta.feedback);
@@ -312,11 +339,19 @@ void PartitionLoop::count_lag() {
   metrics_.lag.Set(static_cast<double>(lag));
 }
 
-bool PartitionLoop::at_the_ends() {
-  if (!joined_ || !pending_.empty() || !undecided_.empty()) return false;
-  for (const auto& where : {requests(), feedback()})
-    if (const auto end = source_->end(where); !end || source_->position(where) < *end) return false;
-  return true;
+bool PartitionLoop::decided_backlog() const {
+  if (!joined_ || !pending_.empty()) return false;
+  const auto decided = undecided_.empty() ? source_->position(feedback()) : undecided_.front().offset;
+  return source_->position(requests()) >= backlog_.requests && decided >= backlog_.feedback;
+}
+
+// A step that a slow broker can't take in its time would fail as often as it is tried.
+void PartitionLoop::size_steps(bool committed) {
+  if (committed && (halvings_ == 0 || ++committed_since_ < larger_after)) return;
+  committed_since_ = 0;
+  halvings_ = std::clamp(halvings_ + (committed ? -1 : 1), 0, halvings_max);
+  policy_.outputs_max = std::max<std::size_t>(config_.policy.outputs_max >> halvings_, 1);
+  policy_.bytes_max = std::max<std::size_t>(config_.policy.bytes_max >> halvings_, 1);
 }
 
 Result<PartitionLoop::Ran> PartitionLoop::run_once(std::chrono::milliseconds wait) {
@@ -332,7 +367,7 @@ Result<PartitionLoop::Ran> PartitionLoop::run_once(std::chrono::milliseconds wai
     if (reads)
       if (auto gathered = gather(wait); !gathered) return gathered.error();
     const auto began = std::chrono::steady_clock::now();
-    Resolution step(config_.partition, meta_, config_.policy, clock_.now());
+    Resolution step(config_.partition, meta_, policy_, clock_.now());
     if (reads)
       if (auto told = tell(step); !told) return told.error();
     if (auto released = release(step); !released) return released.error();
@@ -343,7 +378,7 @@ Result<PartitionLoop::Ran> PartitionLoop::run_once(std::chrono::milliseconds wai
     }
     if (!step.empty()) {
       if (auto committed = commit(step, began); !committed) return committed.error();
-      if (!caught_up_) caught_up_ = at_the_ends();
+      if (!caught_up_) caught_up_ = decided_backlog();
       count_lag();
       return Ran::worked;
     }

@@ -67,7 +67,8 @@ class PartitionLoop {
   void stop();
 
   bool is_open() const { return committer_ != nullptr; }
-  // Has been at the ends of both streams since it was opened: for /readyz. Thread-safe.
+  // Has decided what both streams held when it was opened: for /readyz. Not "is at their ends": where they are written
+  // to all the time one that keeps up is never there. Thread-safe.
   bool caught_up() const { return caught_up_; }
   // Whether the last step had as much to read as it may: there is probably more.
   bool behind() const { return behind_; }
@@ -82,7 +83,8 @@ class PartitionLoop {
   StreamPartition requests() const { return {Stream::requests, config_.partition}; }
   StreamPartition feedback() const { return {Stream::feedback, config_.partition}; }
   Result<void> open_source(std::optional<Offset> committed);
-  bool at_the_ends();
+  bool decided_backlog() const;
+  void size_steps(bool committed);
   void count_lag();
   Result<void> join();
   Result<void> gather(std::chrono::milliseconds wait);
@@ -108,9 +110,22 @@ class PartitionLoop {
   std::mutex source_mutex_;                   // of own_source_'s life, for wake()
   std::unique_ptr<EventSource> own_source_;   // where the state is part of the log
   EventSource* source_ = nullptr;             // that of the two which is read; null: not open yet
+  // What is asked of the log is done in its order, so that "all that was there at some instant has been read" is to
+  // have reached the stream's end as of then.
+  struct Ends {
+    Offset requests = 0, feedback = 0;
+  };
+  struct Due {
+    Instant at;
+    Offset requests_end;
+  };
+  Ends backlog_;          // as of open()
+  ResolvePolicy policy_;  // config_'s, with smaller steps where those were not committed
+  int halvings_ = 0, committed_since_ = 0;
   Meta meta_;
   std::int64_t parked_ = 0;  // entries of the state
   std::optional<Instant> next_expiry_;
+  std::optional<Due> due_;  // something was seen to be due, and expires once its trace can't be in the backlog
   bool joined_ = false;
   std::string joined_upto_;
   std::deque<std::string> pending_;  // ids that were told, with parked records that may still wait for them

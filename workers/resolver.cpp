@@ -96,10 +96,10 @@ void Resolution::release(const ParkedRecord& waiting, std::string_view trace_id)
   ++counts_.released;
 }
 
-void Resolution::expire(const ParkedRecord& waiting) {
+void Resolution::expire(const ParkedRecord& waiting, Instant as_of) {
   facts_.learn_parked(waiting.item.record_id, waiting);
   if (!parked(waiting.item.record_id)) return;
-  emit(to_record(expired(waiting, partition_, now_)));
+  emit(to_record(expired(waiting, partition_, as_of)));
   end_parked(waiting);
   ++meta_.ledger.dead;
   ++counts_.dead;

@@ -108,8 +108,9 @@ class Resolution {
   // Decides a record of the feedback stream, the next one.
   void feedback(const IncomingFeedback& incoming);
 
-  // Its time is up: a dead letter. Changes behind an expired create stay parked until their own time is up.
-  void expire(const ParkedRecord& parked);
+  // Its time is up: a dead letter of `as_of`, up to when what was told is known. Changes behind an expired create stay
+  // parked until their own time is up.
+  void expire(const ParkedRecord& parked, Instant as_of);
 
   // Enough for one step: commit, and go on in the next one.
   bool full() const { return step_.outputs.size() >= policy_.outputs_max || bytes_ >= policy_.bytes_max; }

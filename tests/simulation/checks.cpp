@@ -43,11 +43,11 @@ std::string value_of(std::string_view json) {
 }  // namespace
 
 // Whether the id was told before `at`, and is not forgotten then.
-bool World::told_within(const Topic& topic, const std::string& id, Instant at, bool before) const {
+bool World::told_within(const Topic& topic, const std::string& id, Instant upto, Instant kept_at) const {
   const auto told = topic.told.find(id);
   if (told == topic.told.end()) return false;
-  return std::ranges::any_of(
-      told->second, [&](Instant t) { return (before ? t < at : t <= at) && t >= told_since(config_.policy, at); });
+  return std::ranges::any_of(told->second,
+                             [&](Instant t) { return t <= upto && t >= told_since(config_.policy, kept_at); });
 }
 
 void World::check() {
@@ -95,13 +95,14 @@ void World::check() {
       fate->second.forwarded_at = here;
       const auto* topic = topic_of[record->assessment_id];
       // Ids are forgotten after request_retention, and stay so through every rebuild.
-      const auto landed = forwarded_at_.at({p, here});
-      if (fate->second.op == Op::create && !told_within(*topic, fate->second.target.id, landed))
+      const auto landed = landed_at_.at({{Stream::assessments, p}, here});
+      if (fate->second.op == Op::create && !told_within(*topic, fate->second.target.id, landed, landed))
         violated("forwarded by an id that was forgotten: " + record->record_id);
       if (stored.key != topic->trace_id && (topic->other_trace_id.empty() || stored.key != topic->other_trace_id))
         violated("the wrong trace for " + record->record_id + ": " + stored.key);
     }
-    for (const auto& stored : log_.records({Stream::deadletters, p})) {
+    for (Offset offset = 0; const auto& stored : log_.records({Stream::deadletters, p})) {
+      const auto landed = landed_at_.at({{Stream::deadletters, p}, offset++});
       const auto letter = parse_dead_letter(*stored.value);
       if (!letter) violated("a dead letter can't be read: " + letter.error().reason);
       if (letter->reason == dead_reason::malformed) {
@@ -116,7 +117,8 @@ void World::check() {
       }
       ++fate.expired;
       if (letter->dead_at < letter->record->accepted_at + config_.policy.park_max) violated("expired too early: " + id);
-      if (fate.op == Op::create && told_within(*topic_of.at(fate.assessment_id), fate.target.id, letter->dead_at, true))
+      if (fate.op == Op::create && told_within(*topic_of.at(fate.assessment_id), fate.target.id,
+                                               letter->dead_at - std::chrono::milliseconds(1), landed))
         violated("expired although its trace was told: " + id);
     }
   }

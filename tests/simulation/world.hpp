@@ -113,7 +113,7 @@ class World {
 
   // What must be true.
   void check();
-  bool told_within(const Topic& topic, const std::string& id, Instant at, bool before = false) const;
+  bool told_within(const Topic& topic, const std::string& id, Instant upto, Instant kept_at) const;
   [[noreturn]] void violated(const std::string& what) const { throw Violation{what}; }
 
   std::uint64_t pick(std::uint64_t n) { return n ? random_() % n : 0; }
@@ -142,7 +142,8 @@ class World {
   std::vector<Said> said_;
   std::vector<Spooled> spool_;
   std::set<std::pair<StreamPartition, Offset>> poisoned_;
-  std::map<std::pair<Partition, Offset>, Instant> forwarded_at_;  // place on assay.assessments -> when it landed
+  // When what the workers forwarded, or buried, landed.
+  std::map<std::pair<StreamPartition, Offset>, Instant> landed_at_;
   std::set<std::string> replayed_;
   int next_id_ = 0;
 

@@ -19,7 +19,7 @@ struct MovedClock final : Clock {
 
 class ChatCloserTest : public testing::Test {
  protected:
-  std::unique_ptr<ChatCloser> closer() {
+  std::unique_ptr<ChatCloser> closer(ChatCloserConfig config = {.partitions = {0}}) {
     ChatPositions positions{.load = [this](StreamPartition) -> Result<Offset> { return saved; },
                             .save = [this](auto moved) -> Result<void> {
                               for (const auto& [where, next] : moved) saved = next;
@@ -30,8 +30,8 @@ class ChatCloserTest : public testing::Test {
       log.put(record);
       return {};
     };
-    return std::make_unique<ChatCloser>(ChatCloserConfig{.partitions = {0}}, log, std::move(positions),
-                                        std::move(append), clock, metrics);
+    return std::make_unique<ChatCloser>(std::move(config), log, std::move(positions), std::move(append), clock,
+                                        metrics);
   }
 
   static std::string info(const std::string& trace_id, const std::string& state, const std::string& more = "") {
@@ -120,6 +120,20 @@ TEST_F(ChatCloserTest, AnEndThatStandsInTheLogUnreadIsReadFirst) {
   answered("tr-1");
   EXPECT_EQ(turns(*it), 0u);
   EXPECT_EQ(state_of("tr-1"), "OK");
+}
+
+TEST_F(ChatCloserTest, WhereTracesComeAllTheTimeADueChatIsEndedAllTheSame) {
+  auto it = closer(ChatCloserConfig{.partitions = {0}, .records_max = 1});
+  log.put(to_record(opened("tr-1")));
+  EXPECT_EQ(turns(*it), 0u);
+  clock.at += 12min;
+  std::size_t closed = 0;
+  answered("tr-other-first");
+  for (int i = 0; i < 10; ++i) {
+    answered("tr-other-" + std::to_string(i));
+    closed += turn(*it);
+  }
+  EXPECT_EQ(closed, 1u);
 }
 
 TEST_F(ChatCloserTest, ADoorThatComesBackLaterStillHasTheLastWord) {

@@ -107,6 +107,70 @@ TEST_F(PartitionLoopTest, NothingExpiresWhileTheRequestsStreamHasABacklog) {
   EXPECT_EQ(end(Stream::assessments), 1);
 }
 
+TEST_F(PartitionLoopTest, WhereTracesAreToldAllTheTimeWhatIsDueExpiresAllTheSame) {
+  auto config = PartitionLoopConfig{};
+  config.records_max = 1;
+  auto it = loop(config);
+  say("a-1", "req-1");
+  drain(it);
+  clock.at += 25h;
+  tell("tr-first", "req-first");
+  for (int i = 0; i < 10; ++i) {
+    tell("tr-x" + std::to_string(i), "req-x" + std::to_string(i));
+    ASSERT_TRUE(it.run_once(0ms));
+  }
+  EXPECT_EQ(end(Stream::deadletters), 1);
+}
+
+TEST_F(PartitionLoopTest, HasCaughtUpOnceTheBacklogIsDecidedHoweverMuchComesMeanwhile) {
+  auto config = PartitionLoopConfig{};
+  config.records_max = 1;
+  tell("tr-1", "req-1");
+  const auto traces = end(Stream::requests);
+  for (int i = 0; i < 5; ++i) say("a-" + std::to_string(i), "req-1");
+  auto it = loop(config);
+  for (int i = 5; !it.caught_up(); ++i) {
+    ASSERT_LT(i, 50) << "never caught up";
+    say("a-" + std::to_string(i), "req-1");
+    ASSERT_TRUE(it.run_once(0ms));
+  }
+  EXPECT_GE(it.meta().requests, traces);
+  EXPECT_GE(it.meta().feedback, 5);
+  EXPECT_LT(it.meta().feedback, end(Stream::feedback)) << "was at the end: nothing is shown";
+}
+
+// A broker that is slow, or out of breath: what it is given at once must fit into its time.
+TEST_F(PartitionLoopTest, StepsThatAreNotCommittedBecomeSmallerUntilTheyAre) {
+  class Slow final : public StepCommitter {
+   public:
+    explicit Slow(std::unique_ptr<StepCommitter> log) : log_(std::move(log)) {}
+    StepOutcome commit(Step& step) override {
+      return step.outputs.size() > 3 ? StepOutcome::aborted : log_->commit(step);
+    }
+
+   private:
+    std::unique_ptr<StepCommitter> log_;
+  };
+  auto config = PartitionLoopConfig{};
+  config.policy.outputs_max = 64;
+  tell("tr-1", "req-1");
+  PartitionLoop it(
+      config, log, state,
+      [this] {
+        return OpenedPartition{std::make_unique<Slow>(log.committer(state)), {}};
+      },
+      clock, metrics, &progress);
+  for (int i = 0; i < 200; ++i) say("a-" + std::to_string(i), "req-1");
+  int failed = 0, steps = 0;
+  for (auto ran = it.run_once(0ms); !ran || *ran == PartitionLoop::Ran::worked; ran = it.run_once(0ms)) {
+    failed += !ran;
+    ASSERT_LT(++steps, 1000) << "the same step again and again";
+  }
+  EXPECT_EQ(end(Stream::assessments), 200);
+  EXPECT_GT(failed, 4);  // 64, 32, 16, 8, 4
+  EXPECT_LT(failed, 20) << "it tries larger ones too soon";
+}
+
 TEST_F(PartitionLoopTest, WhatIsNeverToldExpires) {
   auto it = loop();
   say("a-1", "req-1");

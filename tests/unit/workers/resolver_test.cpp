@@ -200,8 +200,8 @@ TEST(Resolver, AnExpiredOneIsADeadLetterThatCanBeReplayedAndAReleasedOneDoesNotE
   const auto one = parse_parked_record(*parked.outputs[0].value), two = parse_parked_record(*parked.outputs[1].value);
   Resolution step(0, meta, policy, t0 + 25h);
   step.release(*two, "tr-1");
-  step.expire(*one);
-  step.expire(*two);
+  step.expire(*one, t0 + 25h);
+  step.expire(*two, t0 + 25h);
   EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 2, .forwarded = 1, .dead = 1}));
   const auto done = step.finish();
   const auto letter = parse_dead_letter(*done.outputs[2].value);
