@@ -84,10 +84,11 @@ void PartitionReplica::run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     last_pass_ = Steady::now();
     Role role;
+    bool steps;
     {
       std::scoped_lock lock(mutex_);
       role = role_;
-      stepping_ = role == Role::owner && loop_ && loop_->is_open();
+      stepping_ = steps = role == Role::owner && loop_ && loop_->is_open();
     }
     const auto done = turn(role);
     {
@@ -96,8 +97,10 @@ void PartitionReplica::run(std::stop_token stop) {
     }
     changed_.notify_all();
     if (done) {
-      backoff.reset();
-      corrupt_ = 0;
+      if (steps || role != Role::owner) {  // to have opened it again says nothing of the next step
+        backoff.reset();
+        corrupt_ = 0;
+      }
       if (role == Role::paused) rest(stop, std::chrono::hours(1), role);
       if (role == Role::standby) rest(stop, config_.follow_every, role);
       continue;

@@ -5,7 +5,9 @@
 #include <latch>
 
 #include "storage/log/memory_log.hpp"
+#include "storage/records/feedback_record.hpp"
 #include "storage/records/request_record.hpp"
+#include "storage/state/seen.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 namespace assay {
@@ -101,6 +103,26 @@ TEST_F(PartitionReplicaTest, AnOwnerThatSleptForDaysBuildsItsStateAnew) {
   at.at = at.now() + 48h;
   wait_until([&] { return rebuilt.Value() == 1; });
   wait_until([&] { return it->caught_up(); });
+}
+
+// It opens well each time: what is broken is met by a step.
+TEST_F(PartitionReplicaTest, AStateOfWhichAStepCantReadARecordIsBuiltAnew) {
+  auto& rebuilt = metrics.counter("rebuilt", "");
+  for (const auto& record : request_records("tr-1", "req-1", clock.now())) log.put(record);
+  log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, "req-1"},
+                                   .accepted_at = clock.now(),
+                                   .body_hash = 1,
+                                   .idempotent = true,
+                                   .items = {{"a-1", "a-1", R"({"assessment_id":"a-1"})"}}}));
+  auto open = [&](KeyValue& state) -> Result<OpenedPartition> {
+    Changes broken;
+    broken.put(Family::seen, seen_key(0, "a-1"), "no entry");
+    if (rebuilt.Value() == 0 && !state.write(broken)) return Error::storage_failed;
+    return OpenedPartition{log.committer(state), {}};
+  };
+  auto it = replica(open, PartitionReplica::Role::owner);
+  wait_until([&] { return log.end({Stream::assessments, 0}) == 1; });
+  EXPECT_EQ(rebuilt.Value(), 1);
 }
 
 TEST_F(PartitionReplicaTest, WhoWaitsForItsTurnIsNot) {
