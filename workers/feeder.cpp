@@ -27,6 +27,16 @@ Error failed(const MlflowAnswer& answer) {
 
 std::string began_since(Instant at) { return "timestamp_ms >= " + std::to_string(at.time_since_epoch().count()); }
 
+// As many experiments as one question may name.
+std::vector<std::vector<std::string>> at_once(const std::vector<std::string>& ids) {
+  std::vector<std::vector<std::string>> out;
+  for (const auto& id : ids) {
+    if (out.empty() || out.back().size() == mlflow::experiments_at_once) out.emplace_back();
+    out.back().push_back(id);
+  }
+  return out;
+}
+
 Record request_record(const std::string& id, const std::string& trace_id, Instant now) {
   return {.stream = Stream::requests, .key = id, .value = trace_id, .accepted_at = now};
 }
@@ -49,14 +59,14 @@ Feeder::~Feeder() { stop(); }
 void Feeder::start() {
   thread_ = std::jthread([this](std::stop_token stop) {
     Backoff backoff(config_.interval, std::chrono::minutes(1));
-    auto whole_at = clock_.now();
+    auto whole_at = std::chrono::steady_clock::now();
     while (!stop.stop_requested()) {
-      const bool whole = clock_.now() >= whole_at;
+      const bool whole = std::chrono::steady_clock::now() >= whole_at;
       const auto done = look(whole);
       auto pause = config_.interval;
       if (done) {
         backoff.reset();
-        if (whole) whole_at = clock_.now() + config_.whole_every;
+        if (whole) whole_at = std::chrono::steady_clock::now() + config_.whole_every;
       } else if (!stop.stop_requested()) {
         failures_total_.Increment();
         pause = backoff.next();
@@ -95,26 +105,34 @@ Task<Result<std::size_t>> Feeder::look_once(bool whole) {
   if (!filters) co_return filters.error();
   const auto ids = co_await experiments();
   if (!ids) co_return ids.error();
+  const auto parts = at_once(*ids);
   std::size_t said = 0;
-  for (std::size_t at = 0; at < ids->size(); at += mlflow::experiments_at_once) {
-    const auto end = std::min(ids->size(), at + mlflow::experiments_at_once);
-    const std::vector<std::string> some(ids->begin() + static_cast<std::ptrdiff_t>(at),
-                                        ids->begin() + static_cast<std::ptrdiff_t>(end));
-    Result<std::size_t> read = 0;
-    if (!whole) read = co_await read_newest(some, *from);
-    if (!read) co_return read;
-    said += *read;
-    for (const auto& filter : *filters) {
-      read = co_await read_all(some, filter);
-      const bool refused = !read && read.error() == Error::unsupported && filter != filters->front();
-      if (refused) continue;  // an id among them that its filter does not take
+  if (!whole) {
+    for (const auto& some : parts) {
+      const auto read = co_await read_newest(some, *from);
       if (!read) co_return read;
       said += *read;
     }
+    co_return said;
   }
-  if (!whole) co_return said;
-  if (begun >= long_ones_at_) long_ones_at_ = begun + config_.overlap;
-  if (const auto kept = save_position(begun); !kept) co_return kept.error();
+  for (const auto& filter : *filters) {
+    const bool window = filter == filters->front();
+    for (const auto& some : parts) {
+      const auto read = co_await read_all(some, filter);
+      if (!read && (window || stopped_)) co_return read;
+      if (read) said += *read;
+      // What is asked beside the window fails by itself: an id that the filter does not take, or so many traces that
+      // without an index it takes too long.
+      if (!read && read.error() != Error::unsupported) {
+        failures_total_.Increment();
+        spdlog::warn("event=feeder_question_failed error=\"{}\"", read.error().message());
+        break;
+      }
+    }
+    if (!window) continue;
+    if (const auto kept = save_position(begun); !kept) co_return kept.error();
+    if (long_ones_due(begun)) long_ones_at_ = begun + config_.overlap;
+  }
   co_return said;
 }
 
@@ -124,7 +142,7 @@ Result<std::vector<std::string>> Feeder::whole_filters(Instant now, Instant sinc
   // MLflow has no index for how long they took, nor for their client_request_ids.
   const auto long_ago = began_since(now - config_.first_look_back);
   const auto long_ms = (config_.overlap * 4 / 5).count();
-  if (now >= long_ones_at_) filters.push_back(long_ago + " AND execution_time_ms >= " + std::to_string(long_ms));
+  if (long_ones_due(now)) filters.push_back(long_ago + " AND execution_time_ms >= " + std::to_string(long_ms));
   const auto ids = next_waiting();
   if (!ids) return ids.error();
   if (ids->empty()) return filters;
@@ -289,7 +307,8 @@ Result<Instant> Feeder::since() const {
   if (!*value) return clock_.now() - config_.first_look_back;
   const auto ms = parse_number<std::int64_t>(**value);
   if (!ms) return make_error_code(Error::corrupt);
-  return Instant(std::chrono::milliseconds(*ms)) - config_.overlap;
+  // A clock that was ahead must not silence it until then.
+  return std::min(Instant(std::chrono::milliseconds(*ms)), clock_.now()) - config_.overlap;
 }
 
 Result<void> Feeder::save_position(Instant at) {

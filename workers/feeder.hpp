@@ -75,6 +75,7 @@ class Feeder {
   static std::string key_of(const mlflow::FoundTrace& trace);
   bool is_fresh(const mlflow::FoundTrace& trace) const { return !known_.contains(key_of(trace)); }
   void remember(std::string key);
+  bool long_ones_due(Instant now) const { return now >= long_ones_at_ || now + config_.overlap < long_ones_at_; }
   Result<Instant> since() const;
   Result<void> save_position(Instant at);
 

@@ -34,6 +34,7 @@ class Traces {
     traces_.push_back({trace_id, request_id, began.time_since_epoch().count(), took.count()});
   }
   std::size_t page_max = 500;
+  std::string never_answers = {};  // filters that say this
 
  private:
   struct Trace {
@@ -46,6 +47,8 @@ class Traces {
       const auto body = boost::json::parse(raw->substr(raw->find("\r\n\r\n") + 4)).as_object();
       if (raw->find("experiments/search") != raw->npos)
         conversation.answer(R"({"experiments":[{"experiment_id":"1"}]})", "200 OK");
+      else if (!never_answers.empty() && body.at("filter").as_string().find(never_answers) != std::string::npos)
+        conversation.answer("", "504 X");
       else
         conversation.answer(boost::json::serialize(search(body)), "200 OK");
     }
@@ -196,6 +199,33 @@ TEST_F(FeederTest, WhatWaitsIsAskedForWheneverItsTraceBegan) {
   auto said = told();
   std::ranges::sort(said);
   EXPECT_EQ(said, (Told{"long=tr-long", "other=tr-other", "tr-long=tr-long", "tr-other=tr-other"}));
+}
+
+// MLflow has no index for it: among enough traces that question takes longer than anybody waits.
+TEST_F(FeederTest, AQuestionThatIsNeverAnsweredHoldsNothingBack) {
+  mlflow.never_answers = "execution_time_ms";
+  waits("old");
+  mlflow.put("tr-old", "old", clock.at - 20min);
+  ASSERT_TRUE(feeder()->look(true));
+  EXPECT_EQ(told(), (Told{"tr-old=tr-old", "old=tr-old"}));
+  clock.at += 1h;
+  ASSERT_TRUE(feeder()->look(true));
+  mlflow.put("tr-before", "before", clock.at - 50min);
+  ASSERT_TRUE(feeder()->look(false));
+  EXPECT_EQ(told(), Told()) << "it goes on where it was";
+}
+
+TEST_F(FeederTest, AClockThatWasAheadDoesNotSilenceIt) {
+  clock.at += 24h;
+  auto one = feeder();
+  ASSERT_TRUE(one->look(true));
+  clock.at -= 24h;
+  mlflow.put("tr-a", "a", clock.at - 1s);
+  ASSERT_TRUE(one->look(false));
+  EXPECT_EQ(told(), (Told{"tr-a=tr-a", "a=tr-a"}));
+  mlflow.put("tr-long", "long", clock.at - 20min, 20min);
+  ASSERT_TRUE(one->look(true));
+  EXPECT_EQ(told(), (Told{"tr-long=tr-long", "long=tr-long"}));
 }
 
 }  // namespace
