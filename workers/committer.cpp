@@ -138,7 +138,7 @@ Result<void> Committer::note_progress() {
     if (options_.progress) options_.progress->advance(Follower::store, partition, applied);
   }
   lag_ = lag;
-  lag_gauge_.Set(static_cast<double>(lag));
+  lag_gauge_.set(static_cast<double>(lag));
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "ops/runtime/clock.hpp"
+#include "ops/runtime/gauge_part.hpp"
 #include "ops/runtime/metrics.hpp"
 #include "storage/log/event_source.hpp"
 #include "storage/log/progress.hpp"
@@ -70,7 +71,7 @@ class Committer {
   std::atomic<bool> opened_{false};
 
   Counter &applied_, &duplicate_, &held_, &dead_, &failures_;
-  Gauge& lag_gauge_;
+  GaugePart lag_gauge_;
   Histogram& batch_seconds_;
 
   std::mutex mutex_;  // the source's life against wake(), and the sleep of a backoff

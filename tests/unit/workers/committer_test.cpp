@@ -172,6 +172,23 @@ TEST_F(CommitterTest, ItsThreadTriesAgainAfterAFailureAndStopsWhenAsked) {
       << metrics.text();
 }
 
+TEST_F(CommitterTest, ItsPartOfTheLagGoesWithIt) {
+  const auto shown = [this](const std::string& lag) {
+    return metrics.text().find("assay_sink_lag_records{sink=\"list\"} " + lag + "\n") != std::string::npos;
+  };
+  log.add(Stream::assessments, "0");
+  ListSink other;
+  sink.failures = other.failures = 1;
+  Committer stays(log, other, metrics);
+  EXPECT_FALSE(stays.step(0ms));
+  {
+    Committer goes(log, sink, metrics);
+    EXPECT_FALSE(goes.step(0ms));
+    EXPECT_TRUE(shown("2")) << metrics.text();
+  }
+  EXPECT_TRUE(shown("1")) << metrics.text();
+}
+
 // After a loss of power the log may end before what a step had written unsynced; what stands at those offsets then is
 // something else, and a position in another database would pass over it.
 TEST_F(CommitterTest, ASinkThatKeepsItsPositionElsewhereIsGivenWhatIsDurableOnly) {
