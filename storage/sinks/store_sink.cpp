@@ -232,7 +232,8 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
 Result<void> StoreSink::expire() {
   constexpr std::size_t at_once = 256;
   const auto now = clock_.now();
-  if (retention_.count() == 0 || (looked_at_ && now - *looked_at_ < std::chrono::minutes(1))) return {};
+  if (retention_.count() == 0 || (looked_at_ && now >= *looked_at_ && now - *looked_at_ < std::chrono::minutes(1)))
+    return {};
   const auto expired = expired_traces(kv_, now - retention_, at_once);
   if (!expired) return expired.error();
   std::vector<TraceRecord> deletions;

@@ -76,6 +76,19 @@ TEST_F(StoreTest, WhatIsOlderThanTheRetentionGoesAsIfItHadBeenDeleted) {
   EXPECT_EQ(info("tr-new"), "none");
 }
 
+TEST_F(StoreTest, WhatIsTooOldGoesThoughTheClockWasSetBack) {
+  using namespace std::chrono_literals;
+  StoreSink sink(kv_, clock_, nullptr, 24h);
+  clock_.time = at(0) + 1h;
+  ASSERT_TRUE(sink.apply({}));
+  clock_.time = at(0);
+  const auto old = log_.add(trace("tr-old", at(0), located("31", at(0) - 25h)), 0);
+  ASSERT_TRUE(sink.apply({&old, 1}));
+  clock_.time = at(60);
+  ASSERT_TRUE(sink.apply({}));
+  EXPECT_EQ(info("tr-old"), "none");
+}
+
 TEST_F(StoreTest, WhatNoExperimentHasAndWhatWasSaidOfUnknownTracesExpiresToo) {
   using namespace std::chrono_literals;
   StoreSink sink(kv_, clock_, nullptr, 24h);
