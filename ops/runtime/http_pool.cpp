@@ -1,52 +1,11 @@
 #include "ops/runtime/http_pool.hpp"
 
 #include <boost/asio/connect.hpp>
-#include <boost/asio/this_coro.hpp>
+
+#include "ops/runtime/name_lookup.hpp"
 
 namespace assay {
 namespace http_pool {
-namespace {
-
-using Resolver = asio::ip::basic_resolver<tcp, Executor>;
-using Endpoints = std::vector<tcp::endpoint>;
-
-// getaddrinfo runs on a thread of Asio's and can't be stopped: after `until` nobody waits for it any more.
-Task<Result<Endpoints>> resolve(Executor executor, std::string host, std::string port, SteadyTime until) {
-  error_code no_address;
-  const auto address = asio::ip::make_address(host, no_address);
-  if (!no_address) {
-    Endpoints one;
-    one.emplace_back(address, static_cast<unsigned short>(std::atoi(port.c_str())));
-    co_return one;
-  }
-  struct Lookup {
-    explicit Lookup(Executor e) : resolver(e), timer(e) {}
-    Resolver resolver;
-    Timer timer;
-    std::optional<Result<Endpoints>> answer;
-  };
-  auto lookup = std::make_shared<Lookup>(executor);
-  lookup->timer.expires_at(until);
-  auto on_answer = [lookup](error_code ec, Resolver::results_type results) {
-    if (ec) {
-      lookup->answer = ec;
-    } else {
-      Endpoints found;
-      for (const auto& entry : results) found.push_back(entry.endpoint());
-      lookup->answer = std::move(found);
-    }
-    lookup->timer.cancel();
-  };
-  lookup->resolver.async_resolve(host, port, on_answer);
-  if (!lookup->answer) co_await lookup->timer.async_wait(as_result);
-  if (!lookup->answer) {
-    lookup->resolver.cancel();
-    co_return Error::timed_out;
-  }
-  co_return std::move(*lookup->answer);
-}
-
-}  // namespace
 
 error_code plain(error_code ec) {
   if (ec == beast::error::timeout) return Error::timed_out;
@@ -56,8 +15,7 @@ error_code plain(error_code ec) {
 }
 
 Task<Result<void>> connect(Connection& connection, const HttpUrl& url, SteadyTime until) {
-  auto executor = co_await asio::this_coro::executor;
-  auto endpoints = co_await resolve(executor, url.host, url.port, until);
+  auto endpoints = co_await NameLookup::system().find(url.host, url.port, until);
   if (!endpoints) co_return endpoints.error();
   connection.tcp_stream.expires_at(until);
   auto [ec, endpoint] = co_await connection.tcp_stream.async_connect(*endpoints, as_result);
