@@ -52,6 +52,19 @@ std::string forwarded_value(std::string_view text) {
   return out + "\"";
 }
 
+// Keeps the body's own error: what fails then is not the server behind.
+Task<Result<std::string_view>> read_some(RequestBody& body, error_code& failed) {
+  auto piece = co_await body.read_some();
+  if (!piece) failed = piece.error();
+  co_return piece;
+}
+
+Rejection refusal_of_body(error_code failed) {
+  if (failed == Error::timed_out) return {408, "", "the body did not come in time"};
+  if (failed == boost::system::errc::message_size) return {413, "", "the body is larger than is taken here"};
+  return {400, "", "the body is malformed, or ends early"};
+}
+
 }  // namespace
 
 ReverseProxy::ReverseProxy(ProxyConfig config, Metrics& metrics)
@@ -62,13 +75,15 @@ ReverseProxy::ReverseProxy(ProxyConfig config, Metrics& metrics)
   const auto scheme = config_.url.find("://");
   const auto path = scheme == config_.url.npos ? config_.url.npos : config_.url.find('/', scheme + 3);
   origin_ = config_.url.substr(0, path);
+  if (path != config_.url.npos) path_ = config_.url.substr(path);
 }
 
-HttpRequest ReverseProxy::outgoing(const Request& request, RequestBody& body) const {
+HttpRequest ReverseProxy::outgoing(const Request& request) const {
   HttpRequest out;
   out.method = std::string(http::to_string(request.method));
-  out.url = config_.url + std::string(request.path);
-  if (!request.query.empty()) out.url.append("?").append(request.query);
+  out.url = config_.url;
+  out.target = path_ + std::string(request.path);
+  if (!request.query.empty()) out.target.append("?").append(request.query);
   const auto named = named_by_connection(request.headers);
   const auto host = request.header("Host").value_or("");
   std::string forwarded_for, forwarded;
@@ -102,20 +117,32 @@ HttpRequest ReverseProxy::outgoing(const Request& request, RequestBody& body) co
   out.headers.push_back({"Forwarded", std::move(forwarded)});
   if (!host.empty()) out.headers.push_back({"X-Forwarded-Host", std::string(host)});
   out.headers.push_back({"X-Forwarded-Proto", proto});
-  const auto length = body.length();
-  if (!length || *length > 0) {
-    out.source_bytes = length;
-    out.source = [&body] { return body.read_some(); };
-  }
   return out;
 }
 
 Task<void> ReverseProxy::pass(Request& request, RequestBody& body, ResponseStream& answer) {
-  auto asked = outgoing(request, body);
+  if (request.method == http::verb::unknown) {
+    auto refusal = error_response(request.path, 501, "this method is not known here");
+    co_await answer.respond(std::move(refusal));
+    co_return;
+  }
+  auto asked = outgoing(request);
+  error_code body_failed;
+  const auto length = body.length();
+  if (!length || *length > 0) {
+    asked.source_bytes = length;
+    asked.source = [&body, &body_failed] { return read_some(body, body_failed); };
+  }
   auto upstream = co_await http_.open(std::move(asked), config_.limits);
   if (upstream) {
     passed_total_.Increment();
     co_return co_await pass_back(std::move(*upstream), request, answer);
+  }
+  if (body_failed) {
+    if (answer.gone()) co_return;
+    auto refusal = error_response(request.path, refusal_of_body(body_failed));
+    co_await answer.respond(std::move(refusal));
+    co_return;
   }
   failed_total_.Increment();
   const bool slow = upstream.error() == Error::timed_out;
@@ -143,7 +170,7 @@ Task<void> ReverseProxy::pass_back(HttpStream upstream, const Request& request, 
     headers.emplace_back(name, std::move(text));
   }
   const bool bodiless = request.method == http::verb::head || head.status == 204 || head.status == 304;
-  if (bodiless && !length) length = 0;
+  if (head.status == 204 || head.status == 304) length = 0;  // of HEAD it is the server's to say, or not
   auto begun = Result<void>();
   if (length)
     begun = co_await answer.begin_sized(head.status, headers, *length);

@@ -6,6 +6,9 @@
 // stay on their hop; X-Forwarded-For, -Proto and -Host and Forwarded say where it came from; an Origin that is this
 // door's own becomes the server's own, as its cross-origin check expects; a Location there becomes one here. A client's
 // Authorization is passed on where this door has no keys of its own; ours is never lent to it.
+//
+// A body that does not come, or is broken, is the client's fault: it is told so, and no failure of the server's is
+// counted.
 #include <functional>
 #include <string>
 
@@ -38,11 +41,12 @@ class ReverseProxy {
   Task<void> pass(Request& request, RequestBody& body, ResponseStream& answer);
 
  private:
-  HttpRequest outgoing(const Request& request, RequestBody& body) const;
+  HttpRequest outgoing(const Request& request) const;
   Task<void> pass_back(HttpStream upstream, const Request& request, ResponseStream& answer);
 
   const ProxyConfig config_;
   std::string origin_;  // scheme, host and port of the server behind
+  std::string path_;    // what its URL has behind them
   HttpClient http_;
   Counter &passed_total_, &failed_total_;
 };

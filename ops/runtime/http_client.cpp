@@ -33,6 +33,9 @@ bool is_token(std::string_view text) {
     return std::isalnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(c)) != std::string_view::npos;
   });
 }
+bool is_target(std::string_view text) {
+  return std::none_of(text.begin(), text.end(), [](unsigned char c) { return c <= 0x20 || c == 0x7f; });
+}
 bool is_field_value(std::string_view text) {
   return std::none_of(text.begin(), text.end(), [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
@@ -40,10 +43,13 @@ bool is_field_value(std::string_view text) {
 // Header and body in one piece, so that they go out in one write.
 Result<std::string> request_bytes(const HttpRequest& request, const HttpUrl& url) {
   const auto invalid = boost::system::errc::make_error_code(boost::system::errc::invalid_argument);
-  if (!is_token(request.method)) return invalid;
+  if (!is_token(request.method) || !is_target(request.target)) return invalid;
   std::string out;
   out.reserve(512 + request.body.size());
-  out.append(request.method).append(" ").append(url.target).append(" HTTP/1.1\r\nHost: ");
+  out.append(request.method)
+      .append(" ")
+      .append(request.target.empty() ? url.target : request.target)
+      .append(" HTTP/1.1\r\nHost: ");
   const bool is_v6 = url.host.find(':') != std::string::npos;
   if (!is_field_value(request.host)) return invalid;
   out.append(!request.host.empty() ? request.host : is_v6 ? "[" + url.host + "]" : url.host);

@@ -40,6 +40,8 @@ Result<HttpUrl> parse_http_url(std::string_view url);
 struct HttpRequest {
   std::string method = "GET";
   std::string url;
+  // In place of the URL's path and query: sent as it stands, whatever a URL may hold. No blanks, no control characters.
+  std::string target = {};
   std::vector<HttpHeader> headers = {};  // Host, Content-Length and Connection are the client's own
   std::string body = {};
   // In place of `body`: called for piece after piece until an empty one; an error from it ends the request. What is not

@@ -20,6 +20,7 @@ from mlflow import MlflowClient  # noqa: E402
 from support.door import accepted, chat, new_request_id, new_trace_id, post_trace, trace_info, wait_state  # noqa: E402
 from support.mlflow_client import client_env  # noqa: E402
 from support.ports import free_port  # noqa: E402
+from support.raw_http import ask  # noqa: E402
 from support.waiting import wait_until  # noqa: E402
 
 WITHIN = 30.0
@@ -288,3 +289,46 @@ def test_an_answer_that_is_cut_there_is_cut_here(assay):
         door = assay("serve", "--mlflow-url", upstream.url, "--mlflow-feed-interval", "0s")
         with pytest.raises(httpx.HTTPError):
             door.http.get("/x")
+
+
+ODD_TARGETS = [b"/x?ids[]=1|2&q={a}^`\\\"", b"/x/100%?p=%zz", "/x/ö?q=ü".encode(), b"/x//y?a=/?"]
+
+
+@pytest.mark.parametrize("target", ODD_TARGETS)
+def test_a_target_goes_on_as_it_came_whatever_it_holds(assay, target):
+    with Upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as upstream:
+        door = assay("serve", "--mlflow-url", upstream.url, "--mlflow-feed-interval", "0s")
+        assert ask(door.port, b"GET " + target + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").status == 200
+    assert upstream.asked.startswith(b"GET " + target + b" HTTP/1.1\r\n")
+
+
+def test_options_of_the_whole_server_goes_on_and_a_method_that_nobody_knows_does_not(assay):
+    with Upstream(b"HTTP/1.1 204 No Content\r\nAllow: GET\r\n\r\n") as upstream:
+        door = assay("serve", "--mlflow-url", upstream.url, "--mlflow-feed-interval", "0s")
+        assert ask(door.port, b"BREW /x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").status == 501
+        answer = ask(door.port, b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert answer.status == 204 and answer.headers["allow"] == "GET"
+    assert upstream.asked.startswith(b"OPTIONS * HTTP/1.1\r\n")
+    assert door.metric("assay_proxy_failed_total") == 0
+
+
+def test_a_body_that_does_not_come_or_is_broken_is_the_clients_fault_not_mlflows(assay):
+    post = b"POST /x HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        door = assay("serve", "--mlflow-url", url, "--mlflow-feed-interval", "0s", "--body-timeout", "1s")
+        stalled = ask(door.port, post + b"Content-Length: 10\r\n\r\nhalf")
+        broken = ask(door.port, post + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n")
+    assert (stalled.status, broken.status) == (408, 400)
+    assert b"MLflow" not in stalled.body + broken.body
+    assert door.metric("assay_proxy_failed_total") == 0
+
+
+def test_a_head_has_the_length_that_was_said_there_or_none(assay):
+    for said in ({"content-length": "7"}, {"transfer-encoding": "chunked"}):
+        head = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+        with Upstream(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode()) as upstream:
+            door = assay("serve", "--mlflow-url", upstream.url, "--mlflow-feed-interval", "0s")
+            answer = door.http.head("/x")
+        assert answer.status_code == 200
+        assert answer.headers.get("content-length") == said.get("content-length")

@@ -62,6 +62,13 @@ TEST_F(HttpClientTest, SendsHeaderAndBodyAndGivesTheWholeAnswer) {
   EXPECT_TRUE(response->body.ends_with("Content-Length: 5\r\n\r\nhello"));
 }
 
+TEST_F(HttpClientTest, ATargetOfItsOwnGoesOutAsItStands) {
+  ScriptedServer server(echo);
+  const auto response = ask({.url = server.url("/not-this"), .target = "/x?a[]=1|2%"});
+  ASSERT_TRUE(response) << response.error().message();
+  EXPECT_TRUE(response->body.starts_with("GET /x?a[]=1|2% HTTP/1.1\r\n"));
+}
+
 TEST_F(HttpClientTest, KeepsAConnectionForTheNextRequest) {
   ScriptedServer server(echo);
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(ask({.url = server.url()}));
@@ -263,6 +270,7 @@ TEST_F(HttpClientTest, AHeaderCannotSmuggleAnother) {
   EXPECT_FALSE(ask({.url = server.url(), .headers = {{"X Y", "1"}}}));
   EXPECT_FALSE(ask({.url = server.url(), .headers = {{"Content-Length", "9"}}}));
   EXPECT_FALSE(ask({.method = "GET / HTTP/1.1\r\n", .url = server.url()}));
+  EXPECT_FALSE(ask({.url = server.url(), .target = "/ HTTP/1.1\r\nY: 2\r\n"}));
   EXPECT_EQ(server.accepted(), 0);
 }
 
