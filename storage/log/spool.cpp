@@ -126,7 +126,12 @@ Result<void> Spool::writable() const {
   return {};
 }
 
+Offset Spool::end() const { return log_->end(queue); }
+
+bool Spool::taken_off(Offset before) const { return log_->first(queue) >= before; }
+
 Result<std::vector<Spool::Queued>> Spool::first(std::size_t records_max, std::chrono::milliseconds wait) {
+  if (const auto finished = finish_removal(); !finished) return finished.error();
   if (const auto sought = source_->seek(queue, log_->first(queue)); !sought) return sought.error();
   const auto read = source_->read(records_max, wait);
   if (!read) return read.error();
@@ -143,16 +148,25 @@ Result<std::vector<Spool::Queued>> Spool::first(std::size_t records_max, std::ch
 
 Result<void> Spool::remove(std::span<const Queued> queued, bool aside) {
   if (queued.empty()) return {};
-  std::size_t bytes = 0;
-  for (const auto& one : queued) bytes += one.bytes;
-  Changes kept;
-  for (const auto& one : queued)
+  Removal removal{queued.back().offset + 1, 0, queued.size(), aside, {}};
+  for (const auto& one : queued) {
+    removal.bytes += one.bytes;
     if (aside)
-      kept.put(Family::journal, aside_key(one.offset), one.record ? encode_spooled(*one.record) : one.unreadable);
-  if (const auto forgotten = log_->forget(queue, queued.back().offset + 1, std::move(kept)); !forgotten)
-    return forgotten;
-  release(bytes, queued.size());
-  (aside ? aside_total_ : drained_total_).Increment(static_cast<double>(queued.size()));
+      removal.kept.put(Family::journal, aside_key(one.offset),
+                       one.record ? encode_spooled(*one.record) : one.unreadable);
+  }
+  removal_ = std::move(removal);
+  return finish_removal();
+}
+
+// Of one whose write went well and whose sync did not, the records are gone already: it's written again, and counted
+// once.
+Result<void> Spool::finish_removal() {
+  if (!removal_) return {};
+  if (const auto forgotten = log_->forget(queue, removal_->before, removal_->kept); !forgotten) return forgotten;
+  release(removal_->bytes, removal_->records);
+  (removal_->aside ? aside_total_ : drained_total_).Increment(static_cast<double>(removal_->records));
+  removal_.reset();
   return {};
 }
 

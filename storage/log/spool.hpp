@@ -33,7 +33,11 @@ class Spool {
 
   // Nothing is on it, and nothing on its way to it: who asks while a record goes in is told that it is not empty.
   bool empty() const { return records_ == 0; }
+  std::size_t records() const { return records_; }
   std::size_t bytes() const { return bytes_; }
+  // One past the last record that was taken by now, and whether all before such a place has been taken off again.
+  Offset end() const;
+  bool taken_off(Offset before) const;
   // Of its bound, and no more than the disk has.
   std::size_t room() const;
   // For /readyz: Error::log_full when no room is left.
@@ -48,9 +52,11 @@ class Spool {
     std::string unreadable;  // the bytes, where they are no record
   };
   // The first ones that are still on it, at most `records_max`; waits up to `wait` for the first. Does not move on.
+  // Fails while the last removal does.
   Result<std::vector<Queued>> first(std::size_t records_max, std::chrono::milliseconds wait);
   void wake() { source_->wake(); }
-  // Takes these, the first ones, off: durably. `aside`: they are kept beside the queue, for a person to look at.
+  // Takes these, the first ones, off: durably. `aside`: they are kept beside the queue, for a person to look at. Where
+  // it fails (a full disk) they are not given again: first() tries to take them off before it gives more.
   Result<void> remove(std::span<const Queued> queued, bool aside = false);
 
  private:
@@ -58,7 +64,15 @@ class Spool {
   Result<void> count();
   bool reserve(std::size_t bytes, std::size_t records);
   void release(std::size_t bytes, std::size_t records);
+  Result<void> finish_removal();
   void collect();
+
+  struct Removal {
+    Offset before;
+    std::size_t bytes, records;
+    bool aside;
+    Changes kept;
+  };
 
   Db& db_;
   const std::string directory_;
@@ -66,6 +80,7 @@ class Spool {
   const Clock& clock_;
   std::unique_ptr<EmbeddedLog> log_;
   std::unique_ptr<EventSource> source_;
+  std::optional<Removal> removal_;  // begun, not finished
   std::atomic<std::size_t> bytes_{0}, records_{0};
   std::atomic<std::int64_t> oldest_ms_;  // when the first one was accepted, as last looked at
 

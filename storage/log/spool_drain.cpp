@@ -21,8 +21,11 @@ void SpooledLog::pause(std::stop_token stop) {
 void SpooledLog::drain_until_stopped(std::stop_token stop) {
   while (!stop.stop_requested()) {
     if (!upstream_.load()) try_to_open();
-    if (!upstream_.load() || !drain_some()) pause(stop);
+    if (upstream_.load() && drain_some()) continue;
+    end_closing();
+    pause(stop);
   }
+  end_closing();
 }
 
 void SpooledLog::try_to_open() {
@@ -42,18 +45,40 @@ void SpooledLog::try_to_open() {
 bool SpooledLog::drain_some() {
   const auto queued = spool_.first(config_.drain_records_max, config_.idle_wait);
   if (!queued) {
-    spdlog::error("event=spool_unreadable problem=\"{}\"", queued.error().message());
+    const auto problem = queued.error().message();
+    if (problem != complaint_) spdlog::error("event=spool_stuck problem=\"{}\"", problem);
+    complaint_ = problem;
     return false;
   }
+  complaint_.clear();
   if (queued->empty()) return true;
-  if (!draining_.exchange(true)) spdlog::warn("event=spooling bytes={}", spool_.bytes());
+  if (!draining_) spdlog::warn("event=spooling bytes={}", spool_.bytes());
+  draining_ = true;
   if (!upstream_.load()->writable() || !send(*queued)) return false;
-  if (spool_.empty()) {
-    draining_ = false;
-    spdlog::info("event=spool_drained");
-  }
+  if (spool_.empty())
+    drained();
+  else if (spool_.records() <= config_.drain_records_max)
+    begin_closing();
   return true;
 }
+
+void SpooledLog::drained() {
+  draining_ = false;
+  spdlog::info("event=spool_drained");
+  end_closing();
+  closing_again_ = {};
+}
+
+// One that does not get there in its time leaves appends alone for a good while: they are answered sooner by the disk.
+void SpooledLog::begin_closing() {
+  const auto now = Clock::now();
+  if (now < closing_again_) return;
+  closing_again_ = now + 10 * config_.closing_max;
+  closing_until_ = (now + config_.closing_max).time_since_epoch().count();
+  ++closings_;
+}
+
+void SpooledLog::end_closing() { closed_.advance(Follower::store, one_place, closings_); }
 
 // Takes off the spool what Kafka has acknowledged, up to the first that it has not.
 bool SpooledLog::send(std::span<const Spool::Queued> queued) {
@@ -93,7 +118,8 @@ bool SpooledLog::send(std::span<const Spool::Queued> queued) {
       return false;
     from = done + 1;
   }
-  return spool_.remove(queued.subspan(from, done - from)).has_value() && done == results.size();
+  stuck_ = done < results.size();
+  return spool_.remove(queued.subspan(from, done - from)).has_value() && !stuck_;
 }
 
 }  // namespace assay

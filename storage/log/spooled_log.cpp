@@ -5,8 +5,12 @@ namespace assay {
 // Counts one append that waits for Kafka.
 class SpooledLog::InFlight {
  public:
+  // Progress is noted before the first is counted: who sees that one is in flight does not see an older time.
   explicit InFlight(SpooledLog& log) : log_(log) {
-    if (log_.in_flight_++ == 0) log_.progress_ = Clock::now().time_since_epoch().count();
+    auto count = log_.in_flight_.load();
+    do {
+      if (count == 0) log_.progress_ = Clock::now().time_since_epoch().count();
+    } while (!log_.in_flight_.compare_exchange_weak(count, count + 1));
   }
   ~InFlight() { --log_.in_flight_; }
   InFlight(const InFlight&) = delete;
@@ -27,8 +31,9 @@ SpooledLog::SpooledLog(Spool& spool, EventLog* upstream, OpenUpstream open, Spoo
 SpooledLog::~SpooledLog() { stop(); }
 
 bool SpooledLog::stalled() const {
+  if (in_flight_ == 0) return false;  // asked first, see InFlight
   const Clock::duration since(Clock::now().time_since_epoch().count() - progress_.load());
-  return in_flight_ > 0 && since > config_.stalled_after;
+  return since > config_.stalled_after;
 }
 
 // Kafka is there, and must get nothing more: nor must the spool, from which it would go the same way.
@@ -41,7 +46,7 @@ bool SpooledLog::changed() const {
 
 bool SpooledLog::reachable() const {
   const auto* upstream = upstream_.load();
-  return upstream && !stalled() && upstream->writable();
+  return upstream && !stuck_ && !stalled() && upstream->writable();
 }
 
 bool SpooledLog::direct() const { return spool_.empty() && reachable(); }
@@ -62,8 +67,16 @@ Task<Result<Appended>> SpooledLog::to_spool(Record record, error_code before) {
   co_return results.front();
 }
 
+Task<void> SpooledLog::while_closing() {
+  const auto closing = closings_.load();
+  const Clock::time_point until(Clock::duration(closing_until_.load()));
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+  if (left.count() > 0) (void)co_await closed_.wait(Follower::store, one_place, closing, left);
+}
+
 Task<Result<Appended>> SpooledLog::append(Record record) {
   if (!direct() && changed()) co_return Error::log_changed;
+  if (!direct()) co_await while_closing();
   if (!direct()) co_return co_await to_spool(std::move(record), {});
   auto* const upstream = upstream_.load();
   Record copy = record;  // librdkafka keeps the bytes of one that it gave no answer to
@@ -79,6 +92,7 @@ Task<Result<Appended>> SpooledLog::append(Record record) {
 
 Task<std::vector<Result<Appended>>> SpooledLog::append_all(std::vector<Record> records) {
   if (!direct() && changed()) co_return std::vector<Result<Appended>>(records.size(), Error::log_changed);
+  if (!direct()) co_await while_closing();
   if (!direct()) co_return co_await spool_.append_all(std::move(records));
   auto* const upstream = upstream_.load();
   auto copies = records;

@@ -6,6 +6,10 @@
 // answered, so what is sent after that answer queues behind it. What was sent straight to Kafka and had no answer yet
 // when the spool began is concurrent with all of it: nobody was told which of the two came first.
 //
+// The way back. While records come all the time the spool would never be empty. So when little is left on it, and Kafka
+// takes what it is given, it is closed: what is appended waits until the spool is empty, and then goes straight to
+// Kafka. It waits a moment at most; then the spool takes it after all.
+//
 // Nothing is lost, some may be sent twice: a record whose fate Kafka leaves open (it expired in the producer, the
 // acknowledgement got lost) goes to the spool and is sent again; from the spool everything from the first failure on
 // is. Record ids are the same, and the workers drop the repeat; the streams without ids are kept by key, and the last
@@ -15,6 +19,7 @@
 #include <mutex>
 #include <thread>
 
+#include "storage/log/progress.hpp"
 #include "storage/log/spool.hpp"
 
 namespace assay {
@@ -22,7 +27,8 @@ namespace assay {
 struct SpooledLogConfig {
   std::chrono::milliseconds stalled_after{1000};  // appends wait and none was acknowledged for so long
   std::chrono::milliseconds retry{200};           // between two tries to drain, or to open Kafka
-  std::size_t drain_records_max = 1000;           // sent at once
+  std::size_t drain_records_max = 1000;           // sent at once; with so few left the spool is closed
+  std::chrono::milliseconds closing_max{250};     // an append waits no longer for the spool to become empty
   std::chrono::milliseconds idle_wait{500};
   // What partitions() answers until Kafka has been reached: what an earlier life was told.
   std::array<Partition, std::size(all_streams) + 1> partitions{};
@@ -55,14 +61,19 @@ class SpooledLog final : public EventLog {
  private:
   using Clock = std::chrono::steady_clock;
   class InFlight;
+  static constexpr StreamPartition one_place{Stream::feedback, 0};
 
   bool stalled() const;
   bool changed() const;
   bool for_the_spool(const error_code& failure, const EventLog& upstream) const;
   Task<Result<Appended>> to_spool(Record record, error_code before);
+  Task<void> while_closing();
+  void begin_closing();
+  void end_closing();
   void drain_until_stopped(std::stop_token stop);
   void try_to_open();
   bool drain_some();
+  void drained();
   bool send(std::span<const Spool::Queued> queued);
   void pause(std::stop_token stop);
 
@@ -72,8 +83,13 @@ class SpooledLog final : public EventLog {
   std::atomic<EventLog*> upstream_;
   std::atomic<std::int64_t> in_flight_{0};
   std::atomic<Clock::rep> progress_;  // the last acknowledgement, or when the first of those in flight set out
-  std::atomic<bool> draining_{false};
-  std::string complaint_;  // the drain's: said once
+  std::atomic<bool> stuck_{false};    // what the drain sent last Kafka did not take
+  std::atomic<Clock::rep> closing_until_{0};
+  std::atomic<std::int64_t> closings_{0};  // begun; the last of them at most is not over
+  Progress closed_;                        // how many are over, at one made-up place
+  bool draining_ = false;                  // this and the next are the drain's
+  Clock::time_point closing_again_;        // not before
+  std::string complaint_;                  // said once
   std::mutex mutex_;
   std::condition_variable_any stopping_;
   std::jthread drain_;

@@ -29,6 +29,7 @@ class Upstream final : public EventLog {
   }
   Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) override {
     std::vector<Result<Appended>> results;
+    if (meanwhile) meanwhile();
     const auto bad = [this](const Record& record) { return record.key == refused_key; };
     if (refuses_whole && std::ranges::any_of(records, bad)) {
       const auto too_long = boost::system::errc::make_error_code(boost::system::errc::message_size);
@@ -40,7 +41,7 @@ class Upstream final : public EventLog {
         results.emplace_back(boost::system::errc::make_error_code(boost::system::errc::message_size));
       else if (full)
         results.emplace_back(Error::over_capacity);
-      else if (away)
+      else if (away || record.key == stuck_key)
         results.emplace_back(Error::log_unavailable);
       else if (answers_left == 0)
         results.emplace_back(lost(record));
@@ -59,7 +60,8 @@ class Upstream final : public EventLog {
   std::atomic<bool> away{false}, known_away{true}, full{false}, changed{false};
   std::atomic<int> answers_left{1'000'000};  // then records are written, and nobody is told
   std::atomic<int> asked{0};
-  std::string refused_key;
+  std::string refused_key, stuck_key;
+  std::function<void()> meanwhile;  // happens before it answers
   bool refuses_whole = false;
 
  private:
@@ -195,6 +197,70 @@ TEST_F(SpooledLogTest, WhileSomethingIsOnTheSpoolNothingOvertakesIt) {
   for (int i = 5; i < 200; ++i) ASSERT_TRUE(append("k", std::to_string(i)));
   drained();
   EXPECT_EQ(arrived("k"), numbers(200));
+}
+
+TEST_F(SpooledLogTest, UnderLoadWithoutAPauseItGoesBackToKafkaAndNothingIsOvertaken) {
+  constexpr int rounds = 20;
+  on.upstream.away = true;
+  ASSERT_TRUE(append("k", "0"));
+  std::atomic<int> answered{1}, direct{0}, rounds_left{rounds};
+  std::thread::id users;
+  // While Kafka takes what comes from the spool one more is appended, unless it waits.
+  on.upstream.meanwhile = [&] {
+    if (on.upstream.away || std::this_thread::get_id() == users) return;
+    --rounds_left;
+    const auto before = answered.load();
+    const auto deadline = std::chrono::steady_clock::now() + 50ms;
+    while (answered == before && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(100us);
+  };
+  std::jthread user([&] {
+    users = std::this_thread::get_id();
+    on.upstream.away = false;
+    for (int i = 1; direct == 0 && rounds_left > 0; ++i) {
+      const auto appended = append("k", std::to_string(i));
+      EXPECT_TRUE(appended);
+      direct = appended && appended->durability.empty();
+      ++answered;
+    }
+  });
+  user.join();
+  EXPECT_EQ(direct, 1) << "after " << rounds << " rounds of the drain";
+  drained();
+  EXPECT_EQ(arrived("k"), numbers(answered));
+}
+
+TEST_F(SpooledLogTest, AnAppendWaitsForTheSpoolToBecomeEmptyNoLongerThanAMoment) {
+  on.upstream.away = true;
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(append("k", std::to_string(i)));  // one more than is sent at once
+  std::atomic<int> sent{0};
+  std::atomic<bool> go_on{false};
+  on.upstream.meanwhile = [&] {
+    while (++sent > 1 && !go_on) std::this_thread::yield();
+  };
+  on.upstream.away = false;
+  while (sent < 2) std::this_thread::yield();
+  const auto appended = append("k", "8");  // while the last one is on its way to Kafka
+  EXPECT_EQ(durability_of(on.log(), appended), "disk");
+  go_on = true;
+  drained();
+  EXPECT_EQ(arrived("k"), numbers(9));
+}
+
+TEST_F(SpooledLogTest, WhatWasOnTheSpoolByThenIsTakenOffWhileMoreIsOnIt) {
+  on.upstream.away = true;
+  on.upstream.stuck_key = "stuck";
+  ASSERT_TRUE(on.spool().taken_off(on.spool().end()));
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(append("k", std::to_string(i)));
+  const auto by_then = on.spool().end();
+  ASSERT_TRUE(append("stuck", "0"));
+  EXPECT_FALSE(on.spool().taken_off(by_then));
+  on.upstream.away = false;
+  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  while (!on.spool().taken_off(by_then) && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_TRUE(on.spool().taken_off(by_then));
+  EXPECT_FALSE(on.spool().empty());
+  EXPECT_FALSE(on.spool().taken_off(on.spool().end()));
+  EXPECT_FALSE(on.log().reachable()) << "what the drain sends it does not take";
 }
 
 TEST_F(SpooledLogTest, AnAppendOfUnknownFateIsAcceptedAndSentAgain) {
