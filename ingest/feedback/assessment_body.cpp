@@ -132,7 +132,11 @@ std::optional<Rejection> write_feedback(JsonWriter& json, dom::element value) {
   return {};
 }
 
-// The fields of one body, taken one by one; what is left over at the end is unknown.
+// More fields than any form has.
+constexpr std::size_t fields_max = 32;
+
+// The fields of one body, taken one by one; what is left over at the end is unknown. Of more than fields_max the rest
+// is not looked at: some of the first ones are left over, and each is compared with all before it.
 class Fields {
  public:
   static Result<Fields, Rejection> of(dom::element element) {
@@ -140,6 +144,7 @@ class Fields {
     if (element.get_object().get(object)) return Rejection{422, "body", "it is not an object"};
     Fields out;
     for (const auto field : object) {
+      if (out.fields_.size() == fields_max) break;
       for (const auto& known : out.fields_)
         if (known.first == field.key) return invalid(printable(field.key), "it is given twice");
       out.fields_.emplace_back(field.key, field.value);

@@ -61,6 +61,20 @@ TEST(AssessmentBody, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(problem(R"({"is_correct":true,"value":1})"), "422 value: there is no such field");
 }
 
+// Each compared with all the others, this would not end.
+TEST(AssessmentBody, NamesTheFirstUnknownFieldOfVeryMany) {
+  std::string many = "{\"z\":0";
+  for (int i = 0; many.size() < (1u << 20); ++i) many += ",\"" + std::to_string(i) + "\":0";
+  const auto with = [&](const std::string& known) { return "{" + known + "," + many.substr(1) + "}"; };
+  EXPECT_EQ(problem(with(R"("is_correct":true)")), "422 z: there is no such field");
+  EXPECT_EQ(problem(with(R"("name":"n","value":1,"trace_id":"tr-1")"), BodyContext::batch),
+            "422 z: there is no such field");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"source":)" + with(R"("type":"HUMAN")") + "}"),
+            "422 source.z: there is no such field");
+  EXPECT_EQ(parse_changes_body(with(R"("value":1)"), false).error().field, "z");
+  EXPECT_EQ(problem(many + "}"), "422 is_correct: it is missing (or name and value)");
+}
+
 TEST(AssessmentBody, RefusesWhatIsNoJson) {
   EXPECT_EQ(problem("").substr(0, 10), "400 body: ");
   EXPECT_EQ(problem("{").substr(0, 10), "400 body: ");
