@@ -8,8 +8,12 @@
 namespace assay {
 namespace {
 
-constexpr int ready_at_once = 1000, expired_at_once = 100;
+constexpr int expired_at_once = 100;
 constexpr int waiting_known_max = 100'000;
+
+std::string refused_words(const PgError& error) {
+  return "PostgreSQL answered " + error.sqlstate + ": " + error.message;
+}
 
 DeadLetter letter_of(const SqlJob& job, std::string_view step, Instant now) {
   DeadLetter dead{.reason = std::string(dead_reason::refused), .detail = job.problem};
@@ -131,14 +135,16 @@ Result<void> MlflowSqlSink::apply(std::span<const LogRecord> records) {
   return look_after_waiting();
 }
 
-PgResult<void> MlflowSqlSink::commit(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached) {
+PgResult<void> MlflowSqlSink::commit(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached,
+                                     bool alone) {
   if (const auto begun = pg_.exec("BEGIN"); !begun) return begun.error();
   const auto give_up = [this](PgError error) {
     if (pg_.is_open()) static_cast<void>(pg_.exec("ROLLBACK"));
     return error;
   };
   try {
-    SqlBatch(pg_, config_.source, config_.experiment, experiments_, clock_.now()).apply(jobs);
+    SqlBatch batch(pg_, config_.source, config_.experiment, experiments_, clock_.now());
+    alone ? batch.apply_alone(jobs) : batch.apply(jobs);
   } catch (const PgFailure& failure) {
     experiments_.clear();
     return give_up(failure.error);
@@ -165,7 +171,7 @@ PgResult<void> MlflowSqlSink::commit(std::vector<SqlJob>& jobs, const std::map<S
   return {};
 }
 
-// One of them is refused by the database for what it holds: it alone becomes a dead letter.
+// One of them, or of what waits for them, is refused by the database for what it holds: it alone becomes a dead letter.
 Result<void> MlflowSqlSink::commit_one_by_one(std::vector<SqlJob>& jobs,
                                               const std::map<StreamPartition, Offset>& reached) {
   for (auto& job : jobs) {
@@ -173,14 +179,16 @@ Result<void> MlflowSqlSink::commit_one_by_one(std::vector<SqlJob>& jobs,
     one.push_back(sql_job(job.of, job.offset, job.value));
     const std::map<StreamPartition, Offset> next =
         reached.empty() ? reached : std::map<StreamPartition, Offset>{{job.of, job.offset + 1}};
-    auto done = commit(one, next);
+    auto done = commit(one, next, true);
     if (!done && done.error().final()) {
       one.front().fate = SqlJob::Fate::dead;
-      one.front().problem = "PostgreSQL answered " + done.error().sqlstate + ": " + done.error().message;
+      one.front().problem = refused_words(done.error());
       done = commit(one, next);
     }
     if (!done) return fail(done.error());
   }
+  waiting_ = true;
+  look_at_ = {};
   return {};
 }
 
@@ -191,7 +199,7 @@ void MlflowSqlSink::count(const std::vector<SqlJob>& jobs) {
     if (job.fate == Fate::waiting && !job.waited) {
       waiting_ = true;
       look_again_ = config_.look_first;
-      look_at_ = std::min(look_at_, clock_.now() + look_again_);
+      look_at_ = std::min(look_at_, std::chrono::steady_clock::now() + look_again_);
     }
     if (job.fate == Fate::dead) refused_total_.Increment();
     if (job.of.stream == Stream::assessments && job.fate == Fate::waiting)
@@ -240,42 +248,70 @@ PgResult<void> MlflowSqlSink::read_waiting() {
 
 // What waits for traces that come past us.
 Result<void> MlflowSqlSink::look_after_waiting() {
-  const auto now = clock_.now();
-  if (!waiting_ || now < look_at_) return {};
   const auto begun = std::chrono::steady_clock::now();
+  if (!waiting_ || begun < look_at_) return {};
   const auto count_waiting = [this]() -> PgResult<std::int64_t> {
     const auto n = pg_.exec("SELECT count(*) FROM assay.waiting WHERE source = $1", {config_.source});
     if (!n) return n.error();
     return n->number(0, 0);
   };
-  std::vector<SqlJob> jobs;
-  if (const auto start = pg_.exec("BEGIN"); !start) return fail(start.error());
-  try {
-    SqlBatch batch(pg_, config_.source, config_.experiment, experiments_, now);
-    jobs = batch.take_ready(ready_at_once);
-    batch.apply(jobs);
-  } catch (const PgFailure& failure) {
-    if (!failure.error.final()) return fail(failure.error);
-    if (const auto back = pg_.exec("ROLLBACK"); !back) return fail(back.error());
-    spdlog::warn("event=mlflow_waiting_refused error=\"{}\"", failure.error.message);
-    jobs.clear();
-  }
-  for (const auto& job : jobs)
-    if (job.fate == SqlJob::Fate::dead)
-      if (const auto buried = write_dead_letter_(letter_of(job, name(), now)); !buried)
-        return fail({"58000", "no dead letter"});
-  if (const auto done = pg_.exec("COMMIT"); !done) return fail(done.error());
-  count(jobs);
+  const bool few = ready_max_ < ready_at_once;
+  const auto jobs = commit_ready();
+  if (!jobs) return fail(jobs.error());
+  count(*jobs);
   if (const auto buried = bury_expired(); !buried) return buried;
   if (const auto read = read_waiting(); !read) return fail(read.error());
   const auto left = count_waiting();
   if (!left) return fail(left.error());
   waiting_ = *left > 0;
-  waiting_gauge_.Set(static_cast<double>(*left));
+  waiting_gauge_.set(static_cast<double>(*left));
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
-  look_again_ = jobs.empty() ? std::min(look_again_ * 2, config_.look_max) : config_.look_first;
-  look_at_ = now + (static_cast<int>(jobs.size()) == ready_at_once ? took : std::max(look_again_, took * 10));
+  look_again_ = jobs->empty() ? std::min(look_again_ * 2, config_.look_max) : config_.look_first;
+  const bool soon = few || ready_max_ < ready_at_once || static_cast<int>(jobs->size()) == ready_at_once;
+  look_at_ = begun + (soon ? took : std::max(look_again_, took * 10));
   return {};
+}
+
+// What can be written now, some of it. One that the database refuses is looked for: half as many each time, until it is
+// the only one.
+PgResult<std::vector<SqlJob>> MlflowSqlSink::commit_ready() {
+  std::vector<SqlJob> jobs;
+  if (const auto begun = pg_.exec("BEGIN"); !begun) return begun.error();
+  try {
+    SqlBatch batch(pg_, config_.source, config_.experiment, experiments_, clock_.now());
+    jobs = batch.take_ready(ready_max_);
+    ready_max_ == 1 ? batch.apply_alone(jobs) : batch.apply(jobs);
+  } catch (const PgFailure& failure) {
+    if (!failure.error.final()) return failure.error;
+    experiments_.clear();
+    if (const auto back = pg_.exec("ROLLBACK"); !back) return back.error();
+    spdlog::warn("event=mlflow_waiting_refused at_once={} error=\"{}\"", ready_max_, failure.error.message);
+    if (ready_max_ == 1 && jobs.size() == 1) return bury_waiting(std::move(jobs.front()), failure.error);
+    ready_max_ = std::max(1, ready_max_ / 2);
+    return std::vector<SqlJob>();
+  }
+  for (const auto& job : jobs)
+    if (job.fate == SqlJob::Fate::dead)
+      if (const auto buried = write_dead_letter_(letter_of(job, name(), clock_.now())); !buried)
+        return PgError{"58000", "no dead letter"};
+  if (const auto done = pg_.exec("COMMIT"); !done) return done.error();
+  ready_max_ = std::min(ready_at_once, ready_max_ * 2);
+  return jobs;
+}
+
+PgResult<std::vector<SqlJob>> MlflowSqlSink::bury_waiting(SqlJob job, const PgError& why) {
+  job.fate = SqlJob::Fate::dead;
+  job.problem = refused_words(why);
+  if (const auto buried = write_dead_letter_(letter_of(job, name(), clock_.now())); !buried)
+    return PgError{"58000", "no dead letter"};
+  const auto gone =
+      pg_.exec("DELETE FROM assay.waiting WHERE source = $1 AND stream = $2 AND partition = $3 AND record_offset = $4",
+               {config_.source, std::string(name_of(job.of.stream)), std::to_string(job.of.partition),
+                std::to_string(job.offset)});
+  if (!gone) return gone.error();
+  std::vector<SqlJob> jobs;
+  jobs.push_back(std::move(job));
+  return jobs;
 }
 
 Result<void> MlflowSqlSink::bury_expired() {

@@ -17,6 +17,7 @@
 #include <set>
 
 #include "ops/runtime/clock.hpp"
+#include "ops/runtime/gauge_part.hpp"
 #include "ops/runtime/metrics.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/sinks/assessment_sink.hpp"
@@ -57,13 +58,19 @@ class MlflowSqlSink final : public AssessmentSink {
   SinkLedger ledger() const override;
 
  private:
+  static constexpr int ready_at_once = 1000;
+
   Result<void> connect();
   Result<void> fail(const PgError& error);
   // All of them in one transaction, with the positions. An error of the data: nothing happened.
-  PgResult<void> commit(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached);
+  // `alone`: it is one, and what waits for it goes on waiting.
+  PgResult<void> commit(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached,
+                        bool alone = false);
   Result<void> commit_one_by_one(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached);
   PgResult<void> read_waiting();
   Result<void> look_after_waiting();
+  PgResult<std::vector<SqlJob>> commit_ready();
+  PgResult<std::vector<SqlJob>> bury_waiting(SqlJob job, const PgError& why);
   Result<void> bury_expired();
   void count(const std::vector<SqlJob>& jobs);
   void note(const std::map<StreamPartition, Offset>& reached);
@@ -80,8 +87,9 @@ class MlflowSqlSink final : public AssessmentSink {
   std::map<StreamPartition, Offset> unmirrored_;
 
   bool waiting_ = true;  // maybe something does
-  Instant look_at_{};
+  std::chrono::steady_clock::time_point look_at_{};
   std::chrono::milliseconds look_again_;
+  int ready_max_ = ready_at_once;  // of one look: fewer where one of them is refused, down to that one
 
   mutable std::mutex mutex_;  // the next four, which others ask for
   std::map<StreamPartition, Offset> positions_;
@@ -89,7 +97,7 @@ class MlflowSqlSink final : public AssessmentSink {
   bool more_wait_ = false;                                      // than are remembered
   SinkLedger ledger_;
 
-  Gauge& waiting_gauge_;
+  GaugePart waiting_gauge_;
   Counter& refused_total_;
   Counter& transactions_total_;
 };

@@ -31,7 +31,10 @@ PgRows SqlBatch::ask(const std::string& sql, std::span<const PgValue> values) {
   return std::move(*rows);
 }
 
-void SqlBatch::apply(std::vector<SqlJob>& jobs) {
+void SqlBatch::apply(std::vector<SqlJob>& jobs) { apply(jobs, true); }
+void SqlBatch::apply_alone(std::vector<SqlJob>& jobs) { apply(jobs, false); }
+
+void SqlBatch::apply(std::vector<SqlJob>& jobs, bool release) {
   std::vector<SqlJob*> of_traces, of_assessments;
   for (auto& job : jobs) {
     if (job.fate == Fate::dead) continue;
@@ -40,7 +43,7 @@ void SqlBatch::apply(std::vector<SqlJob>& jobs) {
   if (!of_traces.empty()) traces(std::move(of_traces));
   // What waited for these traces; its fate is counted already, it only has to be done.
   std::vector<SqlJob> released;
-  if (!written_.empty()) released = take_waiting_for({written_.begin(), written_.end()});
+  if (release && !written_.empty()) released = take_waiting_for({written_.begin(), written_.end()});
   std::vector<SqlJob*> trace_changes;
   for (auto& job : released) {
     if (job.fate == Fate::dead) continue;

@@ -54,6 +54,8 @@ class SqlBatch {
 
   // Traces first, then what waited for them and the assessments; sets every job's fate. Throws PgFailure.
   void apply(std::vector<SqlJob>& jobs);
+  // The same without what waited: where it fails, it is for these jobs.
+  void apply_alone(std::vector<SqlJob>& jobs);
   // Of assay.waiting, what can be written now, at most `n`; they leave the table.
   std::vector<SqlJob> take_ready(int n);
 
@@ -84,6 +86,7 @@ class SqlBatch {
     return ask(sql, std::span(values.begin(), values.size()));
   }
 
+  void apply(std::vector<SqlJob>& jobs, bool release);
   void traces(std::vector<SqlJob*> jobs);
   void load(std::map<std::string, Trace>& traces);
   void merge(Trace& trace, SqlJob& job);

@@ -263,6 +263,34 @@ def test_what_the_tables_cannot_hold_is_a_dead_letter_and_nobody_waits_for_it(be
     assert receipt["state"] == "committed" and receipt["sinks"]["store"] == "committed" and "span_id" in receipt["reason"], receipt
 
 
+@pytest.mark.parametrize("past_us", [False, True])
+def test_a_row_that_waited_and_is_refused_is_a_dead_letter_and_takes_nothing_with_it(behind: Behind, past_us: bool):
+    """Neither the trace that it waited for nor what waited beside it."""
+    import httpx
+
+    bad, trace_id = f"bad_{uuid.uuid4().hex[:8]}", new_trace_id()
+    behind.rows(f"ALTER TABLE assessments ADD CONSTRAINT {bad} CHECK (name <> '{bad}') NOT VALID")
+    try:
+        post_trace(behind.assay.http, trace_id, None, experiment_id="999999")
+        given = [behind.give({"name": name, "value": 1}, trace_id=trace_id) for name in ("before", bad, "behind")]
+        behind.wait_rows(4, "SELECT 1 FROM assay.waiting WHERE trace_id = %s", trace_id)
+        experiment_id = behind.mlflow.create_experiment(f"late-{uuid.uuid4().hex[:8]}")
+        if past_us:
+            with httpx.Client(base_url=behind.server.url, timeout=30, trust_env=False) as direct:
+                post_trace(direct, trace_id, None, experiment_id=experiment_id)
+        else:
+            post_trace(behind.assay.http, trace_id, None, experiment_id=experiment_id)
+        rows = behind.wait_assessments(trace_id, 2)
+        assert [row[0] for row in rows] == ["before", "behind"]
+        receipt = wait_until("it is dead", lambda: (r := behind.receipt(given[1]))["sinks"].get("mlflow") == "dead" and r, WITHIN)
+        assert bad in receipt["reason"], receipt
+        behind.wait_rows(0, "SELECT 1 FROM assay.waiting WHERE trace_id = %s", trace_id)
+        letters = run_assay("deadletters", "list", "--data", str(behind.assay.data)).stdout
+        assert letters.count("refused") == 1, letters
+    finally:
+        behind.rows(f"ALTER TABLE assessments DROP CONSTRAINT {bad}")
+
+
 def test_killed_again_and_again_everything_is_there_once(behind: Behind):
     trace_id = behind.trace()
     given = set()
