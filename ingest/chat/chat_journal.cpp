@@ -43,8 +43,7 @@ Result<Changes> ChatJournal::open(const ChatTrace& chat) {
   auto changes = entry(name_of(chat), open_entry, to_json(chat));
   if (in_log_) return changes;
   if (const auto written = disk_.write(changes); !written) {
-    const std::lock_guard lock(mutex_);
-    --entries_;
+    give_back_place();
     return written.error();
   }
   return Changes();
@@ -67,8 +66,7 @@ void ChatJournal::put_final(const ChatTrace& chat, const TraceRecord& record) {
 
 void ChatJournal::close(const ChatTrace& chat) {
   if (!in_log_) return close_entry(name_of(chat));
-  const std::lock_guard lock(mutex_);
-  --entries_;
+  give_back_place();
 }
 
 void ChatJournal::leave_over(const ChatTrace& chat, const TraceRecord& record) {
@@ -82,6 +80,10 @@ void ChatJournal::close_entry(std::string_view name) {
   // One that stays is appended again after a restart, which changes nothing.
   if (const auto erased = disk_.write(changes); !erased)
     spdlog::warn("event=chat_journal_erase_failed error=\"{}\"", erased.error().message());
+  give_back_place();
+}
+
+void ChatJournal::give_back_place() {
   const std::lock_guard lock(mutex_);
   --entries_;
 }
@@ -123,7 +125,10 @@ Task<Result<std::size_t>> ChatJournal::close_left_over(EventLog& log, Instant no
       leave_entry_over(std::move(*name));
       co_return value.error();
     }
-    if (!*value) continue;
+    if (!*value) {  // the disk took neither its first entry nor its last
+      give_back_place();
+      continue;
+    }
     auto record = final_record(**value, now);
     if (!record) {
       spdlog::error("event=chat_journal_corrupt entry={} reason=\"{}\"", *name, record.error().reason);

@@ -55,6 +55,7 @@ class ChatJournal {
   Changes entry(std::string_view name, char kind, std::string json) const;
   void put_final(const ChatTrace& chat, const TraceRecord& record);
   void close_entry(std::string_view name);
+  void give_back_place();
   void leave_entry_over(std::string name);
   std::optional<std::string> take_left_over();
 

@@ -261,6 +261,28 @@ TEST_F(ChatJournalTest, IsBounded) {
   EXPECT_TRUE(small.open(chat_named("3")));
 }
 
+TEST_F(ChatJournalTest, AChatOfWhichTheDiskTookNothingHasNoPlaceForEver) {
+  struct FullDisk final : KeyValue {
+    Result<std::optional<std::string>> get(Family, std::string_view) const override {
+      return std::optional<std::string>();
+    }
+    Result<std::vector<std::optional<std::string>>> multi_get(Family,
+                                                              std::span<const std::string> keys) const override {
+      return std::vector<std::optional<std::string>>(keys.size());
+    }
+    Result<void> scan(Family, std::string_view, std::string_view, const Visit&) const override { return {}; }
+    Result<void> scan_back(Family, std::string_view, std::string_view, const Visit&) const override { return {}; }
+    Result<void> write(const Changes&) override { return Error::storage_failed; }
+  } full;
+  ChatJournal in_log(full, 1, nullptr, true);
+  ASSERT_TRUE(in_log.open(chat_named("1")));
+  in_log.leave_over(chat_named("1"), opened_trace(chat_named("1")));
+  EXPECT_FALSE(in_log.open(chat_named("2")));
+  EXPECT_EQ(*run_task(context, in_log.close_left_over(log, clock.now(), 5)), 0u);
+  EXPECT_EQ(in_log.entries(), 0u);
+  EXPECT_TRUE(in_log.open(chat_named("2")));
+}
+
 TEST_F(ChatJournalTest, WhatItCannotReadIsDroppedAndSaid) {
   Changes changes;
   changes.put(Family::journal, "chat/tr-x", "garbage");
