@@ -10,12 +10,15 @@
 namespace assay {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::steady_clock;
+
+constexpr milliseconds cancel_again{100};
 
 }  // namespace
 
 LiveChat::Running::Running(ChatTurn t, Executor home)
-    : turn(std::move(t)), room(std::make_shared<Waiter>(home)), limit(home) {}
+    : turn(std::move(t)), room(std::make_shared<Waiter>(home)), limit(home), again(home) {}
 
 LiveChat::LiveChat(ChatServices& services, ChatTurn turn, Kind kind, Executor home)
     : services_(services),
@@ -182,10 +185,19 @@ void LiveChat::act_on_end() {
     else
       running_->turn.abort(*why_);
   }
-  if (running_->turn.pulling())
-    cancel_.emit(asio::cancellation_type::terminal);
-  else
-    running_->room->wake();
+  end_wait();
+}
+
+// A cancellation ends only what is waited for at that moment. Where that had just come, what is waited for next, such
+// as the rest of a header, has not heard of it: so it is said again until the model is left.
+void LiveChat::end_wait() {
+  if (!running_->turn.pulling()) return running_->room->wake();
+  cancel_.emit(asio::cancellation_type::terminal);
+  running_->again.expires_after(cancel_again);
+  running_->again.async_wait([weak = weak_from_this()](error_code ec) {
+    if (ec) return;
+    if (const auto self = weak.lock(); self && self->running_) self->end_wait();
+  });
 }
 
 Task<LiveChat::End> LiveChat::ended(Waiter::Time until) {

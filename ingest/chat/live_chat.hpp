@@ -69,7 +69,7 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
     Running(ChatTurn t, Executor home);
     ChatTurn turn;
     std::shared_ptr<Waiter> room;
-    Timer limit;
+    Timer limit, again;
   };
 
   static Task<void> drive(std::shared_ptr<LiveChat> self);
@@ -79,6 +79,7 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
   void set_limit();
   void on_limit();
   void act_on_end();
+  void end_wait();
   std::size_t size_locked() const { return base_ + text_.size(); }
   void wake_reader_locked(bool ended);
 

@@ -4,6 +4,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <charconv>
 
+#include "ops/runtime/cancelled.hpp"
 #include "ops/runtime/http_pool.hpp"
 
 namespace assay {
@@ -119,6 +120,8 @@ Task<Result<std::string>> HttpStream::read_some() {
     body.data = piece.data();
     body.size = piece.size();
     body.more = true;
+    // A cancellation that comes while a read has just been done reaches no other.
+    if (co_await is_cancelled()) co_return make_error_code(asio::error::operation_aborted);
     s.expire_after(s.limits.between_reads);
     auto [ec, n] = co_await connection.read_some(*s.parser);
     connection.ack_quickly();

@@ -95,9 +95,10 @@ struct LiveChatTest : ChatFixture {
     bool ended = false;
   };
 
-  void open() {
+  void open() { open(model); }
+  void open(ChatBackend& with) {
     live.emplace(config, metrics);
-    services.emplace(ChatServices{config, log, model, journal, metrics, clock, *live});
+    services.emplace(ChatServices{config, log, with, journal, metrics, clock, *live});
     add_chat_routes(router, *services);
   }
   Call& call(http::verb method, std::string path, ListedStream& to, std::vector<HeaderField> with = {},
@@ -319,6 +320,39 @@ TEST_F(LiveChatTest, StoppingAbortsTheModelAndIsNoError) {
   EXPECT_EQ(log.last_span.at("attributes").at("stopped").as_string(), "true");
   EXPECT_EQ(log.last_span.at("attributes").at("response").as_string(), "\"one\"");
   EXPECT_EQ(journalled(), 0u);
+}
+
+// It waits for one thing and then for another, as a read of several steps does, and looks at nothing in between.
+TEST_F(LiveChatTest, AStopThatComesBetweenTwoWaitsIsSaidAgain) {
+  struct TwoWaits final : ChatBackend {
+    explicit TwoWaits(IoContext& context) : first(std::make_shared<Waiter>(context.get_executor())) {}
+    struct Answer final : ChatAnswer {
+      explicit Answer(TwoWaits& m) : model(m) {}
+      Task<Next> next() override {
+        co_await model.first->wait(Waiter::Time::max());
+        asio::steady_timer second(co_await asio::this_coro::executor, 1h);
+        co_await second.async_wait(as_result);
+        co_return ChatFailure{"woken"};
+      }
+      TwoWaits& model;
+    };
+    Task<Result<Models, ChatFailure>> models(std::string) override { co_return ChatFailure{"none"}; }
+    Task<Started> start(ChatQuestion) override {
+      std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(*this);
+      co_return std::move(answer);
+    }
+    std::shared_ptr<Waiter> first;
+  } two(context);
+  open(two);
+  call(http::verb::post, "/chat/stream", stream);
+  two.first->wake();  // done with, but not heard of when the stop comes
+  auto& stop = call(http::verb::delete_, "/chat/stream/" + header(stream, "X-Trace-Id"), second,
+                    {{"X-Resume-Token", header(stream, "X-Resume-Token")}});
+  context.restart();
+  context.run_for(2s);
+  EXPECT_TRUE(stop.ended);
+  EXPECT_EQ(second.response.status, 200u);
+  EXPECT_TRUE(stream.events.back().at("stopped").as_bool());
 }
 
 TEST_F(LiveChatTest, AReaderThatStaysAwayAbortsTheModel) {

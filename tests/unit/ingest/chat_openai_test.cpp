@@ -1,6 +1,10 @@
 // The OpenAI backend against a server on loopback.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
 
 #include "ingest/chat/openai_backend.hpp"
@@ -173,6 +177,44 @@ TEST_F(OpenAiBackendTest, AModelThatStallsIsATimeOut) {
     c.wait_closed();
   });
   EXPECT_EQ(ask(server), "a|!the model did not answer in time");
+}
+
+// What is read at once is never waited for: a cancellation finds nothing to end then, and is not to be forgotten.
+TEST_F(OpenAiBackendTest, AnAnswerThatIsCancelledWhileItsPiecesComeFastIsNotReadOn) {
+  std::atomic<bool> silent{false};
+  ScriptedServer server([&](Conversation& c) {
+    c.read_request();
+    c.begin_chunked();
+    std::string empty_ones;
+    for (int i = 0; i < 1000; ++i) empty_ones += chunk_of("");
+    while (!silent && c.chunk(empty_ones)) {
+    }
+    c.wait_closed();
+  });
+  config.url = server.url("/v1");
+  OpenAiBackend backend(config, client);
+  for (int i = 0; i < 20; ++i) {
+    silent = false;
+    ChatQuestion question{.messages = {{"user", "hi"}}};
+    auto answer = run_task(context, backend.start(std::move(question)));
+    ASSERT_TRUE(answer);
+    asio::cancellation_signal signal;
+    bool ended = false;
+    const auto read = [](ChatAnswer& from, bool& to) -> Task<void> {
+      co_await asio::this_coro::throw_if_cancelled(false);
+      const auto piece = co_await from.next();
+      EXPECT_FALSE(piece);
+      to = true;
+    };
+    asio::co_spawn(context, read(**answer, ended), asio::bind_cancellation_slot(signal.slot(), asio::detached));
+    context.restart();
+    context.run_for(10ms);
+    signal.emit(asio::cancellation_type::terminal);
+    silent = true;
+    const auto until = std::chrono::steady_clock::now() + 5s;
+    while (!ended && std::chrono::steady_clock::now() < until) context.run_for(5ms);
+    ASSERT_TRUE(ended);
+  }
 }
 
 TEST_F(OpenAiBackendTest, AnEventWithoutEndIsCutAtItsBound) {
