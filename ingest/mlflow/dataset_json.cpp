@@ -49,10 +49,23 @@ void put(json::object& out, std::string_view name, const std::string& text) {
 void put_json(json::object& out, std::string_view name, const std::string& text) {
   if (text.empty()) return;
   boost::system::error_code ec;
-  json::parse_options options;
-  options.max_depth = stored_depth_max;
-  auto value = parse_json(text, ec, options);
+  auto value = parse_stored_json(text, ec);
   if (!ec) out[name] = std::move(value);
+}
+
+void extend(json::object& schema, const json::object& record) {
+  for (const std::string_view part : {"inputs", "outputs", "expectations"}) {
+    const auto* value = record.if_contains(part);
+    if (!value || value->is_null()) continue;
+    auto& into = schema[part];
+    if (value->is_object()) {
+      if (!into.is_object()) continue;
+      for (const auto& [key, inner] : value->get_object())
+        if (!into.get_object().contains(key)) into.get_object()[key] = type_of(inner);
+    } else if (part == "outputs" && into.is_object() && into.get_object().empty()) {
+      into = type_of(*value);
+    }
+  }
 }
 
 }  // namespace
@@ -103,27 +116,16 @@ std::string dataset_digest(std::string_view name, std::int64_t time) {
 
 std::string hash_of_inputs(const json::value& inputs) { return derived_id("", {python_json(sorted(inputs))}); }
 
-std::string extended_schema(const std::string& schema, const json::object& record) {
+std::string extended_schema(const std::string& schema, const json::array& records) {
   boost::system::error_code ec;
-  auto parsed = schema.empty() ? json::value() : parse_json(schema, ec);
+  auto parsed = schema.empty() ? json::value() : parse_stored_json(schema, ec);
   json::object out;
   if (parsed.is_object())
     out = parsed.get_object();
   else
     out = {
         {"inputs", json::object()}, {"outputs", json::object()}, {"expectations", json::object()}, {"version", "1.0"}};
-  for (const std::string_view part : {"inputs", "outputs", "expectations"}) {
-    const auto* value = record.if_contains(part);
-    if (!value || value->is_null()) continue;
-    auto& into = out[part];
-    if (value->is_object()) {
-      if (!into.is_object()) continue;
-      for (const auto& [key, inner] : value->get_object())
-        if (!into.get_object().contains(key)) into.get_object()[key] = type_of(inner);
-    } else if (part == "outputs" && into.is_object() && into.get_object().empty()) {
-      into = type_of(*value);
-    }
-  }
+  for (const auto& record : records) extend(out, record.get_object());
   return python_json(out);
 }
 

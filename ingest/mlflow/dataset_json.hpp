@@ -7,9 +7,6 @@
 
 namespace assay {
 
-// How deep what was stored may be: it is read, whatever it was.
-inline constexpr std::size_t stored_depth_max = 128;
-
 std::string dataset_json(const Dataset& dataset, bool with_experiments);
 boost::json::object record_json(const DatasetRecord& record);
 
@@ -17,7 +14,7 @@ boost::json::object record_json(const DatasetRecord& record);
 std::string dataset_digest(std::string_view name, std::int64_t time);
 // What two records with the same inputs have in common, whatever the order of their keys.
 std::string hash_of_inputs(const boost::json::value& inputs);
-// `schema` with the fields of one more record: the type of each field that was not there yet.
-std::string extended_schema(const std::string& schema, const boost::json::object& record);
+// `schema` with the fields of more records, which are objects: the type of each field that was not there yet.
+std::string extended_schema(const std::string& schema, const boost::json::array& records);
 
 }  // namespace assay

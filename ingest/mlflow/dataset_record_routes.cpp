@@ -1,12 +1,12 @@
 #include <algorithm>
-#include <boost/json/serialize.hpp>
+#include <boost/asio/post.hpp>
 #include <charconv>
 
 #include "ingest/mlflow/dataset_json.hpp"
 #include "ingest/mlflow/dataset_routes.hpp"
+#include "ingest/mlflow/dataset_upsert.hpp"
 #include "ops/runtime/base64.hpp"
-#include "ops/runtime/ids.hpp"
-#include "storage/records/exact_json.hpp"
+#include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/python_numbers.hpp"
 #include "storage/records/python_text.hpp"
@@ -17,126 +17,25 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t records_max = 10'000;  // of one request
-constexpr std::string_view user_tag = "mlflow.user";
+constexpr std::size_t records_max = 10'000;         // of one upsert
+constexpr std::int64_t page_max = 50'000;           // records of one answer
+constexpr std::size_t page_bytes_max = 16u << 20;   // about; a page ends behind the record that reaches it
+constexpr std::size_t step_size = 128;              // records that are handled without a pause
+constexpr std::size_t count_step_size = 128 * 128;  // and that are only counted
 
-std::string text_of(const json::value* value) {
-  const auto* text = value ? value->if_string() : nullptr;
-  return text ? std::string(text->data(), text->size()) : std::string();
-}
+// Other requests of this thread have a turn.
+Task<void> pause() { co_await asio::post(use_task); }
 
-// A value as it is kept; empty: there is none.
-std::string kept(const json::value* value) {
-  return !value || value->is_null() ? std::string() : json::serialize(*value);
-}
-
-// Where the record came from: {"source_type", "source_data"}.
-std::optional<MlflowError> read_source(const json::object& from, DatasetRecord& record) {
-  const auto* source = from.if_contains("source");
-  if (!source || !source->is_object()) return {};
-  auto type = text_of(source->get_object().if_contains("source_type"));
-  for (auto& c : type)
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
-  if (type != "UNSPECIFIED" && type != "TRACE" && type != "HUMAN" && type != "DOCUMENT" && type != "CODE")
-    return invalid_parameter("Invalid dataset record source type: " + type +
-                             ". Valid source types: ['UNSPECIFIED', 'TRACE', 'HUMAN', 'DOCUMENT', 'CODE']");
-  json::object data;
-  if (const auto* given = source->get_object().if_contains("source_data"); given && given->is_object())
-    data = given->get_object();
-  record.source_type = type;
-  record.source_id = text_of(data.if_contains(type == "TRACE" ? "trace_id" : "source_id"));
-  json::object out{{"source_type", type}};
-  out["source_data"] = std::move(data);
-  record.source = json::serialize(out);
-  return {};
-}
-
-// `text`, a JSON object or nothing, with the members of `more`.
-std::string merged(const std::string& text, const json::object& more) {
-  json::object out;
-  boost::system::error_code ec;
-  json::parse_options options;
-  options.max_depth = stored_depth_max;
-  if (auto parsed = text.empty() ? json::value() : parse_json(text, ec, options); parsed.is_object())
-    out = parsed.get_object();
-  for (const auto& [key, value] : more) out[key] = value;
-  return json::serialize(out);
-}
-
-void merge(const json::object& from, std::int64_t now, DatasetRecord& record) {
-  if (const auto* outputs = from.if_contains("outputs")) record.outputs = kept(outputs);
-  const auto* expectations = from.if_contains("expectations");
-  if (expectations && expectations->is_object() && !expectations->get_object().empty())
-    record.expectations = merged(record.expectations, expectations->get_object());
-  const auto* tags = from.if_contains("tags");
-  if (tags && tags->is_object() && !tags->get_object().empty()) {
-    record.tags = merged(record.tags, tags->get_object());
-    if (const auto* user = tags->get_object().if_contains(user_tag)) record.last_updated_by = text_of(user);
+Task<Result<std::size_t>> count_records(const Catalog& catalog, std::string_view dataset_id) {
+  std::size_t all = 0;
+  std::string last;
+  for (;;) {
+    const auto some = catalog.count_records(dataset_id, last, count_step_size);
+    if (!some) co_return some.error();
+    all += *some;
+    if (*some < count_step_size) co_return all;
+    co_await pause();
   }
-  record.last_update_time = now;
-}
-
-Result<DatasetRecord, MlflowError> fresh(const json::object& from, const std::string& dataset_id,
-                                         const std::string& hash, std::int64_t now) {
-  DatasetRecord record{.dataset_record_id = random_id("dr-"), .dataset_id = dataset_id, .input_hash = hash};
-  const auto* inputs = from.if_contains("inputs");
-  record.inputs = inputs ? kept(inputs) : "{}";
-  const auto* outputs = from.if_contains("outputs");
-  record.outputs = outputs ? kept(outputs) : "{}";
-  record.expectations = kept(from.if_contains("expectations"));
-  record.tags = kept(from.if_contains("tags"));
-  if (const auto* tags = from.if_contains("tags"); tags && tags->is_object())
-    record.created_by = record.last_updated_by = text_of(tags->get_object().if_contains(user_tag));
-  record.created_time = record.last_update_time = now;
-  if (auto problem = read_source(from, record)) return std::move(*problem);
-  return record;
-}
-
-struct Upserted {
-  std::vector<DatasetRecord> records;
-  std::size_t inserted = 0, updated = 0;
-  std::string user;
-};
-
-Result<Result<Upserted, MlflowError>> upsert(const Catalog& catalog, const std::string& dataset_id,
-                                             const json::array& list, std::int64_t now) {
-  using Inner = Result<Upserted, MlflowError>;
-  Upserted out;
-  std::map<std::string, std::size_t> by_hash;
-  for (const auto& element : list) {
-    const auto* from = element.if_object();
-    if (!from) return Inner(invalid_parameter("records: one of them is not an object"));
-    const auto* inputs = from->if_contains("inputs");
-    const auto hash = hash_of_inputs(inputs ? *inputs : json::value(json::object()));
-    if (const auto* tags = from->if_contains("tags"); tags && tags->is_object())
-      if (const auto* user = tags->get_object().if_contains(user_tag)) out.user = text_of(user);
-    if (const auto at = by_hash.find(hash); at != by_hash.end()) {
-      merge(*from, now, out.records[at->second]);
-      ++out.updated;
-      continue;
-    }
-    auto existing = catalog.record_of_inputs(dataset_id, hash);
-    if (!existing) return existing.error();
-    by_hash[hash] = out.records.size();
-    if (*existing) {
-      merge(*from, now, **existing);
-      out.records.push_back(std::move(**existing));
-      ++out.updated;
-    } else {
-      auto record = fresh(*from, dataset_id, hash, now);
-      if (!record) return Inner(record.error());
-      out.records.push_back(std::move(*record));
-      ++out.inserted;
-    }
-  }
-  return Inner(std::move(out));
-}
-
-Result<std::size_t> count_records(const Catalog& catalog, std::string_view dataset_id) {
-  std::size_t count = 0;
-  const auto visited = catalog.records(dataset_id, {}, [&](const DatasetRecord&) { return ++count > 0; });
-  if (!visited) return visited.error();
-  return count;
 }
 
 std::string profile_of(std::size_t count) { return R"({"num_records": )" + std::to_string(count) + "}"; }
@@ -167,26 +66,31 @@ Task<Response> upsert_records(MlflowDoor& door, Request& request) {
   }
   const auto now = door.clock.now();
   const auto ms = now.time_since_epoch().count();
-  const auto done = upsert(catalog, id, parsed.get_array(), ms);
-  if (!done) co_return read_failed(request, done.error());
-  if (!*done) co_return error_response(done->error());
-  const auto before = count_records(catalog, id);
+  DatasetUpsert upsert(catalog, id, ms);
+  std::size_t taken = 0;
+  for (const auto& sent : parsed.get_array()) {
+    const auto problem = upsert.add(sent);
+    if (!problem) co_return read_failed(request, problem.error());
+    if (*problem) co_return error_response(**problem);
+    if (++taken % step_size == 0) co_await pause();
+  }
+  const auto before = co_await count_records(catalog, id);
   if (!before) co_return read_failed(request, before.error());
   auto& state = **dataset;
-  for (const auto& element : parsed.get_array()) state.schema = extended_schema(state.schema, element.get_object());
-  if (const auto count = *before + (*done)->inserted; count > 0) state.profile = profile_of(count);
+  if (taken > 0) state.schema = extended_schema(state.schema, parsed.get_array());
+  if (const auto count = *before + upsert.inserted(); count > 0) state.profile = profile_of(count);
   state.digest = dataset_digest(state.name, ms);
   state.last_update_time = ms;
-  state.last_updated_by = (*done)->user;
+  state.last_updated_by = upsert.user();
   std::vector<Record> records;
-  for (const auto& record : (*done)->records) records.push_back(to_record(record, now));
+  for (const auto& record : upsert.finish()) records.push_back(to_record(record, now));
   records.push_back(to_record(state, now));
   refused = co_await write_all(door, request, std::move(records));
   if (refused) co_return std::move(*refused);
   refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
-  co_return durable(door, R"({"inserted_count":)" + std::to_string((*done)->inserted) + R"(,"updated_count":)" +
-                              std::to_string((*done)->updated) + "}");
+  co_return durable(door, R"({"inserted_count":)" + std::to_string(upsert.inserted()) + R"(,"updated_count":)" +
+                              std::to_string(upsert.updated()) + "}");
 }
 
 // A page ends where the next one begins: base64 of "created_time:record_id".
@@ -200,35 +104,63 @@ Catalog::RecordPlace place_of(std::string_view token) {
   return place;
 }
 
+Result<std::int64_t, MlflowError> most_records(const Query& query) {
+  constexpr std::int64_t usual = 1000;
+  const auto given = query.get("max_results");
+  if (!given) return usual;
+  const auto most = parse_number<std::int64_t>(*given);
+  if (!most || *most < 0) return invalid_parameter("max_results: it is not a count");
+  if (*most > page_max)
+    return invalid_parameter("Invalid value " + std::to_string(*most) +
+                             " for parameter 'max_results' supplied. It must be at most " + std::to_string(page_max));
+  return *most == 0 ? usual : *most;
+}
+
+// A list of records as far as it has been read.
+struct RecordPage {
+  Catalog::RecordPlace last;
+  std::int64_t count = 0;
+  std::string list;
+  enum class State { partial, full, complete } state = State::partial;  // full: more stand behind it
+};
+
+Result<void> read_step(const Catalog& catalog, std::string_view dataset_id, std::int64_t most, RecordPage& page) {
+  using State = RecordPage::State;
+  std::size_t taken = 0;
+  auto after = State::complete;
+  const auto visited = catalog.records(dataset_id, page.last, [&](const DatasetRecord& record) {
+    after = page.count == most || page.list.size() >= page_bytes_max ? State::full : State::partial;
+    if (after == State::full || ++taken > step_size) return false;
+    page.last = {std::max<std::int64_t>(0, record.created_time), record.dataset_record_id};
+    page.list += (page.count++ > 0 ? ", " : "") + with_python_numbers(python_json(record_json(record)));
+    after = State::complete;
+    return true;
+  });
+  page.state = after;
+  return visited;
+}
+
 Task<Response> list_records(MlflowDoor& door, Request& request) {
   const auto query = Query::parse(request.query);
   if (!query) co_return error_response(request.path, query.error());
-  std::int64_t most = 1000;
-  if (const auto given = query->get("max_results"))
-    if (std::from_chars(given->data(), given->data() + given->size(), most).ec != std::errc() || most < 0)
-      co_return error_response(invalid_parameter("max_results: it is not a count"));
-  if (most == 0) most = 1000;
+  const auto most = most_records(*query);
+  if (!most) co_return error_response(most.error());
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
   const Catalog catalog(door.view->kv());
-  json::array list;
-  std::string token;
-  std::string last;
-  const auto visited = catalog.records(request.params[0], place_of(query->get("page_token").value_or("")),
-                                       [&](const DatasetRecord& record) {
-                                         if (std::ssize(list) == most) {
-                                           token = to_base64(last);
-                                           return false;
-                                         }
-                                         last = std::to_string(record.created_time) + ":" + record.dataset_record_id;
-                                         list.push_back(record_json(record));
-                                         return true;
-                                       });
-  if (!visited) co_return read_failed(request, visited.error());
+  RecordPage page;
+  page.last = place_of(query->get("page_token").value_or(""));
+  for (;;) {
+    const auto read = read_step(catalog, request.params[0], *most, page);
+    if (!read) co_return read_failed(request, read.error());
+    if (page.state != RecordPage::State::partial) break;
+    co_await pause();
+  }
   std::string out;
   JsonWriter writer(out);
-  writer.begin_object().field("records", with_python_numbers(python_json(list)));
-  if (!token.empty()) writer.field("next_page_token", token);
+  writer.begin_object().field("records", "[" + page.list + "]");
+  if (page.state == RecordPage::State::full)
+    writer.field("next_page_token", to_base64(std::to_string(page.last.created_time) + ":" + page.last.record_id));
   writer.end_object();
   co_return answer(std::move(out));
 }
@@ -257,7 +189,7 @@ Task<Response> delete_records(MlflowDoor& door, Request& request) {
   auto dataset = catalog.dataset(id);
   if (!dataset) co_return read_failed(request, dataset.error());
   if (deleted > 0 && *dataset) {
-    const auto before = count_records(catalog, id);
+    const auto before = co_await count_records(catalog, id);
     if (!before) co_return read_failed(request, before.error());
     (*dataset)->profile = *before > deleted ? profile_of(*before - deleted) : "null";
     records.push_back(to_record(**dataset, now));

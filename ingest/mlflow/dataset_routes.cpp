@@ -1,6 +1,7 @@
 #include "ingest/mlflow/dataset_routes.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "ingest/mlflow/dataset_json.hpp"
 #include "ops/runtime/ids.hpp"
@@ -125,11 +126,11 @@ Task<Response> search(MlflowDoor& door, Request& request) {
   if (refused) co_return std::move(*refused);
   auto all = Catalog(door.view->kv()).datasets();
   if (!all) co_return read_failed(request, all.error());
+  const std::set<std::string> wanted(experiments->begin(), experiments->end());
   std::erase_if(*all, [&](const Dataset& d) {
-    const bool elsewhere =
-        !experiments->empty() && std::find_first_of(d.experiment_ids.begin(), d.experiment_ids.end(),
-                                                    experiments->begin(), experiments->end()) == d.experiment_ids.end();
-    return elsewhere || !(*matches)(entry_of(d));
+    const bool here = wanted.empty() ||
+                      std::ranges::any_of(d.experiment_ids, [&](const std::string& id) { return wanted.contains(id); });
+    return !here || !(*matches)(entry_of(d));
   });
   std::sort(all->begin(), all->end(),
             [&](const Dataset& a, const Dataset& b) { return (*before)(entry_of(a), entry_of(b)); });
@@ -203,18 +204,20 @@ Task<Response> change_experiments(MlflowDoor& door, Request& request, bool add) 
     const auto ids = texts_in(body, "experiment_ids");
     if (!ids) return ids.error();
     auto& kept = dataset.experiment_ids;
-    bool changed = add;
+    if (!add) {
+      const std::set<std::string> gone(ids->begin(), ids->end());
+      if (std::erase_if(kept, [&](const std::string& id) { return gone.contains(id); }) > 0)
+        dataset.last_update_time = millis(door);
+      return {};
+    }
+    std::set<std::string> known(kept.begin(), kept.end());
     const Catalog catalog(door.view->kv());
     for (const auto& id : *ids) {
-      if (!add) {
-        changed |= std::erase(kept, id) > 0;
-        continue;
-      }
       const auto experiment = catalog.experiment(id);
       if (!experiment || !*experiment) return does_not_exist("No Experiment with id=" + id);
-      if (std::find(kept.begin(), kept.end(), id) == kept.end()) kept.push_back(id);
+      if (known.insert(id).second) kept.push_back(id);
     }
-    if (changed) dataset.last_update_time = millis(door);
+    dataset.last_update_time = millis(door);
     return {};
   };
   auto unknown = does_not_exist("Dataset '" + std::string(request.params[0]) + "' not found");

@@ -69,4 +69,10 @@ json::value parse_json(json::string_view text, error_code& ec, const json::parse
   return ec ? json::value() : parser.handler().release();
 }
 
+json::value parse_stored_json(json::string_view text, error_code& ec) {
+  json::parse_options options;
+  options.max_depth = stored_depth_max;
+  return parse_json(text, ec, options);
+}
+
 }  // namespace assay

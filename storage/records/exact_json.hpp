@@ -12,4 +12,9 @@ namespace assay {
 boost::json::value parse_json(boost::json::string_view text, boost::system::error_code& ec,
                               const boost::json::parse_options& options = {});
 
+// How deep JSON in the store may be: a door takes 100 levels at most, and what it is kept in has some of its own. What
+// was taken must be read; Boost.JSON's own limit is 32.
+inline constexpr std::size_t stored_depth_max = 128;
+boost::json::value parse_stored_json(boost::json::string_view text, boost::system::error_code& ec);
+
 }  // namespace assay

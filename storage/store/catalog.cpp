@@ -91,6 +91,20 @@ Result<void> Catalog::records(std::string_view dataset_id, const RecordPlace& af
   return {};
 }
 
+Result<std::size_t> Catalog::count_records(std::string_view dataset_id, std::string& after, std::size_t most) const {
+  const auto prefix = prefix_of('i', dataset_id);
+  auto from = prefix;
+  if (!after.empty()) from += after + '\0';
+  std::size_t count = 0;
+  const auto scanned =
+      kv_.scan(Family::catalog, from, after_prefix(prefix), [&](std::string_view key, std::string_view) {
+        after = key.substr(prefix.size());
+        return ++count < most;
+      });
+  if (!scanned) return scanned.error();
+  return count;
+}
+
 Result<std::optional<DatasetRecord>> Catalog::record(std::string_view dataset_id, std::string_view record_id) const {
   const auto at = kv_.get(Family::catalog, prefix_of('i', dataset_id) + std::string(record_id));
   if (!at) return at.error();

@@ -33,6 +33,8 @@ class Catalog {
   };
   Result<void> records(std::string_view dataset_id, const RecordPlace& after,
                        const std::function<bool(DatasetRecord)>& visit) const;
+  // How many there are, up to `most`, behind the id `after`, which becomes the last one's; nothing of them is parsed.
+  Result<std::size_t> count_records(std::string_view dataset_id, std::string& after, std::size_t most) const;
   Result<std::optional<DatasetRecord>> record(std::string_view dataset_id, std::string_view record_id) const;
   Result<std::optional<DatasetRecord>> record_of_inputs(std::string_view dataset_id, std::string_view input_hash) const;
 

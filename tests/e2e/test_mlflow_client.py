@@ -187,6 +187,37 @@ def test_everything_is_there_after_kill_9(assay):
     assert http.post("/api/2.0/mlflow/experiments/create", json={"name": "/kept"}).json()["error_code"] == "RESOURCE_ALREADY_EXISTS"
 
 
+def test_the_records_of_a_dataset_come_by_pages_that_are_bounded(assay):
+    http = assay("serve").http
+
+    def dataset_of(name: str, *batches: list[dict]) -> str:
+        dataset = http.post("/api/3.0/mlflow/datasets/create", json={"name": name, "experiment_ids": ["0"]}).json()["dataset"]["dataset_id"]
+        for records in batches:
+            http.post(f"/api/3.0/mlflow/datasets/{dataset}/records", json={"records": json.dumps(records)}).raise_for_status()
+        assert http.get(f"/api/3.0/mlflow/datasets/{dataset}").json()["dataset"]["profile"] == json.dumps({"num_records": sum(map(len, batches))})
+        return f"/api/3.0/mlflow/datasets/{dataset}/records"
+
+    def pages(path: str, **asked) -> list[list[int]]:
+        found = []
+        while True:
+            page = http.get(path, params=asked).raise_for_status().json()
+            found.append([record["inputs"]["q"] for record in json.loads(page["records"])])
+            if "next_page_token" not in page:
+                return found
+            asked["page_token"] = page["next_page_token"]
+
+    many = dataset_of("many", [{"inputs": {"q": i}} for i in range(300)])
+    for most, sizes in ((130, [130, 130, 40]), (150, [150, 150]), (50_000, [300])):
+        found = pages(many, max_results=most)
+        assert [len(page) for page in found] == sizes and sorted(sum(found, [])) == list(range(300))
+    for wrong in ("50001", "-1", "x", "5x"):
+        refused = http.get(many, params={"max_results": wrong})
+        assert refused.status_code == 400 and "max_results" in refused.json()["message"]
+    large = dataset_of("large", *([{"inputs": {"q": 7 * n + i, "text": "x" * 500_000}} for i in range(7)] for n in range(6)))
+    found = pages(large, max_results=50_000)
+    assert len(found) == 2 and sorted(sum(found, [])) == list(range(42)), "of megabytes they come in several"
+
+
 @pytest.mark.parametrize("capture", sorted(p.name for p in CAPTURES.glob("*.json")))
 def test_recorded_requests_are_answered_as_mlflow_answered_them(assay, capture):
     serve = assay("serve", "--unknown-trace=reject")

@@ -91,6 +91,11 @@ TEST_F(CatalogTest, RecordsOfADatasetComeByTimeAndEndWithIt) {
   EXPECT_EQ(apply(to_record(record("dr-c", "h1", 10), t0)), "");
   EXPECT_EQ(apply(to_record(record("dr-a", "h3", 10), t0)), "");
   EXPECT_EQ(ids(), "dr-a dr-c dr-b ");
+  std::string last;
+  EXPECT_EQ(*catalog_.count_records("d-1", last, 2), 2u);
+  EXPECT_EQ(last, "dr-b");
+  EXPECT_EQ(*catalog_.count_records("d-1", last, 2), 1u);
+  EXPECT_EQ(*catalog_.count_records("d-1", last, 2), 0u);
   EXPECT_EQ((*catalog_.record_of_inputs("d-1", "h1"))->dataset_record_id, "dr-c");
   EXPECT_EQ(apply(end_of_dataset_record("d-1", "dr-c", t0)), "");
   EXPECT_EQ(ids(), "dr-a dr-b ");
