@@ -1,6 +1,5 @@
 #include "ingest/mlflow/assessment_value.hpp"
 
-#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -17,20 +16,6 @@ namespace json = boost::json;
 Rejection invalid(const std::string& field, const std::string& reason) { return {400, field, reason}; }
 Rejection no_value() { return invalid("", "The `value` field must be specified."); }
 
-// How many messages of protobuf a value becomes, one inside the other.
-int messages_of(const json::value& value) {
-  int inner = 0;
-  if (const auto* list = value.if_array()) {
-    for (const auto& element : *list) inner = std::max(inner, messages_of(element));
-    return inner + 2;
-  }
-  const auto* object = value.if_object();
-  if (!object) return 0;
-  for (const auto& [key, element] : *object) inner = std::max(inner, messages_of(element));
-  return inner + 3;
-}
-
-// MLflow's client reads an answer to a depth of 100 messages, its own among them.
 std::optional<Rejection> problem_with_depth(std::string_view kind, const json::value& value) {
   if (messages_of(value) <= 95) return {};
   return invalid(std::string(kind) + ".value", "it is nested deeper than 31 objects or 47 lists");

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 
+#include "ingest/mlflow/message_fields.hpp"
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
 #include "storage/records/exact_json.hpp"
 #include "storage/records/python_numbers.hpp"
+#include "storage/records/python_text.hpp"
 
 namespace assay {
 namespace {
@@ -49,19 +51,37 @@ json::object any_value(const json::value& value) {
   return out;
 }
 
+// Of the 100 messages that the client reads, six stand around the value of an event: answer, trace, span, event, entry
+// and the value itself.
+constexpr int value_messages_max = 94;
+
+// What is deeper is JSON in a text: a client that meets one message too many reads nothing of the trace.
+json::object readable_value(const json::value& value) {
+  if (messages_of(value) <= value_messages_max) return any_value(value);
+  json::object out;
+  out["string_value"] = with_python_numbers(python_json(value));
+  return out;
+}
+
+// The value that an attribute's text is as JSON; none: it is none, or stays a text.
+std::optional<json::value> value_in(const json::string& text) {
+  json::parse_options options;
+  options.max_depth = stored_depth_max;
+  boost::system::error_code ec;
+  auto value = parse_python_json({text.data(), text.size()}, ec, options);
+  if (ec || messages_of(value) > value_messages_max) return {};
+  return value;
+}
+
 json::array key_values(const json::value* attributes, bool json_in_strings) {
   json::array out;
   if (!attributes || !attributes->is_object()) return out;
   for (const auto& [key, value] : attributes->get_object()) {
     json::object entry;
     entry["key"] = key;
-    if (!value.is_null()) entry["value"] = any_value(value);
-    if (const auto* text = json_in_strings ? value.if_string() : nullptr) {
-      boost::system::error_code ec;
-      const auto inner = parse_python_json({text->data(), text->size()}, ec);
-      if (!ec && inner.is_null()) entry.erase("value");
-      if (!ec && !inner.is_null()) entry["value"] = any_value(inner);
-    }
+    const auto* text = json_in_strings ? value.if_string() : nullptr;
+    const auto inner = text ? value_in(*text) : std::nullopt;
+    if (const auto& said = inner ? *inner : value; !said.is_null()) entry["value"] = readable_value(said);
     out.push_back(std::move(entry));
   }
   return out;
@@ -142,7 +162,7 @@ bool is_root(const json::object& span) {
 
 std::string proto_spans(std::string_view list, std::size_t& count) {
   boost::system::error_code ec;
-  auto parsed = parse_json({list.data(), list.size()}, ec);
+  auto parsed = parse_stored_json({list.data(), list.size()}, ec);
   std::vector<const json::object*> spans;
   if (!ec && parsed.is_array())
     for (const auto& span : parsed.get_array())

@@ -76,7 +76,7 @@ json::object second_form(const json::object& info) {
 // trace_info as the store gives it, in the second form.
 json::object second_form(std::string_view info) {
   boost::system::error_code ec;
-  const auto parsed = parse_json({info.data(), info.size()}, ec);
+  const auto parsed = parse_stored_json({info.data(), info.size()}, ec);
   return second_form(!ec && parsed.is_object() ? parsed.get_object() : json::object());
 }
 
@@ -225,7 +225,7 @@ Result<json::object, MlflowError> third_query(const Query& query) {
 // What the third version's search has found, in the second form.
 std::string second_answer(std::string_view found) {
   boost::system::error_code ec;
-  auto answered = parse_json({found.data(), found.size()}, ec);
+  auto answered = parse_stored_json({found.data(), found.size()}, ec);
   if (ec || !answered.is_object()) return "{}";
   if (auto* traces = answered.get_object().if_contains("traces"); traces && traces->is_array())
     for (auto& trace : traces->get_array())

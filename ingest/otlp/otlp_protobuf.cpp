@@ -6,6 +6,7 @@
 
 #include "ingest/otlp/wire.hpp"
 #include "ops/runtime/base64.hpp"
+#include "storage/records/exact_json.hpp"
 
 namespace assay {
 namespace {
@@ -15,6 +16,7 @@ using wire::Field;
 using wire::Type;
 
 constexpr int depth_max = 48;
+static_assert(depth_max + 8 < stored_depth_max);  // list, span, events, event, attributes, and an empty value
 
 // OTLP's strings are UTF-8; what is not can't be kept as JSON.
 bool text(const Field& field, std::string& out) {

@@ -36,7 +36,7 @@ def test_the_guides_programs_work_and_feedback_at_once_is_taken(assay):
 
 def test_what_is_hard_to_send_is_kept_and_read_back(assay):
     seen = run_client(assay("serve").url, GUIDE / "hard.py")
-    assert seen == {"inputs": ["1", "9.2233720", "zzzzzzzzz", "yyyyyyyyy"], "spans": [2] * 4, "found": 5, "tags": "a", "deep": 50}
+    assert seen == {"inputs": ["1", "9.2233720", "zzzzzzzzz", "yyyyyyyyy"], "spans": [2] * 4, "found": 5, "read": True, "tags": "a", "deep": 50}
 
 
 def test_a_score_is_read_back_as_the_double_that_was_sent(assay):

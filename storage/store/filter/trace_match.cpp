@@ -27,7 +27,7 @@ struct AssessmentValue {
 
 std::optional<AssessmentValue> assessment_value(const AssessmentRow& row) {
   boost::system::error_code ec;
-  const auto parsed = parse_json(row.json(true), ec);
+  const auto parsed = parse_stored_json(row.json(true), ec);
   if (ec || !parsed.is_object()) return {};
   const auto& object = parsed.get_object();
   AssessmentValue said;
@@ -43,7 +43,7 @@ std::optional<AssessmentValue> assessment_value(const AssessmentRow& row) {
   if (const auto* serialized = kind->get_object().if_contains("serialized_value");
       !value && serialized && serialized->is_object()) {
     if (const auto* text = serialized->get_object().if_contains("value"); text && text->is_string()) {
-      const auto inner = parse_json(text->get_string(), ec);
+      const auto inner = parse_stored_json(text->get_string(), ec);
       said.text = ec ? "null" : python_json(inner);
       return said;
     }
@@ -199,7 +199,7 @@ Result<bool> TraceMatch::spans(const std::string& trace_id) const {
       kv_->scan(Family::traces, prefix, after_prefix(prefix), [&](std::string_view, std::string_view bytes) {
         const auto span = SpanRow::decode(bytes);
         boost::system::error_code ec;
-        const auto parsed = span ? parse_json(span->json, ec) : json::value();
+        const auto parsed = span ? parse_stored_json(span->json, ec) : json::value();
         if (ec || !parsed.is_object()) return true;
         const auto text_at = [&](const char* pointer) {
           boost::system::error_code none;
