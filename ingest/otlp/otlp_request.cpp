@@ -120,19 +120,27 @@ struct Gathered {
   json::object tags, metadata;
 };
 
-void add_resource_tags(const json::object& attributes, json::object& tags) {
-  for (const auto& [key, value] : attributes) {
+struct Tags {
+  json::object entries;
+  std::size_t bytes = 0;  // about what a copy of them takes
+};
+
+Tags tags_of(const OtlpResource& resource) {
+  Tags tags;
+  for (const auto& [key, value] : resource.attributes) {
     const std::string_view name(key.data(), key.size());
     if (name.starts_with("telemetry.sdk.") || name.starts_with("mlflow.") || name.size() > 250) continue;
-    tags[key] = kept_text(value);
+    const auto text = kept_text(value);
+    tags.bytes += name.size() + text.size() + 32;
+    tags.entries[key] = text;
   }
+  return tags;
 }
 
-void gather(const OtlpSpan& span, const json::object& resource, const std::string& trace_id, Gathered& into) {
+void gather(const OtlpSpan& span, const std::string& trace_id, Gathered& into) {
   into.spans.push_back(span_json(span, trace_id));
   into.start = std::min(into.start, span.start);
   into.end = std::max(into.end, span.end);
-  if (into.tags.empty()) add_resource_tags(resource, into.tags);
   for (const std::string_view key : {"session.id", "gen_ai.conversation.id"})
     if (const auto* session = span.attributes.if_contains(key);
         session && !into.metadata.contains("mlflow.trace.session"))
@@ -165,13 +173,20 @@ std::string info_of(const std::string& trace_id, std::string_view experiment_id,
   return json::serialize(info);
 }
 
+OtlpProblem too_many_tags(std::size_t bytes_max) {
+  return {413, "the attributes of its resources, which each of its traces keeps as tags, are together larger than " +
+                   std::to_string(bytes_max) + " bytes"};
+}
+
 Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpResource>& resources,
                                                          std::string_view experiment_id, Instant now,
                                                          const OtlpLimits& limits) {
   if (resources.empty()) return OtlpProblem{400, "Invalid OpenTelemetry format - no spans found"};
   std::map<std::string, Gathered> traces;
   std::vector<std::string> order;
-  for (const auto& resource : resources)
+  std::size_t tag_bytes = 0;
+  for (const auto& resource : resources) {
+    const auto tags = tags_of(resource);
     for (const auto& span : resource.spans) {
       if (span.trace_id.size() != 16 || span.span_id.size() != 8 ||
           (!span.parent_id.empty() && span.parent_id.size() != 8))
@@ -179,8 +194,14 @@ Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpR
       const auto id = "tr-" + to_hex(span.trace_id);
       const auto [at, fresh] = traces.try_emplace(id);
       if (fresh) order.push_back(id);
-      gather(span, resource.attributes, id, at->second);
+      if (auto& own = at->second.tags; own.empty() && !tags.entries.empty()) {
+        tag_bytes += tags.bytes;
+        if (tag_bytes > limits.tag_bytes_max) return too_many_tags(limits.tag_bytes_max);
+        own = tags.entries;
+      }
+      gather(span, id, at->second);
     }
+  }
   std::vector<TraceRecord> out;
   for (const auto& id : order) {
     const auto& trace = traces.at(id);

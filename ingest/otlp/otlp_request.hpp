@@ -20,6 +20,7 @@ struct OtlpProblem {
 struct OtlpLimits {
   std::size_t spans_max = 10'000;
   std::size_t record_bytes_max = 512u << 10;  // of the spans in one record: a trace may need several
+  std::size_t tag_bytes_max = 32u << 20;      // of all traces together: each keeps the attributes of its resource
 };
 
 // Traces in the order in which they first appear; a large one as several records.

@@ -119,6 +119,52 @@ TEST(Otlp, RefusesWhatItCanNotRead) {
   EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "x", pb::bytes(9, pb::key_value("k", any)))}), "7", now));
 }
 
+TEST(Otlp, WhatIsTakenIsReadHoweverDeepItIs) {
+  for (const auto depth : {27, 28, 47, 48}) {
+    std::string any = pb::text("deep"), text = "\"deep\"";
+    for (int i = 0; i < depth; ++i) {
+      any = pb::bytes(5, pb::bytes(1, any));
+      text = "[" + text + "]";
+    }
+    const auto said = pb::key_value("k", any);
+    const auto event = pb::fixed(1, second) + pb::bytes(2, "e") + pb::bytes(3, said);
+    const auto link = pb::bytes(1, "0123456789abcdef") + pb::bytes(2, "linkspan") + pb::bytes(4, said);
+    const auto traces = parse_otlp(
+        request({span("rootspan", "", "root", pb::bytes(9, said) + pb::bytes(11, event) + pb::bytes(13, link))}), "7",
+        now);
+    ASSERT_TRUE(traces) << depth;
+    std::size_t count = 0;
+    boost::json::parse_options options;
+    options.max_depth = 500;
+    const auto spans = boost::json::parse(proto_spans(traces->front().spans, count), {}, options);
+    ASSERT_EQ(count, 1u) << depth;
+    const auto& root = spans.at(0);
+    for (const auto* part : {&root, &root.at("events").at(0), &root.at("links").at(0)}) {
+      const auto* value = &part->at("attributes").at(0).at("value");
+      if (depth == 48) {  // one message more than its client reads
+        EXPECT_EQ(value->at("string_value").as_string(), text);
+        continue;
+      }
+      for (int i = 0; i < depth; ++i) value = &value->at("array_value").at("values").at(0);
+      EXPECT_EQ(value->at("string_value"), "deep");
+    }
+  }
+}
+
+// A few bytes of a resource become as many for each of its traces.
+TEST(Otlp, BoundsWhatItsTracesKeepOfTheirResource) {
+  std::string scope;
+  for (int i = 0; i < 100; ++i)
+    scope += pb::bytes(2, pb::bytes(1, "0123456789ab" + std::to_string(1000 + i)) + pb::bytes(2, "rootspan"));
+  const auto with = [&](std::size_t bytes) {
+    const auto resource = pb::bytes(1, pb::bytes(1, pb::key_value("service.name", pb::text(std::string(bytes, 's')))));
+    return parse_otlp(pb::bytes(1, resource + pb::bytes(2, scope)), "7", now, {.tag_bytes_max = 100'000});
+  };
+  ASSERT_TRUE(with(900));
+  EXPECT_EQ(with(900)->size(), 100u);
+  EXPECT_EQ(with(1000).error().status, 413u);
+}
+
 TEST(Otlp, ReadsJsonAsWell) {
   const auto traces = parse_otlp_json(
       R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"1011121314151617",
