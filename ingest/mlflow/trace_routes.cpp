@@ -269,11 +269,11 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request, bool alone) {
         });
     if (!visited) co_return read_failed(request, visited.error());
   }
-  for (const auto& id : *ids) {
+  const std::set<std::string> asked(ids->begin(), ids->end());
+  for (const auto& id : asked) {
     const auto row = store.trace(id);
     if (!row) co_return read_failed(request, row.error());
-    if (*row && is_in(**row, *experiment, alone) && std::find(found.begin(), found.end(), id) == found.end())
-      found.push_back(id);
+    if (*row && is_in(**row, *experiment, alone)) found.push_back(id);
   }
   const auto now = door.clock.now();
   for (std::size_t from = 0; from < found.size(); from += batch_max) {
@@ -285,7 +285,7 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request, bool alone) {
   }
   // Feedback that is said next is about a trace that is gone: the door looks at the view, and does not wait for it.
   if (!found.empty()) (void)co_await door.view->applied(door.config.view_wait);
-  const bool all = alone || (!until && std::set<std::string>(ids->begin(), ids->end()).size() == found.size());
+  const bool all = alone || (!until && asked.size() == found.size());
   if (!all) co_return error_response(does_not_exist("not all of them are known here"));
   co_return durable(
       door, found.empty() ? R"({"traces_deleted":0})" : R"({"traces_deleted":)" + std::to_string(found.size()) + "}");
