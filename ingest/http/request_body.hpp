@@ -15,7 +15,8 @@ class RequestBody {
   // Its length, where the client has said it; none: it comes in chunks.
   virtual std::optional<std::uint64_t> length() const = 0;
   // The next piece, valid until the next call; empty: its end. Error::timed_out when the client sent nothing for the
-  // body limit, another error when it is gone or its framing is broken.
+  // body limit, errc::message_size when it sent more than its route takes, another error when it is gone or its framing
+  // is broken.
   virtual Task<Result<std::string_view>> read_some() = 0;
 };
 

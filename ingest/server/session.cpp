@@ -102,7 +102,7 @@ Task<bool> Session::serve_one() {
       co_return co_await say_no(&route, std::move(response));
     }
   }
-  body_left_ = head_.content_length;
+  body_left_ = head_.chunked ? body_max : head_.content_length;
   body_ended_ = !head_.chunked && head_.content_length == 0;
   body_view_ = {};
   auto read = Result<void, Rejection>();
@@ -127,10 +127,14 @@ Task<bool> Session::serve_one() {
                   .charge = &verdict_.charge};
   co_await handle(route, request);
   body_.clear();
-  if (answer_ == Answer::handed_over || status_ == client_closed)
+  if (answer_ == Answer::complete || answer_ == Answer::handed_over || status_ == client_closed)
     shared_.metrics.answered(&route, status_, seconds_since(began_));
-  if (answer_ != Answer::complete || (body_passed_on_ && !body_ended_)) co_return false;
-  shared_.metrics.answered(&route, status_, seconds_since(began_));
+  if (answer_ != Answer::complete) co_return false;
+  if (body_passed_on_ && !body_ended_) {  // nobody reads the rest
+    permit = Admission::Permit();
+    co_await linger();
+    co_return false;
+  }
   start_ += head_size_ + body_used_;
   co_return keeps_alive();
 }
@@ -227,6 +231,7 @@ Task<bool> Session::say_no(const Route* route, Response response) {
 // What can't be understood, or came too slowly: nothing that follows on this connection has a meaning.
 Task<void> Session::say_no_and_close(Rejection rejection) {
   count_refusal(rejection.status);
+  shared_.metrics.answered(nullptr, rejection.status, 0);
   close_after_ = true;
   const auto path = head_size_ > 0 ? head_.path : std::string_view();
   const auto response = error_response(path, rejection);
@@ -240,7 +245,6 @@ void Session::count_refusal(unsigned status) {
    : status == 413 || status == 414 || status == 431 ? metrics.refused_too_large
                                                      : metrics.refused_malformed)
       .Increment();
-  metrics.answered(nullptr, status, 0);
 }
 
 // Closing while the client still sends would reset the connection and take the answer away from it: read on a little.
@@ -254,13 +258,18 @@ Task<void> Session::linger() {
 
 void Session::enter(Phase phase, std::chrono::milliseconds limit) {
   phase_ = phase;
+  expired_ = false;
   deadline_ = limit == std::chrono::milliseconds::max() ? SteadyTime::max() : std::chrono::steady_clock::now() + limit;
 }
 
+// A read whose bytes are there already can't be cancelled, only the next one: so each sweep cancels again, and whoever
+// reads on looks at expired_ before.
 void Session::sweep(SteadyTime now) {
   if (now < deadline_) return;
-  deadline_ = SteadyTime::max();
-  if (phase_ == Phase::handling) return give_up();
+  if (phase_ == Phase::handling) {
+    deadline_ = SteadyTime::max();
+    return give_up();
+  }
   expired_ = true;
   error_code ec;
   socket_.cancel(ec);
@@ -284,9 +293,8 @@ void Session::give_up() {
 
 void Session::drain() {
   if (phase_ != Phase::idle) return;
-  expired_ = true;
-  error_code ec;
-  socket_.cancel(ec);
+  deadline_ = SteadyTime::min();
+  sweep(deadline_);
 }
 
 void Session::insist() {

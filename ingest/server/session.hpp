@@ -78,6 +78,7 @@ class Session final : public ResponseStream, public RequestBody {
   Task<Result<void, Rejection>> read_sized_body(std::size_t size);
   Task<Result<void, Rejection>> read_chunked_body(std::size_t body_bytes_max);
   Task<Result<std::string_view>> read_some_chunked();
+  error_code too_late();
   Task<void> handle(const Route& route, Request& request);
   Task<Result<void>> answer_or_ask_behind(const Route& route, Request& request, Response response);
   Task<bool> say_no(const Route* route, Response response);
@@ -108,7 +109,7 @@ class Session final : public ResponseStream, public RequestBody {
   IpAddress peer_;
   Gate::AccessDecision verdict_;  // on the request that is served
   int refused_in_a_row_ = 0;      // by a quota
-  bool expired_ = false;          // the sweep ended what was waited for
+  bool expired_ = false;          // the sweep has ended what is waited for, or is about to: since the last enter()
   bool gave_up_ = false;          // the sweep has answered while the handler still runs
 
   // [start_, end_): what has come and is not used up. A request's head begins at start_ and stays where it is until its
@@ -124,7 +125,7 @@ class Session final : public ResponseStream, public RequestBody {
   std::string_view body_view_;
   bool body_passed_on_ = false;  // by pieces, by its handler
   bool body_ended_ = true;
-  std::uint64_t body_left_ = 0;
+  std::uint64_t body_left_ = 0;  // may still come: of one in chunks, as far as its route takes it
 
   std::string out_;
   Answer answer_ = Answer::none;

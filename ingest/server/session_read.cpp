@@ -1,11 +1,18 @@
 // How a session reads: heads and bodies.
 #include <cstring>
-#include <limits>
+#include <utility>
 
 #include "ingest/server/session.hpp"
 #include "ops/runtime/error.hpp"
 
 namespace assay {
+namespace {
+
+namespace errc = boost::system::errc;
+
+Rejection too_slow() { return {408, "", "the body did not come in time"}; }
+
+}  // namespace
 
 Task<bool> Session::receive_more() {
   if (end_ == capacity_) co_return false;  // never: whoever reads makes room before, and a read of nothing is no read
@@ -29,7 +36,6 @@ Task<bool> Session::read_head() {
   const auto& config = shared_.config;
   head_size_ = body_used_ = 0;
   verdict_.headers.clear();
-  expired_ = false;
   scanner_.reset();
   to_the_front();
   std::size_t empty_lines = 0;
@@ -68,14 +74,13 @@ Task<bool> Session::read_head() {
     if (shared_.draining && phase_ == Phase::idle) co_return false;
     if (end_ == capacity_ && !make_all_room())
       to_the_front();  // there were empty lines: the scanner refuses longer heads
-    if (!co_await receive_more()) {
-      if (expired_ && phase_ == Phase::head) {
-        expired_ = false;
-        Rejection slow{408, "", "the header did not come in time"};
-        co_await say_no_and_close(std::move(slow));
-      }
+    const bool more = co_await receive_more();
+    if (expired_ && phase_ == Phase::head) {
+      Rejection slow{408, "", "the header did not come in time"};
+      co_await say_no_and_close(std::move(slow));
       co_return false;
     }
+    if (!more) co_return false;
     if (phase_ == Phase::idle) enter(Phase::head, config.header_timeout);
   }
 }
@@ -111,8 +116,8 @@ Task<Result<void, Rejection>> Session::read_sized_body(std::size_t size) {
   while (body_.size() < size) {
     const auto into = asio::buffer(body_.tail(), size - body_.size());
     const auto [ec, n] = co_await socket_.async_read_some(into, as_result);
-    if (ec && !expired_) co_return Rejection{};
-    if (ec) co_return Rejection{408, "", "the body did not come in time"};
+    if (expired_) co_return too_slow();
+    if (ec) co_return Rejection{};
     body_.added(n);
   }
   body_view_ = body_.view();
@@ -137,10 +142,9 @@ Task<Result<void, Rejection>> Session::read_chunked_body(std::size_t body_bytes_
       at = base;
     }
     if (end_ == capacity_) co_return Rejection{400, "", "a chunk's extensions or the trailers are too large"};
-    if (!co_await receive_more()) {
-      if (!expired_) co_return Rejection{};
-      co_return Rejection{408, "", "the body did not come in time"};
-    }
+    const bool more = co_await receive_more();
+    if (expired_) co_return too_slow();
+    if (!more) co_return Rejection{};
   }
   body_used_ = at - base;
   body_view_ = body_.view();
@@ -160,9 +164,8 @@ Task<Result<std::string_view>> Session::read_some() {
     body_ended_ = true;
     co_return body_view_;
   }
-  if (head_.expects_continue && body_left_ == head_.content_length && behind_head().empty()) {
+  if (std::exchange(head_.expects_continue, false) && behind_head().empty()) {
     constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    head_.expects_continue = false;
     const auto sent = co_await write_all(go_on);
     if (!sent) co_return sent.error();
   }
@@ -179,13 +182,20 @@ Task<Result<std::string_view>> Session::read_some() {
       asio::buffer(body_.tail(), static_cast<std::size_t>(std::min<std::uint64_t>(piece_bytes, body_left_)));
   enter(Phase::body, shared_.config.body_timeout);
   const auto [ec, n] = co_await socket_.async_read_some(into, as_result);
+  const bool late = ec && expired_;
   enter(Phase::streaming, std::chrono::milliseconds::max());
-  if (ec && expired_) co_return Error::timed_out;
+  if (late) co_return too_late();
   if (ec) co_return ec;
   body_.added(n);
   body_left_ -= n;
   body_ended_ = body_left_ == 0;
   co_return body_.view();
+}
+
+// For the handler that asked for more of a body.
+error_code Session::too_late() {
+  count_refusal(408);
+  return Error::timed_out;
 }
 
 // The framing is read in the room behind the head.
@@ -195,18 +205,23 @@ Task<Result<std::string_view>> Session::read_some_chunked() {
   for (;;) {
     if (base < end_) {
       const std::string_view bytes(buffer_.get() + base, end_ - base);
-      const auto used = parser_->parse_chunks(bytes, body_, std::numeric_limits<std::size_t>::max());
-      if (!used) co_return boost::system::errc::make_error_code(boost::system::errc::protocol_error);
+      const auto used = parser_->parse_chunks(bytes, body_, body_left_);
+      if (!used) {
+        count_refusal(used.error().status);
+        co_return errc::make_error_code(used.error().status == 413 ? errc::message_size : errc::protocol_error);
+      }
       std::memmove(buffer_.get() + base, buffer_.get() + base + *used, end_ - base - *used);
       end_ -= *used;
+      body_left_ -= body_.size();
       body_ended_ = parser_->body_complete();
       if (body_.size() > 0 || body_ended_) co_return body_.view();
     }
     if (end_ == capacity_) co_return boost::system::errc::make_error_code(boost::system::errc::protocol_error);
     enter(Phase::body, shared_.config.body_timeout);
     const bool more = co_await receive_more();
+    const bool late = !more && expired_;
     enter(Phase::streaming, std::chrono::milliseconds::max());
-    if (!more && expired_) co_return Error::timed_out;
+    if (late) co_return too_late();
     if (!more) co_return asio::error::make_error_code(asio::error::eof);
   }
 }
@@ -223,7 +238,7 @@ Task<bool> Session::discard_body() {
   while (left > 0) {
     const auto into = asio::buffer(buffer_.get(), std::min(left, capacity_));
     const auto [ec, n] = co_await socket_.async_read_some(into, as_result);
-    if (ec) co_return false;
+    if (ec || expired_) co_return false;
     left -= n;
   }
   co_return true;

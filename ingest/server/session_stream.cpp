@@ -92,7 +92,7 @@ Task<Result<void>> Session::begin(unsigned status, std::string_view content_type
   out_.clear();
   append_head(status, content_type, headers, {});
   const auto written = co_await write_all(out_);
-  enter(Phase::streaming, std::chrono::milliseconds::max());
+  if (written) enter(Phase::streaming, std::chrono::milliseconds::max());
   co_return written;
 }
 
@@ -104,7 +104,7 @@ Task<Result<void>> Session::begin_sized(unsigned status, Headers headers, std::u
   out_.clear();
   append_head(status, {}, headers, static_cast<std::size_t>(length));
   const auto written = co_await write_all(out_);
-  enter(Phase::streaming, std::chrono::milliseconds::max());
+  if (written) enter(Phase::streaming, std::chrono::milliseconds::max());
   co_return written;
 }
 
@@ -126,7 +126,7 @@ Task<Result<void>> Session::write(std::string_view bytes) {
   }
   if (chunked_) out_.append("\r\n");
   if (written) written = co_await write_all(out_);
-  enter(Phase::streaming, std::chrono::milliseconds::max());
+  if (written) enter(Phase::streaming, std::chrono::milliseconds::max());
   co_return written;
 }
 

@@ -171,8 +171,10 @@ def test_slow_headers_and_slow_bodies_are_cut_by_their_time_limits(assay):
             else:
                 assert connection.ended(within=20), name
             ended[name] = time.monotonic() - began
+            told[name] = connection.answer().status
 
     ended: dict[str, float] = {}
+    told: dict[str, int] = {}
     threads = [threading.Thread(target=drip, args=(name, *parts, ended)) for name, parts in slow.items()]
     for thread in threads:
         thread.start()
@@ -180,6 +182,7 @@ def test_slow_headers_and_slow_bodies_are_cut_by_their_time_limits(assay):
         thread.join(60)
     assert set(ended) == set(slow)
     assert all(0.5 < seconds < 10 for seconds in ended.values()), ended
+    assert told == {name: 0 if name == "a connection without a request" else 408 for name in slow}
     wait_until("all are gone", lambda: serve.metric("assay_ingest_connections") <= 1)
     assert set(assessments(serve.http, trace_id)) == set()
 

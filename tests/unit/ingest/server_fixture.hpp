@@ -105,9 +105,9 @@ class HttpServer : public ::testing::Test {
         },
         anyone);
   }
-  void start() {
+  void start(TlsSlot* tls = nullptr) {
     admission.emplace(limits);
-    server.emplace(config, router, *admission, clock, metrics);
+    server.emplace(config, router, *admission, clock, metrics, nullptr, tls);
     ASSERT_TRUE(server->start());
   }
   RawClient client() { return RawClient(server->port()); }
