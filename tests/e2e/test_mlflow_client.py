@@ -187,6 +187,23 @@ def test_everything_is_there_after_kill_9(assay):
     assert http.post("/api/2.0/mlflow/experiments/create", json={"name": "/kept"}).json()["error_code"] == "RESOURCE_ALREADY_EXISTS"
 
 
+def test_what_is_deep_is_found_and_hides_nothing_beside_it(assay):
+    http = assay("serve").http
+    trace_id = "tr-4bf92f3577b34da6a3ce929d0e0e4736"
+    assert start_trace(http, trace_id).status_code == 200
+    said = {"assessment_name": "deep", "source": {"source_type": "HUMAN", "source_id": "ana"}, "feedback": {"value": json.loads("[" * 47 + "]" * 47)}}
+    http.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json={"assessment": said}).raise_for_status()
+    event = {"name": "e", "attributes": [{"key": "k", "value": {"stringValue": json.loads("[" * 45 + "]" * 45)}}]}
+    span = {"traceId": trace_id[3:], "spanId": "00f067aa0ba902b7", "name": "found", "startTimeUnixNano": "1", "endTimeUnixNano": "2", "events": [event]}
+    http.post("/v1/traces", json={"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}, headers={"x-mlflow-experiment-id": "0"}).raise_for_status()
+    for wanted in ("feedback.deep IS NOT NULL", "span.name = 'found'"):
+        asked = {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}], "filter": wanted}
+        assert len(http.post("/api/3.0/mlflow/traces/search", json=asked).raise_for_status().json().get("traces", [])) == 1, wanted
+    assert http.get(f"/api/2.0/mlflow/traces/{trace_id}/info").json()["trace_info"]["request_id"] == trace_id
+    listed = http.get("/api/2.0/mlflow/traces", params={"experiment_ids": "0"}).json()["traces"]
+    assert [trace["request_id"] for trace in listed] == [trace_id]
+
+
 def test_the_records_of_a_dataset_come_by_pages_that_are_bounded(assay):
     http = assay("serve").http
 
