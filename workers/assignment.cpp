@@ -83,6 +83,7 @@ Result<std::unique_ptr<Assignment>, std::string> Assignment::open(AssignmentConf
   callbacks.on_revoked = [raw = self.get()](std::vector<Partition> partitions, bool lost) {
     raw->revoked(partitions, lost);
   };
+  callbacks.on_failed = self->config_.on_failed;
   auto group = KafkaWorkerGroup::open(self->config_.kafka, std::move(callbacks));
   if (!group) return group.error();
   self->group_ = std::move(*group);

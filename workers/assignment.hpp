@@ -30,7 +30,7 @@ struct AssignmentConfig {
   // Whether the topics still have the partitions that they had at the start, and if not, what is wrong, in a sentence:
   // then this worker does nothing until they have.
   std::function<std::optional<std::string>()> topics_changed = [] { return std::nullopt; };
-  // It can do nothing more, and why, in a sentence; on a thread of the assignment's.
+  // It can do nothing more, and why, in a sentence; on the group's thread.
   std::function<void(std::string)> on_failed = [](std::string) {};
 };
 
@@ -64,7 +64,6 @@ class Assignment {
   void oversee(std::stop_token stop);
   void check_topics();
   void count_partitions();
-  std::string failure() const;
   void plan_standby();
   void remove_stale_state();
   void count();

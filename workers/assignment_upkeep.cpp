@@ -28,12 +28,6 @@ void Assignment::oversee(std::stop_token stop) {
   auto topics_at = Steady::now(), plan_at = topics_at, stale_at = topics_at;
   while (sleep_unless_stopped(stop, look_every)) {
     const auto now = Steady::now();
-    if (group_->failed()) {
-      const auto why = failure();
-      spdlog::error("event=worker_failed problem=\"{}\"", why);
-      config_.on_failed(why);
-      return;
-    }
     if (now - topics_at >= topics_every) {
       topics_at = now;
       check_topics();
@@ -48,18 +42,6 @@ void Assignment::oversee(std::stop_token stop) {
     }
     count();
   }
-}
-
-std::string Assignment::failure() const {
-  if (group_->session_refused())
-    return fmt::format(
-        "the brokers refuse a --session-timeout of {} ms: it must lie between their group.min.session.timeout.ms and "
-        "group.max.session.timeout.ms (by default 6s and 30m)",
-        config_.kafka.session_timeout.count());
-  return fmt::format(
-      "another process has joined the group as \"{}\": give each worker an --instance-id and a --data directory of its "
-      "own",
-      config_.kafka.instance_id);
 }
 
 void Assignment::check_topics() {

@@ -4,7 +4,8 @@ namespace assay {
 
 Result<std::unique_ptr<ChatCloserGroup>, std::string> ChatCloserGroup::open(const KafkaConfig& kafka,
                                                                             EventSources& sources, AppendRecord append,
-                                                                            const Clock& clock, Metrics& metrics) {
+                                                                            const Clock& clock, Metrics& metrics,
+                                                                            Failed failed) {
   std::unique_ptr<ChatCloserGroup> self(new ChatCloserGroup(sources, std::move(append), clock, metrics));
   KafkaWorkerGroup::Callbacks callbacks;
   callbacks.on_assigned = [raw = self.get()](std::vector<Partition> partitions) {
@@ -12,6 +13,7 @@ Result<std::unique_ptr<ChatCloserGroup>, std::string> ChatCloserGroup::open(cons
     raw->assigned(std::move(partitions));
   };
   callbacks.on_revoked = [raw = self.get()](std::vector<Partition>, bool) { raw->closer_.reset(); };
+  callbacks.on_failed = std::move(failed);
   auto group = KafkaWorkerGroup::open(kafka, std::move(callbacks), {"chats", Stream::traces});
   if (!group) return group.error();
   self->group_ = std::move(*group);

@@ -11,10 +11,11 @@ namespace assay {
 
 class ChatCloserGroup {
  public:
-  // All that is referred to outlives it. An error is a sentence.
+  using Failed = std::function<void(std::string why)>;
+  // All that is referred to outlives it. An error is a sentence. `failed`: see KafkaWorkerGroup::Callbacks::on_failed.
   static Result<std::unique_ptr<ChatCloserGroup>, std::string> open(const KafkaConfig& kafka, EventSources& sources,
                                                                     AppendRecord append, const Clock& clock,
-                                                                    Metrics& metrics);
+                                                                    Metrics& metrics, Failed failed);
   ~ChatCloserGroup();
 
  private:

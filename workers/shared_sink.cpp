@@ -10,7 +10,7 @@ Result<void> KafkaPositions::commit(std::span<const Position> positions, std::st
 
 Result<std::unique_ptr<SharedSink>, std::string> SharedSink::open(const KafkaConfig& kafka, const std::string& name,
                                                                   EventSources& sources, Make make, Owns owns,
-                                                                  Metrics& metrics) {
+                                                                  Metrics& metrics, Failed failed) {
   std::unique_ptr<SharedSink> self(new SharedSink(sources, std::move(make), std::move(owns), metrics));
   KafkaWorkerGroup::Callbacks callbacks;
   callbacks.on_assigned = [raw = self.get()](std::vector<Partition> partitions) {
@@ -18,6 +18,7 @@ Result<std::unique_ptr<SharedSink>, std::string> SharedSink::open(const KafkaCon
     raw->assigned(std::move(partitions));
   };
   callbacks.on_revoked = [raw = self.get()](std::vector<Partition>, bool) { raw->revoked(); };
+  callbacks.on_failed = std::move(failed);
   auto group = KafkaWorkerGroup::open(kafka, std::move(callbacks), {"sink-" + name, Stream::assessments});
   if (!group) return group.error();
   self->group_ = std::move(*group);

@@ -28,13 +28,15 @@ class KafkaPositions final : public PositionStore {
 
 class SharedSink {
  public:
+  using Failed = std::function<void(std::string why)>;
   using Make = std::function<std::unique_ptr<AssessmentSink>(PositionStore& positions)>;
   // Told which partitions this worker has now: what one of all workers does, the owner of partition 0 does. Quick.
   using Owns = std::function<void(const std::vector<Partition>& partitions)>;
   // `name` is the sink's: the group is "sink-<name>". All that is referred to outlives it. An error is a sentence.
+  // `failed`: see KafkaWorkerGroup::Callbacks::on_failed.
   static Result<std::unique_ptr<SharedSink>, std::string> open(const KafkaConfig& kafka, const std::string& name,
                                                                EventSources& sources, Make make, Owns owns,
-                                                               Metrics& metrics);
+                                                               Metrics& metrics, Failed failed);
   ~SharedSink();
 
  private:

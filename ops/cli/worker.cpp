@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <mutex>
 
 #include "ingest/front_door.hpp"
 #include "ops/cli/dead_letter_acts.hpp"
@@ -132,7 +133,14 @@ int run(WorkerOptions& options) {
   if (const auto problem = claim_topics(**db, directory->path(), cluster, prefix)) return complain(*problem);
 
   options.policy.record_bytes_max = record_bytes_max(kafka.config);
-  std::string failure;  // what the assignment ends with; read when it has ended
+  std::mutex failure_mutex;
+  std::string failure;  // what one of the groups ends with, the first: a worker without one would do half of its work
+  auto failed = [&](std::string why) {
+    spdlog::error("event=worker_failed problem=\"{}\"", why);
+    std::scoped_lock lock(failure_mutex);
+    if (failure.empty()) failure = std::move(why);
+    ::kill(::getpid(), SIGTERM);
+  };
   AssignmentConfig config{.kafka = kafka.config,
                           .directory = directory->path() + "/partitions",
                           .memory = memory,
@@ -140,11 +148,7 @@ int run(WorkerOptions& options) {
                           .commit_interval = options.commit_interval,
                           .standby = options.standby,
                           .topics_changed = [&sources] { return (*sources)->changed(); },
-                          .on_failed =
-                              [&failure](std::string why) {
-                                failure = std::move(why);
-                                ::kill(::getpid(), SIGTERM);
-                              }};
+                          .on_failed = failed};
   auto assignment = Assignment::open(std::move(config), **sources, clock, metrics);
   if (!assignment) return complain(assignment.error());
 
@@ -165,13 +169,14 @@ int run(WorkerOptions& options) {
       feeder = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics);
       feeder->start();
     };
-    auto shared = SharedSink::open(kafka.config, "mlflow", **sources, std::move(make), std::move(owns), metrics);
+    auto shared =
+        SharedSink::open(kafka.config, "mlflow", **sources, std::move(make), std::move(owns), metrics, failed);
     if (!shared) return complain(shared.error());
     mlflow = std::move(*shared);
   }
 
   auto append = [&acts](Record record) { return acts.append({std::move(record)}); };
-  auto chats = ChatCloserGroup::open(kafka.config, **sources, std::move(append), clock, metrics);
+  auto chats = ChatCloserGroup::open(kafka.config, **sources, std::move(append), clock, metrics, failed);
   if (!chats) return complain(chats.error());
 
   FrontDoor admin(options.admin, **log, metrics, clock);

@@ -1,5 +1,7 @@
 #include "storage/log/kafka_group.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -98,18 +100,31 @@ void KafkaWorkerGroup::run() {
     keep_place(client.get());
     rd_kafka_consumer_close(client.get());  // calls on_rebalance for what is owned
     if (!owned_.empty()) revoke(client.get(), true);
-    if (stop_ || failed_) return;
+    if (stop_) return;
+    if (failed_) return callbacks_.on_failed(why_failed());
     fenced_in_a_row = assignments_ == assignments ? fenced_in_a_row + 1 : 1;
     auto again = fenced_in_a_row <= fenced_max ? make_member() : std::string("fenced again and again");
     if (!again) {
       failed_ = true;
       spdlog::error("event=kafka_group_not_joined error=\"{}\"", again.error());
-      return;
+      return callbacks_.on_failed(why_failed());
     }
     spdlog::warn("event=kafka_group_joined_again group={}{}", config_.topic_prefix, role_.name);
     std::scoped_lock lock(client_mutex_);
     client_ = std::move(*again);
   }
+}
+
+std::string KafkaWorkerGroup::why_failed() const {
+  if (session_refused_)
+    return fmt::format(
+        "the brokers refuse a --session-timeout of {} ms: it must lie between their group.min.session.timeout.ms and "
+        "group.max.session.timeout.ms (by default 6s and 30m)",
+        config_.session_timeout.count());
+  return fmt::format(
+      "another process has joined the group as \"{}\": give each worker an --instance-id and a --data directory of its "
+      "own",
+      config_.instance_id);
 }
 
 // Until it is to leave, or the client can do no more.

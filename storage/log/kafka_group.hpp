@@ -26,7 +26,7 @@ struct KafkaGroupRole {
 
 class KafkaWorkerGroup {
  public:
-  // Both run on the group's thread. While one runs the rebalance waits for it, up to poll_timeout, then the member is
+  // All run on the group's thread. While one runs the rebalance waits for it, up to poll_timeout, then the member is
   // thrown out.
   struct Callbacks {
     // What is owned from now on, all of it: strategy `range` takes everything away before it gives anew.
@@ -34,6 +34,8 @@ class KafkaWorkerGroup {
     // No longer owned when it returns: finish or drop the step in hand. `lost`: someone else may own them already, and
     // a step's commit will fail. Keep the state open: most often the next assignment gives them back.
     std::function<void(std::vector<Partition>, bool lost)> on_revoked;
+    // It can't come back, and why, in a sentence: the last that is called, after on_revoked.
+    std::function<void(std::string)> on_failed = [](std::string) {};
   };
 
   // Joins. An error is a sentence.
@@ -69,10 +71,9 @@ class KafkaWorkerGroup {
   // to `limit`. Thread-safe.
   Result<std::vector<Member>> members(std::chrono::milliseconds limit) const;
 
-  // It can't come back: another process has taken our instance id. What was owned has been revoked.
+  // It can't come back: another process has taken our instance id, or the brokers allow no such session_timeout. What
+  // was owned has been revoked.
   bool failed() const { return failed_; }
-  // It failed because the brokers allow no such session_timeout.
-  bool session_refused() const { return session_refused_; }
   bool joined() const { return joined_; }  // has had an assignment, be it empty, and has not lost it
 
  private:
@@ -80,6 +81,7 @@ class KafkaWorkerGroup {
       : config_(std::move(config)), callbacks_(std::move(callbacks)), role_(std::move(role)) {}
   Result<std::shared_ptr<rd_kafka_t>, std::string> make_member();
   void run();
+  std::string why_failed() const;
   void keep_place(rd_kafka_t* client);
   static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t*, void* self);
   void revoke(rd_kafka_t* client, bool lost);
@@ -97,9 +99,9 @@ class KafkaWorkerGroup {
   std::atomic<bool> stop_{false};
   std::atomic<bool> joined_{false};
   std::atomic<bool> failed_{false};
-  std::atomic<bool> session_refused_{false};
-  std::vector<Partition> owned_;  // the group's thread only, as the next
+  std::vector<Partition> owned_;  // the group's thread only, as the next two
   std::uint64_t assignments_ = 0;
+  bool session_refused_ = false;
   std::thread thread_;
 };
 
