@@ -19,6 +19,7 @@ using Steady = std::chrono::steady_clock;
 // A new leader may know less of the end, for a moment, than its predecessor told.
 constexpr std::chrono::milliseconds position_retry_after{100};
 constexpr std::chrono::milliseconds reposition_limit{5'000};
+constexpr std::chrono::milliseconds find_again_after{10'000};  // of a partition that could not be found, by read()
 constexpr Stream quiet_stream = Stream::catalog;
 // wake() adds this to the eventfd, librdkafka one for each queue that is no longer empty.
 constexpr std::uint64_t wake_mark = std::uint64_t{1} << 32;
@@ -136,11 +137,18 @@ Result<std::span<const LogRecord>> KafkaSource::read(std::size_t records_max, st
     // Before the queues are looked at: what comes in between makes it readable again.
     std::uint64_t events = 0;
     if (::read(event_fd_, &events, sizeof events) == sizeof events) woken = woken || events >= wake_mark;
+    const auto first = turn_++;
+    std::size_t failed = 0;
+    error_code failure;
     for (std::size_t i = 0; i < followed_.size() && batch_.size() < records_max; ++i) {
-      auto& followed = followed_[(turn_ + i) % followed_.size()];
-      if (auto taken = take(followed, records_max - batch_.size()); !taken && batch_.empty()) return taken.error();
+      auto& followed = followed_[(first + i) % followed_.size()];
+      if (auto taken = take(followed, records_max - batch_.size()); !taken) {
+        failure = taken.error();
+        ++failed;
+      }
     }
-    ++turn_;
+    // One that fails must not keep the others from theirs; it has been logged.
+    if (failed == followed_.size() && failure) return failure;
     if (!batch_.empty() || woken || Steady::now() >= deadline) return std::span<const LogRecord>(batch_);
     // An end that was reported took the last room of a batch: what is behind it gives no event.
     if (!anything_queued()) wait_for_event(until(deadline));
@@ -166,8 +174,11 @@ void KafkaSource::await(StreamPartition which, std::chrono::milliseconds limit) 
 
 Result<void> KafkaSource::take(PartitionFetch& followed, std::size_t room) {
   if (!followed.queue) {  // a seek that failed, or a position to be found again
+    if (Steady::now() < followed.find_again) return Error::log_unavailable;
+    followed.find_again = Steady::now() + reposition_limit + find_again_after;
     if (auto found = find_position(followed, reposition_limit); !found) return found.error();
     if (auto started = start(followed); !started) return started.error();
+    followed.find_again = {};
   }
   if (room == 0 || rd_kafka_queue_length(followed.queue.get()) == 0) return {};
   scratch_.resize(room);
@@ -257,7 +268,8 @@ void KafkaSource::wait_for_event(std::chrono::milliseconds limit) {
 
 bool KafkaSource::anything_queued() const {
   return std::ranges::any_of(followed_, [](const PartitionFetch& followed) {
-    return !followed.queue || rd_kafka_queue_length(followed.queue.get()) > 0;
+    if (!followed.queue) return Steady::now() >= followed.find_again;
+    return rd_kafka_queue_length(followed.queue.get()) > 0;
   });
 }
 

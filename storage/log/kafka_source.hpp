@@ -38,10 +38,11 @@ class KafkaSource final : public EventSource {
   struct PartitionFetch {
     StreamPartition where;
     rd_kafka_topic_t* topic;
-    KafkaQueue queue;     // null: not fetching
-    Offset next = 0;      // to be read
-    Offset end = 0;       // as last seen
-    bool at_end = false;  // librdkafka said so, at `next`
+    KafkaQueue queue;                                    // null: not fetching, and its position is to be found
+    Offset next = 0;                                     // to be read
+    Offset end = 0;                                      // as last seen
+    bool at_end = false;                                 // librdkafka said so, at `next`
+    std::chrono::steady_clock::time_point find_again{};  // not before: to look for a position may take seconds
   };
 
   explicit KafkaSource(int event_fd) : event_fd_(event_fd) {}

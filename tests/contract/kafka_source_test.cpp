@@ -149,6 +149,22 @@ TEST_F(KafkaSourceTest, APositionBehindTheEndIsCorruptNotABeginning) {
   EXPECT_EQ(lost.error(), make_error_code(Error::corrupt));
 }
 
+TEST_F(KafkaSourceTest, APartitionThatCantBeReadKeepsNoOtherFromItsRecords) {
+  append(3);
+  constexpr StreamPartition lost{Stream::feedback, 0};
+  auto source = KafkaSource::open(config, {{lost, 0}, {where, 0}}, 20s);
+  ASSERT_TRUE(source) << source.error().message();
+  EXPECT_FALSE((*source)->seek(lost, 100)) << "behind its end";
+  std::vector<std::string> seen;
+  for (int i = 0; seen.size() < 3 && i < 20; ++i) {
+    const auto records = (*source)->read(1, 1s);
+    ASSERT_TRUE(records) << records.error().message();
+    for (const auto& record : *records) seen.emplace_back(record.value);
+  }
+  EXPECT_EQ(seen, (Values{"v0", "v1", "v2"}));
+  EXPECT_FALSE((*source)->read_from(lost, 1)) << "who asks for it is told";
+}
+
 TEST_F(KafkaSourceTest, SeekingForthAndBackGivesEachRecordOnceFromThere) {
   append(1000);
   auto source = open(0);
