@@ -1,6 +1,7 @@
 #include "workers/chat_closer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "ops/runtime/error.hpp"
 #include "ops/runtime/log.hpp"
@@ -85,7 +86,7 @@ void ChatCloser::stop() {
 void ChatCloser::run(std::stop_token stop) {
   Backoff backoff(std::chrono::milliseconds(100), std::chrono::milliseconds(10'000));
   while (!stop.stop_requested()) {
-    const auto done = step(closer_idle_wait);
+    const auto done = step(closer_idle_wait, stop);
     if (done) {
       backoff.reset();
       continue;
@@ -117,13 +118,13 @@ Result<void> ChatCloser::open_source() {
   return {};
 }
 
-Result<std::size_t> ChatCloser::step(std::chrono::milliseconds wait) {
+Result<std::size_t> ChatCloser::step(std::chrono::milliseconds wait, std::stop_token stop) {
   if (!source_)
     if (const auto opened = open_source(); !opened) return opened.error();
-  const auto records = source_->read(config_.records_max, wait);
+  const auto records = source_->read(config_.records_max, more_due_ ? std::chrono::milliseconds(0) : wait);
   if (!records) return records.error();
   for (const auto& record : *records) note(record);
-  const auto closed = close_due();
+  const auto closed = close_due(stop);
   open_ = where_.size();
   open_gauge_.Set(static_cast<double>(where_.size()));
   if (!closed) return closed;
@@ -163,8 +164,9 @@ void ChatCloser::ended(FollowedPartition& followed, std::string_view trace_id) {
 }
 
 // Only once everything was read that was there when one was due: its end may stand in what was not.
-Result<std::size_t> ChatCloser::close_due() {
+Result<std::size_t> ChatCloser::close_due(std::stop_token stop) {
   std::size_t closed = 0;
+  more_due_ = false;
   const auto now = clock_.now();
   for (auto& [partition, followed] : followed_) {
     const auto is_due = [&](const auto& entry) { return entry.second.due <= now; };
@@ -175,12 +177,16 @@ Result<std::size_t> ChatCloser::close_due() {
       followed.due = {now, *end};
     }
     if (source_->position({Stream::traces, partition}) < followed.due->end) continue;
-    const auto due_at = followed.due->at;
-    followed.due.reset();
+    const auto due = *std::exchange(followed.due, {});
     std::unique_ptr<EventSource> again;  // a reader of its own for the records that the chats began with
     for (auto at = followed.chats.begin(); at != followed.chats.end();) {
       const auto [offset, chat] = *at++;
-      if (chat.due > due_at) continue;
+      if (chat.due > due.at) continue;
+      if (closed >= config_.closes_max || stop.stop_requested()) {
+        followed.due = due;  // the next step goes on
+        more_due_ = true;
+        return closed;
+      }
       if (!again) {
         auto opened = sources_.open({{{Stream::traces, partition}, offset}});
         if (!opened) return opened.error();

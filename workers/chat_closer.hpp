@@ -28,6 +28,7 @@ namespace assay {
 struct ChatCloserConfig {
   std::vector<Partition> partitions;  // of assay.traces
   std::size_t records_max = 1024;     // of one read
+  std::size_t closes_max = 64;        // in one step, a re-read and an append each
   std::size_t chats_max = 1'000'000;  // followed at once, some 200 bytes each; over it the oldest is forgotten
 };
 
@@ -54,7 +55,7 @@ class ChatCloser {
 
   // One turn of the loop, for tests (without start()): reads at most one batch without waiting longer than `wait`, and
   // closes what was due once all that was there then has been read. How many it has closed.
-  Result<std::size_t> step(std::chrono::milliseconds wait);
+  Result<std::size_t> step(std::chrono::milliseconds wait, std::stop_token stop = {});
   std::size_t open() const { return open_; }
 
  private:
@@ -77,7 +78,7 @@ class ChatCloser {
   Result<void> open_source();
   void note(const LogRecord& record);
   void ended(FollowedPartition& followed, std::string_view trace_id);
-  Result<std::size_t> close_due();
+  Result<std::size_t> close_due(std::stop_token stop);
   Result<void> close(Partition partition, EventSource& source, Offset offset, const std::string& trace_id);
   Result<void> save();
 
@@ -91,6 +92,7 @@ class ChatCloser {
 
   std::map<Partition, FollowedPartition> followed_;
   std::size_t unsaved_turns_ = 0;
+  bool more_due_ = false;
   std::unordered_map<std::string, std::pair<Partition, Offset>> where_;  // of each chat, by trace_id
   std::atomic<std::size_t> open_{0};
   std::mutex mutex_;  // the source's life against wake(), and the sleep of a backoff

@@ -122,6 +122,18 @@ TEST_F(ChatCloserTest, AnEndThatStandsInTheLogUnreadIsReadFirst) {
   EXPECT_EQ(state_of("tr-1"), "OK");
 }
 
+TEST_F(ChatCloserTest, ManyThatAreDueAreEndedInStepsBetweenWhichItCanBeStopped) {
+  auto it = closer(ChatCloserConfig{.partitions = {0}, .closes_max = 10});
+  for (int i = 0; i < 25; ++i) log.put(to_record(opened("tr-" + std::to_string(i))));
+  EXPECT_EQ(turns(*it), 0u);
+  clock.at += 12min;
+  EXPECT_EQ(turn(*it), 10u);
+  EXPECT_EQ(turn(*it), 10u);
+  EXPECT_EQ(turn(*it), 5u);
+  EXPECT_EQ(turns(*it), 0u);
+  EXPECT_EQ(end(), 50);
+}
+
 TEST_F(ChatCloserTest, WhereTracesComeAllTheTimeADueChatIsEndedAllTheSame) {
   auto it = closer(ChatCloserConfig{.partitions = {0}, .records_max = 1});
   log.put(to_record(opened("tr-1")));
