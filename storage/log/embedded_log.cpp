@@ -270,7 +270,11 @@ void EmbeddedLog::write_batch(std::span<PendingAppend* const> batch) {
     changes.append(std::move(waiting->state));
   }
   if (!failure) {
-    if (const auto written = db_.write(changes); !written) failure = written.error();
+    if (const auto written = db_.write(changes); !written) {
+      failure = written.error();
+      // Where there is no room there may be some again; after anything else the database takes no more.
+      if (failure != Error::log_full) broke("write", failure);
+    }
   }
   for (std::size_t s = 0; failure && s < stream_count; ++s)
     if (touched[s]) next_[s] = before[s];  // nothing of it is there
@@ -279,9 +283,8 @@ void EmbeddedLog::write_batch(std::span<PendingAppend* const> batch) {
   if (!failure) {
     // After a sync that failed nobody knows what survives: no more is accepted until the next start reads the log anew.
     if (const auto synced = db_.sync(); !synced) {
-      broken_ = true;
+      broke("sync", synced.error());
       failure = Error::log_unavailable;
-      spdlog::critical("event=log_broken problem=\"{}\" act=\"restart to recover\"", synced.error().message());
     }
   }
   if (failure) {
@@ -297,6 +300,11 @@ void EmbeddedLog::write_batch(std::span<PendingAppend* const> batch) {
     sync_seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   complete(batch);
+}
+
+void EmbeddedLog::broke(const char* act, error_code problem) {
+  broken_ = true;
+  spdlog::critical("event=log_broken failed={} problem=\"{}\" act=\"restart to recover\"", act, problem.message());
 }
 
 void EmbeddedLog::publish(Stream stream) {

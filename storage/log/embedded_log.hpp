@@ -82,6 +82,7 @@ class EmbeddedLog final : public EventLog, public EventSources {
                                                  std::map<std::string, std::uint64_t, std::less<>>& batch) const;
   // Adds the record to `changes` under the stream's next offset. Call with the stream's lock.
   Offset add(const Record& record, Partition partition, Changes& changes);
+  void broke(const char* act, error_code problem);
   void publish(Stream stream);
   void look_at_disk();
 
