@@ -129,7 +129,8 @@ Result<void> PartitionLoop::join() {
 void PartitionLoop::take(std::span<const LogRecord> records) {
   for (const auto& record : records) {
     if (record.stream == Stream::requests) {
-      if (record.key.empty() || (!record.tombstone && record.value.empty())) {
+      const auto is_id = [](std::string_view id) { return !id.empty() && id.size() <= record_id_bytes_max; };
+      if (!is_id(record.key) || (!record.tombstone && !is_id(record.value))) {
         spdlog::warn("event=request_unreadable partition={} offset={}", record.partition, record.offset);
         continue;
       }
@@ -341,8 +342,15 @@ void PartitionLoop::count_lag() {
 
 bool PartitionLoop::decided_backlog() const {
   if (!joined_ || !pending_.empty()) return false;
+  // Or up to where it can be read now: behind a transaction of others' that is open there may be nothing.
+  const auto passed = [&](StreamPartition where, Offset position, Offset upto) {
+    if (position >= upto) return true;
+    const auto end = source_->end(where);
+    return end && position >= *end;
+  };
   const auto decided = undecided_.empty() ? source_->position(feedback()) : undecided_.front().offset;
-  return source_->position(requests()) >= backlog_.requests && decided >= backlog_.feedback;
+  return passed(requests(), source_->position(requests()), backlog_.requests) &&
+         passed(feedback(), decided, backlog_.feedback);
 }
 
 // A step that a slow broker can't take in its time would fail as often as it is tried.
@@ -383,10 +391,11 @@ Result<PartitionLoop::Ran> PartitionLoop::run_once(std::chrono::milliseconds wai
       return Ran::worked;
     }
     expired_some_ = false;
-    if (!reads) return Ran::worked;  // nothing was left to release; what is to be read has not been looked at
-    caught_up_ = true;
+    if (!reads) return Ran::joined;  // nothing was left to release; what is to be read has not been looked at
+    // Nothing came: of a broker that is slow, or away, that says nothing of what is there.
+    if (!caught_up_) caught_up_ = decided_backlog();
     count_lag();
-    metrics_.behind_seconds.Set(0);
+    if (caught_up_) metrics_.behind_seconds.Set(0);
     return Ran::idle;
   };
   auto ran = work();

@@ -56,7 +56,8 @@ class PartitionLoop {
   // it is open.
   Result<void> follow(Offset committed);
 
-  enum class Ran { worked, idle };
+  // joined: looked up what waits, on the way to where it can read; nothing was committed.
+  enum class Ran { worked, joined, idle };
   // At most one step. Waits up to `wait` for records when there is nothing to do. After an error (a step that was
   // aborted or whose outcome is unknown: Error::log_unavailable) the next call opens the partition again.
   Result<Ran> run_once(std::chrono::milliseconds wait);

@@ -1,6 +1,7 @@
 #include "workers/partition_replica.hpp"
 
 #include <filesystem>
+#include <utility>
 
 #include "ops/runtime/log.hpp"
 #include "storage/state/partition_state.hpp"
@@ -14,7 +15,8 @@ using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds wait_max{200};  // for records; wake() ends it
 // After a failure. Short, because it is what a partition stands still when the brokers are back.
 constexpr std::chrono::milliseconds backoff_first{50}, backoff_max{1'000};
-constexpr int corrupt_max = 2;   // a state that can't be read so often is built anew
+constexpr int corrupt_max = 2;                      // a state that can't be read so often is built anew
+constexpr std::chrono::minutes corrupt_within{10};  // steps that don't meet what is broken may go well in between
 constexpr int unheard_max = 15;  // looks in a row at a position that nobody tells; an owner that was killed in a step
                                  // holds it back for as long as its session lasts
 constexpr std::chrono::minutes flush_every{5};  // bounds what a kill -9 makes us read again
@@ -84,11 +86,10 @@ void PartitionReplica::run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     last_pass_ = Steady::now();
     Role role;
-    bool steps;
     {
       std::scoped_lock lock(mutex_);
       role = role_;
-      stepping_ = steps = role == Role::owner && loop_ && loop_->is_open();
+      stepping_ = role == Role::owner && loop_ && loop_->is_open();
     }
     const auto done = turn(role);
     {
@@ -97,19 +98,15 @@ void PartitionReplica::run(std::stop_token stop) {
     }
     changed_.notify_all();
     if (done) {
-      if (steps || role != Role::owner) {  // to have opened it again says nothing of the next step
-        backoff.reset();
-        corrupt_ = 0;
-      }
+      if (*done == Turn::done) backoff.reset();
       if (role == Role::paused) rest(stop, std::chrono::hours(1), role);
       if (role == Role::standby) rest(stop, config_.follow_every, role);
       continue;
     }
     if (stop.stop_requested()) break;
-    if (done.error() == Error::corrupt && ++corrupt_ >= corrupt_max) {
+    if (done.error() == Error::corrupt && count_corrupt()) {
       spdlog::error("event=state_unreadable partition={} act=\"throw away and rebuild\"", config_.loop.partition);
       drop_database(true);
-      corrupt_ = 0;
     }
     const auto pause = backoff.next();
     spdlog::warn("event=resolver_failed partition={} error=\"{}\" retry_ms={}", config_.loop.partition,
@@ -120,6 +117,15 @@ void PartitionReplica::run(std::stop_token stop) {
   std::scoped_lock lock(mutex_);
   ended_ = true;
   changed_.notify_all();
+}
+
+// Whether it is enough.
+bool PartitionReplica::count_corrupt() {
+  const auto now = Steady::now();
+  if (now - std::exchange(corrupt_at_, now) > corrupt_within) corrupt_ = 0;
+  if (++corrupt_ < corrupt_max) return false;
+  corrupt_ = 0;
+  return true;
 }
 
 void PartitionReplica::wait_ended() {
@@ -133,29 +139,35 @@ bool PartitionReplica::rest(std::stop_token stop, std::chrono::milliseconds limi
   return changed_.wait_for(lock, stop, limit, [&] { return role_ != unless_left; });
 }
 
-Result<void> PartitionReplica::turn(Role role) {
-  if (role == Role::paused) return {};
+Result<PartitionReplica::Turn> PartitionReplica::turn(Role role) {
+  if (role == Role::paused) return Turn::done;
   if (!db_)
-    if (auto opened = open_database(); !opened) return opened;
+    if (auto opened = open_database(); !opened) return opened.error();
   if (!loop_->is_open() && is_stale()) {
     spdlog::warn("event=state_stale partition={} act=\"throw away and rebuild\"", config_.loop.partition);
     drop_database(true);
-    if (auto opened = open_database(); !opened) return opened;
+    if (auto opened = open_database(); !opened) return opened.error();
   }
   set_cutoffs();
   if (Steady::now() - flushed_ > flush_every) {
     flushed_ = Steady::now();
-    if (auto flushed = db_->flush(); !flushed) return flushed;
+    if (auto flushed = db_->flush(); !flushed) return flushed.error();
   }
-  if (role == Role::standby) return follow();
+  if (role == Role::standby) {
+    if (auto followed = follow(); !followed) return followed.error();
+    return Turn::done;
+  }
   if (!loop_->is_open()) {
-    auto opened = loop_->open();
-    if (!opened) loop_->close();
-    return opened;
+    if (auto opened = loop_->open(); !opened) {
+      loop_->close();
+      return opened.error();
+    }
+    return Turn::nearer;
   }
   const auto ran = loop_->run_once(wait_max);
   if (!ran) return ran.error();
-  return set_caught_up(loop_->caught_up());
+  if (auto set = set_caught_up(loop_->caught_up()); !set) return set.error();
+  return *ran == PartitionLoop::Ran::joined ? Turn::nearer : Turn::done;
 }
 
 // Notes when, once a minute.

@@ -59,11 +59,14 @@ class PartitionReplica {
 
  private:
   void run(std::stop_token stop);
-  Result<void> turn(Role role);
+  // nearer: to what it is there for; that says nothing of how that will go.
+  enum class Turn { done, nearer };
+  Result<Turn> turn(Role role);
   Result<void> open_database();
   bool is_stale() const;
   Result<void> note_fresh(Db& db, Instant now);
   Result<void> set_caught_up(bool caught_up);
+  bool count_corrupt();
   void drop_database(bool remove);
   Result<void> follow();
   void set_cutoffs();
@@ -91,7 +94,8 @@ class PartitionReplica {
   std::chrono::steady_clock::time_point flushed_;
   Instant fresh_at_;  // when it was last up to date with the log, and that was noted; zero: not known
   int unheard_ = 0;   // of the committed position, in a row; the thread's own
-  int corrupt_ = 0;   // times in a row
+  int corrupt_ = 0;   // turns that met it, none of them long before the next
+  std::chrono::steady_clock::time_point corrupt_at_{};
   std::shared_ptr<PartitionReplica> predecessor_;
   std::jthread thread_;  // last: ends before anything else goes
 };

@@ -25,7 +25,18 @@ bool may_repeat(const FeedbackRecord& record, const ResolvePolicy& policy) {
 Result<FeedbackRecord, Malformed> read_feedback(const LogRecord& record, const ResolvePolicy& policy) {
   const auto bytes_max = feedback_bytes_max(policy.record_bytes_max);
   if (record.value.size() > bytes_max) return Malformed{"it is longer than " + std::to_string(bytes_max) + " bytes"};
-  return parse_logged_feedback(record);
+  auto parsed = parse_logged_feedback(record);
+  if (!parsed) return parsed;
+  const auto too_long = [](const std::string& id) { return id.size() > record_id_bytes_max; };
+  const auto says = [](const char* what) {
+    return Malformed{std::string(what) + " is longer than " + std::to_string(record_id_bytes_max) + " bytes"};
+  };
+  if (too_long(parsed->target.id)) return says("the id that it is for");
+  for (const auto& item : parsed->items) {
+    if (too_long(item.record_id)) return says("a record_id");
+    if (too_long(item.assessment_id)) return says("an assessment_id");
+  }
+  return parsed;
 }
 
 void add_needs(const FeedbackRecord& record, const ResolvePolicy& policy, Needs& needs) {

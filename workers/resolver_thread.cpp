@@ -33,7 +33,7 @@ void ResolverThread::run(std::stop_token stop) {
     last_pass_ = std::chrono::steady_clock::now();
     const auto ran = loop_.run_once(wait_max);
     if (ran) {
-      backoff.reset();
+      if (*ran != PartitionLoop::Ran::joined) backoff.reset();
       if (*ran == PartitionLoop::Ran::worked && !loop_.behind()) std::this_thread::sleep_for(rest_);
       continue;
     }

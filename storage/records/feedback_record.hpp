@@ -33,6 +33,9 @@ constexpr std::size_t feedback_bytes_max(std::size_t record_bytes_max) {
   return record_bytes_max - std::min(record_bytes_max / 2, room);
 }
 
+// Of an id in a record. The doors take 250; what is decided of a record says its ids several times, escaped at worst.
+inline constexpr std::size_t record_id_bytes_max = 512;
+
 enum class Op : std::uint8_t { create, update, erase };
 std::string_view name_of(Op op);  // "create" | "update" | "delete"
 

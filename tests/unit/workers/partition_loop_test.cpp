@@ -139,6 +139,57 @@ TEST_F(PartitionLoopTest, HasCaughtUpOnceTheBacklogIsDecidedHoweverMuchComesMean
   EXPECT_LT(it.meta().feedback, end(Stream::feedback)) << "was at the end: nothing is shown";
 }
 
+TEST_F(PartitionLoopTest, HasNotCaughtUpWhereNothingCameOfWhatIsThere) {
+  class SlowSource final : public EventSource {
+   public:
+    SlowSource(std::unique_ptr<EventSource> log, int& empty) : log_(std::move(log)), empty_(empty) {}
+    Result<std::span<const LogRecord>> read(std::size_t most, std::chrono::milliseconds wait) override {
+      return empty_ > 0 ? nothing() : log_->read(most, wait);
+    }
+    Result<std::span<const LogRecord>> read_from(StreamPartition which, std::size_t most) override {
+      return empty_ > 0 ? nothing() : log_->read_from(which, most);
+    }
+    Result<Offset> end(StreamPartition which) override { return log_->end(which); }
+    Offset position(StreamPartition which) const override { return log_->position(which); }
+    Result<void> seek(StreamPartition which, Offset offset) override { return log_->seek(which, offset); }
+    void wake() override { log_->wake(); }
+
+   private:
+    Result<std::span<const LogRecord>> nothing() {
+      --empty_;
+      return std::span<const LogRecord>();
+    }
+    std::unique_ptr<EventSource> log_;
+    int& empty_;
+  };
+  class SlowSources final : public EventSources {
+   public:
+    explicit SlowSources(MemoryLog& log) : log_(log) {}
+    Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override {
+      return std::make_unique<SlowSource>(std::move(*log_.open(std::move(starts))), empty);
+    }
+    Partition partitions(Stream stream) const override { return log_.partitions(stream); }
+    int empty = 6;
+
+   private:
+    MemoryLog& log_;
+  };
+  SlowSources slow(log);
+  for (int i = 0; i < 5; ++i) say("a-" + std::to_string(i), "req-1");
+  PartitionLoop it(
+      {}, slow, state,
+      [this] {
+        return OpenedPartition{log.committer(state), {}};
+      },
+      clock, metrics, &progress);
+  while (slow.empty > 0) {
+    ASSERT_TRUE(it.run_once(0ms));
+    EXPECT_FALSE(it.caught_up()) << "none of the five has been read";
+  }
+  drain(it);
+  EXPECT_TRUE(it.caught_up());
+}
+
 // A broker that is slow, or out of breath: what it is given at once must fit into its time.
 TEST_F(PartitionLoopTest, StepsThatAreNotCommittedBecomeSmallerUntilTheyAre) {
   class Slow final : public StepCommitter {
@@ -202,6 +253,38 @@ TEST_F(PartitionLoopTest, AFeedbackThatIsTooLongIsADeadLetterThatFits) {
   ASSERT_EQ(records.size(), 1u);
   EXPECT_LT(records[0].value.size(), 1'000'000u);
   EXPECT_EQ(parse_dead_letter(records[0].value)->reason, dead_reason::malformed);
+}
+
+// Of a producer of another's: each record that is decided of it says its ids more than once.
+TEST_F(PartitionLoopTest, AnIdThatIsTooLongIsADeadLetterThatFits) {
+  const std::string small = "a-1", large(400'000, 'x');
+  const auto put = [&](Op op, const std::string& record_id, const std::string& assessment_id,
+                       const std::string& target) {
+    log.put(to_record(
+        FeedbackRecord{.op = op,
+                       .target = {Target::Kind::client_request_id, target},
+                       .accepted_at = clock.at,
+                       .body_hash = 1,
+                       .items = {{record_id, assessment_id, R"({"assessment_id":")" + assessment_id + R"("})"}}}));
+  };
+  put(Op::update, large, small, "req-1");
+  put(Op::create, large, large, "req-1");
+  put(Op::create, small, small, large);
+  log.put(Record{.stream = Stream::requests, .key = "req-1", .value = large, .partition = 0});
+  auto it = loop();
+  drain(it);
+  EXPECT_EQ(end(Stream::parked) + end(Stream::assessments), 0);
+  EXPECT_EQ(end(Stream::deadletters), 3);
+  auto source = *log.open({{{Stream::deadletters, 0}, 0}});
+  for (const auto& record : *source->read(10, 0ms)) {
+    EXPECT_LT(record.key.size() + record.value.size(), 1'000'000u);
+    const auto letter = parse_dead_letter(record.value);
+    EXPECT_EQ(letter->reason, dead_reason::malformed);
+    EXPECT_NE(letter->detail.find("longer than 512 bytes"), std::string::npos) << letter->detail;
+  }
+  say("a-2", "req-1");
+  drain(it);
+  EXPECT_EQ(it.parked(), 1) << "the request that was too long has told nothing";
 }
 
 TEST_F(PartitionLoopTest, AnAbortedStepIsDecidedAgain) {

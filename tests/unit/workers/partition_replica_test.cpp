@@ -49,8 +49,9 @@ class PartitionReplicaTest : public testing::Test {
   std::unique_ptr<PartitionReplica> replica(PartitionReplica::Open open, PartitionReplica::Role role, const Clock& at) {
     auto committed = []() -> Result<Offset> { return 0; };
     return std::make_unique<PartitionReplica>(
-        ReplicaConfig{.directory = directory.path(), .memory = DbMemory::with(1 << 20, 1 << 20)}, log, at, metrics,
-        metrics.counter("rebuilt", ""), std::move(open), std::move(committed), role);
+        ReplicaConfig{
+            .loop = {.joined_max = 1}, .directory = directory.path(), .memory = DbMemory::with(1 << 20, 1 << 20)},
+        log, at, metrics, metrics.counter("rebuilt", ""), std::move(open), std::move(committed), role);
   }
 
   TemporaryDirectory directory;
@@ -108,18 +109,28 @@ TEST_F(PartitionReplicaTest, AnOwnerThatSleptForDaysBuildsItsStateAnew) {
 // It opens well each time: what is broken is met by a step.
 TEST_F(PartitionReplicaTest, AStateOfWhichAStepCantReadARecordIsBuiltAnew) {
   auto& rebuilt = metrics.counter("rebuilt", "");
-  for (const auto& record : request_records("tr-1", "req-1", clock.now())) log.put(record);
-  log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, "req-1"},
-                                   .accepted_at = clock.now(),
-                                   .body_hash = 1,
-                                   .idempotent = true,
-                                   .items = {{"a-1", "a-1", R"({"assessment_id":"a-1"})"}}}));
+  const auto say = [&](const std::string& id, const std::string& target) {
+    log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, target},
+                                     .accepted_at = clock.now(),
+                                     .body_hash = 1,
+                                     .idempotent = true,
+                                     .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}}));
+  };
   auto open = [&](KeyValue& state) -> Result<OpenedPartition> {
     Changes broken;
     broken.put(Family::seen, seen_key(0, "a-1"), "no entry");
     if (rebuilt.Value() == 0 && !state.write(broken)) return Error::storage_failed;
     return OpenedPartition{log.committer(state), {}};
   };
+  // What waits is looked up, one id at a time, between the opening and the step.
+  say("a-8", "req-8");
+  say("a-9", "req-9");
+  {
+    auto it = replica(open, PartitionReplica::Role::owner);
+    wait_until([&] { return it->caught_up(); });
+  }
+  for (const auto& record : request_records("tr-1", "req-1", clock.now())) log.put(record);
+  say("a-1", "req-1");
   auto it = replica(open, PartitionReplica::Role::owner);
   wait_until([&] { return log.end({Stream::assessments, 0}) == 1; });
   EXPECT_EQ(rebuilt.Value(), 1);
