@@ -69,6 +69,7 @@ TEST_F(ServerLimits, EndARefusedBodyThatNeverPauses) {
 
 // A record of TLS may be there before it is asked for: there is nothing to cancel.
 TEST_F(ServerLimits, EndABodyThatNeverPausesOverTls) {
+  config.header_timeout = 10s;  // the handshake's, too
   TemporaryDirectory directory;
   const auto pair = test::make_self_signed("127.0.0.1");
   std::ofstream(directory.path() + "/cert.pem") << pair.certificate;
