@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds open_limit{5'000}, answer_limit{2'000}, ask_first{2}, ask_max{50}, drain_look{10},
-    follow_limit{1'000};
+    follow_limit{250};
 constexpr std::chrono::milliseconds sinks_every{1'000};
 constexpr StreamPartition one_place{Stream::feedback, 0};
 
@@ -48,7 +48,11 @@ KafkaView::KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, con
       state_sink_(db),
       store_committer_(sources_, store_sink_, metrics, {.progress = &progress_}),
       state_committer_(sources_, state_sink_, metrics, {.progress = &progress_}),
-      view_(db, door.log(), [this](std::chrono::milliseconds limit) { return applied(limit); }) {
+      view_(db, door.log(), [this](std::chrono::milliseconds limit) { return applied(limit); }),
+      round_({.accepted = [this] { return accepted(); },
+              .committed = [this](auto of) { return resolver_->committed(of, answer_limit); },
+              .ends = [this] { return written(); },
+              .followed = [this](const auto& ends) { return followed(ends); }}) {
   view_.add_sink("mlflow", [this](StreamPartition of) -> std::optional<Offset> {
     std::scoped_lock lock(mutex_);
     const auto at = mlflow_offsets_.find(of);
@@ -67,18 +71,20 @@ Result<void, std::string> KafkaView::start() {
   store_committer_.start();
   state_committer_.start();
   watcher_ = std::jthread([this](std::stop_token stop) { watch(stop); });
+  sinks_watcher_ = std::jthread([this](std::stop_token stop) { watch_sinks(stop); });
   return {};
 }
 
 void KafkaView::stop() {
-  watcher_.request_stop();
-  wake_.notify_all();
-  if (watcher_.joinable()) watcher_.join();
+  for (auto* const thread : {&watcher_, &sinks_watcher_}) thread->request_stop();
+  for (auto* const thread : {&watcher_, &sinks_watcher_})
+    if (thread->joinable()) thread->join();
   store_committer_.stop();
   state_committer_.stop();
 }
 
 Result<void> KafkaView::caught_up(std::int64_t lag_max) const {
+  if (!door_.reachable()) return {};  // the lag is that of when Kafka was last there
   if (!store_committer_.opened() || !state_committer_.opened())
     return door_.direct() ? Error::log_unavailable : Result<void>();
   if (store_committer_.lag() + state_committer_.lag() > lag_max) return Error::timed_out;
@@ -94,27 +100,28 @@ std::vector<StreamPartition> KafkaView::all(std::initializer_list<Stream> stream
 
 Task<Result<void>> KafkaView::applied(std::chrono::milliseconds limit) {
   const auto deadline = Steady::now() + limit;
-  if (!door_.drained()) {
-    const auto drained = co_await until_drained(deadline);
-    if (!drained) co_return drained;
-  }
+  const auto drained = co_await until_drained(door_.spooled(), deadline);
+  if (!drained) co_return drained;
   const auto version = door_.acknowledged().version();
   if (reached_ >= version) co_return Result<void>();
+  std::optional<Waiting> waiting;
   {
-    std::scoped_lock lock(mutex_);
+    std::scoped_lock lock(mutex_);  // of both that the watcher looks at before it sleeps
     wanted_ = std::max(wanted_.load(), version);
+    waiting.emplace(waiting_);
   }
-  const Waiting waiting(waiting_);
   wake_.notify_all();
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Steady::now());
   co_return co_await settled_.wait(Follower::store, one_place, version, std::max(left, 0ms));
 }
 
 // What this door has accepted and Kafka has not can't be read; while Kafka is away nobody is kept waiting for it.
-Task<Result<void>> KafkaView::until_drained(Steady::time_point deadline) {
+// What is accepted later is not waited for: under load the spool may not be empty for long.
+Task<Result<void>> KafkaView::until_drained(Offset spooled, Steady::time_point deadline) {
+  if (door_.drained(spooled)) co_return Result<void>();
   const auto executor = co_await asio::this_coro::executor;
   Timer timer(executor);
-  while (!door_.drained()) {
+  while (!door_.drained(spooled)) {
     if (!door_.reachable()) co_return Result<void>(Error::log_unavailable);
     if (Steady::now() >= deadline) co_return Result<void>(Error::timed_out);
     timer.expires_after(drain_look);
@@ -124,64 +131,33 @@ Task<Result<void>> KafkaView::until_drained(Steady::time_point deadline) {
 }
 
 void KafkaView::watch(std::stop_token stop) {
-  auto looked = Steady::now() - sinks_every;
-  while (!stop.stop_requested()) {
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, stop, sinks_every, [this] { return wanted(); });
-    }
-    if (stop.stop_requested()) return;
-    if (Steady::now() - looked >= sinks_every) {
-      look_at_sinks();
-      looked = Steady::now();
-    }
-    if (wanted() && !settle(stop)) {
-      std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, stop, 100ms, [] { return false; });
-    }
-  }
-}
-
-// One round for all who wait by now. False: the brokers, or the workers, did not get there; the next round tries anew.
-bool KafkaView::settle(std::stop_token stop) {
-  const auto version = door_.acknowledged().version();
-  const auto own = door_.acknowledged().all();
-  if (!decided(own, stop)) return false;
-  const auto written = all({Stream::assessments, Stream::parked, Stream::deadletters});
-  auto ends = resolver_->ends(written, answer_limit);
-  if (!ends) return false;
-  for (const auto& [where, end] : own)
-    if (where.stream == Stream::traces || where.stream == Stream::requests) (*ends)[where] = end;
-  if (!followed(*ends, stop)) return false;
-  reached_ = version;
-  settled_.advance(Follower::store, one_place, version);
-  return true;
-}
-
-// The workers have decided what this door has appended to assay.feedback.
-bool KafkaView::decided(const std::map<StreamPartition, Offset>& own, std::stop_token stop) {
-  std::vector<StreamPartition> asked;
-  for (const auto& [where, end] : own)
-    if (where.stream == Stream::feedback) asked.push_back(where);
-  const auto deadline = Steady::now() + follow_limit;
   auto pause = ask_first;
-  while (!asked.empty()) {
-    const auto committed = resolver_->committed(asked, answer_limit);
-    if (!committed) return false;
-    std::erase_if(asked, [&](StreamPartition where) {
-      const auto at = committed->find(where);
-      return at != committed->end() && at->second >= own.at(where);
-    });
-    if (asked.empty()) break;
-    if (stop.stop_requested() || Steady::now() >= deadline) return false;
-    std::this_thread::sleep_for(pause);
+  while (!stop.stop_requested()) {
+    if (std::unique_lock lock(mutex_); !wake_.wait(lock, stop, [this] { return wanted(); })) return;
+    if (const auto version = round_.look()) {
+      reached_ = *version;
+      settled_.advance(Follower::store, one_place, *version);
+      pause = ask_first;
+      continue;
+    }
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, stop, pause, [] { return false; });
     pause = std::min(2 * pause, ask_max);
   }
-  return true;
+}
+
+// The version first: what comes between the two is in the next one.
+ViewRound::Accepted KafkaView::accepted() const {
+  const auto version = door_.acknowledged().version();
+  return {version, door_.acknowledged().all()};
+}
+
+Result<KafkaOffsets::Offsets> KafkaView::written() const {
+  return resolver_->ends(all({Stream::assessments, Stream::parked, Stream::deadletters}), answer_limit);
 }
 
 // The followers here have applied everything up to these.
-bool KafkaView::followed(const KafkaOffsets::Offsets& ends, std::stop_token stop) {
+bool KafkaView::followed(const KafkaOffsets::Offsets& ends) {
   bool all_there = true;
   auto wait = [&]() -> Task<void> {
     const auto deadline = Steady::now() + follow_limit;
@@ -189,7 +165,7 @@ bool KafkaView::followed(const KafkaOffsets::Offsets& ends, std::stop_token stop
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Steady::now());
       const auto done = co_await progress_.wait(Follower::store, where, end, std::max(left, 0ms));
       all_there = all_there && done;
-      if (!all_there || stop.stop_requested()) co_return;
+      if (!all_there) co_return;
     }
   };
   IoContext io(1);
@@ -197,7 +173,17 @@ bool KafkaView::followed(const KafkaOffsets::Offsets& ends, std::stop_token stop
     if (thrown) std::rethrow_exception(thrown);
   });
   io.run();
-  return all_there && !stop.stop_requested();
+  return all_there;
+}
+
+// On a thread of its own: brokers that don't answer would keep readers waiting.
+void KafkaView::watch_sinks(std::stop_token stop) {
+  std::condition_variable_any sleeping;
+  while (!stop.stop_requested()) {
+    look_at_sinks();
+    std::unique_lock lock(mutex_);
+    sleeping.wait_for(lock, stop, sinks_every, [] { return false; });
+  }
 }
 
 void KafkaView::look_at_sinks() {

@@ -4,11 +4,12 @@
 //
 // Reading one's own writes: what this door had acknowledged when the read arrived must first have been decided by the
 // workers, wherever they are (the group has committed a position behind it), and then what they wrote by that time must
-// have been applied here. One thread finds that out for all who wait.
+// have been applied here. One thread finds that out for all who wait, in rounds (view_round.hpp).
 #include <memory>
 #include <thread>
 
 #include "ops/cli/spool_options.hpp"
+#include "ops/cli/view_round.hpp"
 #include "storage/log/kafka_offsets.hpp"
 #include "storage/log/kafka_source.hpp"
 #include "storage/sinks/state_sink.hpp"
@@ -48,12 +49,13 @@ class KafkaView {
 
  private:
   Task<Result<void>> applied(std::chrono::milliseconds limit);
-  Task<Result<void>> until_drained(std::chrono::steady_clock::time_point deadline);
+  Task<Result<void>> until_drained(Offset spooled, std::chrono::steady_clock::time_point deadline);
   bool wanted() const { return waiting_ > 0 && wanted_ > reached_; }
   void watch(std::stop_token stop);
-  bool settle(std::stop_token stop);
-  bool decided(const std::map<StreamPartition, Offset>& own, std::stop_token stop);
-  bool followed(const KafkaOffsets::Offsets& ends, std::stop_token stop);
+  ViewRound::Accepted accepted() const;
+  Result<KafkaOffsets::Offsets> written() const;
+  bool followed(const KafkaOffsets::Offsets& ends);
+  void watch_sinks(std::stop_token stop);
   void look_at_sinks();
   std::vector<StreamPartition> all(std::initializer_list<Stream> streams) const;
 
@@ -67,12 +69,13 @@ class KafkaView {
   StoreView view_;
 
   std::unique_ptr<KafkaOffsets> resolver_, mlflow_;
+  ViewRound round_;   // the watcher's
   Progress settled_;  // how many acknowledgements can be read, at one made-up place
   std::atomic<std::int64_t> wanted_{0}, reached_{0}, waiting_{0};
-  mutable std::mutex mutex_;  // of the sleep, and of mlflow_offsets_
+  mutable std::mutex mutex_;  // of the sleeps, and of mlflow_offsets_
   std::condition_variable_any wake_;
   std::map<StreamPartition, Offset> mlflow_offsets_;
-  std::jthread watcher_;
+  std::jthread watcher_, sinks_watcher_;
 };
 
 }  // namespace assay::cli

@@ -34,8 +34,9 @@ class DoorLog {
 
   const AcknowledgedLog::Ends& acknowledged() const { return acknowledged_; }
   EventLog& log() { return spooled_ ? static_cast<EventLog&>(*spooled_) : kafka_log(); }
-  // Kafka has everything that was accepted.
-  bool drained() const { return !spool_ || spool_->empty(); }
+  // How far the spool has come, and whether Kafka has everything that was accepted before it had come so far.
+  Offset spooled() const { return spool_ ? spool_->end() : 0; }
+  bool drained(Offset before) const { return !spool_ || spool_->taken_off(before); }
   // Kafka was reached, and its topics are those that this directory belongs to. Any thread.
   bool opened() const { return opened_; }
   // Kafka answers.
