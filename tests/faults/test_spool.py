@@ -13,6 +13,7 @@ import pytest
 from support.assay import Assay, run_assay
 from support.door import accepted, chat, new_request_id, new_trace_id, post_trace
 from support.kafka import KafkaCluster, read_topic
+from support.small_disk import SmallDisk
 from support.waiting import wait_until
 
 PARTITIONS = 3
@@ -193,6 +194,60 @@ def test_a_full_spool_says_503_and_has_room_again(assay, cluster, on):
     given[accepted(answer)] = trace_id
     assay("worker", *on)
     wait_forwarded(on, given)
+
+
+@pytest.mark.timeout(300)
+def test_a_view_is_ready_while_kafka_is_away_and_answers_under_load_when_it_is_back(assay, cluster, on):
+    worker = assay("worker", *on, start=False).spawn()
+    door = assay("ingest", *on, "--view", "--view-lag-max", "1")
+    worker.wait_ready()
+    trace_id = new_trace_id()
+    post_trace(door.http, trace_id)
+
+    def last_one_is_read() -> bool:
+        return door.http.get(f"/feedback/{list(clicks.given)[-1]}").status_code == 200
+
+    with Clicks(door, [trace_id]) as clicks:
+        clicks.wait_durable("kafka", 50)
+        wait_until("a read beside the load", last_one_is_read)
+        cluster.kill9()
+        clicks.wait_durable("disk", 200)
+        wait_until("ready: nobody can know how far behind it is", lambda: door.http.get("/readyz").status_code == 200)
+        cluster.start()
+        clicks.wait_durable("kafka", 50)
+        wait_until("a read beside the load", last_one_is_read, within=WITHIN)
+    assert not clicks.failures
+
+
+@pytest.mark.timeout(300)
+def test_what_kafka_has_is_not_sent_again_while_the_disk_is_too_full_to_take_it_off_the_spool(assay, cluster, on, tmp_path):
+    if refused := SmallDisk.refused():
+        pytest.skip(f"this machine lets no test mount a disk: {refused}")
+
+    def sent() -> int:
+        return len(read_topic(on[1], f"{on[3]}feedback"))
+
+    with SmallDisk(tmp_path / "door" / "data", megabytes=96) as disk:
+        door = assay("ingest", *on, "--disk-reserve", "0", name="door", launcher=disk.launcher)
+        trace_id = new_trace_id()
+        post_trace(door.http, trace_id)
+        cluster.kill9()
+        disk.fill()
+        many = 0  # the database has made room for itself: that is filled, too
+        body = {"name": "long", "value": 1, "rationale": "x" * 15_000}
+        while door.http.post("/feedback", params={"trace_id": trace_id}, json=body).is_success:
+            many += 1
+        assert many < 4000 and door.metric("assay_spool_records") == many
+        cluster.start()
+        wait_until("Kafka has them", lambda: sent() >= many, within=WITHIN)
+        wait_until("it can't take them off", lambda: "event=spool_stuck" in door.log.read_text(), within=WITHIN)
+        before = sent()
+        time.sleep(2)  # ten tries
+        assert sent() == before and door.metric("assay_spool_records") == many
+        disk.clear()
+        wait_drained(door)
+        assert sent() == before
+        door.close()
 
 
 @pytest.mark.timeout(120)
