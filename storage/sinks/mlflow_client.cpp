@@ -12,10 +12,11 @@ namespace {
 
 using Kind = MlflowAnswer::Kind;
 
-Kind judge(unsigned status, const mlflow::Failure& failure) {
+Kind judge(unsigned status, std::string_view body, const mlflow::Failure& failure) {
   const auto says = [&](std::string_view words) { return failure.message.find(words) != failure.message.npos; };
   if (status >= 200 && status < 300) return Kind::ok;
   if (status == 500 && says("constraint violation")) return Kind::exists;
+  if (status == 503 && body.find(no_artifacts_words) != body.npos) return Kind::refused;
   // An unknown path is a 404 in HTML: no MLflow, or one behind a proxy that is being set up.
   if (status == 404) return failure.code.empty() ? Kind::unavailable : Kind::not_found;
   // It reports its own database's troubles as a bad request.
@@ -85,7 +86,7 @@ Task<MlflowAnswer> MlflowClient::ask(std::string method, std::string path, std::
       continue;
     }
     const auto failure = response->status < 300 ? mlflow::Failure{} : mlflow::failure_of(response->body);
-    answer.kind = judge(response->status, failure);
+    answer.kind = judge(response->status, response->body, failure);
     answer.broke = response->status == 500 && !failure.code.empty();
     if (answer.kind == Kind::unavailable)
       limit_.overloaded();

@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/task.hpp"
@@ -60,6 +61,9 @@ class MlflowClient {
   std::map<std::string, std::string> experiments_;
   HttpClient http_;
 };
+
+// In the words of an MLflow that keeps no artifacts, to each of them: how to change that.
+inline constexpr std::string_view no_artifacts_words = "--serve-artifacts";
 
 // For a path or a query.
 std::string percent_encoded(std::string_view text);

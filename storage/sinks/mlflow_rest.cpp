@@ -74,15 +74,18 @@ Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
     if (const auto taken = take(record); !taken) return taken;
   if (const auto marked = marks_.flush(); !marked) return marked;  // before anything of it is said
   const auto now = clock_.now();
+  const auto is_due = [&](Instant at) { return at <= now || at > now + config_.retry_max; };  // the clock was set back
+  std::size_t alone = 0;  // a few in one turn: what MLflow does not answer may take long
   for (auto& [trace_id, lane] : lanes_)
-    if (lane.retry_at && *lane.retry_at <= now) make_ready(trace_id, lane);
+    if (lane.retry_at && is_due(*lane.retry_at) && (!lane.alone || ++alone <= config_.alone_max))
+      make_ready(trace_id, lane);
   const auto ran = run_ready();
   std::int64_t waiting = 0;
   for (const auto& [id, lane] : lanes_)
     if (lane.retry_at) waiting += std::ssize(lane.assessments);
   waiting_ = waiting;
-  waiting_gauge_.Set(static_cast<double>(waiting));
-  kept_gauge_.Set(static_cast<double>(kept_));
+  waiting_gauge_.set(static_cast<double>(waiting));
+  kept_gauge_.set(static_cast<double>(kept_));
   if (const auto saved = save(); !saved) return saved;
   const auto in_use = [this](const std::string& trace_id) { return lanes_.contains(trace_id); };
   if (oldest_ != Instant())
@@ -164,6 +167,8 @@ void MlflowSink::make_ready(const std::string& trace_id, Lane& lane) {
 
 Result<void> MlflowSink::run_ready() {
   failure_ = {};
+  repeat_ = false;
+  alone_ = 0;
   if (stopped_) return make_error_code(Error::stopped);
   if (ready_.empty()) return {};
   context_.restart();
@@ -172,6 +177,7 @@ Result<void> MlflowSink::run_ready() {
   }
   if (stopped_) return make_error_code(Error::stopped);
   if (failure_) return failure_;
+  if (repeat_) return make_error_code(Error::sink_unavailable);
   return {};
 }
 
@@ -205,7 +211,7 @@ Task<void> MlflowSink::work() {
   }
 }
 
-// After a run: gone when it is empty, back in the row after a failure, otherwise it waits.
+// After a run: gone when it is empty, back in the row after a failure, otherwise it waits, at least for the next turn.
 void MlflowSink::settle(const std::string& trace_id) {
   auto& lane = lanes_.at(trace_id);
   lane.queued = false;
@@ -213,7 +219,7 @@ void MlflowSink::settle(const std::string& trace_id) {
     lanes_.erase(trace_id);
   } else if (failure_ || stopped_) {
     make_ready(trace_id, lane);
-  } else {
+  } else if (!lane.retry_at) {
     const auto doubled = config_.retry_first * (1 << std::min(lane.tries++, 10));
     lane.retry_at = clock_.now() + std::min<std::chrono::milliseconds>(doubled, config_.retry_max);
   }
@@ -233,12 +239,13 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
       }
       std::string why;
       auto done = co_await write(record, why);
-      if (done == Outcome::waits && expired(*at, why)) done = Outcome::dead;
-      if (done == Outcome::broke) done = co_await after_break(lane, why);
+      const bool waits = at->waits_since.has_value();
+      if (done == Outcome::broke || done == Outcome::silent) done = co_await ask_beside(lane, done, waits, why);
+      done = while_waiting(*at, done, why);
       if (done == Outcome::again) co_return;
-      if (done == Outcome::waits) {
+      if (done == Outcome::waits || done == Outcome::alone) {
         // The trace is not there: nothing else of it will be. Or what it overrides is not.
-        if (record.op == Op::create && why.find("Assessment with ID") == why.npos) break;
+        if (done == Outcome::waits && record.op == Op::create && why.find("Assessment with ID") == why.npos) break;
         blocked.insert(record.assessment_id);
         ++at;
         continue;
@@ -253,11 +260,21 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
   if (lane.untagged) co_await tag(trace_id, lane);
 }
 
-bool MlflowSink::expired(Job& job, const std::string& why) {
-  const auto now = clock_.now();
-  if (!job.waits_since) job.waits_since = now;
+// What becomes of a record that has to wait: in the end a dead letter. Not where MLflow answered nothing it was given
+// since then: that is its own trouble.
+MlflowSink::Outcome MlflowSink::while_waiting(Job& job, Outcome done, const std::string& why) {
+  if (done != Outcome::waits && done != Outcome::alone) return done;
+  if (!job.waits_since) job.waits_since = clock_.now();
   job.waits_why = why;
-  return now - *job.waits_since >= config_.wait_max;
+  const bool over = age(*job.waits_since) >= config_.wait_max;
+  return over && (done == Outcome::waits || taken_at_ > *job.waits_since) ? Outcome::dead : done;
+}
+
+// From now on, where the clock was set back.
+std::chrono::milliseconds MlflowSink::age(Instant& since) const {
+  const auto now = clock_.now();
+  since = std::min(since, now);
+  return now - since;
 }
 
 // False: the dead letter could not be written; the record stays.

@@ -13,8 +13,10 @@
 // another worker had the partition before, the marks are made anew from the log: records before the position are read
 // for them alone, and not said again.
 //
-// MLflow away or overloaded: apply() fails, everything stays, the log holds the backlog. Where it is there and breaks
-// at one and the same record (a 500 in its own words, while it answers other questions), that becomes a dead letter.
+// MLflow away or overloaded: apply() fails, everything stays, the log holds the backlog. Where it is there, answers
+// other questions and fails at one and the same record, the others go on. If it breaks there (a 500 in its own words),
+// that record becomes a dead letter; if it gives no answer of its own (too slow, a proxy's 502 or 403), the record
+// waits alone, and is a dead letter after wait_max, where MLflow has taken others meanwhile.
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -25,6 +27,7 @@
 #include <variant>
 
 #include "ops/runtime/clock.hpp"
+#include "ops/runtime/gauge_part.hpp"
 #include "ops/runtime/metrics.hpp"
 #include "storage/records/assessment_record.hpp"
 #include "storage/records/dead_letter_record.hpp"
@@ -48,6 +51,10 @@ struct MlflowSinkConfig {
   // Of a record at which MLflow breaks: it is given up after so many times and so long.
   int breaks_max = 5;
   std::chrono::milliseconds break_max{30'000};
+  // Of a record that MLflow does not answer: when it waits alone. With more new ones in one turn it is MLflow's
+  // trouble; no more of those that wait are tried again in one.
+  std::chrono::milliseconds alone_after{5'000};
+  std::size_t alone_max = 16;
 };
 
 class MlflowSink final : public AssessmentSink {
@@ -85,8 +92,9 @@ class MlflowSink final : public AssessmentSink {
     std::optional<Instant> retry_at = {};  // it waits
     bool queued = false;
     bool untagged = false;  // assessments were committed since the tag was set
-    int breaks = 0;         // how often MLflow broke at its first record
+    int breaks = 0;         // how often MLflow failed at it and answered others, since something of it was taken
     Instant broke_at = {};  // the first time
+    bool alone = false;     // something in it waits for no answer of MLflow's
   };
   struct PartitionProgress {
     Offset read_to = 0, saved = 0;
@@ -94,7 +102,8 @@ class MlflowSink final : public AssessmentSink {
     std::set<Offset> unfinished;
     Offset position() const { return std::max(begin, unfinished.empty() ? read_to : *unfinished.begin()); }
   };
-  enum class Outcome { applied, duplicate, dead, waits, again, broke };
+  // silent: no answer of MLflow's own; alone: such a record, which waits beside others that go on.
+  enum class Outcome { applied, duplicate, dead, waits, alone, again, broke, silent };
 
   Result<void> take(const LogRecord& record);
   void make_ready(const std::string& trace_id, Lane& lane);
@@ -113,11 +122,15 @@ class MlflowSink final : public AssessmentSink {
   Outcome local_failure(error_code ec);
   Task<void> tag(const std::string& trace_id, Lane& lane);
   Outcome judge(const MlflowAnswer& answer, std::string& why);
-  Task<Outcome> after_break(Lane& lane, const std::string& why);
+  Task<Outcome> ask_beside(Lane& lane, Outcome failed, bool waits, const std::string& why);
   Outcome unavailable(const std::string& why);
-  void progressed(Lane& lane) { lane.tries = lane.breaks = 0; }
+  void progressed(Lane& lane) {
+    lane.tries = lane.breaks = 0;
+    lane.alone = false;
+  }
   bool finish(const Job& job, Outcome done, const std::string& why);
-  bool expired(Job& job, const std::string& why);
+  Outcome while_waiting(Job& job, Outcome done, const std::string& why);
+  std::chrono::milliseconds age(Instant& since) const;
   Result<void> save();
   void settle(const std::string& trace_id);
 
@@ -130,8 +143,12 @@ class MlflowSink final : public AssessmentSink {
 
   std::unordered_map<std::string, Lane> lanes_;
   std::deque<std::string> ready_;
-  std::size_t kept_ = 0;  // jobs in lanes
-  error_code failure_;    // of this apply()
+  std::size_t kept_ = 0;   // jobs in lanes
+  error_code failure_;     // of this apply(): it ends
+  bool repeat_ = false;    // something in this apply() failed by itself: the same again, soon
+  std::size_t alone_ = 0;  // how often that was, in this apply()
+  Instant taken_at_{};     // when MLflow last took something
+  bool spans_refused_ = false;
   std::size_t running_ = 0;
   mutable std::mutex mutex_;  // places_ and ledger_, which others ask for
   std::map<StreamPartition, PartitionProgress> places_;
@@ -139,8 +156,8 @@ class MlflowSink final : public AssessmentSink {
   std::atomic<std::int64_t> waiting_{0};
   std::atomic<bool> stopped_{false};
 
-  Gauge& waiting_gauge_;
-  Gauge& kept_gauge_;
+  GaugePart waiting_gauge_;
+  GaugePart kept_gauge_;
   Counter& refused_total_;
 
   IoContext context_{1};

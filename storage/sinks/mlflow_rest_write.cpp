@@ -1,4 +1,6 @@
 // What the sink writes to the server of one trace or one assessment.
+#include <utility>
+
 #include "ops/runtime/log.hpp"
 #include "storage/sinks/mlflow_columns.hpp"
 #include "storage/sinks/mlflow_json.hpp"
@@ -7,6 +9,10 @@
 
 namespace assay {
 namespace {
+
+// Flask unquotes a path before it looks for its route, in which an id has no slash; a dot or two are a step on the way.
+constexpr const char* no_path = "MLflow's REST API has no path for its id";
+bool has_path(std::string_view id) { return id.find('/') == id.npos && id != "." && id != ".."; }
 
 std::string trace_path(std::string_view trace_id) { return "/api/3.0/mlflow/traces/" + percent_encoded(trace_id); }
 std::string tags_path(std::string_view trace_id) {
@@ -28,12 +34,12 @@ Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
   if (lane.traces.empty()) co_return true;
   std::string why;
   auto done = co_await write_trace(trace_id, lane, why);
-  if (done == Outcome::broke) done = co_await after_break(lane, why);
+  const bool waits = lane.traces.front().waits_since.has_value();
+  if (done == Outcome::broke || done == Outcome::silent) done = co_await ask_beside(lane, done, waits, why);
   if (done == Outcome::again) co_return false;
   for (auto at = lane.traces.begin(); at != lane.traces.end();) {
-    auto fate = done;
-    if (fate == Outcome::waits) fate = expired(*at, why) ? Outcome::dead : Outcome::waits;
-    if (fate == Outcome::waits) {
+    const auto fate = while_waiting(*at, done, why);
+    if (fate == Outcome::waits || fate == Outcome::alone) {
       ++at;
       continue;
     }
@@ -45,6 +51,10 @@ Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
 }
 
 Task<MlflowSink::Outcome> MlflowSink::write_trace(const std::string& trace_id, const Lane& lane, std::string& why) {
+  if (!has_path(trace_id)) {
+    why = no_path;
+    co_return Outcome::dead;
+  }
   const auto gone = marks_.ended(trace_id);
   if (!gone) co_return local_failure(gone.error());
   if (*gone) co_return co_await erase(trace_id, why);
@@ -128,7 +138,11 @@ Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, TraceRo
                 "/artifacts/traces.json";
     auto artifact = mlflow::spans_artifact(*spans);
     const auto put = co_await client_.ask("PUT", std::move(path), std::move(artifact));
-    if (put.kind != MlflowAnswer::Kind::ok) co_return judge(put, why);
+    const bool refused = put.kind == MlflowAnswer::Kind::refused && put.body.find(no_artifacts_words) != put.body.npos;
+    if (refused && !std::exchange(spans_refused_, true))
+      spdlog::error(
+          "event=mlflow_spans_refused why=\"MLflow runs with --no-serve-artifacts: traces go without spans\"");
+    if (!refused && put.kind != MlflowAnswer::Kind::ok) co_return judge(put, why);
   }
   co_return Outcome::applied;
 }
@@ -150,6 +164,10 @@ Task<MlflowSink::Outcome> MlflowSink::write(const AssessmentRecord& record, std:
     const auto gone = marks_.ended(*id);
     if (!gone) co_return local_failure(gone.error());
     if (*gone && (id == &record.trace_id || record.op != Op::erase)) co_return Outcome::duplicate;
+  }
+  if (!has_path(record.trace_id) || (record.op != Op::create && !has_path(record.assessment_id))) {
+    why = no_path;
+    co_return Outcome::dead;
   }
   if (record.op == Op::create) co_return co_await create(record, why);
   if (record.op == Op::update) co_return co_await change(record, why);
@@ -181,10 +199,12 @@ Task<MlflowSink::Outcome> MlflowSink::create(const AssessmentRecord& record, std
   auto body = mlflow::create_assessment(record);
   const auto created = co_await client_.ask("POST", std::move(path), std::move(body));
   if (created.kind != MlflowAnswer::Kind::exists) co_return judge(created, why);
-  auto that = assessment_path(record);
-  const auto seen = co_await client_.ask("GET", std::move(that));
-  if (seen.kind == MlflowAnswer::Kind::ok) co_return Outcome::duplicate;
-  if (seen.kind != MlflowAnswer::Kind::not_found) co_return judge(seen, why);
+  if (has_path(record.assessment_id)) {
+    auto that = assessment_path(record);
+    const auto seen = co_await client_.ask("GET", std::move(that));
+    if (seen.kind == MlflowAnswer::Kind::ok) co_return Outcome::duplicate;
+    if (seen.kind != MlflowAnswer::Kind::not_found) co_return judge(seen, why);
+  }
   // The trace is there and this is not on it: the id is another trace's, and what was committed first stays.
   auto whole = trace_path(record.trace_id);
   const auto trace = co_await client_.ask("GET", std::move(whole));
@@ -202,15 +222,16 @@ Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
   }
   std::string why;
   auto done = judge(answer, why);
-  if (done == Outcome::broke) done = co_await after_break(lane, why);
-  lane.untagged = done == Outcome::again;
+  if (done == Outcome::broke || done == Outcome::silent) done = co_await ask_beside(lane, done, lane.alone, why);
+  lane.untagged = done == Outcome::again || (done == Outcome::alone && age(lane.broke_at) < config_.wait_max);
 }
 
 MlflowSink::Outcome MlflowSink::judge(const MlflowAnswer& answer, std::string& why) {
   const bool answered = answer.kind != MlflowAnswer::Kind::unavailable || answer.broke;
-  why = (answered ? "MLflow answered " : "") + answer.message;
+  why = (answered ? "MLflow answered " : "no answer of MLflow's own: ") + answer.message;
   switch (answer.kind) {
     case MlflowAnswer::Kind::ok:
+      taken_at_ = clock_.now();
       return Outcome::applied;
     case MlflowAnswer::Kind::not_found:
       return Outcome::waits;
@@ -220,7 +241,7 @@ MlflowSink::Outcome MlflowSink::judge(const MlflowAnswer& answer, std::string& w
     case MlflowAnswer::Kind::unavailable:
       break;
   }
-  return answer.broke ? Outcome::broke : unavailable(why);
+  return answer.broke ? Outcome::broke : Outcome::silent;
 }
 
 MlflowSink::Outcome MlflowSink::unavailable(const std::string& why) {
@@ -231,16 +252,27 @@ MlflowSink::Outcome MlflowSink::unavailable(const std::string& why) {
   return Outcome::again;
 }
 
-// MLflow broke at what this lane says. It may be in trouble: that passes, and is waited for. Or it is this record: when
-// that has gone on for long, and what is asked of its database beside it is answered, the record is given up.
-Task<MlflowSink::Outcome> MlflowSink::after_break(Lane& lane, const std::string& why) {
+// MLflow broke at what this lane says, or gave no answer of its own. It may be in trouble: that passes, and is waited
+// for. Or it is this record: then what is asked of its database beside it is answered, and the other lanes go on.
+Task<MlflowSink::Outcome> MlflowSink::ask_beside(Lane& lane, Outcome failed, bool waits, const std::string& why) {
   if (lane.breaks++ == 0) lane.broke_at = clock_.now();
-  if (lane.breaks < config_.breaks_max || clock_.now() - lane.broke_at < config_.break_max) co_return unavailable(why);
   std::string one = R"({"max_results":1})";
   const auto beside = co_await client_.ask("POST", "/api/2.0/mlflow/experiments/search", std::move(one));
   if (beside.kind != MlflowAnswer::Kind::ok) co_return unavailable(why);
-  spdlog::warn("event=mlflow_record_given_up why=\"{}\"", why);
-  co_return Outcome::dead;
+  if (!waits && ++alone_ > config_.alone_max) co_return unavailable(why);
+  const auto lasted = age(lane.broke_at);
+  if (failed == Outcome::broke && lane.breaks >= config_.breaks_max && lasted >= config_.break_max) {
+    spdlog::warn("event=mlflow_record_given_up why=\"{}\"", why);
+    co_return Outcome::dead;
+  }
+  if (failed == Outcome::silent && (waits || lasted >= config_.alone_after)) {
+    if (!waits) spdlog::warn("event=mlflow_record_waits_alone why=\"{}\"", why);
+    lane.alone = true;
+    co_return Outcome::alone;
+  }
+  repeat_ = true;
+  lane.retry_at = clock_.now();
+  co_return Outcome::again;
 }
 
 }  // namespace assay

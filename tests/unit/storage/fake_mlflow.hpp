@@ -25,6 +25,10 @@ class FakeMlflow {
     std::scoped_lock lock(mutex_);
     fault_ = std::move(fault);
   }
+  void serves_no_artifacts() {
+    std::scoped_lock lock(mutex_);
+    artifacts_served_ = false;
+  }
   std::map<std::string, boost::json::object> assessments() const {
     std::scoped_lock lock(mutex_);
     return assessments_;
@@ -64,6 +68,10 @@ class FakeMlflow {
         fault = fault_;
         said_.push_back(request.method + " " + request.path);
       }
+      if (const auto plain = refused_in_plain_words(request)) {
+        conversation.answer(plain->second, plain->first);
+        continue;
+      }
       int status = fault ? fault(request, false) : 0;
       Answer answer{status};
       if (status == 0) {
@@ -76,6 +84,18 @@ class FakeMlflow {
       if (status == 1) return;
       conversation.answer(boost::json::serialize(answer.body), std::to_string(answer.status) + " X");
     }
+  }
+
+  // Flask unquotes a path before it looks for its route; then a slash in an id parts it.
+  std::optional<std::pair<std::string, std::string>> refused_in_plain_words(const Request& request) const {
+    std::scoped_lock lock(mutex_);
+    if (request.path.find("%2F") != request.path.npos)
+      return std::pair("404 NOT FOUND", "<!doctype html>\n<title>404 Not Found</title>");
+    if (!artifacts_served_ && request.path.find("/mlflow-artifacts/") != request.path.npos)
+      return std::pair(
+          "503 SERVICE UNAVAILABLE",
+          R"({"detail":"Artifact serving is disabled. Run `mlflow server` with `--serve-artifacts` to enable."})");
+    return {};
   }
 
   Answer act(const Request& request) {
@@ -153,6 +173,7 @@ class FakeMlflow {
 
   mutable std::mutex mutex_;
   Fault fault_;
+  bool artifacts_served_ = true;
   std::vector<std::string> said_;
   std::map<std::string, std::string> experiments_, artifacts_;
   std::map<std::string, boost::json::object> traces_, assessments_;

@@ -263,6 +263,85 @@ TEST_F(MlflowSinkTest, AnMlflowThatBreaksAtEverythingIsWaitedFor) {
   EXPECT_TRUE(dead_.empty());
 }
 
+TEST_F(MlflowSinkTest, AnIdThatMlflowsApiHasNoPathForIsADeadLetterAtOnce) {
+  ASSERT_TRUE(apply({add(ok_trace("a/b")), add(feedback("a-1", "a/b", at(1), "n", "true")), add(ok_trace("tr-1")),
+                     add(feedback("a-2", "tr-1", at(1), "n", "true")), add(erase("x/y", "d-1", "tr-1", at(2))),
+                     add(ok_trace("."))}));
+  ASSERT_EQ(dead_.size(), 4u);
+  for (const auto& dead : dead_) EXPECT_EQ(dead.detail, "MLflow's REST API has no path for its id");
+  EXPECT_FALSE(mlflow_.traces().contains("a/b"));
+  EXPECT_TRUE(mlflow_.assessments().contains("a-2"));
+  EXPECT_EQ(saved(), 3);
+}
+
+TEST_F(MlflowSinkTest, ARecordThatMlflowNeverAnswersInItsOwnWordsWaitsAloneAndInTheEndIsADeadLetter) {
+  for (const int status : {1, 502, 403, 404}) {
+    const auto n = std::to_string(status);
+    dead_.clear();
+    mlflow_.fault([status](const auto& r, bool after) {
+      if (after || r.body.find("\"bad\"") == r.body.npos) return 0;
+      if (status == 1) std::this_thread::sleep_for(400ms);  // longer than the sink waits
+      return status;
+    });
+    const auto before = saved();
+    const std::vector records{add(ok_trace("bad-" + n, R"(,"request_preview":"bad")")), add(ok_trace("tr-" + n)),
+                              add(feedback("a-" + n, "tr-" + n, at(1), "n", "\"bad\"")),
+                              add(feedback("b-" + n, "tr-" + n, at(2), "n", "true"))};
+    EXPECT_FALSE(apply(records)) << "it may pass";
+    for (int i = 0; i < 10 && !apply(records); ++i) clock_.at += 2s;
+    ASSERT_TRUE(apply({add(feedback("c-" + n, "tr-" + n, at(3), "n", "true"))})) << status;
+    EXPECT_TRUE(mlflow_.assessments().contains("b-" + n));
+    EXPECT_TRUE(mlflow_.assessments().contains("c-" + n));
+    EXPECT_EQ(saved(), before);
+    EXPECT_TRUE(dead_.empty());
+    clock_.at += 1h;
+    ASSERT_TRUE(apply({add(feedback("d-" + n, "tr-" + n, at(4), "n", "true"))}));
+    clock_.at += 2min;
+    ASSERT_TRUE(apply({}));
+    EXPECT_EQ(dead_.size(), 2u) << status;
+    EXPECT_EQ(saved(), before + 4);
+  }
+}
+
+TEST_F(MlflowSinkTest, AnMlflowThatTakesNothingIsWaitedForThoughItAnswersQuestions) {
+  mlflow_.fault([](const auto& r, bool after) { return after || r.path.ends_with("/search") ? 0 : 403; });
+  std::vector<LogRecord> records;
+  for (int i = 0; i < 40; ++i) records.push_back(add(ok_trace("tr-" + std::to_string(i))));
+  EXPECT_FALSE(apply(records));
+  for (int i = 0; i < 40; ++i, clock_.at += 1h) (void)apply({});
+  EXPECT_TRUE(dead_.empty());
+  mlflow_.fault({});
+  clock_.at += 1h;
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(apply({}));
+  EXPECT_EQ(mlflow_.traces().size(), 40u);
+}
+
+TEST_F(MlflowSinkTest, AnMlflowThatServesNoArtifactsGetsTheTraceWithoutItsSpans) {
+  mlflow_.serves_no_artifacts();
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  EXPECT_TRUE(mlflow_.traces().contains("tr-1"));
+  EXPECT_TRUE(mlflow_.assessments().contains("a-1"));
+  EXPECT_TRUE(dead_.empty());
+  EXPECT_EQ(saved(), 1);
+}
+
+TEST_F(MlflowSinkTest, WhatWaitsIsTriedAgainThoughTheClockWasSetBack) {
+  ASSERT_TRUE(apply({add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  const auto asked = mlflow_.said().size();
+  clock_.at -= 24h;
+  ASSERT_TRUE(apply({}));
+  EXPECT_GT(mlflow_.said().size(), asked);
+}
+
+TEST_F(MlflowSinkTest, WhatItSaysOfItsMemoryGoesWithIt) {
+  ASSERT_TRUE(apply({add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  EXPECT_NE(metrics_.text().find("assay_mlflow_waiting_records 1"), std::string::npos);
+  EXPECT_NE(metrics_.text().find("assay_mlflow_kept_records 1"), std::string::npos);
+  sink_.reset();
+  EXPECT_NE(metrics_.text().find("assay_mlflow_waiting_records 0"), std::string::npos);
+  EXPECT_NE(metrics_.text().find("assay_mlflow_kept_records 0"), std::string::npos);
+}
+
 TEST_F(MlflowSinkTest, ATraceThatHasEndedAndNamesNoPlaceGoesIntoTheDefaultExperiment) {
   ASSERT_TRUE(apply({add(trace("tr-1", at(0), R"("state":"IN_PROGRESS")"))}));
   EXPECT_FALSE(mlflow_.traces().contains("tr-1"));

@@ -1,0 +1,43 @@
+"""`assay serve --mlflow-url`: nothing that a real MLflow server can't be told by REST holds back what it can."""
+
+import httpx
+
+from support.assay import run_assay
+from support.door import accepted, chat, new_trace_id, post_trace, receipt
+from support.mlflow_server import MlflowServer
+from support.waiting import wait_until
+
+WITHIN = 30.0
+
+
+def give(http: httpx.Client, trace_id: str) -> str:
+    return accepted(http.post("/feedback", params={"trace_id": trace_id, "user_id": "ana"}, json={"is_correct": True}))
+
+
+def wait_sink(http: httpx.Client, assessment_id: str, state: str) -> dict:
+    return wait_until(f"it is {state}", lambda: (r := receipt(http, assessment_id))["sinks"].get("mlflow") == state and r, WITHIN)
+
+
+def test_an_id_that_its_api_has_no_path_for_is_a_dead_letter_and_what_comes_behind_is_committed(assay, mlflow_url):
+    serve = assay("serve", "--mlflow-url", mlflow_url)
+    trace_id = new_trace_id()
+    post_trace(serve.http, "a/" + trace_id)
+    lost = give(serve.http, "a/" + trace_id)
+    for odd in ("a;b?c#d%2Fe\\f g", "é🐎"):
+        post_trace(serve.http, odd + trace_id)
+        wait_sink(serve.http, give(serve.http, odd + trace_id), "committed")
+    assert "has no path for its id" in wait_sink(serve.http, lost, "dead")["reason"]
+    letters = run_assay("deadletters", "list", "--data", str(serve.data)).stdout
+    assert letters.count("has no path for its id") == 2, letters
+
+
+def test_a_server_that_serves_no_artifacts_gets_traces_without_their_spans(assay, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SERVE_ARTIFACTS", "false")
+    with MlflowServer(tmp_path / "mlflow") as server, httpx.Client(base_url=server.url, timeout=30, trust_env=False) as direct:
+        assert direct.put("/api/2.0/mlflow-artifacts/artifacts/x", content=b"x").status_code == 503
+        serve = assay("serve", "--mlflow-url", server.url)
+        for _ in range(3):
+            trace_id = chat(serve.http)["trace_id"]
+            wait_sink(serve.http, give(serve.http, trace_id), "committed")
+            assert direct.get(f"/api/3.0/mlflow/traces/{trace_id}").json()["trace"]["trace_info"]["state"] == "OK"
+        assert serve.log.read_text().count("event=mlflow_spans_refused") == 1
