@@ -43,7 +43,7 @@ void SpooledLog::try_to_open() {
 
 // False: try again a little later.
 bool SpooledLog::drain_some() {
-  const auto queued = spool_.first(config_.drain_records_max, config_.idle_wait);
+  const auto queued = spool_.first(drain_records_, config_.idle_wait);
   if (!queued) {
     const auto problem = queued.error().message();
     if (problem != complaint_) spdlog::error("event=spool_stuck problem=\"{}\"", problem);
@@ -54,7 +54,13 @@ bool SpooledLog::drain_some() {
   if (queued->empty()) return true;
   if (!draining_) spdlog::warn("event=spooling bytes={}", spool_.bytes());
   draining_ = true;
-  if (!upstream_.load()->writable() || !send(*queued)) return false;
+  if (!upstream_.load()->writable()) return false;
+  const bool sent = send(*queued);
+  // What had no answer in its time is on its way to Kafka still: the same again stands behind it, and a Kafka that is
+  // slow would have more and more before it. So less is sent, until that is answered in time.
+  drain_records_ =
+      sent ? std::min(drain_records_ * 2, config_.drain_records_max) : std::max<std::size_t>(drain_records_ / 2, 1);
+  if (!sent) return false;
   if (spool_.empty())
     drained();
   else if (spool_.records() <= config_.drain_records_max)

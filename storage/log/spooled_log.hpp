@@ -85,11 +85,12 @@ class SpooledLog final : public EventLog {
   std::atomic<Clock::rep> progress_;  // the last acknowledgement, or when the first of those in flight set out
   std::atomic<bool> stuck_{false};    // what the drain sent last Kafka did not take
   std::atomic<Clock::rep> closing_until_{0};
-  std::atomic<std::int64_t> closings_{0};  // begun; the last of them at most is not over
-  Progress closed_;                        // how many are over, at one made-up place
-  bool draining_ = false;                  // this and the next are the drain's
-  Clock::time_point closing_again_;        // not before
-  std::string complaint_;                  // said once
+  std::atomic<std::int64_t> closings_{0};                  // begun; the last of them at most is not over
+  Progress closed_;                                        // how many are over, at one made-up place
+  std::size_t drain_records_ = config_.drain_records_max;  // sent at once; this and the next are the drain's
+  bool draining_ = false;
+  Clock::time_point closing_again_;  // not before
+  std::string complaint_;            // said once
   std::mutex mutex_;
   std::condition_variable_any stopping_;
   std::jthread drain_;
