@@ -101,6 +101,32 @@ Result<std::string, std::string> kept_instance_id(const std::string& directory) 
   return Kept(boost::system::in_place_value, id);
 }
 
+// What one of the groups has ended with, the first: a worker without one would do half of its work, so it ends, too.
+// Not before it has started: a signal then is somebody's who wants it to end without a word.
+class GroupFailure {
+ public:
+  // Thread-safe.
+  void note(std::string why) {
+    spdlog::error("event=worker_failed problem=\"{}\"", why);
+    std::scoped_lock lock(mutex_);
+    if (!why_.empty()) return;
+    why_ = std::move(why);
+    if (started_) ::kill(::getpid(), SIGTERM);
+  }
+  void started() {
+    std::scoped_lock lock(mutex_);
+    started_ = true;
+    if (!why_.empty()) ::kill(::getpid(), SIGTERM);
+  }
+  // When the groups have ended.
+  const std::string& why() const { return why_; }
+
+ private:
+  std::mutex mutex_;
+  std::string why_;
+  bool started_ = false;
+};
+
 int run(WorkerOptions& options) {
   std::optional<StopWhileStarting> starting(std::in_place);
   auto& kafka = options.kafka;
@@ -133,14 +159,8 @@ int run(WorkerOptions& options) {
   if (const auto problem = claim_topics(**db, directory->path(), cluster, prefix)) return complain(*problem);
 
   options.policy.record_bytes_max = record_bytes_max(kafka.config);
-  std::mutex failure_mutex;
-  std::string failure;  // what one of the groups ends with, the first: a worker without one would do half of its work
-  auto failed = [&](std::string why) {
-    spdlog::error("event=worker_failed problem=\"{}\"", why);
-    std::scoped_lock lock(failure_mutex);
-    if (failure.empty()) failure = std::move(why);
-    ::kill(::getpid(), SIGTERM);
-  };
+  GroupFailure failure;
+  auto failed = [&failure](std::string why) { failure.note(std::move(why)); };
   AssignmentConfig config{.kafka = kafka.config,
                           .directory = directory->path() + "/partitions",
                           .memory = memory,
@@ -190,6 +210,7 @@ int run(WorkerOptions& options) {
                    }});
   admin.add_live_check([&assignment] { return (*assignment)->live(); });
   starting.reset();  // from here on there is what a drain is for
+  failure.started();
   if (const auto started = admin.start(); !started) return complain(started.error());
   spdlog::info("event=working admin_port={} kafka=\"{}\" topic_prefix={} instance_id={} version=" ASSAY_VERSION,
                admin.port(), kafka.config.brokers, kafka.config.topic_prefix, kafka.config.instance_id);
@@ -203,7 +224,7 @@ int run(WorkerOptions& options) {
     home.close(**log, std::chrono::seconds(5));
   });
   spdlog::info("event=stopped");
-  return failure.empty() ? ok : complain(failure);
+  return failure.why().empty() ? ok : complain(failure.why());
 }
 
 }  // namespace
