@@ -111,8 +111,8 @@ class PartitionLoop {
   std::mutex source_mutex_;                   // of own_source_'s life, for wake()
   std::unique_ptr<EventSource> own_source_;   // where the state is part of the log
   EventSource* source_ = nullptr;             // that of the two which is read; null: not open yet
-  // What is asked of the log is done in its order, so that "all that was there at some instant has been read" is to
-  // have reached the stream's end as of then.
+  // A stream is read in its order: whoever has come to where it ended at some instant has read all that was there then,
+  // however much has come since.
   struct Ends {
     Offset requests = 0, feedback = 0;
   };

@@ -5,6 +5,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/thread.hpp"
 
 namespace assay::cli {
 namespace {
@@ -178,12 +179,8 @@ bool KafkaView::followed(const KafkaOffsets::Offsets& ends) {
 
 // On a thread of its own: brokers that don't answer would keep readers waiting.
 void KafkaView::watch_sinks(std::stop_token stop) {
-  std::condition_variable_any sleeping;
-  while (!stop.stop_requested()) {
-    look_at_sinks();
-    std::unique_lock lock(mutex_);
-    sleeping.wait_for(lock, stop, sinks_every, [] { return false; });
-  }
+  do look_at_sinks();
+  while (sleep_unless_stopped(stop, sinks_every));
 }
 
 void KafkaView::look_at_sinks() {
