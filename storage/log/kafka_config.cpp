@@ -50,24 +50,37 @@ void log_line(const rd_kafka_t* client, int level, const char* facility, const c
   spdlog::log(severity, "kafka client={} facility={} {}", client ? rd_kafka_name(client) : "", facility, text);
 }
 
-KafkaConfResult with(KafkaConfResult conf, const Properties& properties) {
-  if (!conf) return conf;
+// What all clients have in common, what one kind of them has, and last what the user gave, which so wins over all that
+// is not decided here (problem_with).
+KafkaConfResult conf_of(const KafkaConfig& config, const Properties& kind) {
+  if (auto problem = problem_with(config)) return *problem;
+  KafkaConf conf(rd_kafka_conf_new());
+  rd_kafka_conf_set_log_cb(conf.get(), log_line);
+  Properties properties{{"bootstrap.servers", config.brokers},
+                        {"client.id", config.client_id},
+                        {"socket.nagle.disable", "true"},
+                        {"reconnect.backoff.ms", "50"},
+                        {"reconnect.backoff.max.ms", "500"},
+                        {"log.connection.close", "false"},
+                        {"topic.metadata.refresh.fast.interval.ms", "100"}};
+  properties.insert(properties.end(), kind.begin(), kind.end());
+  properties.insert(properties.end(), config.properties.begin(), config.properties.end());
   for (const auto& [name, value] : properties)
-    if (auto problem = set_property(conf->get(), name, value)) return *problem;
+    if (auto problem = set_property(conf.get(), name, value)) return *problem;
   return conf;
 }
 
 std::string text_of(auto number) { return std::to_string(number); }
 
-KafkaConfResult appending_conf(const KafkaConfig& config) {
-  return with(client_conf(config),
-              {{"enable.idempotence", "true"},
-               {"acks", "all"},
-               {"partitioner", "murmur2_random"},
-               {"compression.codec", config.compression},
-               // Above ours, which count records and bytes exactly.
-               {"queue.buffering.max.messages", text_of(config.outstanding_records_max + 1000)},
-               {"queue.buffering.max.kbytes", text_of(config.outstanding_bytes_max / 1024 + 4096)}});
+KafkaConfResult appending_conf(const KafkaConfig& config, Properties kind) {
+  kind.insert(kind.end(), {{"enable.idempotence", "true"},
+                           {"acks", "all"},
+                           {"partitioner", "murmur2_random"},
+                           {"compression.codec", config.compression},
+                           // Above ours, which count records and bytes exactly.
+                           {"queue.buffering.max.messages", text_of(config.outstanding_records_max + 1000)},
+                           {"queue.buffering.max.kbytes", text_of(config.outstanding_bytes_max / 1024 + 4096)}});
+  return conf_of(config, kind);
 }
 
 }  // namespace
@@ -131,45 +144,35 @@ std::chrono::milliseconds step_timeout(const KafkaConfig& config) {
   return std::max(std::chrono::milliseconds(1000), std::min(config.transaction_timeout, config.session_timeout));
 }
 
-KafkaConfResult client_conf(const KafkaConfig& config) {
-  if (auto problem = problem_with(config)) return *problem;
-  KafkaConf conf(rd_kafka_conf_new());
-  rd_kafka_conf_set_log_cb(conf.get(), log_line);
-  Properties properties{{"client.id", config.client_id},   {"socket.nagle.disable", "true"},
-                        {"reconnect.backoff.ms", "50"},    {"reconnect.backoff.max.ms", "500"},
-                        {"log.connection.close", "false"}, {"topic.metadata.refresh.fast.interval.ms", "100"}};
-  properties.insert(properties.end(), config.properties.begin(), config.properties.end());
-  properties.emplace_back("bootstrap.servers", config.brokers);
-  return with(std::move(conf), properties);
-}
+KafkaConfResult client_conf(const KafkaConfig& config) { return conf_of(config, {}); }
 
 KafkaConfResult producer_conf(const KafkaConfig& config) {
-  return with(appending_conf(config),
-              {{"linger.ms", fmt::format("{:.3f}", static_cast<double>(config.linger.count()) / 1000)},
-               {"message.timeout.ms", text_of(config.message_timeout.count())},
-               {"statistics.interval.ms", "1000"}});  // says which brokers are up: writable()
+  return appending_conf(config,
+                        {{"linger.ms", fmt::format("{:.3f}", static_cast<double>(config.linger.count()) / 1000)},
+                         {"message.timeout.ms", text_of(config.message_timeout.count())},
+                         {"statistics.interval.ms", "1000"}});  // says which brokers are up: writable()
 }
 
 KafkaConfResult transactional_conf(const KafkaConfig& config, Partition partition) {
-  return with(appending_conf(config), {{"transactional.id", transactional_id_of(config, partition)},
-                                       {"transaction.timeout.ms", text_of(step_timeout(config).count())},
-                                       {"message.timeout.ms", text_of(step_timeout(config).count())},
-                                       {"linger.ms", "0"},  // the step has all its records already
-                                       // The broker still ends the transaction before: its default, 100 ms, would be
-                                       // a step's whole duration.
-                                       {"retry.backoff.ms", "10"}});
+  return appending_conf(config, {{"transactional.id", transactional_id_of(config, partition)},
+                                 {"transaction.timeout.ms", text_of(step_timeout(config).count())},
+                                 {"message.timeout.ms", text_of(step_timeout(config).count())},
+                                 {"linger.ms", "0"},  // the step has all its records already
+                                 // The broker still ends the transaction before: its default, 100 ms, would be
+                                 // a step's whole duration.
+                                 {"retry.backoff.ms", "10"}});
 }
 
 KafkaConfResult source_conf(const KafkaConfig& config) {
-  return with(client_conf(config), {{"isolation.level", "read_committed"},
-                                    {"enable.partition.eof", "true"},
-                                    // A position that is gone is decided on by the source: see kafka_source.hpp.
-                                    {"auto.offset.reset", "error"},
-                                    {"fetch.error.backoff.ms", "50"},
-                                    {"fetch.wait.max.ms", "100"},
-                                    {"fetch.message.max.bytes", "1048576"},
-                                    {"queued.min.messages", "10000"},
-                                    {"queued.max.messages.kbytes", "8192"}});
+  return conf_of(config, {{"isolation.level", "read_committed"},
+                          {"enable.partition.eof", "true"},
+                          // A position that is gone is decided on by the source: see kafka_source.hpp.
+                          {"auto.offset.reset", "error"},
+                          {"fetch.error.backoff.ms", "50"},
+                          {"fetch.wait.max.ms", "100"},
+                          {"fetch.message.max.bytes", "1048576"},
+                          {"queued.min.messages", "10000"},
+                          {"queued.max.messages.kbytes", "8192"}});
 }
 
 KafkaConfResult group_conf(const KafkaConfig& config) {
@@ -184,7 +187,7 @@ KafkaConfResult group_conf(const KafkaConfig& config) {
       {"heartbeat.interval.ms", text_of(config.heartbeat.count())},
       {"max.poll.interval.ms", text_of(std::max(config.poll_timeout, config.session_timeout).count())}};
   if (!config.instance_id.empty()) properties.emplace_back("group.instance.id", config.instance_id);
-  return with(client_conf(config), properties);
+  return conf_of(config, properties);
 }
 
 Result<KafkaHandle, std::string> make_client(rd_kafka_type_t type, KafkaConf conf) {

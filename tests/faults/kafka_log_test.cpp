@@ -343,4 +343,14 @@ TEST_F(KafkaLogFaults, OpensOnlyWithPropertiesThatKeepThePromises) {
 }
 
 }  // namespace
+TEST(KafkaConfig, APropertyThatIsGivenWinsOverADefault) {
+  const KafkaConfig config{.brokers = "127.0.0.1:9092", .properties = {{"fetch.wait.max.ms", "7"}}};
+  const auto conf = source_conf(config);
+  ASSERT_TRUE(conf);
+  char value[64];
+  auto size = sizeof value;
+  ASSERT_EQ(rd_kafka_conf_get(conf->get(), "fetch.wait.max.ms", value, &size), RD_KAFKA_CONF_OK);
+  EXPECT_STREQ(value, "7");
+}
+
 }  // namespace assay
