@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -38,6 +39,28 @@ def test_systemd_finds_nothing_wrong_with_a_unit(unit: str, tmp_path: Path):
 def test_a_unit_is_sandboxed(unit: str, tmp_path: Path):
     said = run("systemd-analyze", "security", "--offline=true", "--threshold=20", OPS / "systemd" / unit)
     assert "Overall exposure level" in said  # 2.0 of 10 at the most, or the exit code says no
+
+
+def test_a_unit_does_not_start_again_what_a_setting_keeps_from_starting():
+    refused = run_assay("worker", "--kafka", "127.0.0.1:1", "--commit-interval", "never")
+    for unit in (OPS / "systemd").glob("*.service"):
+        assert f"RestartPreventExitStatus={refused.returncode}" in unit.read_text().splitlines(), unit.name
+
+
+def test_a_unit_reloads_what_takes_a_hangup(assay):
+    door = assay("serve")
+    door.signal(signal.SIGHUP)
+    assert door.http.get("/readyz").status_code == 200
+    for unit in (OPS / "systemd").glob("*.service"):
+        assert ("ExecReload=/bin/kill -HUP $MAINPID" in unit.read_text()) == ("worker" not in unit.name), unit.name
+
+
+def test_the_check_that_the_settings_name_takes_a_door_that_is_open_to_others(tmp_path: Path):
+    text = (OPS / "package" / "serve.toml").read_text()
+    line = re.search(r"sudo assay (serve .* --check) && sudo systemctl restart assay", text)[1]
+    (tmp_path / "serve.toml").write_text(text.replace('"127.0.0.1:8080"', '"0.0.0.0:8443"'))
+    run(ASSAY_BIN, "keys", "create", "app", "--scope", "feedback", "--data", tmp_path / "data")
+    run(ASSAY_BIN, *line.replace("/etc/assay", str(tmp_path)).replace("/var/lib/assay", str(tmp_path / "data")).split())
 
 
 def test_a_workers_unit_says_only_what_its_environment_may_say_otherwise():
@@ -187,6 +210,7 @@ def test_kubernetes_manifests_agree_with_each_other_and_with_the_program(tmp_pat
         args = [arg.replace("$(POD_NAME)", "assay-0").replace("/etc/assay/keys", str(tmp_path)) for arg in container["args"]]
         # The program takes these arguments and these variables.
         variables = next(c["data"] for c in of_kind["ConfigMap"])
+        variables = variables | {one["name"]: one["value"] for one in container["env"] if "value" in one}
         run(ASSAY_BIN, *args, "--check", env={"PATH": os.environ["PATH"]} | variables)
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         assert any(arg.endswith(f":{ports['http']}") for arg in args)
