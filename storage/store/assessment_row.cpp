@@ -125,12 +125,6 @@ std::int64_t AssessmentRow::created_at() const {
   return base_->stamp.accepted_at;
 }
 
-Stamp AssessmentRow::value_stamp() const {
-  const auto at = changes_.find(is_expectation() ? "expectation" : "feedback");
-  if (at != changes_.end()) return at->second.stamp;
-  return base_ ? base_->stamp : Stamp{};
-}
-
 Instant AssessmentRow::after() const {
   std::int64_t last = base_ ? base_->stamp.accepted_at : 0;
   for (const auto& [path, change] : changes_) last = std::max(last, change.stamp.accepted_at);

@@ -52,8 +52,6 @@ class AssessmentRow {
   bool is_expectation() const;
   // When it says it was made, or was accepted where it does not.
   std::int64_t created_at() const;
-  // Its create, or the last change of its value: which of two values of a name is the last one.
-  Stamp value_stamp() const;
   // When what is said now must have been accepted so that it counts: after everything that is here.
   Instant after() const;
   // MLflow's JSON of it, changes folded in. Only with a base.

@@ -1,5 +1,7 @@
 #include "storage/store/store.hpp"
 
+#include <simdjson.h>
+
 #include <algorithm>
 #include <set>
 
@@ -105,14 +107,25 @@ Result<std::optional<std::string>> Store::trace_info(std::string_view trace_id) 
   return std::optional((*row)->info_json(trace_id, feedback_tag(*assessments), list, *spans_are_here));
 }
 
+// As the sinks have it in their tables.
+static std::optional<Instant> last_update_in(const std::string& assessment_json) {
+  thread_local simdjson::dom::parser parser;
+  std::string_view text;
+  if (parser.parse(assessment_json)["last_update_time"].get_string().get(text)) return {};
+  return parse_time(text);
+}
+
 std::string feedback_tag(const std::vector<Store::Assessment>& assessments) {
   std::vector<TaggedValue> values;
   for (const auto& assessment : assessments) {
     if (!assessment.valid) continue;
     const auto json = assessment.row.json(true);
     if (json.find("\"feedback\":") == json.npos) continue;
-    const Instant said{std::chrono::milliseconds(assessment.row.value_stamp().accepted_at)};
-    values.push_back({assessment.row.name(), {said, said}, assessment.id, feedback_value(json)});
+    const Instant created{std::chrono::milliseconds(assessment.created_at)};
+    values.push_back({assessment.row.name(),
+                      {last_update_in(json).value_or(created), created},
+                      assessment.id,
+                      feedback_value(json)});
   }
   return feedback_tag(std::move(values));
 }

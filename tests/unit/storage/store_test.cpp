@@ -207,6 +207,16 @@ TEST_F(StoreTest, ATraceHasItsAssessmentsAndTheTagOfTheirLastValues) {
   EXPECT_LT(json.find("\"a-1\""), json.find("\"a-3\""));
 }
 
+TEST_F(StoreTest, TheLastValueOfANameIsTheOneThatSaysItWasUpdatedLast) {
+  const auto updated = [](int seconds) { return R"(,"last_update_time":")" + format_time(at(seconds)) + "\""; };
+  apply(trace("tr-1", at(0), located("1", at(0))));
+  apply(feedback("a-1", "tr-1", at(1), "judge", "1", updated(1)));
+  apply(feedback("a-2", "tr-1", at(2), "judge", "2", updated(-5)));
+  EXPECT_NE(info("tr-1").find(R"("assay.feedback":"judge=1.0")"), std::string::npos);
+  apply(update("a-2", "u-2", "tr-1", at(3), R"("rationale":"because")" + updated(3)));
+  EXPECT_NE(info("tr-1").find(R"("assay.feedback":"judge=2.0")"), std::string::npos);
+}
+
 TEST_F(StoreTest, TheEndOfATraceIsNotTakenBackByALatePlaceholder) {
   const auto placeholder = R"(,"state":"IN_PROGRESS","request_preview":"early","trace_metadata":{"m":"early","n":"1"})";
   const auto final = R"(,"state":"OK","request_preview":"end","trace_metadata":{"m":"end"},"tags":{"t":"end"})";
