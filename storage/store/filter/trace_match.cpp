@@ -4,6 +4,7 @@
 
 #include "storage/records/exact_json.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/store/feedback_tag.hpp"
 #include "storage/store/keys.hpp"
 #include "storage/store/trace_index.hpp"
 
@@ -121,6 +122,12 @@ bool TraceMatch::attribute(const Compiled& compiled, const std::string& trace_id
 Result<std::optional<std::string>> entry_of(const Store& store, std::string_view kind, const std::string& key,
                                             const std::string& trace_id, const TraceRow& row) {
   if (kind != "tag") return row.text_at("trace_metadata." + key);
+  if (key == feedback_tag_name && !row.tag(key, trace_id, false)) {  // as info_json shows it
+    const auto said = store.assessments_of(trace_id);
+    if (!said) return said.error();
+    const auto tag = feedback_tag(*said);
+    return tag.empty() ? std::nullopt : std::optional(tag);
+  }
   if (key != spans_location_tag) return row.tag(key, trace_id, false);
   const auto has_spans = store.has_spans(trace_id);
   if (has_spans.has_error()) return has_spans.error();

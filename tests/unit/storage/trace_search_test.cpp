@@ -107,8 +107,13 @@ TEST_F(TraceSearchTest, TakesMlflowsOwnTokensOfAnOffset) {
 TEST_F(TraceSearchTest, TagsThatAreShownAreFound) {
   add_trace("tr-1", 1, "", R"([{"span_id":"00f067aa0ba902b7","name":"x"}])");
   add_trace("tr-2", 2);
-  add_trace("tr-3", 3, R"("tags":{"mlflow.artifactLocation":"s3://b"})");
+  add_trace("tr-3", 3, R"("tags":{"mlflow.artifactLocation":"s3://b","assay.feedback":"mine"})");
+  add(feedback("a-1", "tr-1", at(0), "user_feedback", "false"));
+  add(feedback("a-3", "tr-3", at(0), "user_feedback", "false"));
   apply();
+  EXPECT_EQ(find("tags.`assay.feedback` = 'user_feedback=false'"), "tr-1");
+  EXPECT_EQ(find("tags.`assay.feedback` LIKE '%'"), "tr-3 tr-1");
+  EXPECT_EQ(find("tags.`assay.feedback` IS NULL"), "tr-2");
   EXPECT_EQ(find("tags.`mlflow.artifactLocation` LIKE 'mlflow-artifacts:/1/traces/%'"), "tr-2 tr-1");
   EXPECT_EQ(find("tags.`mlflow.artifactLocation` = 'mlflow-artifacts:/1/traces/tr-2/artifacts'"), "tr-2");
   EXPECT_EQ(find("tags.`mlflow.artifactLocation` IS NULL"), "");
