@@ -54,12 +54,15 @@ Resolution::Resolution(Partition partition, const Meta& before, const ResolvePol
 }
 
 void Resolution::request(const IncomingRequest& request) {
+  // A log that keeps no times: it is read at once, so what is told was told now.
+  const bool ages = policy_.request_retention.count() > 0;
+  const auto told_at = request.told_at == Instant{} && ages ? now_ : request.told_at;
   auto& known = facts_.traces_[request.id];
   if (request.trace_id) {
     if (known && *known != *request.trace_id) ++counts_.retold;
     // Also where it is the same trace: the time is another one.
-    put_trace(step_.state, partition_, request.id, *request.trace_id, request.told_at);
-    if (request.told_at != Instant{} && request.told_at < told_since(policy_, now_)) {
+    put_trace(step_.state, partition_, request.id, *request.trace_id, told_at);
+    if (told_at != Instant{} && told_at < told_since(policy_, now_)) {
       known.reset();
       return;
     }

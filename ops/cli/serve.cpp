@@ -18,7 +18,9 @@
 #include "storage/db/db.hpp"
 #include "storage/log/embedded_log.hpp"
 #include "storage/sinks/store_sink.hpp"
+#include "storage/state/partition_state.hpp"
 #include "storage/state/seen.hpp"
+#include "storage/store/keys.hpp"
 #include "storage/view/store_view.hpp"
 #include "workers/committer.hpp"
 #include "workers/resolver_thread.hpp"
@@ -80,6 +82,29 @@ Offset passed_by_all(const Progress& progress, const AssessmentSink& store, cons
   return passed;
 }
 
+// When the log last held nothing that the store and the resolver had not seen, as far as one look a minute tells.
+class CaughtUp {
+ public:
+  CaughtUp(const EmbeddedLog& log, const Progress& progress, const AssessmentSink& store)
+      : log_(log), progress_(progress), store_(store) {}
+
+  Instant look(Instant now) {
+    for (const auto& [where, end] : ends_)
+      if (passed_by_all(progress_, store_, nullptr, where) < end) return since_;
+    since_ = std::exchange(looked_, now);
+    for (const auto stream : {Stream::feedback, Stream::assessments, Stream::traces})
+      for (Partition p = 0; p < log_.partitions(stream); ++p) ends_[{stream, p}] = log_.end({stream, p});
+    return since_;
+  }
+
+ private:
+  const EmbeddedLog& log_;
+  const Progress& progress_;
+  const AssessmentSink& store_;
+  std::map<StreamPartition, Offset> ends_;
+  Instant since_, looked_;
+};
+
 int run(ServeOptions& options) {
   std::optional<StopWhileStarting> starting(std::in_place);
   auto directory = DataDirectory::open(options.door.data);
@@ -89,12 +114,18 @@ int run(ServeOptions& options) {
   add_process_metrics(metrics);
   Progress progress;
 
-  // What the resolver has seen last decides which seen ids may go: see state/seen.hpp.
-  std::atomic<std::int64_t> seen_cutoff_ms{0};
+  // What the resolver has seen last decides which seen ids may go: see state/seen.hpp. Ids of traces go a day after the
+  // store has let go of those, which it does by when they began; their tombstones when nothing can come any more that
+  // the log had, or that was parked, when they were deleted.
+  constexpr auto never = std::numeric_limits<std::int64_t>::min();
+  std::atomic<std::int64_t> seen_cutoff_ms{0}, index_cutoff_ms{never}, tombstone_cutoff_ms{never};
   DbConfig db_config{.directory = directory->database(),
                      .memory = DbMemory::with(options.cache_bytes, options.write_buffer_bytes)};
-  db_config.drop = [&](Family family, std::string_view, std::string_view value) {
-    return family == Family::seen && seen_may_go(value, Instant(std::chrono::milliseconds(seen_cutoff_ms.load())));
+  db_config.drop = [&](Family family, std::string_view key, std::string_view value) {
+    const auto is = [](const auto& cutoff) { return Instant(std::chrono::milliseconds(cutoff.load())); };
+    if (family == Family::index) return index_may_go(value, is(index_cutoff_ms));
+    if (family == Family::traces) return store_keys::tombstone_may_go(key, value, is(tombstone_cutoff_ms));
+    return family == Family::seen && seen_may_go(value, is(seen_cutoff_ms));
   };
   auto db = Db::open(std::move(db_config));
   if (!db) return complain(db.error());
@@ -134,6 +165,7 @@ int run(ServeOptions& options) {
 
   const auto open_partition = [&log]() -> Result<OpenedPartition> { return OpenedPartition{(*log)->committer(), {}}; };
   options.policy.log_repeats = false;
+  if (options.retention.count() > 0) options.policy.request_retention = options.retention + std::chrono::hours(24);
   options.policy.record_bytes_max = std::numeric_limits<std::size_t>::max();  // the doors bound their requests
   ResolverThread resolver({.policy = options.policy, .records_max = step_records_max, .rest = rest}, **log, **db,
                           open_partition, clock, metrics, &progress);
@@ -153,9 +185,15 @@ int run(ServeOptions& options) {
   spdlog::info("event=serving address={} port={} data=\"{}\" version=" ASSAY_VERSION, options.door.ingest.http.address,
                door.front().port(), directory->path());
 
+  CaughtUp caught_up(**log, progress, store);
   std::jthread upkeep([&](std::stop_token stop) {
     while (sleep_unless_stopped(stop, 60s)) {
       seen_cutoff_ms = (clock.now() - options.policy.dedupe_window).time_since_epoch().count();
+      if (options.retention.count() > 0) {
+        const auto held = options.log_retention + options.policy.park_max + std::chrono::hours(24);
+        index_cutoff_ms = told_since(options.policy, clock.now()).time_since_epoch().count();
+        tombstone_cutoff_ms = (caught_up.look(clock.now()) - held).time_since_epoch().count();
+      }
       (*log)->trim(clock.now(), options.log_retention,
                    [&](StreamPartition where) { return passed_by_all(progress, store, mlflow.get(), where); });
     }

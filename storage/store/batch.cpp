@@ -34,7 +34,8 @@ Result<void> StoreBatch::load(std::span<const AssessmentRecord> assessments, std
   for (std::size_t i = 0; i < names.size(); ++i)
     if ((*found)[i]) {
       auto& trace = traces_[names[i]];
-      trace.was_deleted = trace.deleted = true;
+      trace.deleted = true;
+      trace.deleted_at = store_keys::deleted_at(*(*found)[i]);
     }
   return {};
 }
@@ -101,7 +102,9 @@ Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
   if (!found) return found.error();
   for (std::size_t i = 0; i < names.size(); ++i) {
     auto& trace = traces_[names[i]];
-    trace.was_deleted = trace.deleted = (*found)[2 * i + 1].has_value();
+    const auto& tombstone = (*found)[2 * i + 1];
+    trace.deleted = tombstone.has_value();
+    if (tombstone) trace.deleted_at = store_keys::deleted_at(*tombstone);
     const auto& info = (*found)[2 * i];
     if (!info) continue;
     auto row = TraceRow::decode(*info);
@@ -171,6 +174,9 @@ Result<Result<Applied, Malformed>> StoreBatch::apply(const TraceRecord& record) 
   using Inner = Result<Applied, Malformed>;
   auto& trace = traces_.at(record.trace_id);
   if (record.deleted) {
+    const bool later = record.accepted_at > trace.deleted_at;  // the last time counts, whatever came first
+    if (later) trace.deleted_at = record.accepted_at;
+    trace.changed |= later;
     if (trace.deleted) return Inner(Applied::duplicate);
     if (const auto erased = erase_trace(record.trace_id, trace); !erased) return erased.error();
     return Inner(Applied::applied);
@@ -256,7 +262,7 @@ void StoreBatch::finish(const std::string& id, Trace& trace, Changes& out) const
   if (trace.deleted) {
     if (trace.was_there) out.erase(Family::traces, store_keys::trace_info(id));
     for (auto& key : trace.erased_spans) out.erase(Family::traces, std::move(key));
-    if (!trace.was_deleted) out.put(Family::traces, store_keys::trace_tombstone(id), {});
+    out.put(Family::traces, store_keys::trace_tombstone(id), store_keys::tombstone_value(trace.deleted_at));
     return;
   }
   out.put(Family::traces, store_keys::trace_info(id), trace.row.encode());

@@ -46,7 +46,8 @@ class StoreBatch {
     bool changed = false;
   };
   struct Trace {
-    bool was_there = false, was_deleted = false;
+    bool was_there = false;
+    Instant deleted_at;
     std::vector<std::string> index_keys;  // as in the database
     TraceRow row;
     std::unordered_map<std::string, SpanRow> spans;  // those of the batch, or all

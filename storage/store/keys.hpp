@@ -55,6 +55,17 @@ inline std::string index(char kind, std::string_view name, Instant at, std::stri
   return index_prefix(kind, name) + big_endian(time_bits(at)) + std::string(rest);
 }
 
+inline std::string tombstone_value(Instant deleted_at) { return big_endian(time_bits(deleted_at)); }
+inline Instant deleted_at(std::string_view tombstone_value) {
+  const auto ms = tombstone_value.size() == 8 ? read_big_endian64(tombstone_value) : 0;
+  return Instant(std::chrono::milliseconds(static_cast<std::int64_t>(ms)));
+}
+// Whether an entry of Family::traces is the tombstone of a trace that was deleted before `cutoff`, of which the log can
+// bring nothing any more. For a compaction filter: pure.
+inline bool tombstone_may_go(std::string_view key, std::string_view value, Instant cutoff) {
+  return key.ends_with(std::string_view("\0d", 2)) && value.size() == 8 && deleted_at(value) < cutoff;
+}
+
 inline std::string ledger(StreamPartition of) {
   return "store/ledger/" + std::string(name_of(of.stream)) + "/" + std::to_string(of.partition);
 }

@@ -2,6 +2,7 @@
 
 #include "storage/sinks/store_sink.hpp"
 #include "storage/state/memory_key_value.hpp"
+#include "storage/store/keys.hpp"
 #include "storage/store/store.hpp"
 #include "tests/unit/storage/store_records.hpp"
 
@@ -47,6 +48,20 @@ TEST_F(StoreTest, AnUpdateFoldsInAndMergesMetadataByKey) {
   EXPECT_EQ(assessment("a-1"),
             R"({"assessment_id":"a-1","assessment_name":"n","trace_id":"tr-1","source":{"source_type":"HUMAN"},)"
             R"("last_update_time":"T1","feedback":{"value":false},"metadata":{"a":"1","b":"3","c":"4"},"valid":true})");
+}
+
+TEST_F(StoreTest, ATombstoneSaysWhenItsTraceWasLastDeletedAndMayGoLongAfter) {
+  const auto key = store_keys::trace_tombstone("tr-1");
+  const auto may_go = [&](Instant cutoff) {
+    return store_keys::tombstone_may_go(key, kv_.get(Family::traces, key)->value(), cutoff);
+  };
+  apply(erase_trace("tr-1", at(5)));
+  apply(erase_trace("tr-1", at(3)));
+  apply(erase_trace("tr-1", at(9)));
+  EXPECT_FALSE(may_go(at(9)));
+  EXPECT_TRUE(may_go(at(10)));
+  EXPECT_FALSE(store_keys::tombstone_may_go(key, "", at(10)));  // an earlier version's
+  EXPECT_FALSE(store_keys::tombstone_may_go(store_keys::trace_info("tr-1"), std::string(8, '\0'), at(10)));
 }
 
 TEST_F(StoreTest, WhatIsOlderThanTheRetentionGoesAsIfItHadBeenDeleted) {

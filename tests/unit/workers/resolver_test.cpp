@@ -6,6 +6,7 @@
 
 #include "storage/records/assessment_record.hpp"
 #include "storage/records/dead_letter_record.hpp"
+#include "storage/state/partition_state.hpp"
 
 namespace assay {
 namespace {
@@ -49,6 +50,19 @@ TEST(Resolver, FeedbackOfAKnownTraceIsForwarded) {
   ASSERT_EQ(streams_of(done), std::vector{Stream::assessments});
   EXPECT_EQ(done.outputs[0].key, "tr-1");
   EXPECT_EQ(done.feedback_position, 1);
+}
+
+TEST(Resolver, WhereIdsAgeAndTheLogKeepsNoTimeAnIdIsToldWhenItIsRead) {
+  const auto kept = [](const ResolvePolicy& p) {
+    Resolution step(0, {}, p, t0);
+    step.request({"req-1", "tr-1"});
+    return step.finish().state.list().front().value;
+  };
+  EXPECT_EQ(kept(policy), "tr-1");
+  auto ages = policy;
+  ages.request_retention = 48h;
+  EXPECT_TRUE(index_may_go(kept(ages).value(), t0 + 1ms));
+  EXPECT_FALSE(index_may_go(kept(ages).value(), t0));
 }
 
 TEST(Resolver, WhereTheLogRepeatsNothingOnlyIdsThatCanComeAgainAreLookedUpAndRemembered) {
