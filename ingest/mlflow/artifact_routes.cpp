@@ -6,6 +6,7 @@
 #include "storage/records/python_text.hpp"
 #include "storage/records/trace_record.hpp"
 #include "storage/store/store.hpp"
+#include "storage/store/trace_usage.hpp"
 
 namespace assay {
 namespace {
@@ -35,6 +36,8 @@ Task<Response> put(MlflowDoor& door, Request& request, bool alone) {
   const auto* spans = !ec && parsed.is_object() ? parsed.get_object().if_contains("spans") : nullptr;
   if (!spans || !spans->is_array())
     co_return error_response(invalid_parameter("the body is not a trace's data: {\"spans\": [...]}"));
+  if (spans->get_array().size() > trace_spans_max)
+    co_return error_response(request.path, 413, "a trace holds at most " + std::to_string(trace_spans_max) + " spans");
   for (const auto& span : spans->get_array()) {
     const auto* id = span.is_object() ? span.get_object().if_contains("span_id") : nullptr;
     if (!id || !id->is_string() || id->get_string().empty())

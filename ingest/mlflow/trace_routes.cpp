@@ -40,8 +40,8 @@ std::optional<MlflowError> problem_with(const Catalog& catalog, std::string_view
 bool has_spans(const MlflowDoor& door, const std::string& trace_id) {
   if (door.recent.find(trace_id)) return true;
   if (!door.view) return false;
-  const auto spans = Store(door.view->kv()).spans(trace_id);
-  return spans && *spans != "[]";
+  const auto found = Store(door.view->kv()).has_spans(trace_id);
+  return found.has_value() && *found;
 }
 
 // The tag of the location says that the spans are here. Without it the client uploads them: those that it can't encode

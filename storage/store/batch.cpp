@@ -4,7 +4,6 @@
 
 #include "storage/store/keys.hpp"
 #include "storage/store/trace_index.hpp"
-#include "storage/store/trace_usage.hpp"
 
 namespace assay {
 namespace {
@@ -82,21 +81,13 @@ Result<void> StoreBatch::load_ids(std::vector<std::string> ids) {
 }
 
 Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
-  std::vector<std::string> names, keys, span_names, span_keys;
-  std::unordered_set<std::string> spans_wanted;
-  for (const auto& record : records) {
+  std::vector<std::string> names, keys;
+  for (const auto& record : records)
     if (traces_.try_emplace(record.trace_id).second) {
       names.push_back(record.trace_id);
       keys.push_back(store_keys::trace_info(record.trace_id));
       keys.push_back(store_keys::trace_tombstone(record.trace_id));
     }
-    if (const auto spans = spans_of(record))
-      for (const auto& [id, span] : *spans)
-        if (auto key = store_keys::span(record.trace_id, id); spans_wanted.insert(key).second) {
-          span_names.push_back(record.trace_id);
-          span_keys.push_back(std::move(key));
-        }
-  }
   if (keys.empty()) return {};
   const auto found = kv_.multi_get(Family::traces, keys);
   if (!found) return found.error();
@@ -113,32 +104,88 @@ Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
     trace.row = std::move(*row);
     trace.index_keys = trace_index::keys_of(names[i], trace.row);
   }
-  for (const auto& record : records)
-    if (auto& trace = traces_[record.trace_id]; !trace.deleted && !record.spans.empty())
-      trace.concludes |= has_usage(trace.row, record.spans);
-  for (const auto& name : names)
-    if (auto& trace = traces_[name]; trace.concludes)
-      if (const auto loaded = load_all_spans(name, trace); !loaded) return loaded;
-  if (span_keys.empty()) return {};
-  const auto spans = kv_.multi_get(Family::traces, span_keys);
-  if (!spans) return spans.error();
-  for (std::size_t i = 0; i < span_keys.size(); ++i) {
-    if (!(*spans)[i]) continue;
-    auto span = SpanRow::decode(*(*spans)[i]);
+  return load_spans(records);
+}
+
+// Of each trace that has spans in the batch: those spans as they are kept, how many there are and, where something is
+// concluded of all of them, what each says for it.
+Result<void> StoreBatch::load_spans(std::span<const TraceRecord> records) {
+  std::unordered_set<std::string> names, wanted;
+  std::vector<std::string> of, keys;
+  const auto want = [&](const std::string& trace_id, std::string key) {
+    if (!wanted.insert(key).second) return;
+    of.push_back(trace_id);
+    keys.push_back(std::move(key));
+  };
+  for (const auto& record : records) {
+    auto& trace = traces_[record.trace_id];
+    const auto spans = spans_of(record);
+    if (record.spans.empty() || !spans || trace.deleted) continue;
+    trace.concludes |= has_usage(trace.row, record.spans);
+    if (!trace.was_there) continue;  // then no span of it is there either
+    names.insert(record.trace_id);
+    want(record.trace_id, store_keys::span_tally(record.trace_id));
+    for (const auto& [id, span] : *spans) want(record.trace_id, store_keys::span(record.trace_id, id));
+  }
+  if (keys.empty()) return {};
+  const auto found = kv_.multi_get(Family::traces, keys);
+  if (!found) return found.error();
+  std::unordered_set<std::string> counted;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto& value = (*found)[i];
+    if (!value) continue;
+    auto& trace = traces_[of[i]];
+    if (keys[i] == store_keys::span_tally(of[i])) {
+      const auto tally = SpanTally::decode(*value);
+      if (!tally) return make_error_code(Error::corrupt);
+      trace.tally = *tally;
+      counted.insert(of[i]);
+      continue;
+    }
+    auto span = SpanRow::decode(*value);
     if (!span) return make_error_code(Error::corrupt);
-    traces_[span_names[i]].spans.insert_or_assign(span_keys[i], std::move(*span));
+    trace.spans.insert_or_assign(keys[i], std::move(*span));
+  }
+  for (const auto& name : names) {
+    auto& trace = traces_[name];
+    if (counted.contains(name) && !trace.concludes) continue;
+    const auto loaded = counted.contains(name) ? load_usages(name, trace) : count_spans(name, trace);
+    if (!loaded) return loaded;
   }
   return {};
 }
 
-Result<void> StoreBatch::load_all_spans(const std::string& trace_id, Trace& trace) {
+Result<void> StoreBatch::load_usages(const std::string& trace_id, Trace& trace) {
+  const auto prefix = store_keys::usage(trace_id, "");
+  bool corrupt = false;
+  const auto scanned =
+      kv_.scan(Family::traces, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
+        std::string id(key.substr(prefix.size()));
+        auto usage = SpanUsage::decode(id, value);
+        if (!usage) return corrupt = true, false;
+        trace.usages.insert_or_assign(std::move(id), std::move(*usage));
+        return true;
+      });
+  if (!scanned) return scanned;
+  if (corrupt) return make_error_code(Error::corrupt);
+  return {};
+}
+
+// Of a trace without a tally: it has no span yet, or its spans were kept by a version that counted none. One span at a
+// time: there was no bound then.
+Result<void> StoreBatch::count_spans(const std::string& trace_id, Trace& trace) {
   const auto prefix = store_keys::span(trace_id, "");
   bool corrupt = false;
   const auto scanned =
       kv_.scan(Family::traces, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
-        auto span = SpanRow::decode(value);
+        const auto span = SpanRow::decode(value);
         if (!span) return corrupt = true, false;
-        trace.spans.insert_or_assign(std::string(key), std::move(*span));
+        std::string id(key.substr(prefix.size()));
+        trace.tally.add(*span);
+        auto usage = usage_of_span(span->json);
+        if (usage.empty()) return true;
+        trace.changed_usages.push_back(id);
+        trace.usages.insert_or_assign(std::move(id), std::move(usage));
         return true;
       });
   if (!scanned) return scanned;
@@ -187,15 +234,27 @@ Result<Result<Applied, Malformed>> StoreBatch::apply(const TraceRecord& record) 
   const auto changed = merged.apply(record);
   if (!changed) return Inner(changed.error());
   if (trace.deleted) return Inner(Applied::duplicate);
-  bool any = *changed || (!trace.was_there && trace.row.empty());
+  auto tally = trace.tally;
+  std::erase_if(*spans, [&](const auto& entry) {
+    const auto at = trace.spans.find(store_keys::span(record.trace_id, entry.first));
+    const bool there = at != trace.spans.end(), stays = there && at->second.rank >= entry.second.rank;
+    if (there && !stays) tally.remove(at->second);
+    if (!stays) tally.add(entry.second);
+    return stays;
+  });
+  if (!spans->empty() && tally.too_much())
+    return Inner(Malformed{"a trace holds at most " + std::to_string(trace_spans_max) + " spans and " +
+                           std::to_string(trace_span_bytes_max >> 20) + " MB of them: this one would hold more"});
+  const bool any = *changed || !spans->empty() || (!trace.was_there && trace.row.empty());
   trace.row = std::move(merged);
+  trace.tally = tally;
   for (auto& [id, span] : *spans) {
     auto key = store_keys::span(record.trace_id, id);
-    const auto at = trace.spans.find(key);
-    if (at != trace.spans.end() && at->second.rank >= span.rank) continue;
+    auto usage = usage_of_span(span.json);
+    if (!usage.empty() || trace.spans.contains(key)) trace.changed_usages.push_back(id);
+    trace.usages.insert_or_assign(id, std::move(usage));
     trace.changed_spans.push_back(key);
     trace.spans.insert_or_assign(std::move(key), std::move(span));
-    any = true;
   }
   trace.changed |= any;
   return Inner(any ? Applied::applied : Applied::duplicate);
@@ -203,7 +262,7 @@ Result<Result<Applied, Malformed>> StoreBatch::apply(const TraceRecord& record) 
 
 void StoreBatch::conclude(Trace& trace) {
   std::vector<SpanUsage> spans;
-  for (const auto& [key, span] : trace.spans) spans.push_back(usage_of_span(span.json));
+  for (const auto& [id, usage] : trace.usages) spans.push_back(usage);
   conclude_usage(trace.row, std::move(spans));
 }
 
@@ -222,13 +281,15 @@ Result<void> StoreBatch::erase_trace(const std::string& trace_id, Trace& trace) 
   for (auto& [id, assessment] : assessments_)
     if (assessment.new_trace_id == trace_id) assessment.changed |= assessment.row.erase();
   const auto collect_span = [&](std::string_view key, std::string_view) {
-    if (key.substr(prefix.size()).starts_with('s')) trace.erased_spans.emplace_back(key);
+    const auto kind = key.substr(prefix.size(), 1);
+    if (kind == "s" || kind == "u" || kind == "n") trace.erased_spans.emplace_back(key);
     return true;
   };
   if (const auto scanned = kv_.scan(Family::traces, prefix, end, collect_span); !scanned) return scanned;
   trace.row = {};
   trace.spans.clear();
   trace.changed_spans.clear();
+  trace.changed_usages.clear();
   trace.deleted = trace.changed = deleted_a_trace_ = true;
   return {};
 }
@@ -267,6 +328,13 @@ void StoreBatch::finish(const std::string& id, Trace& trace, Changes& out) const
   }
   out.put(Family::traces, store_keys::trace_info(id), trace.row.encode());
   for (const auto& key : trace.changed_spans) out.put(Family::traces, key, trace.spans.at(key).encode());
+  if (trace.changed_spans.empty()) return;
+  for (const auto& span_id : trace.changed_usages) {
+    const auto& usage = trace.usages.at(span_id);
+    usage.empty() ? out.erase(Family::traces, store_keys::usage(id, span_id))
+                  : out.put(Family::traces, store_keys::usage(id, span_id), usage.encode());
+  }
+  out.put(Family::traces, store_keys::span_tally(id), trace.tally.encode());
 }
 
 Changes StoreBatch::finish() {

@@ -9,6 +9,7 @@
 #include "storage/state/key_value.hpp"
 #include "storage/store/assessment_row.hpp"
 #include "storage/store/trace_row.hpp"
+#include "storage/store/trace_usage.hpp"
 
 namespace assay {
 
@@ -50,17 +51,21 @@ class StoreBatch {
     Instant deleted_at;
     std::vector<std::string> index_keys;  // as in the database
     TraceRow row;
-    std::unordered_map<std::string, SpanRow> spans;  // those of the batch, or all
-    bool concludes = false;                          // all: something is concluded of them
-    std::vector<std::string> erased_spans;           // keys
-    std::vector<std::string> changed_spans;
+    std::unordered_map<std::string, SpanRow> spans;     // those that the batch names, by key
+    std::unordered_map<std::string, SpanUsage> usages;  // of those that changed, by span_id; of all where it concludes
+    SpanTally tally;
+    bool concludes = false;                 // something follows from all of its spans
+    std::vector<std::string> erased_spans;  // keys, also those of their usage
+    std::vector<std::string> changed_spans, changed_usages;
     bool deleted = false;
     bool changed = false;
   };
 
   Result<void> load_ids(std::vector<std::string> ids);
   Result<void> load_traces(std::span<const TraceRecord> traces);
-  Result<void> load_all_spans(const std::string& trace_id, Trace& trace);
+  Result<void> load_spans(std::span<const TraceRecord> traces);
+  Result<void> load_usages(const std::string& trace_id, Trace& trace);
+  Result<void> count_spans(const std::string& trace_id, Trace& trace);
   static void conclude(Trace& trace);
   Result<void> erase_trace(const std::string& trace_id, Trace& trace);
   bool trace_deleted(const std::string& trace_id) const;

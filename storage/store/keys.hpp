@@ -1,9 +1,12 @@
 #pragma once
 // The keys of the store's families. DO NOT CHANGE: they stand on disk.
 //
-//   traces          trace_id \0 'd'            the trace was deleted
+//   traces          trace_id \0 'd'            the trace was deleted: when, in milliseconds(8); empty: not known
 //                   trace_id \0 'i'            its info (trace_row.hpp)
 //                   trace_id \0 's' span_id    one span (trace_row.hpp)
+//                   trace_id \0 'u' span_id    its parent, and what it says of tokens and costs (trace_usage.hpp);
+//                                              none: nothing of it
+//                   trace_id \0 'n'            how many spans there are (the same); none: nor are there rows of 'u'
 //   assessments     trace_id \0 assessment_id  a row (assessment_row.hpp)
 //   held            trace_id \0 assessment_id  a row that has no create yet
 //   assessment_ids  assessment_id              'r' | 'h' | 'd' (row, held, deleted) and the trace_id
@@ -37,6 +40,10 @@ inline std::string trace_info(std::string_view trace_id) { return in_trace(trace
 inline std::string span(std::string_view trace_id, std::string_view span_id) {
   return in_trace(trace_id, "s" + std::string(span_id));
 }
+inline std::string usage(std::string_view trace_id, std::string_view span_id) {
+  return in_trace(trace_id, "u" + std::string(span_id));
+}
+inline std::string span_tally(std::string_view trace_id) { return in_trace(trace_id, "n"); }
 inline std::string assessment(std::string_view trace_id, std::string_view assessment_id) {
   return in_trace(trace_id, assessment_id);
 }

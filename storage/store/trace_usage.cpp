@@ -9,11 +9,14 @@
 
 #include "storage/records/json_writer.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/store/bytes.hpp"
 
 namespace assay {
 namespace {
 
 namespace dom = simdjson::dom;
+
+constexpr std::uint8_t usage_format = 1;
 
 struct Sum {
   std::string_view attribute;  // of a span
@@ -58,27 +61,34 @@ std::optional<double> number_at(dom::object from, std::string_view key) {
   return number;
 }
 
+// The numbers of one span under a sum's keys; none: the span says nothing that can be read.
+using Numbers = std::vector<std::optional<double>>;
+
+std::optional<Numbers> numbers_of(const std::string& text, const Sum& sum) {
+  thread_local dom::parser parser;
+  dom::object object;
+  if (text.empty() || parser.parse(text).get_object().get(object)) return {};
+  Numbers out;
+  for (const auto key : sum.keys) out.push_back(number_at(object, key));
+  return out;
+}
+
 // As json.dumps writes it; empty where no span has any.
 std::string summed(const std::vector<SpanUsage>& spans, const Sum& sum) {
-  std::vector<dom::parser> parsers(spans.size());
-  std::vector<std::optional<dom::object>> given(spans.size());
-  std::vector<bool> counts(spans.size());
-  bool any = false;
-  for (std::size_t i = 0; i < spans.size(); ++i) {
-    dom::object object;
-    const auto& text = spans[i].*sum.said;
-    counts[i] = !text.empty() && !parsers[i].parse(text).get_object().get(object);
-    if (counts[i]) given[i] = object;
-    any |= counts[i];
+  std::vector<std::optional<Numbers>> given;
+  std::vector<bool> counts;
+  for (const auto& span : spans) {
+    given.push_back(numbers_of(span.*sum.said, sum));
+    counts.push_back(given.back().has_value());
   }
-  if (!any) return {};
+  if (std::find(counts.begin(), counts.end(), true) == counts.end()) return {};
   const auto skipped = covered(spans, counts);
   std::string out;
   for (std::size_t k = 0; k < sum.keys.size(); ++k) {
     double total = 0;
     bool there = k < always;
     for (std::size_t i = 0; i < spans.size(); ++i)
-      if (const auto n = counts[i] && !skipped[i] ? number_at(*given[i], sum.keys[k]) : std::nullopt) {
+      if (const auto n = counts[i] && !skipped[i] ? (*given[i])[k] : std::nullopt) {
         total += *n;
         there = true;
       }
@@ -111,6 +121,56 @@ SpanUsage usage_of_span(std::string_view json) {
   out.span_id = text("/span_id");
   out.parent_id = text("/parent_span_id");
   for (const auto& sum : sums) out.*sum.said = usage_text(text(("/attributes/" + std::string(sum.attribute)).c_str()));
+  return out;
+}
+
+// DO NOT CHANGE: format(1) parent_id tokens cost, strings preceded by their length(4).
+std::string SpanUsage::encode() const {
+  std::string out;
+  ByteWriter bytes(out);
+  bytes.u8(usage_format);
+  for (const auto* text : {&parent_id, &tokens, &cost}) bytes.text(*text);
+  return out;
+}
+
+std::optional<SpanUsage> SpanUsage::decode(std::string span_id, std::string_view encoded) {
+  ByteReader bytes(encoded);
+  if (bytes.u8() != usage_format) return {};
+  SpanUsage out{.span_id = std::move(span_id)};
+  for (auto* text : {&out.parent_id, &out.tokens, &out.cost}) *text = bytes.text();
+  if (!bytes.at_end()) return {};
+  return out;
+}
+
+void SpanTally::add(const SpanRow& span) {
+  ++count;
+  bytes += span.json.size();
+}
+
+void SpanTally::remove(const SpanRow& span) {
+  --count;
+  bytes -= span.json.size();
+}
+
+bool SpanTally::too_much() const { return count > trace_spans_max || bytes > trace_span_bytes_max; }
+
+// DO NOT CHANGE: format(1) count(4) bytes(8).
+std::string SpanTally::encode() const {
+  std::string out;
+  ByteWriter writer(out);
+  writer.u8(usage_format);
+  writer.u32(count);
+  writer.u64(bytes);
+  return out;
+}
+
+std::optional<SpanTally> SpanTally::decode(std::string_view encoded) {
+  ByteReader reader(encoded);
+  if (reader.u8() != usage_format) return {};
+  SpanTally out;
+  out.count = reader.u32();
+  out.bytes = reader.u64();
+  if (!reader.at_end()) return {};
   return out;
 }
 

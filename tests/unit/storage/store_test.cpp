@@ -4,6 +4,7 @@
 #include "storage/state/memory_key_value.hpp"
 #include "storage/store/keys.hpp"
 #include "storage/store/store.hpp"
+#include "storage/store/trace_usage.hpp"
 #include "tests/unit/storage/store_records.hpp"
 
 namespace assay {
@@ -338,6 +339,55 @@ TEST_F(StoreTest, WhatSpansUsedIsTheirTracesSumWhereNobodySaidIt) {
   EXPECT_EQ(said(), R"({"input_tokens": 1})");
   add(span_that_used("h", "", "5"));
   EXPECT_EQ(said(), R"({"input_tokens": 1})");
+}
+
+TEST_F(StoreTest, TheSumOfATracesSpansIsMadeOfTheirUsageAndNotOfTheirWholeJson) {
+  const auto said = [&] { return store_.trace("tr-1")->value().text_at("trace_metadata.mlflow.trace.tokenUsage"); };
+  const auto add = [&](const std::string& span) { apply(trace("tr-1", at(0), located("7", at(0)), "[" + span + "]")); };
+  add(span_that_used("a", "", "3"));
+  add(R"({"span_id":"b","parent_span_id":"a"})");
+  Changes unreadable;  // nobody reads it
+  unreadable.put(Family::traces, store_keys::span("tr-1", "a"), "no row");
+  ASSERT_TRUE(kv_.write(unreadable));
+  add(span_that_used("c", "b", "4"));
+  EXPECT_EQ(said(), R"({"input_tokens": 3, "output_tokens": 0, "total_tokens": 3})");
+  add(R"({"span_id":"d"})");
+  add(span_that_used("e", "d", "1"));
+  EXPECT_EQ(said(), R"({"input_tokens": 4, "output_tokens": 0, "total_tokens": 4})");
+}
+
+TEST_F(StoreTest, WhatAnEarlierVersionKeptOfSpansIsCountedWhenTheNextComes) {
+  const auto said = [&] { return store_.trace("tr-1")->value().text_at("trace_metadata.mlflow.trace.tokenUsage"); };
+  const auto add = [&](const std::string& span) { apply(trace("tr-1", at(0), located("7", at(0)), "[" + span + "]")); };
+  add(span_that_used("a", "", "3"));
+  add(R"({"span_id":"b","parent_span_id":"a"})");
+  Changes earlier;
+  earlier.erase(Family::traces, store_keys::span_tally("tr-1"));
+  for (const auto* id : {"a", "b"}) earlier.erase(Family::traces, store_keys::usage("tr-1", id));
+  ASSERT_TRUE(kv_.write(earlier));
+  add(span_that_used("c", "b", "4"));
+  EXPECT_EQ(said(), R"({"input_tokens": 3, "output_tokens": 0, "total_tokens": 3})");
+  EXPECT_EQ(SpanTally::decode(**kv_.get(Family::traces, store_keys::span_tally("tr-1")))->count, 3u);
+  EXPECT_TRUE(*kv_.get(Family::traces, store_keys::usage("tr-1", "b")));
+}
+
+TEST_F(StoreTest, ATraceTakesSoManySpansAndWhatIsOneTooManyIsADeadLetter) {
+  std::string spans;
+  for (std::uint32_t i = 0; i < trace_spans_max; ++i)
+    spans += (i ? "," : "[") + (R"({"span_id":")" + std::to_string(i)) + "\"}";
+  apply(trace("tr-1", at(0), located("7", at(0)), spans + "]"));
+  apply(trace("tr-1", at(1), R"("state":"OK")", R"([{"span_id":"0","name":"said again"}])"));
+  apply(trace("tr-1", at(2), R"("state":"ERROR")", R"([{"span_id":"one more"}])"));
+  EXPECT_EQ(store_.trace("tr-1")->value().text_at("state"), "OK");
+  std::string dead;
+  ASSERT_TRUE(kv_.scan(Family::dead, "", "", [&](std::string_view, std::string_view value) {
+    dead += value;
+    return true;
+  }));
+  EXPECT_NE(dead.find("a trace holds at most 20000 spans"), std::string::npos) << dead;
+  apply(erase_trace("tr-1", at(3)));
+  EXPECT_FALSE(*kv_.get(Family::traces, store_keys::span_tally("tr-1")));
+  EXPECT_FALSE(*kv_.get(Family::traces, store_keys::usage("tr-1", "7")));
 }
 
 }  // namespace
