@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 
+#include "ingest/http/admission.hpp"
 #include "ops/runtime/clock.hpp"
 
 namespace assay {
@@ -38,6 +39,7 @@ struct Request {
   const Capability* capability = nullptr;  // all that the caller may do, where it came with one
   bool joins_traces = true;                // whether it may name a trace that is not its own: see Gate::AccessDecision
   const Charge* charge = nullptr;          // the quota that it was charged to, where it costs more than one request
+  Admission::Permit* permit = nullptr;     // its part of the door's budget, for who needs more than its body or longer
 
   // The first field with this name, whatever its case.
   std::optional<std::string_view> header(std::string_view name) const;

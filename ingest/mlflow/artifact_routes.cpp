@@ -68,7 +68,10 @@ Task<Response> get(MlflowDoor& door, Request& request) {
 void add_artifact_routes(Router& router, MlflowDoor& door, bool alone) {
   const std::string path = "2.0/mlflow-artifacts/artifacts/{experiment}/traces/{trace_id}/artifacts/traces.json";
   add_mlflow(router, http::verb::put, path, [&door, alone](Request& r) { return put(door, r, alone); },
-             {.scope = Scope::trace, .body_bytes_max = door.config.spans_bytes_max, .else_behind = true});
+             {.scope = Scope::trace,
+              .admission = Admission::Kind::trace,
+              .body_bytes_max = door.config.spans_bytes_max,
+              .else_behind = true});
   add_mlflow(router, http::verb::get, path, [&door](Request& r) { return get(door, r); },
              {.scope = Scope::read, .else_behind = true});
 }

@@ -206,8 +206,9 @@ Task<Response> delete_records(MlflowDoor& door, Request& request) {
 void add_dataset_record_routes(Router& router, MlflowDoor& door) {
   using http::verb;
   const std::string path = "3.0/mlflow/datasets/{dataset_id}/records";
-  add_mlflow(router, verb::post, path, [&door](Request& r) { return upsert_records(door, r); },
-             {.scope = Scope::admin, .body_bytes_max = door.config.trace_bytes_max});
+  add_mlflow(
+      router, verb::post, path, [&door](Request& r) { return upsert_records(door, r); },
+      {.scope = Scope::admin, .admission = Admission::Kind::trace, .body_bytes_max = door.config.trace_bytes_max});
   add_mlflow(router, verb::get, path, [&door](Request& r) { return list_records(door, r); }, {.scope = Scope::read});
   add_mlflow(router, verb::delete_, path, [&door](Request& r) { return delete_records(door, r); },
              {.scope = Scope::admin});

@@ -342,7 +342,8 @@ Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::
 
 void add_trace_routes(Router& router, MlflowDoor& door, bool alone) {
   using http::verb;
-  const RouteOptions large{.scope = Scope::trace, .body_bytes_max = door.config.trace_bytes_max};
+  const RouteOptions large{
+      .scope = Scope::trace, .admission = Admission::Kind::trace, .body_bytes_max = door.config.trace_bytes_max};
   add_mlflow(
       router, verb::post, "3.0/mlflow/traces", [&door](Request& r) { return start_trace(door, r); }, large);
   add_mlflow(router, verb::get, "3.0/mlflow/traces/{trace_id}",

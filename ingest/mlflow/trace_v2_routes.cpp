@@ -247,7 +247,8 @@ Task<Response> search(MlflowDoor& door, Request& request) {
 
 void add_trace_v2_routes(Router& router, MlflowDoor& door) {
   using http::verb;
-  const RouteOptions write{.scope = Scope::trace, .body_bytes_max = door.config.trace_bytes_max};
+  const RouteOptions write{
+      .scope = Scope::trace, .admission = Admission::Kind::trace, .body_bytes_max = door.config.trace_bytes_max};
   add_mlflow(
       router, verb::post, "2.0/mlflow/traces", [&door](Request& r) { return start(door, r); }, write);
   add_mlflow(

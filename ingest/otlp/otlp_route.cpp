@@ -21,6 +21,33 @@ Response refusal(unsigned status, std::string_view detail) {
   return response;
 }
 
+// The traces of a body, packed or not. What it unpacks to is counted against the door's budget until the answer, and
+// lives no longer than this.
+Result<std::vector<TraceRecord>, OtlpProblem> read_traces(const MlflowDoor& door, const Request& request,
+                                                          std::string_view type, std::string_view experiment,
+                                                          Instant now) {
+  const auto coding = filter::lower(request.header("Content-Encoding").value_or(""));
+  const auto has_room = [&request](std::size_t bytes) { return !request.permit || request.permit->grow(bytes); };
+  std::string unpacked;
+  auto body = request.body;
+  if (!coding.empty() && coding != "identity") {
+    auto most = door.config.trace_bytes_max * inflation_max;
+    if (request.permit) most = std::min(most, request.permit->growth_max());
+    auto plain = inflated(body, coding, most, has_room);
+    if (!plain) return plain.error();
+    body = unpacked = std::move(*plain);
+  }
+  return type == protobuf_type ? parse_otlp(body, experiment, now) : parse_otlp_json(body, experiment, now);
+}
+
+Response refusal(const OtlpProblem& problem) {
+  auto response = refusal(problem.status, problem.detail);
+  if (problem.status != 503) return response;
+  response.cause = Error::over_capacity;
+  response.headers.emplace_back("Retry-After", std::to_string(retry_after_seconds));
+  return response;
+}
+
 Task<Response> export_spans(MlflowDoor& door, Request& request) {
   const auto experiment = request.header("x-mlflow-experiment-id");
   if (!experiment) co_return refusal(422, "the header x-mlflow-experiment-id is missing");
@@ -31,29 +58,26 @@ Task<Response> export_spans(MlflowDoor& door, Request& request) {
   if (type != protobuf_type && type != "application/json")
     co_return refusal(400, "Invalid Content-Type: " + (given.empty() ? std::string("None") : given) +
                                ". Expected: application/x-protobuf or application/json");
-  const auto coding = request.header("Content-Encoding").value_or("");
-  auto plain = inflated(request.body, filter::lower(coding), door.config.trace_bytes_max * inflation_max);
-  if (!plain) co_return refusal(plain.error().status, plain.error().detail);
   const auto now = door.clock.now();
-  auto traces =
-      type == protobuf_type ? parse_otlp(*plain, *experiment, now) : parse_otlp_json(*plain, *experiment, now);
-  if (!traces) co_return refusal(traces.error().status, traces.error().detail);
+  auto traces = read_traces(door, request, type, *experiment, now);
+  if (!traces) co_return refusal(traces.error());
   const auto problem = co_await problem_with_experiment(door, *experiment);
   if (problem) co_return error_response(*problem);
 
   std::vector<Record> records;
-  std::string last;
-  for (const auto& trace : *traces) {
+  std::vector<std::string> ids;
+  for (auto& trace : *traces) {
     records.push_back(to_record(trace));
-    if (trace.trace_id == last) continue;
-    last = trace.trace_id;
-    for (auto& named : request_records(last, "", now)) records.push_back(std::move(named));
+    trace.spans = {};
+    if (!ids.empty() && trace.trace_id == ids.back()) continue;
+    ids.push_back(trace.trace_id);
+    for (auto& named : request_records(ids.back(), "", now)) records.push_back(std::move(named));
   }
   if (!records.empty()) {
     auto refused = co_await write_all(door, request, std::move(records));
     if (refused) co_return std::move(*refused);
   }
-  for (const auto& trace : *traces) door.recent.add(trace.trace_id, "");
+  for (const auto& id : ids) door.recent.add(id, "");
   Response response{.content_type = type == protobuf_type ? protobuf_type : json_type};
   if (type != protobuf_type) response.body = "{}";
   response.headers.emplace_back("Assay-Durability", std::string(door.log.durability()));

@@ -70,6 +70,14 @@ Task<void> Session::end_tls() {
   co_await socket_.async_shutdown(as_result);
 }
 
+// What its route takes, and what the door ever has room for: repeating more than that would be in vain.
+std::size_t Session::body_bytes_max_of(const Route& route) const {
+  const auto& options = route.options;
+  if (!options.admission || body_passed_on_) return options.body_bytes_max;
+  const auto room = shared_.admission.bytes_max(*options.admission);
+  return std::min(options.body_bytes_max, room - std::min(room, head_size_));
+}
+
 Task<bool> Session::serve_one() {
   if (!co_await read_head()) co_return false;
   began_ = std::chrono::steady_clock::now();
@@ -85,8 +93,8 @@ Task<bool> Session::serve_one() {
     co_return co_await say_no(nullptr, std::move(response));
   }
   const auto& route = *found.route;
-  const auto body_max = route.options.body_bytes_max;
   body_passed_on_ = std::holds_alternative<PassHandler>(route.handler);
+  const auto body_max = body_bytes_max_of(route);
   if (head_.content_length > body_max) {
     auto response = error_response(
         head_.path, 413, "the body is larger than the " + std::to_string(body_max) + " bytes that are taken here");
@@ -94,8 +102,9 @@ Task<bool> Session::serve_one() {
   }
   Result<Admission::Permit> permit = Admission::Permit();
   if (route.options.admission) {
-    const auto whole = head_.chunked ? body_max : static_cast<std::size_t>(head_.content_length);
-    const auto bytes = head_size_ + (body_passed_on_ ? std::min(whole, passed_bytes) : whole);
+    auto bytes = head_size_ + static_cast<std::size_t>(head_.content_length);  // chunks are counted as they come
+    if (body_passed_on_)
+      bytes = head_size_ + (head_.chunked ? passed_bytes : std::min(bytes - head_size_, passed_bytes));
     permit = shared_.admission.try_admit(bytes, *route.options.admission);
     if (!permit) {
       auto response = error_response(head_.path, permit.error());
@@ -106,7 +115,11 @@ Task<bool> Session::serve_one() {
   body_ended_ = !head_.chunked && head_.content_length == 0;
   body_view_ = {};
   auto read = Result<void, Rejection>();
-  if (!body_passed_on_) read = co_await read_body(body_max);
+  if (!body_passed_on_) read = co_await read_body(body_max, *permit);
+  if (!read && read.error().status == 503) {
+    auto response = error_response(head_.path, make_error_code(Error::over_capacity));
+    co_return co_await say_no(&route, std::move(response));
+  }
   if (!read) {
     if (!read.error().reason.empty()) co_await say_no_and_close(read.error());
     co_return false;
@@ -124,7 +137,8 @@ Task<bool> Session::serve_one() {
                   .keep_alive = head_.keep_alive,
                   .capability = verdict_.capability ? &*verdict_.capability : nullptr,
                   .joins_traces = verdict_.joins_traces,
-                  .charge = &verdict_.charge};
+                  .charge = &verdict_.charge,
+                  .permit = &*permit};
   co_await handle(route, request);
   body_.clear();
   if (answer_ == Answer::complete || answer_ == Answer::handed_over || status_ == client_closed)

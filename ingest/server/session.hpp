@@ -74,9 +74,10 @@ class Session final : public ResponseStream, public RequestBody {
   Task<void> end_tls();
   Task<bool> turn_away(const Route* route);
   Task<bool> read_head();
-  Task<Result<void, Rejection>> read_body(std::size_t body_bytes_max);
+  std::size_t body_bytes_max_of(const Route& route) const;
+  Task<Result<void, Rejection>> read_body(std::size_t body_bytes_max, Admission::Permit& permit);
   Task<Result<void, Rejection>> read_sized_body(std::size_t size);
-  Task<Result<void, Rejection>> read_chunked_body(std::size_t body_bytes_max);
+  Task<Result<void, Rejection>> read_chunked_body(std::size_t body_bytes_max, Admission::Permit& permit);
   Task<Result<std::string_view>> read_some_chunked();
   error_code too_late();
   Task<void> handle(const Route& route, Request& request);

@@ -85,8 +85,8 @@ Task<bool> Session::read_head() {
   }
 }
 
-// A rejection without a reason: the client is gone.
-Task<Result<void, Rejection>> Session::read_body(std::size_t body_bytes_max) {
+// A rejection without a reason: the client is gone. One of 503: the budget has no room for what comes.
+Task<Result<void, Rejection>> Session::read_body(std::size_t body_bytes_max, Admission::Permit& permit) {
   body_view_ = {};
   auto read = Result<void, Rejection>();
   if (!head_.chunked && head_.content_length == 0) co_return read;
@@ -97,7 +97,7 @@ Task<Result<void, Rejection>> Session::read_body(std::size_t body_bytes_max) {
   }
   enter(Phase::body, shared_.config.body_timeout);
   if (read && head_.chunked)
-    read = co_await read_chunked_body(body_bytes_max);
+    read = co_await read_chunked_body(body_bytes_max, permit);
   else if (read)
     read = co_await read_sized_body(static_cast<std::size_t>(head_.content_length));
   co_return read;
@@ -125,14 +125,17 @@ Task<Result<void, Rejection>> Session::read_sized_body(std::size_t size) {
 }
 
 // The framing is read in the room behind the head, which stays where it is.
-Task<Result<void, Rejection>> Session::read_chunked_body(std::size_t body_bytes_max) {
+Task<Result<void, Rejection>> Session::read_chunked_body(std::size_t body_bytes_max, Admission::Permit& permit) {
   const auto base = start_ + head_size_;
   auto at = base;
   for (;;) {
     if (at < end_) {
       const std::string_view bytes(buffer_.get() + at, end_ - at);
+      const auto before = body_.size();
       const auto used = parser_->parse_chunks(bytes, body_, body_bytes_max);
       if (!used) co_return used.error();
+      const auto room = permit.grow(body_.size() - before);
+      if (!room) co_return Rejection{503, "", room.error().message()};
       at += *used;
       if (parser_->body_complete()) break;
     }

@@ -180,12 +180,20 @@ TEST(Otlp, ReadsJsonAsWell) {
 TEST(Inflate, UndoesGzipAndIsBounded) {
   const auto gzip = from_base64("H4sIAAAAAAACA+3BMQEAAADCoKzrX8IUfkABAAAAAG8Ddln0TIgTAAA=");
   ASSERT_TRUE(gzip);
-  EXPECT_EQ(*inflated(*gzip, "gzip", 5000), std::string(5000, 'a'));
-  EXPECT_FALSE(inflated(*gzip, "gzip", 4999)) << "a few bytes that become many";
-  EXPECT_FALSE(inflated("nonsense", "gzip", 1000));
-  EXPECT_FALSE(inflated(gzip->substr(0, 10), "gzip", 1000));
-  EXPECT_EQ(*inflated("plain", "", 1000), "plain");
-  EXPECT_FALSE(inflated("plain", "brotli", 1000));
+  const auto room = [](std::size_t) { return true; };
+  EXPECT_EQ(*inflated(*gzip, "gzip", 5000, room), std::string(5000, 'a'));
+  EXPECT_FALSE(inflated(*gzip, "gzip", 4999, room)) << "a few bytes that become many";
+  EXPECT_FALSE(inflated("nonsense", "gzip", 1000, room));
+  EXPECT_FALSE(inflated(gzip->substr(0, 10), "gzip", 1000, room));
+  EXPECT_FALSE(inflated("plain", "brotli", 1000, room));
+}
+
+TEST(Inflate, TakesNoMemoryThatNobodyGivesIt) {
+  const auto gzip = from_base64("H4sIAAAAAAACA+3BMQEAAADCoKzrX8IUfkABAAAAAG8Ddln0TIgTAAA=");
+  ASSERT_TRUE(gzip);
+  std::size_t taken = 0;
+  const auto little = [&taken](std::size_t bytes) { return (taken += bytes) <= 4999; };
+  EXPECT_EQ(inflated(*gzip, "gzip", 1u << 20, little).error().status, 503u);
 }
 
 }  // namespace

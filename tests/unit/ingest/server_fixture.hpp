@@ -111,6 +111,12 @@ class HttpServer : public ::testing::Test {
     ASSERT_TRUE(server->start());
   }
   RawClient client() { return RawClient(server->port()); }
+  void await_in_flight(std::size_t bytes) {
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (admission->bytes_in_flight() < bytes && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(1ms);
+    ASSERT_GE(admission->bytes_in_flight(), bytes);
+  }
   std::string answer_to(std::string_view bytes) {
     RawClient c(server->port());
     c.send(bytes);

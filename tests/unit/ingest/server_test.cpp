@@ -44,6 +44,43 @@ TEST_F(HttpServer, SaysNoBeforeTheBodyWhenItIsFull) {
   EXPECT_EQ(admission->requests_in_flight(), 0u);
 }
 
+TEST_F(HttpServer, LargeBodiesThatAreOnlyAnnouncedLeaveRoomForFeedback) {
+  router.add(http::verb::post, "/spans", [](Request&) -> Task<Response> { co_return Response(); },
+             {.scope = Scope::open, .admission = Admission::Kind::trace, .body_bytes_max = 16u << 20});
+  limits.bytes_max = 1u << 20;
+  start();
+  const auto announced = [](int bytes) {
+    return "POST /spans HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n";
+  };
+  RawClient first(server->port());
+  ASSERT_TRUE(first.send(announced(400'000)));
+  await_in_flight(400'000);
+  EXPECT_EQ(status(answer_to(announced(400'000))), "HTTP/1.1 503");
+  EXPECT_EQ(status(answer_to(announced(600'000))), "HTTP/1.1 413") << "there will never be room for it";
+  EXPECT_EQ(status(answer_to(post("/echo", std::string(60'000, 'x')))), "HTTP/1.1 200");
+}
+
+TEST_F(HttpServer, ABodyInChunksIsCountedAsItComes) {
+  limits.bytes_max = 100'000;
+  start();
+  const std::string_view head = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string piece = "7530\r\n" + std::string(0x7530, 'x') + "\r\n";
+  RawClient first(server->port()), second(server->port()), third(server->port());
+  ASSERT_TRUE(first.send(head));
+  await_in_flight(head.size());
+  EXPECT_EQ(admission->bytes_in_flight(), head.size()) << "nothing has come yet";
+  ASSERT_TRUE(first.send(piece + piece));
+  await_in_flight(60'000);
+  ASSERT_TRUE(second.send(std::string(head) + piece + piece));
+  const auto no = second.read_response();
+  EXPECT_EQ(status(no), "HTTP/1.1 503");
+  EXPECT_NE(no.find("Retry-After: 1\r\n"), no.npos);
+  EXPECT_TRUE(second.closes());
+  EXPECT_EQ(status(third.ask(std::string(head) + "3\r\nabc\r\n0\r\n\r\n")), "HTTP/1.1 200");
+  ASSERT_TRUE(first.send("0\r\n\r\n"));
+  EXPECT_EQ(body(first.read_response()).size(), 60'000u);
+}
+
 TEST_F(HttpServer, CountsWhatAHandlerRefusesForWantOfRoomByItsReason) {
   start();
   RawClient c(server->port());
