@@ -16,7 +16,11 @@ Task<Response> get_receipt(FeedbackDoor& door, Request& request) {
   if (!receipt) co_return error_response(request.path, receipt.error());
   if (!applied && !*receipt) {  // the view has not come so far, or the workers have not
     *receipt = door.accepted.find(id);
-    if (!*receipt) co_return error_response(request.path, applied.error());
+    if (!*receipt) {
+      auto late = error_response(request.path, applied.error());
+      late.cause = {};  // nothing was refused that is to be kept
+      co_return late;
+    }
   }
   if (!*receipt) co_return error_response(request.path, 404, "no feedback is known by this id", "assessment_id");
   Response response;

@@ -164,7 +164,11 @@ Task<std::optional<Response>> ready_to_read(MlflowDoor& door, const Request& req
   if (!door.view)
     co_return error_response(request.path, 501, "this front door has no store to read from: start it with --view");
   const auto applied = co_await door.view->applied(door.config.view_wait);
-  if (!applied) co_return error_response(request.path, applied.error());
+  if (!applied) {
+    auto late = error_response(request.path, applied.error());
+    late.cause = {};  // nothing was refused that is to be kept
+    co_return late;
+  }
   co_return std::nullopt;
 }
 

@@ -21,6 +21,7 @@ ServerMetrics::ServerMetrics(Metrics& metrics, const Router& router, const Admis
       refused_over_capacity(refused(metrics, "over_capacity")),
       refused_log_full(refused(metrics, "log_full")),
       refused_log_unavailable(refused(metrics, "log_unavailable")),
+      refused_log_late(refused(metrics, "log_late")),
       refused_malformed(refused(metrics, "malformed")),
       refused_too_large(refused(metrics, "too_large")),
       refused_too_slow(refused(metrics, "too_slow")),
@@ -52,6 +53,7 @@ void ServerMetrics::refused_later(error_code cause) {
   if (cause == Error::over_capacity) refused_over_capacity.Increment();
   if (cause == Error::log_full) refused_log_full.Increment();
   if (cause == Error::log_unavailable || cause == Error::log_changed) refused_log_unavailable.Increment();
+  if (cause == Error::timed_out) refused_log_late.Increment();
 }
 
 void ServerMetrics::answered(const Route* route, unsigned status, double seconds) {

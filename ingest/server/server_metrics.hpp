@@ -13,7 +13,8 @@ class ServerMetrics {
  public:
   ServerMetrics(Metrics& metrics, const Router& router, const Admission& admission);
 
-  // A 503, by its cause. One that is no matter of room or of the log (a probe, a drain, a read that was late) is none.
+  // A 503, by its cause. One that is no matter of room or of the log (a probe, a drain) is none; who refuses a read
+  // because it is late says no cause.
   void refused_later(error_code cause);
 
   // One answered request; `route` none: no route had been found. `seconds`: from the end of its header to the last byte
@@ -28,6 +29,7 @@ class ServerMetrics {
   Counter& refused_over_capacity;
   Counter& refused_log_full;
   Counter& refused_log_unavailable;
+  Counter& refused_log_late;
   // Before a handler ran.
   Counter& refused_malformed;  // 4xx of the framing
   Counter& refused_too_large;

@@ -90,8 +90,8 @@ TEST_F(HttpServer, CountsWhatAHandlerRefusesForWantOfRoomByItsReason) {
     c.ask(post("/refuses", "abc"));
   }
   const auto text = metrics.text();
-  for (const auto* line :
-       {R"({reason="log_full"} 2)", R"({reason="log_unavailable"} 2)", R"({reason="over_capacity"} 1)"})
+  for (const auto* line : {R"({reason="log_full"} 2)", R"({reason="log_unavailable"} 2)",
+                           R"({reason="over_capacity"} 1)", R"({reason="log_late"} 1)"})
     EXPECT_NE(text.find("assay_ingest_refused_total" + std::string(line) + "\n"), text.npos) << line << text;
 }
 
