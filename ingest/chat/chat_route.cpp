@@ -57,6 +57,7 @@ Task<void> answer_streaming(ChatServices& services, Request& request, ResponseSt
   if (!chat) co_return;
   services.live.add(chat);
   co_await stream_chat(services, chat, 0, true, stream);
+  if (request.permit) chat->keep(std::move(*request.permit));
 }
 
 }  // namespace

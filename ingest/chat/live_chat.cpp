@@ -104,6 +104,7 @@ void LiveChat::finish(End end, ChatFailure failure) {
     wake_reader_locked(true);
     for (auto& waiter : end_waiters_) waiter->wake();
     end_waiters_.clear();
+    permit_ = {};
   }
   running_.reset();
   if (kind_ == Kind::resumable) services_.live.ended(*this, bytes);
@@ -155,6 +156,11 @@ void LiveChat::abort_if_unread(ChatFailure reason) {
     if (has_reader_) return;
   }
   abort(std::move(reason));
+}
+
+void LiveChat::keep(Admission::Permit&& permit) {
+  const std::lock_guard lock(mutex_);
+  if (end_ == End::none && !has_reader_) permit_ = std::move(permit);
 }
 
 void LiveChat::hold_no_longer() {
@@ -248,6 +254,7 @@ ChatReader::ChatReader(std::shared_ptr<LiveChat> chat, std::size_t from, Executo
     c.reader_ = waiter_;
     number_ = ++c.readers_;
     c.has_reader_ = true;
+    c.permit_ = {};
     c.taken_ = from;
   }
   c.on_home(&LiveChat::set_limit);

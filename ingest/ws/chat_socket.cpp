@@ -35,14 +35,15 @@ std::string last_json(const LiveChat& chat, LiveChat::End end) {
 class ChatSocket {
  public:
   ChatSocket(ChatServices& services, std::unique_ptr<TakenConnection> connection, const ChatSocketConfig& config,
-             ChatRequest defaults, const Charge* charge, Executor executor)
+             ChatRequest defaults, const Request& request, Executor executor)
       : services_(services),
         defaults_(std::move(defaults)),
         socket_(std::move(connection), {.message_bytes_max = services.config.message_bytes_max,
                                         .idle = config.idle_max,
                                         .stall = services.config.stall_max}),
         executor_(executor),
-        charge_(charge ? *charge : Charge()),
+        charge_(request.charge ? *request.charge : Charge()),
+        permit_(request.permit),
         turn_ended_(std::make_shared<Waiter>(executor)),
         look_up_(std::make_shared<Waiter>(executor)) {}
 
@@ -157,6 +158,7 @@ class ChatSocket {
     if (stop_asked_) chat_->stop();
     co_await stream();
     if (insisted_) chat_->abort(shutting_down());
+    if (permit_) chat_->keep(std::move(*permit_));
     chat_.reset();
     turn_ = false;
     look_up_->wake();
@@ -194,6 +196,7 @@ class ChatSocket {
   WebSocket socket_;
   Executor executor_;
   const Charge charge_;  // the handshake's: it has paid for the first turn
+  Admission::Permit* const permit_;
   std::shared_ptr<Waiter> turn_ended_, look_up_;
   std::shared_ptr<LiveChat> chat_;
   std::uint64_t turns_ = 0;  // asked for
@@ -226,7 +229,7 @@ Task<void> serve(ChatServices& services, const ChatSocketConfig& config, Request
   }
   auto connection = stream.take_over();
   if (!connection) co_return;
-  ChatSocket socket(services, std::move(connection), config, std::move(*defaults), request.charge,
+  ChatSocket socket(services, std::move(connection), config, std::move(*defaults), request,
                     co_await asio::this_coro::executor);
   co_await socket.run();
 }

@@ -179,6 +179,7 @@ struct ChatFixture : testing::Test {
   Seen seen;
   IoContext context{1};
   ListedLog log{seen};
+  Admission admission{{}};  // outlives the chats that the context holds
   FixedClock clock;
   Metrics registry;
   ChatMetrics metrics{registry};

@@ -91,6 +91,7 @@ struct LiveChatTest : ChatFixture {
     std::string path, query;  // what the request's views point to
     std::vector<HeaderField> headers;
     Request request;
+    Admission::Permit permit;
     asio::cancellation_signal signal;
     bool ended = false;
   };
@@ -114,6 +115,8 @@ struct LiveChatTest : ChatFixture {
     c.request = {.method = method, .path = c.path, .query = c.query, .body = body, .headers = c.headers};
     params.push_back(found.params);
     c.request.params = {params.back()[0], params.back()[1]};
+    c.permit = std::move(*admission.try_admit(10, Admission::Kind::chat));
+    c.request.permit = &c.permit;
     auto& context_of = on ? *on : context;
     auto on_end = [&c](std::exception_ptr thrown) {
       c.ended = true;
@@ -248,6 +251,23 @@ TEST_F(LiveChatTest, AnAnswerThatEndedMeanwhileIsStillThere) {
   call(http::verb::get, path + "?resume_token=" + token, second);
   EXPECT_EQ(said(second), "one two");
   EXPECT_EQ(second.events.back().at("type").as_string(), "done");
+}
+
+TEST_F(LiveChatTest, AChatThatLostItsReaderKeepsItsPlaceInTheBudgetUntilItEndsOrIsReadAgain) {
+  start_and_leave();
+  calls.back()->permit = {};  // as its session does
+  EXPECT_EQ(admission.requests_in_flight(), 1u);
+  second.writes_left = 2;
+  call(http::verb::get, path, second, {{"X-Resume-Token", token}});
+  EXPECT_EQ(admission.requests_in_flight(), 1u) << "its new reader's";
+  push(" three");
+  push(" four");
+  ASSERT_TRUE(calls.back()->ended);
+  calls.back()->permit = {};
+  EXPECT_EQ(admission.requests_in_flight(), 1u);
+  model.end();
+  settle();
+  EXPECT_EQ(admission.requests_in_flight(), 0u);
 }
 
 TEST_F(LiveChatTest, OnlyTheOneWhoStartedItGoesOn) {
