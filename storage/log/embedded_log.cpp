@@ -151,6 +151,7 @@ Task<void> EmbeddedLog::submit(PendingAppend& waiting) {
         wake = queue_.empty();
         queue_.push_back(&waiting);
         queue_bytes_ += waiting.bytes;
+        queue_bytes_gauge_.Set(static_cast<double>(queue_bytes_));  // the writer may be at a slow disk for long
         if (wake) queued_.notify_one();
         return;
       }
