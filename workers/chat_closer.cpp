@@ -1,12 +1,18 @@
 #include "workers/chat_closer.hpp"
 
+#include <simdjson.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "ops/runtime/base64.hpp"
 #include "ops/runtime/error.hpp"
+#include "ops/runtime/hex.hpp"
 #include "ops/runtime/log.hpp"
+#include "storage/records/chat_span.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/valid_json.hpp"
 #include "storage/store/raw_json.hpp"
 #include "workers/backoff.hpp"
 
@@ -33,8 +39,49 @@ bool in_progress(const TraceRecord& trace) {
 
 }  // namespace
 
+namespace {
+
+constexpr std::string_view reason = "the front door did not come back";
+
+// As the door writes it (ingest/chat/chat_trace.cpp), of what its first record says. When it ended nobody knows.
+std::string root_span(const TraceRecord& opened) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element info;
+  if (opened.trace_id.size() != trace_prefix.size() + 32 || parser.parse(opened.info).get(info)) return {};
+  const auto text = [&](const char* pointer) {
+    std::string_view view;
+    return info.at_pointer(pointer).get_string().get(view) ? std::string() : std::string(view);
+  };
+  const auto quoted = [](std::string_view plain) {
+    std::string out;
+    append_json_string(out, plain);
+    return out;
+  };
+  const auto inputs = text("/request_preview");
+  const auto started = parse_time(text("/request_time")).value_or(opened.accepted_at);
+  const auto nanoseconds = std::chrono::nanoseconds(started.time_since_epoch()).count();
+  std::string out;
+  JsonWriter json(out);
+  json.begin_array().begin_object();
+  json.field("trace_id", to_base64(from_hex(std::string_view(opened.trace_id).substr(trace_prefix.size()))));
+  json.field("span_id", to_base64(from_hex(root_span_id(opened.trace_id)))).key("parent_span_id").null();
+  json.field("name", text("/tags/mlflow.traceName"));
+  json.field("start_time_unix_nano", nanoseconds).field("end_time_unix_nano", nanoseconds);
+  json.key("status").begin_object().field("code", "STATUS_CODE_ERROR").field("message", reason).end_object();
+  json.key("attributes").begin_object();
+  json.field("mlflow.traceRequestId", quoted(opened.trace_id)).field("mlflow.spanType", quoted("CHAT_MODEL"));
+  json.field("mlflow.spanInputs", is_json(inputs) ? inputs : quoted(inputs));  // a preview may be cut
+  json.field("error", quoted(reason)).end_object();
+  json.end_object().end_array();
+  return out;
+}
+
+}  // namespace
+
 Result<TraceRecord, Malformed> abandoned_chat(const TraceRecord& opened) {
-  TraceRecord end{.trace_id = opened.trace_id, .accepted_at = opened.accepted_at - std::chrono::milliseconds(1)};
+  TraceRecord end{.from_spans = opened.from_spans,
+                  .trace_id = opened.trace_id,
+                  .accepted_at = opened.accepted_at - std::chrono::milliseconds(1)};
   JsonReader reader;
   auto info = reader.parse(opened.info);
   if (!info) return Malformed{info.error()};
@@ -49,7 +96,8 @@ Result<TraceRecord, Malformed> abandoned_chat(const TraceRecord& opened) {
   });
   if (!ok) return Malformed{"trace_info can't be read"};
   json.field("state", "ERROR");
-  json.field("response_preview", R"({"error":"the front door did not come back"})").end_object();
+  json.field("response_preview", R"({"error":")" + std::string(reason) + "\"}").end_object();
+  if (!opened.from_spans) end.spans = root_span(opened);
   return end;
 }
 

@@ -101,7 +101,8 @@ class ChatCloser {
   std::jthread thread_;
 };
 
-// The end of a chat whose door did not come back, from the record that it began with. Pure.
+// The end of a chat whose door did not come back, from the record that it began with. With a root span, without which
+// the trace would not be whole for who asks for it; where the chat joined a caller's trace, that has its own. Pure.
 Result<TraceRecord, Malformed> abandoned_chat(const TraceRecord& opened);
 
 }  // namespace assay

@@ -5,6 +5,7 @@
 
 #include "ingest/chat/chat_failure_log.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/chat_span.hpp"
 #include "storage/records/request_record.hpp"
 
 namespace assay {
@@ -46,7 +47,6 @@ ChatTurn::~ChatTurn() {
 
 Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest request, std::string name) {
   ChatTrace chat{.trace_id = request.trace_id.empty() ? random_id(trace_prefix) : std::move(request.trace_id),
-                 .span_id = random_span_id(),
                  .parent_span_id = std::move(request.parent_span_id),
                  .client_request_id = std::move(request.client_request_id),
                  .experiment_id = services.config.experiment_id,
@@ -58,6 +58,7 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
                  .user = std::move(request.user),
                  .tags = std::move(request.tags),
                  .started_at = services.clock.now()};
+  chat.span_id = chat.parent_span_id.empty() ? root_span_id(chat.trace_id) : random_span_id();
   ChatQuestion question{.openai_request = std::move(request.openai_request), .stream = request.openai_stream};
   question.messages.push_back({"user", chat.message});
   if (chat.client_request_id.empty()) chat.client_request_id = random_id(request_prefix);

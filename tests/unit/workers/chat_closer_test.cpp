@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "ops/runtime/base64.hpp"
+#include "ops/runtime/hex.hpp"
 #include "storage/log/memory_log.hpp"
+#include "storage/records/chat_span.hpp"
 #include "storage/sinks/store_sink.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "storage/store/store.hpp"
@@ -211,6 +214,25 @@ TEST(AbandonedChat, KeepsWhatIsKnownAndSaysWhy) {
   EXPECT_EQ(end->info, R"({"trace_id":"tr-1","tags":{"a":"b"},"n":1,"state":"ERROR",)"
                        R"("response_preview":"{\"error\":\"the front door did not come back\"}"})");
   EXPECT_EQ(end->accepted_at, Instant(4999ms));
+}
+
+TEST(AbandonedChat, HasARootSpanThatTheDoorsOwnWouldReplace) {
+  const std::string id = "tr-4bf92f3577b34da6a3ce929d0e0e4736";
+  TraceRecord chat{.trace_id = id,
+                   .accepted_at = Instant(5s),
+                   .info = R"({"trace_id":")" + id +
+                           R"(","request_time":"1970-01-01T00:00:05Z","request_preview":"{\"message\":\"hi\"}",)"
+                           R"("tags":{"mlflow.traceName":"chat"}})"};
+  const auto spans = abandoned_chat(chat)->spans;
+  EXPECT_NE(spans.find("\"span_id\":\"" + to_base64(from_hex(root_span_id(id))) + "\""), spans.npos) << spans;
+  EXPECT_NE(spans.find(R"("name":"chat","start_time_unix_nano":5000000000,"end_time_unix_nano":5000000000)"),
+            spans.npos);
+  EXPECT_NE(spans.find(R"("mlflow.spanInputs":"{\"message\":\"hi\"}")"), spans.npos);
+  EXPECT_TRUE(parse_trace_record(*to_record(*abandoned_chat(chat)).value));
+  // In a trace that it joined the caller has the last word, and the root.
+  chat.from_spans = true;
+  EXPECT_TRUE(abandoned_chat(chat)->from_spans);
+  EXPECT_EQ(abandoned_chat(chat)->spans, "");
 }
 
 }  // namespace
