@@ -69,7 +69,7 @@ Rejection refusal_of_body(error_code failed) {
 
 ReverseProxy::ReverseProxy(ProxyConfig config, Metrics& metrics)
     : config_(std::move(config)),
-      http_(HttpClientConfig{.ca_file = config_.ca_file}),
+      http_(HttpClientConfig{.ca_file = config_.ca_file, .connections_max = config_.connections_max}),
       passed_total_(metrics.counter("assay_proxy_passed_total", "Requests that the server behind has answered")),
       failed_total_(metrics.counter("assay_proxy_failed_total", "Requests that the server behind has not answered")) {
   const auto scheme = config_.url.find("://");

@@ -25,6 +25,7 @@ struct ProxyConfig {
   std::string ca_file = {};  // PEM, in addition to the system's
   std::function<bool()> keeps_authorization = {};  // whether it is for this door, and no business of that server's
   std::size_t body_bytes_max = std::size_t(4) << 30;
+  std::size_t connections_max = 1024;  // to it, in use and idle
   // Its first byte may take what a search over millions of traces takes; a stream may be silent for a while.
   HttpLimits limits = {.connect = std::chrono::seconds(5),
                        .first_byte = std::chrono::seconds(120),

@@ -180,7 +180,7 @@ std::optional<std::string> AccessOptions::settle(const std::string& data, const 
   if (!asked) return {};
   const auto file = read_secret_file(keys_file);
   const auto keys = file ? ApiKeys::parse(file->bytes) : Result<ApiKeys, std::string>(ApiKeys());
-  if (!keys) return keys_file + ": " + keys.error();
+  if (!keys) return "--keys: " + keys_file + ": " + keys.error();
   if (keys->list().empty())
     return std::string(is_loopback(host) && proxies.empty() ? "--require-keys: there is no API key"
                                                             : "others than this machine could use this door, and "

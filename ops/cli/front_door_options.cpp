@@ -12,6 +12,7 @@
 #include "ingest/otlp/otlp_route.hpp"
 #include "ingest/web/page.hpp"
 #include "ops/cli/file_options.hpp"
+#include "ops/runtime/descriptors.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/parse_number.hpp"
 #include "ops/runtime/run_task.hpp"
@@ -21,6 +22,10 @@
 namespace assay::cli {
 
 using namespace std::chrono_literals;
+
+// Descriptors that are not for connections: 512 of the database's tables, and what logs, brokers, an MLflow and files
+// that are looked at take. Where a flush of the database finds none, the log writes no more until a restart.
+constexpr std::size_t kept_descriptors = 768, kept_a_thread = 4, left_min = 64;
 
 static bool is_id(std::string_view experiment) { return experiment.find_first_not_of("0123456789") == experiment.npos; }
 
@@ -54,19 +59,21 @@ void FrontDoorOptions::add_to(CLI::App& app) {
   app.add_option("--threads", ingest.http.threads, "Threads that serve connections")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  app.add_option("--connections-max", ingest.http.connections_max, "Connections at once")
+  app.add_option("--connections-max", ingest.http.connections_max,
+                 "Connections at once, as far as the limit of open files lets them")
       ->check(at_least_one())
       ->capture_default_str();
   app.add_option("--connections-per-address", connections_per_address,
                  "Connections of one address, trusted proxies left out; 0: no bound (default: a quarter of "
-                 "--connections-max where keys are asked for)");
+                 "--connections-max where keys are asked for)")
+      ->check(zero_or_more());
   add_bytes(app, "--in-flight-max", ingest.admission.bytes_max,
             "Bytes of requests between header and answer, before 503");
   app.add_option("--requests-max", ingest.admission.requests_max, "Requests between header and answer, before 503")
       ->check(at_least_one())
       ->capture_default_str();
-  add_bytes(app, "--body-max", feedback.body_bytes_max, "Bytes of one request for feedback");
-  add_bytes(app, "--batch-max", feedback.batch_bytes_max, "Bytes of one batch of feedback");
+  add_bytes(app, "--body-max", feedback.body_bytes_max, "Bytes of one request for feedback", 1);
+  add_bytes(app, "--batch-max", feedback.batch_bytes_max, "Bytes of one batch of feedback", 1);
   add_duration(app, "--header-timeout", ingest.http.header_timeout, "For a request's header to arrive", moment);
   add_duration(app, "--body-timeout", ingest.http.body_timeout, "For a request's body to arrive", moment);
   add_duration(app, "--request-timeout", ingest.http.request_timeout, "For a request to be answered", moment);
@@ -91,7 +98,7 @@ void FrontDoorOptions::add_to(CLI::App& app) {
   app.add_option("--model-retries", model.retries, "How often a model that failed before it began is asked again")
       ->check(CLI::Range(0, 10))
       ->capture_default_str();
-  add_bytes(app, "--model-request-max", chat.openai_request_bytes_max, "Bytes of one request for OpenAI's door");
+  add_bytes(app, "--model-request-max", chat.openai_request_bytes_max, "Bytes of one request for OpenAI's door", 1);
   add_duration(app, "--ws-idle-max", socket.idle_max, "For a WebSocket's client to give a sign of life", moment);
   add_duration(app, "--chat-max", chat.chat_max, "From a question to its last token", moment);
   add_duration(app, "--builtin-pause", builtin_pause, "Between two words of the built-in responder");
@@ -115,15 +122,36 @@ std::optional<std::string> FrontDoorOptions::settle() {
   if (auto problem = problem_with_directory("--data", data)) return problem;
   if (auto problem = access.settle(data, address->host)) return problem;
   if (auto problem = problem_with_ca_file("--model-ca-file", model_ca_file)) return problem;
-  const bool public_door = !(access.gate.anonymous == ScopeSet::all());
-  ingest.http.connections_per_address_max =
-      connections_per_address.value_or(public_door ? ingest.http.connections_max / 4 : 0);
   socket.origins = access.origins;
   reject_unknown_trace = unknown_trace == "reject";
   feedback.view_wait = ingest.view_wait;
   if (const auto* key = std::getenv("ASSAY_MODEL_API_KEY")) model.api_key = key;
   if (!model.url.empty())
     if (auto problem = problem_with(model); !problem.empty()) return "--model-url: " + problem;
+  return {};
+}
+
+std::optional<std::string> FrontDoorOptions::fit_descriptors() {
+  const auto limit = descriptor_limit();
+  const auto kept = kept_descriptors + kept_a_thread * ingest.http.threads;
+  if (limit < kept + left_min)
+    return "this process may open " + std::to_string(limit) + " files (ulimit -n), and needs " +
+           std::to_string(kept + left_min) + " with --threads " + std::to_string(ingest.http.threads);
+  // Who chats, or asks the MLflow behind, has a connection of ours to there beside his own.
+  const bool asks_model = !model.url.empty(), asks_behind = !behind.url.empty();
+  auto left = limit - kept;
+  const auto wanted = ingest.http.connections_max;
+  auto& most = ingest.http.connections_max;
+  most = std::min(most, left / (1u + asks_model + asks_behind));
+  if (most < wanted)
+    spdlog::warn("event=connections_lowered from={} to={} open_files_max={} act=\"raise it: ulimit -n, LimitNOFILE\"",
+                 wanted, most, limit);
+  left -= most;
+  behind.connections_max = std::min(behind.connections_max, most);
+  if (asks_behind) left -= behind.connections_max;
+  model_connections_max = std::min(model_connections_max, left);
+  ingest.http.connections_per_address_max =
+      connections_per_address.value_or(access.gate.anonymous == ScopeSet::all() ? 0 : most / 4);
   return {};
 }
 
@@ -148,7 +176,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
               clock,
               {},
               FeedbackMetrics(metrics)},
-      http_(HttpClientConfig{.ca_file = options.model_ca_file, .connections_max = 20'000}),
+      http_(HttpClientConfig{.ca_file = options.model_ca_file, .connections_max = options.model_connections_max}),
       journal_(disk, ChatJournal::entries_max_default,
                redacting_ ? [this](std::string& json) { redacting_->clear_journal_entry(json); } : ChatJournal::Clear(),
                log_.keeps_state()),

@@ -37,11 +37,14 @@ struct FrontDoorOptions {
   bool reject_unknown_trace = false;  // 404 instead of parking: needs a view or an MLflow behind
   bool own_experiments = true;        // false: traces go on to an MLflow server, whose experiments they name
   ProxyConfig behind;                 // the MLflow server that everything goes to which this door does not answer
-  std::string behind_authorization;   // of what the door itself asks it; a client's request brings its own
+  std::size_t model_connections_max = 20'000;
+  std::string behind_authorization;  // of what the door itself asks it; a client's request brings its own
 
   void add_to(CLI::App& app);
   // After parsing: what is wrong, in a sentence.
   std::optional<std::string> settle();
+  // When all else is known: connections get what the limit of open files leaves.
+  std::optional<std::string> fit_descriptors();
 };
 
 // "127.0.0.1:8080" or "[::1]:8080".

@@ -96,7 +96,7 @@ int ingest(std::vector<std::string> args) {
   add_duration(app, "--append-timeout", kafka.config.append_timeout,
                "For Kafka to acknowledge a record, before it goes to the spool; with --spool off 10s, before 503");
   add_bytes(app, "--outstanding-max", kafka.config.outstanding_bytes_max,
-            "Bytes not yet acknowledged by Kafka, before 503");
+            "Bytes not yet acknowledged by Kafka, before 503", 1);
   const auto settle = [&]() -> std::optional<std::string> {
     if (auto problem = options.settle()) return problem;
     if (linger > std::chrono::seconds(1)) return "--linger: more than 1s";
@@ -115,7 +115,7 @@ int ingest(std::vector<std::string> args) {
     options.behind_authorization = mlflow_authorization();
     if (options.reject_unknown_trace && !view.on && options.behind.url.empty())
       return "--unknown-trace=reject needs somebody who knows every trace: --view, --mlflow-url, or `assay serve`";
-    return {};
+    return options.fit_descriptors();
   };
   block_reload_signal();
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;

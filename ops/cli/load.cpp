@@ -22,6 +22,7 @@ int load(std::vector<std::string> args) {
       ->capture_default_str();
   add_duration(app, "--duration", config.duration, "How long");
   app.add_option("--requests", config.requests_max, "At most so many; 0: no bound but the duration")
+      ->check(zero_or_more())
       ->capture_default_str();
   app.add_option("--traces", config.traces, "Traces that the feedbacks are about")
       ->check(at_least_one())

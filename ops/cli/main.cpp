@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "ops/cli/options.hpp"
+#include "ops/runtime/descriptors.hpp"
 #include "ops/runtime/signals.hpp"
 
 // Read by jemalloc, where it is linked (jemalloc(3), "TUNING"): one arena a processor instead of four, since what one
@@ -37,7 +38,8 @@ int help(std::ostream& out) {
          "usage: assay COMMAND [--help | flags]\n\n";
   for (const auto& command : commands)
     out << "  " << command.name << std::string(14 - command.name.size(), ' ') << command.help << "\n";
-  out << "\nEvery flag is also an environment variable (--listen: ASSAY_LISTEN) and a key of --config FILE.\n";
+  out << "\nEvery flag is also an environment variable (--listen: ASSAY_LISTEN) and a key of --config FILE.\n"
+         "Of one that may be repeated the variable has one value a line.\n";
   return cli::ok;
 }
 
@@ -51,6 +53,7 @@ int main(int argc, char** argv) {
     return cli::ok;
   }
   cli::share_settings(commands);
+  raise_descriptor_limit();
   try {
     for (const auto& command : commands) {
       if (command.name == name) {

@@ -38,6 +38,25 @@ milliseconds parse_duration(const std::string& text, const std::string& flag) {
   throw CLI::ValidationError(flag, "\"" + text + "\" is not a duration such as 250ms, 10s, 5m, 24h or 7d");
 }
 
+constexpr std::uint64_t count_max = 1'000'000'000'000, size_max = std::uint64_t(1) << 50;
+
+// "64", "64B", "64KB", "64 MiB": of 1024.
+std::optional<std::uint64_t> parse_size(std::string text) {
+  text = CLI::detail::to_lower(CLI::detail::remove_underscore(CLI::detail::trim(text)));
+  const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const auto number = parse_number<std::uint64_t>(std::string_view(text).substr(0, digits));
+  auto unit = text.substr(digits);
+  CLI::detail::ltrim(unit);
+  if (unit.ends_with('b')) unit.pop_back();
+  if (unit.size() > 1 && unit.ends_with('i')) unit.pop_back();
+  constexpr std::string_view powers = "kmgtp";
+  const auto power = unit.empty() ? 0 : powers.find(unit) + 1;
+  if (!number || unit.size() > 1 || (!unit.empty() && power == 0)) return {};
+  const auto factor = std::uint64_t(1) << (10 * power);
+  if (*number > size_max / factor) return {};
+  return *number * factor;
+}
+
 std::string duration_text(milliseconds duration) {
   if (duration.count() == 0) return "0s";
   for (auto unit = std::rbegin(units); unit != std::rend(units); ++unit)
@@ -75,6 +94,16 @@ void take_one_value_each(CLI::App& app) {
     if (!option->get_lnames().empty()) option->allow_extra_args(false);
 }
 
+// What a variable says: of a flag that may be repeated, one value a line, since a value may hold anything else.
+std::vector<std::string> values_in(const CLI::Option& option, const std::string& text) {
+  if (option.get_expected_max() <= 1 || option.get_delimiter() != '\0') return {text};
+  std::vector<std::string> values;
+  for (auto& line : CLI::detail::split(text, '\n'))
+    if (CLI::detail::trim(line); !line.empty()) values.push_back(std::move(line));
+  std::reverse(values.begin(), values.end());
+  return values;
+}
+
 // CLI11 lets the file win over the environment: what the environment says is given as a flag, where no flag says it.
 void prepend_environment(const CLI::App& app, std::vector<std::string>& args) {
   for (const auto* option : app.get_options()) {
@@ -82,7 +111,8 @@ void prepend_environment(const CLI::App& app, std::vector<std::string>& args) {
     const auto flag = "--" + option->get_lnames().front();
     const auto given = [&flag](const std::string& arg) { return arg == flag || arg.starts_with(flag + "="); };
     const auto* value = std::getenv(option->get_envname().c_str());
-    if (value && *value && std::none_of(args.begin(), args.end(), given)) args.insert(args.begin(), flag + "=" + value);
+    if (!value || !*value || std::any_of(args.begin(), args.end(), given)) continue;
+    for (const auto& each : values_in(*option, value)) args.insert(args.begin(), flag + "=" + each);
   }
 }
 
@@ -179,13 +209,28 @@ void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& 
   add(app, flag, target, help, least);
 }
 
-CLI::Validator at_least_one() {
-  auto check = [](std::string& text) {
-    double number = 0;
-    if (CLI::detail::lexical_cast(text, number) && number >= 1) return std::string();
-    return "\"" + text + "\" is not a number of 1 or more";
+static CLI::Validator count_from(std::uint64_t least) {
+  auto check = [least](std::string& text) {
+    const auto number = parse_number<std::uint64_t>(text);
+    if (number && *number >= least && *number <= count_max) return std::string();
+    return fmt::format("\"{}\" is not a whole number of {} or more, and at most {}", text, least, count_max);
   };
-  return {check, "AT LEAST 1"};
+  return {check, fmt::format("AT LEAST {}", least)};
+}
+
+CLI::Validator at_least_one() { return count_from(1); }
+CLI::Validator zero_or_more() { return count_from(0); }
+
+CLI::Validator size_from(std::uint64_t least) {
+  auto check = [least](std::string& text) {
+    const auto bytes = parse_size(text);
+    if (!bytes)
+      return fmt::format("\"{}\" is not a size such as 65536, 512KB, 64MB or 1GB, of a petabyte at most", text);
+    if (*bytes < least) return fmt::format("it is less than {}", least);
+    text = std::to_string(*bytes);
+    return std::string();
+  };
+  return {check, "SIZE"};
 }
 
 Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle) {

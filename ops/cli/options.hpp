@@ -1,7 +1,8 @@
 #pragma once
 // How a subcommand takes its settings: flags, then environment variables (ASSAY_LISTEN for --listen), then the keys of
-// --config FILE (TOML); the first that names a setting wins. Unknown flags and keys are usage errors; one file may
-// serve several commands, so a key that is another command's setting is passed over.
+// --config FILE (TOML); the first that names a setting wins. The variable of a flag that is repeated, and has no list
+// of its own with commas, holds one value a line. Unknown flags and keys are usage errors; one file may serve several
+// commands, so a key that is another command's setting is passed over.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <functional>
@@ -28,12 +29,15 @@ void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseco
                   std::chrono::milliseconds least = {});
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help,
                   std::chrono::milliseconds least = {});
-// A check of a number: 1 or more.
+// Checks of a whole number. Below zero, or beyond what counts anything, CLI11 would make some other number of it.
 CLI::Validator at_least_one();
-// "512KB", "64MB", "1GB" (of 1024) or plain bytes.
+CLI::Validator zero_or_more();
+// "512KB", "64MB", "1GB" (of 1024) or plain bytes; from `least` to a petabyte. Becomes plain bytes.
+CLI::Validator size_from(std::uint64_t least);
 template <class T>
-CLI::Option* add_bytes(CLI::App& app, const std::string& flag, T& target, const std::string& help) {
-  return app.add_option(flag, target, help)->transform(CLI::AsSizeValue(false))->capture_default_str();
+CLI::Option* add_bytes(CLI::App& app, const std::string& flag, T& target, const std::string& help,
+                       std::uint64_t least = 0) {
+  return app.add_option(flag, target, help)->transform(size_from(least))->capture_default_str();
 }
 
 struct Parsed {

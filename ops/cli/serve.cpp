@@ -46,7 +46,7 @@ struct ServeOptions {
     door.own_experiments = !mlflow.any();
     door.behind.ca_file = mlflow.rest.mlflow.ca_file;
     door.behind_authorization = mlflow.rest.mlflow.authorization;
-    return {};
+    return door.fit_descriptors();
   }
 
   void add_to(CLI::App& app) {
@@ -59,8 +59,7 @@ struct ServeOptions {
     add_duration(app, "--retention", retention,
                  "How long the store keeps a trace and what was said of it; 0s: for ever");
     add_bytes(app, "--disk-reserve", log.disk_reserve_bytes, "Free space below which nothing more is accepted");
-    add_bytes(app, "--queue-max", log.queue_bytes_max, "Bytes that may wait for the log's writer, before 503")
-        ->check(at_least_one());
+    add_bytes(app, "--queue-max", log.queue_bytes_max, "Bytes that may wait for the log's writer, before 503", 1);
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the database");
     add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the database before they are files");
     mlflow.add_to(app);

@@ -52,6 +52,7 @@ struct WorkerOptions {
       return "--leave-on-stop and --instance-id exclude each other: one gives the partitions away, one keeps them";
     if (auto problem = problem_with_directory("--data", data)) return problem;
     if (auto problem = mlflow.settle()) return problem;
+    admin.http.connections_max = 128;  // of probes and Prometheus: descriptors are for the databases
     return kafka.settle();
   }
 

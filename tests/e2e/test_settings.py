@@ -23,6 +23,13 @@ def test_flags_environment_and_file_are_checked(tmp_path):
         ("--in-flight-max", "1KB"),
         ("--requests-max", "0"),
         ("--queue-max", "0"),
+        ("--body-max", "0"),
+        ("--in-flight-max", "-1"),
+        ("--cache", "-64MB"),
+        ("--disk-reserve", "2000TB"),
+        ("--write-buffers", "1.5XB"),
+        ("--connections-max", "99999999999999999999"),
+        ("--connections-per-address", "-1"),
         ("--chat-max", "0s"),
         ("--heartbeat", "0s"),
         ("--capability-ttl", "0s"),
@@ -73,6 +80,24 @@ def test_what_check_prints_is_a_config(tmp_path):
     again = run_assay("serve", "--config", str(config), "--check")
     assert again.returncode == 0 and again.stdout == printed.stdout, again.stderr
     assert 'anonymous = ["chat", "feedback"]' in printed.stdout and 'drain-delay = "5s"' in printed.stdout
+
+
+def test_a_variable_of_a_flag_that_is_repeated_has_one_value_a_line(tmp_path):
+    """A value may hold commas and whatever else; names with commas between them stay one list."""
+    env = {"ASSAY_REDACT_PATTERN": "order=[A-Z],[0-9]{4,8}\n\n  case=C;\\d+\n", "ASSAY_ANONYMOUS": "chat,feedback"}
+    printed = run_assay("serve", "--data", str(tmp_path / "data"), "--insecure-no-auth", "--check", env=env)
+    assert printed.returncode == 0, printed.stderr
+    assert r"""redact-pattern = ["order=[A-Z],[0-9]{4,8}", 'case=C;\d+']""" in printed.stdout, printed.stdout
+    assert 'anonymous = ["chat", "feedback"]' in printed.stdout
+    env = {"ASSAY_KAFKA_PROPERTY": "client.id=a,b\nssl.ca.location=/etc/ca"}
+    printed = run_assay("worker", "--kafka", "127.0.0.1:1", "--data", str(tmp_path / "data"), "--check", env=env)
+    assert 'kafka-property = ["client.id=a,b", "ssl.ca.location=/etc/ca"]' in printed.stdout, printed
+
+
+def test_sizes_are_read_with_and_without_a_unit(tmp_path):
+    for given, bytes_ in (("65536", 65536), ("64KB", 65536), ("64k", 65536), ("64 KiB", 65536), ("1mb", 1 << 20)):
+        printed = run_assay("serve", "--data", str(tmp_path / "data"), "--body-max", given, "--check")
+        assert f"body-max = {bytes_}\n" in printed.stdout, (given, printed)
 
 
 def test_one_config_serves_all_commands(serve, tmp_path):

@@ -1,6 +1,8 @@
 """More than `assay serve` can take: it says "later" early, refuses chat before feedback, and slow clients harm nobody but themselves."""
 
+import gzip
 import json
+import resource
 import socket
 import threading
 import time
@@ -9,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.assay import Assay
+from support.assay import Assay, run_assay
 from support.door import accepted, assessments, chat, new_trace_id, post_trace, wait_state
 from support.fake_model import FakeModel
 from support.raw_http import RawConnection, ask, request
@@ -126,6 +128,75 @@ def test_one_connection_too_many_is_told_so_and_closed(assay):
     finally:
         close_all(connections)
     wait_until("there is room again", lambda: ask(serve.port, request("GET", "/livez")).status == 200)
+
+
+def limited(soft: int, hard: int) -> list[str]:
+    """Starts the program with so many open files."""
+    return ["prlimit", f"--nofile={soft}:{hard}"]
+
+
+def test_the_limit_of_open_files_is_raised_and_connections_get_what_it_leaves(assay):
+    """Where connections take them all, the database finds none for its next file, and the log writes no more."""
+    serve = assay("serve", "--threads", "2", "--write-buffers", "1MB", launcher=limited(256, 1024))
+    assert serve.metric("process_max_fds") == 1024
+    assert "event=connections_lowered from=4096 to=248" in serve.tail()
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id)
+    idle = [RawConnection(serve.port) for _ in range(600)]
+    try:
+        wait_until("they are accepted or turned away", lambda: serve.metric("assay_ingest_connections_total") >= 600)
+        assert serve.metric("assay_ingest_connections") <= 248
+        assert serve.metric("process_open_fds") < 900
+        for _ in range(300):
+            given = accepted(serve.http.post(target(trace_id), json={"name": "n", "value": 1, "rationale": "x" * 15000}))
+        wait_state(serve.http, given, "committed")
+        assert serve.http.get("/readyz").status_code == 200
+    finally:
+        close_all(idle)
+    refused = run_assay("serve", "--data", str(serve.data) + "2", "--check", launcher=limited(512, 512))
+    assert refused.returncode == 2 and "ulimit -n" in refused.stderr, refused
+
+
+def test_no_descriptors_left_means_later_not_the_end(assay):
+    """More than we would take ourselves: a failed accept waits, and who has come is answered when there is one again."""
+    serve = assay("serve")
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id)
+    before = resource.prlimit(serve.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(serve.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    with RawConnection(serve.port) as waits:
+        waits.send(request("POST", target(trace_id), GOOD))
+        wait_until("it could not be accepted", lambda: serve.metric("assay_ingest_accept_errors_total") > 0)
+        resource.prlimit(serve.pid, resource.RLIMIT_NOFILE, before)
+        assert waits.answer().status == 200
+
+
+def export_packed(serve: Assay, unpacked: int):
+    headers = ("x-mlflow-experiment-id: 0", "Content-Encoding: gzip")
+    return ask(serve.port, request("POST", "/v1/traces", gzip.compress(bytes(unpacked)), *headers, content_type="application/x-protobuf"))
+
+
+def test_spans_that_are_announced_or_unpack_to_much_leave_room_for_feedback(assay):
+    serve = assay("serve", "--in-flight-max", "8MB", "--body-timeout", "60s")
+    trace_id = new_trace_id()
+    post_trace(serve.http, trace_id)
+    spans = ("x-mlflow-experiment-id: 0",)
+    head = request("POST", "/v1/traces", b"", *spans, content_type="application/x-protobuf")
+    announced = [RawConnection(serve.port) for _ in range(8)]
+    try:
+        for connection in announced:
+            connection.send(head.replace(b"Content-Length: 0", b"Content-Length: 1900000"))
+        wait_until("two have their place", lambda: serve.metric("assay_ingest_in_flight_bytes") > 3_800_000)
+        later = ask(serve.port, head.replace(b"Content-Length: 0", b"Content-Length: 1900000"))
+        assert later.status == 503 and "retry-after" in later.headers
+        assert export_packed(serve, 2 << 20).status == 503
+        assert ask(serve.port, request("POST", target(trace_id), GOOD)).status == 200
+    finally:
+        close_all(announced)
+    wait_until("the budget is free again", lambda: serve.metric("assay_ingest_in_flight_bytes") == 0)
+    assert export_packed(serve, 2 << 20).status == 400, "zeros are no spans"
+    assert export_packed(serve, 5 << 20).status == 413, "there will never be room for it"
+    assert serve.metric("assay_ingest_in_flight_bytes") == 0
 
 
 def asked_from(address: str, port: int) -> bytes:
