@@ -238,7 +238,7 @@ Result<void> PartitionLoop::release(Resolution& step) {
 
 Result<void> PartitionLoop::decide(Resolution& step) {
   if (const auto& oldest = undecided_.front().record)
-    metrics_.behind_seconds.Set(std::chrono::duration<double>(clock_.now() - oldest->accepted_at).count());
+    metrics_.behind_seconds.Set(std::chrono::duration<double>(clock_.now() - oldest->logged_at()).count());
   Needs needs;
   for (const auto& incoming : undecided_)
     if (incoming.record) add_needs(*incoming.record, policy_, needs);

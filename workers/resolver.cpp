@@ -160,7 +160,7 @@ void Resolution::note_seen(const FeedbackRecord& record, const FeedbackItem& ite
   if (!may_repeat(record, policy_)) return;
   auto& entry = facts_.seen_[item.record_id];
   if (!takes_entry(entry, offset, meta_.accepted_max, policy_.dedupe_window)) return;
-  entry = Seen{offset, record.body_hash, record.accepted_at};
+  entry = Seen{offset, record.body_hash, record.logged_at()};
   step_.state.put(Family::seen, seen_key(partition_, item.record_id), encode_seen(*entry));
 }
 
@@ -190,7 +190,7 @@ void Resolution::feedback(const IncomingFeedback& incoming) {
   if (record.op != Op::create && record.items.size() != 1)
     return malformed(offset, *to_record(record).value, "a change has more than one item");
 
-  meta_.accepted_max = std::max(meta_.accepted_max, record.accepted_at);
+  meta_.accepted_max = std::max(meta_.accepted_max, record.logged_at());
   // All or none: a record of which one item is in conflict was another request under a used key.
   const bool in_conflict = conflicts(record, offset);
   std::unordered_set<std::string_view> here;  // an id twice in one record is a repeat, too

@@ -119,7 +119,7 @@ class Restore::Run {
     const auto peeked = each_chunk(*outer_.source_, feedback(), committed, [&](std::span<const LogRecord> records) {
       for (const auto& record : records)
         if (const auto parsed = parse_logged_feedback(record))
-          latest = std::max(latest.value_or(Instant::min()), parsed->accepted_at);
+          latest = std::max(latest.value_or(Instant::min()), parsed->logged_at());
       return Result<void>();
     });
     if (!peeked) return peeked;
@@ -290,7 +290,7 @@ class Restore::Run {
         continue;
       }
       const auto& feedback = *parsed[i];
-      meta_.accepted_max = std::max(meta_.accepted_max, feedback.accepted_at);
+      meta_.accepted_max = std::max(meta_.accepted_max, feedback.logged_at());
       const auto repeats = [&](const std::optional<Seen>& seen) {
         return seen && is_repeat(*seen, offset, meta_.accepted_max, policy_.dedupe_window);
       };
@@ -306,7 +306,7 @@ class Restore::Run {
         else if (counts_ && repeats(seen))
           ++ledger.duplicate;
         if (!takes_entry(seen, offset, meta_.accepted_max, policy_.dedupe_window)) continue;
-        seen = Seen{offset, feedback.body_hash, feedback.accepted_at};
+        seen = Seen{offset, feedback.body_hash, feedback.logged_at()};
         seen_.add(seen_key(partition_, item.record_id), encode_seen(*seen));
       }
     }

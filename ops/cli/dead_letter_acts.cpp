@@ -2,19 +2,17 @@
 
 #include "ops/runtime/run_task.hpp"
 
-#include "storage/records/fields.hpp"
-
 namespace assay::cli {
 
-Result<void> DeadLetterActs::append(std::vector<Record> records) const {
+Result<Appended> DeadLetterActs::append_one(Record record) const {
   std::scoped_lock lock(mutex_);
-  // One after the other: the tombstone only when the feedback is durable.
-  auto all = [&]() -> Task<Result<void>> {
-    for (auto& record : records)
-      if (const auto appended = co_await log_.append(std::move(record)); !appended) co_return appended.error();
-    co_return Result<void>();
-  };
-  return run_task(io_, all());
+  return run_task(io_, log_.append(std::move(record)));
+}
+
+Result<void> DeadLetterActs::append(std::vector<Record> records) const {
+  for (auto& record : records)
+    if (const auto appended = append_one(std::move(record)); !appended) return appended.error();
+  return {};
 }
 
 Result<void> DeadLetterActs::write_dead_letter(DeadLetter dead) const {
@@ -36,20 +34,24 @@ Result<void, std::string> DeadLetterActs::replay(std::string_view record_id) con
   auto* const dead = found->get();
   if (!dead->record)
     return "it holds no feedback that could be replayed: its bytes could not be read (" + dead->detail + ")";
-  auto& feedback = *dead->record;
-  ++feedback.attempt;
-  if (auto& id = feedback.items.front().record_id; feedback.op != Op::create)
-    id = record_id_of(id.substr(0, id.find('#')), feedback.attempt);
-  feedback.accepted_at = SystemClock().now();
-  if (const auto appended = append({to_record(feedback), dead_letter_tombstone(record_id)}); !appended)
-    return "the log did not take it: " + appended.error().message();
-  return {};
+  // Its id is that of what was said first: every sink would take it for that, and drop it.
+  if (dead->reason == dead_reason::idempotency_conflict && dead->record->op == Op::create)
+    return "its idempotency key is another request's: it can only be said again, with a key of its own";
+  const auto replayed = append_one(to_record(replay_of(std::move(*dead->record), SystemClock().now())));
+  if (!replayed) return "the log did not take it: " + replayed.error().message();
+  if (replayed->outcome == Appended::Outcome::conflict) return "another one of the same key was replayed before it";
+  // The tombstone only when the feedback is durable.
+  return end(record_id);
 }
 
 Result<void, std::string> DeadLetterActs::purge(std::string_view record_id) const {
   if (const auto dead = store_.get(Family::dead, record_id); !dead || !*dead)
     return "there is no dead letter " + std::string(record_id);
-  if (const auto appended = append({dead_letter_tombstone(record_id)}); !appended)
+  return end(record_id);
+}
+
+Result<void, std::string> DeadLetterActs::end(std::string_view record_id) const {
+  if (const auto appended = append_one(dead_letter_tombstone(record_id)); !appended)
     return "the log did not take it: " + appended.error().message();
   return {};
 }

@@ -22,7 +22,7 @@ class DeadLetterActs {
   Result<void> append(std::vector<Record> records) const;
   Result<void> write_dead_letter(DeadLetter dead) const;
   // The feedback goes through the log once more, as the next attempt; then the dead letter is taken away. In a sentence
-  // what stands against it. Twice is harmless: the attempt's record_id is the same.
+  // what stands against it, and the letter stays. Twice is harmless: the attempt's record_id is the same.
   Result<void, std::string> replay(std::string_view record_id) const;
   Result<void, std::string> purge(std::string_view record_id) const;
   // A line of the control socket.
@@ -30,6 +30,8 @@ class DeadLetterActs {
 
  private:
   Result<std::unique_ptr<DeadLetter>, std::string> find(std::string_view record_id) const;
+  Result<Appended> append_one(Record record) const;
+  Result<void, std::string> end(std::string_view record_id) const;  // its tombstone
 
   const KeyValue& store_;
   EventLog& log_;

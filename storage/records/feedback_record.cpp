@@ -15,11 +15,22 @@ std::string_view name_of(Op op) {
   return "unknown";
 }
 
+FeedbackRecord replay_of(FeedbackRecord dead, Instant now) {
+  for (auto& item : dead.items) {
+    const auto& id = dead.op == Op::create ? item.assessment_id : item.record_id;
+    const auto mark = dead.op != Op::create && dead.attempt > 0 ? id.rfind('#') : id.npos;
+    item.record_id = record_id_of(std::string_view(id).substr(0, mark), dead.attempt + 1);
+  }
+  ++dead.attempt;
+  dead.replayed_at = now;
+  return dead;
+}
+
 Record to_record(const FeedbackRecord& feedback) {
   Record record{.stream = Stream::feedback,
                 .key = feedback.target.id,
                 .value = std::string(),
-                .accepted_at = feedback.accepted_at};
+                .accepted_at = feedback.logged_at()};
   std::string& out = *record.value;
   out.reserve(256 + feedback.items.size() * 384);
   JsonWriter json(out);
@@ -29,10 +40,11 @@ Record to_record(const FeedbackRecord& feedback) {
   json.field("body_hash", hash_text(feedback.body_hash));
   if (feedback.idempotent) json.field("idempotent", true);
   if (feedback.attempt > 0) json.field("attempt", feedback.attempt);
+  if (feedback.replayed_at > Instant{}) json.field("replayed_at", format_time(feedback.replayed_at));
   json.key("items").begin_array();
   for (const auto& item : feedback.items) json.raw(item.json);
   json.end_array().end_object();
-  if (feedback.idempotent)
+  if (feedback.idempotent || feedback.attempt > 0)
     for (const auto& item : feedback.items) record.identities.push_back({item.record_id, feedback.body_hash});
   return record;
 }
@@ -58,6 +70,7 @@ Result<FeedbackRecord, Malformed> parse_feedback_record(std::string_view value) 
     if (name == "record_id") return read_text(name, v, record_id, problem);
     if (name == "idempotent") return !v.get_bool().get(out.idempotent) || problem(name, "is not a boolean");
     if (name == "attempt") return read_attempt(v, out.attempt, problem);
+    if (name == "replayed_at") return read_time(name, v, out.replayed_at, problem);
     if (name == "items") {
       simdjson::ondemand::array items;
       if (v.get_array().get(items)) return problem(name, "is not a list");

@@ -3,7 +3,7 @@
 //
 //   {"v":1,"op":"create","accepted_at":T,"client_request_id":ID | "trace_id":ID,"body_hash":"16
 //   hex","idempotent":true?,
-//    "attempt":N?,"items":[ASSESSMENT…]}
+//    "attempt":N?,"replayed_at":T?,"items":[ASSESSMENT…]}
 //   {"v":1,"op":"update","record_id":R,"accepted_at":T, target as above,"items":[CHANGES]}
 //   {"v":1,"op":"delete","record_id":R,"accepted_at":T, target as above,"items":[{"assessment_id":A}]}
 //
@@ -61,10 +61,19 @@ struct FeedbackRecord {
   std::uint64_t body_hash = 0;  // of what the client sent, so that a key used again with another body is seen
   bool idempotent = false;      // ids are derived: a repeat of the request has the same ones
   int attempt = 0;              // > 0: replayed from the dead letters
+  Instant replayed_at = {};     // then: when
   std::vector<FeedbackItem> items;
+
+  // When it was given to the log for the first time, as this record_id: what dedupe windows go by.
+  Instant logged_at() const { return std::max(accepted_at, replayed_at); }
 };
 
-// The log's record: stream feedback, keyed by the target's id, with the identities of an idempotent create or change.
+// The next attempt of a dead letter's record. What was said keeps its time: a change that is replayed is no later than
+// those that were accepted since.
+FeedbackRecord replay_of(FeedbackRecord dead, Instant now);
+
+// The log's record: stream feedback, keyed by the target's id, with the identities of what may be said again: an
+// idempotent create or change, a replay.
 Record to_record(const FeedbackRecord& feedback);
 
 // Why a value can't be read: for the dead letter, in words.

@@ -206,7 +206,7 @@ class Verifier {
           items.push_back({hash_of(place(of, record.offset)), record.offset, in_flight, false});
           continue;
         }
-        accepted_max = std::max(accepted_max, feedback->accepted_at);
+        accepted_max = std::max(accepted_max, feedback->logged_at());
         for (const auto& item : feedback->items) {
           bool in_store = false;
           if (trimmed_ && !in_flight && in_.store) {
@@ -215,7 +215,7 @@ class Verifier {
             in_store = located->has_value();
           }
           items.push_back(
-              {hash_of(item.record_id), record.offset, in_flight, in_store, feedback->accepted_at, accepted_max});
+              {hash_of(item.record_id), record.offset, in_flight, in_store, feedback->logged_at(), accepted_max});
         }
       }
       return {};

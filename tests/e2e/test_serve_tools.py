@@ -158,6 +158,41 @@ def test_a_change_that_is_replayed_several_times_at_once_is_forwarded_once(assay
     assert_verified(serve)
 
 
+def test_what_was_said_with_a_key_is_replayed_as_anything_else_and_once(assay):
+    serve = assay("serve", "--park-max", "1s")
+    request_id = new_request_id()
+    say = {"params": {"client_request_id": request_id}, "headers": {"Idempotency-Key": "k"}, "json": THUMB}
+    assessment_id = accepted(serve.http.post("/feedback", **say))
+    wait_state(serve.http, assessment_id, "dead")
+    post_trace(serve.http, trace_id := new_trace_id(), request_id)
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: run_assay("deadletters", "replay", assessment_id, "--data", str(serve.data)), range(4)))
+    assert any(one.returncode == 0 for one in done), done
+    wait_state(serve.http, assessment_id, "committed")
+    wait_until("all is decided", lambda: serve.metric("assay_resolver_lag_records") == 0)
+    assert serve.metric("assay_resolver_forwarded_total") == 1 and set(assessments(serve.http, trace_id)) == {assessment_id}
+    assert_verified(serve)
+
+
+def test_a_change_that_is_replayed_takes_back_nothing_that_was_said_since(assay):
+    serve = assay("serve", "--park-max", "1s")
+    request_id = new_request_id()
+    assessment_id = accepted(serve.http.post("/feedback", params={"client_request_id": request_id}, json=THUMB))
+    first = serve.http.patch(f"/feedback/{assessment_id}", params={"client_request_id": request_id}, json={"comment": "first"})
+    assert first.status_code == 202, first.text
+    listed = ("deadletters", "list", "--output", "json", "--data", str(serve.data))
+    wait_until("both are dead", lambda: len(json.loads(run_assay(*listed).stdout)) == 2)
+    [change] = [letter["record_id"] for letter in json.loads(run_assay(*listed).stdout) if letter["record_id"] != assessment_id]
+    post_trace(serve.http, trace_id := new_trace_id(), request_id)
+    assert run_assay("deadletters", "replay", assessment_id, "--data", str(serve.data)).returncode == 0
+    wait_state(serve.http, assessment_id, "committed")
+    assert serve.http.patch(f"/feedback/{assessment_id}", json={"comment": "second"}).status_code == 200
+    assert run_assay("deadletters", "replay", change, "--data", str(serve.data)).returncode == 0
+    wait_until("it is forwarded", lambda: serve.metric("assay_resolver_forwarded_total") == 3)
+    assert serve.http.get(f"/api/3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}").json()["assessment"]["rationale"] == "second"
+    assert_verified(serve)
+
+
 def test_what_waits_for_its_trace_is_listed(serve):
     said = accepted(serve.http.post("/feedback", params={"client_request_id": "req-nobody"}, json=THUMB))
     wait_state(serve.http, said, "parked")
@@ -167,6 +202,13 @@ def test_what_waits_for_its_trace_is_listed(serve):
     as_json = run_assay("deadletters", "list", "--parked", "--output", "json", "--data", str(serve.data))
     assert [one["record_id"] for one in json.loads(as_json.stdout)] == [said]
     assert run_assay("deadletters", "purge", "--all", "--parked", "--data", str(serve.data)).returncode == 2
+    # In a pod the environment says where Kafka is: what the command line says goes before that.
+    in_a_pod = {"ASSAY_KAFKA": "127.0.0.1:1"}
+    assert said in run_assay("deadletters", "list", "--parked", "--data", str(serve.data), env=in_a_pod).stdout
+    assert said in run_assay("deadletters", "list", "--parked", env=in_a_pod | {"ASSAY_DATA": str(serve.data)}).stdout
+    assert "0 dead letters" in run_assay("deadletters", "list", "--data", str(serve.data), env=in_a_pod).stdout
+    both = run_assay("deadletters", "list", "--parked", "--kafka", "127.0.0.1:1")
+    assert both.returncode == 2 and "--parked" in both.stderr
 
 
 def test_a_reason_that_is_none_is_said_with_those_that_are(serve):

@@ -12,7 +12,7 @@ namespace {
 struct Fate {
   struct Copy {
     std::uint64_t body_hash;
-    Instant accepted_at;
+    Instant accepted_at, logged_at;
     std::string json;
   };
   Op op = Op::create;
@@ -30,8 +30,8 @@ struct Fate {
   }
   // All copies came while the first one was remembered.
   bool exact(std::chrono::milliseconds window) const {
-    const auto first = std::ranges::min_element(copies, {}, &Copy::accepted_at);
-    return last_landed - first->accepted_at <= window;
+    const auto first = std::ranges::min_element(copies, {}, &Copy::logged_at);
+    return last_landed - first->logged_at <= window;
   }
 };
 
@@ -66,7 +66,7 @@ void World::check() {
         if (fate.first < 0) fate.first = here;
         fate.target = feedback->target;
         fate.assessment_id = item.assessment_id;
-        fate.copies.push_back({feedback->body_hash, feedback->accepted_at, item.json});
+        fate.copies.push_back({feedback->body_hash, feedback->accepted_at, feedback->logged_at(), item.json});
       }
     }
   std::map<std::string, const Topic*> topic_of;

@@ -2,7 +2,6 @@
 #include "tests/simulation/world.hpp"
 
 #include "storage/records/dead_letter_record.hpp"
-#include "storage/records/fields.hpp"
 #include "storage/records/request_record.hpp"
 
 namespace assay::simulation {
@@ -97,9 +96,10 @@ void World::deliver_spooled() {
 bool World::append(std::size_t index, Instant accepted_at) {
   if (log_full_) return false;
   auto& said = said_[index];
-  if (!said.record.idempotent && !said.landed.empty()) return true;  // such a client does not repeat itself
+  const bool repeats = said.record.idempotent || said.record.attempt > 0;
+  if (!repeats && !said.landed.empty()) return true;  // such a client does not repeat itself
   auto feedback = said.record;
-  feedback.accepted_at = accepted_at;
+  if (feedback.attempt == 0) feedback.accepted_at = accepted_at;  // a replay has its times
   const auto record = to_record(feedback);
   const auto partition = log_.partition_for(record);
   auto& state = owned_[static_cast<std::size_t>(partition)].disks.front()->inner;
@@ -108,7 +108,7 @@ bool World::append(std::size_t index, Instant accepted_at) {
       const auto bytes = state.get(Family::seen, seen_key(partition, identity.record_id));
       if (!*bytes) continue;
       const auto seen = decode_seen(**bytes);
-      if (accepted_at - seen->accepted_at > config_.policy.dedupe_window) continue;
+      if (record.accepted_at - seen->accepted_at > config_.policy.dedupe_window) continue;
       return seen->body_hash == identity.body_hash;
     }
   const auto offset = log_.append(record);
@@ -116,7 +116,7 @@ bool World::append(std::size_t index, Instant accepted_at) {
     Changes changes;
     for (const auto& identity : record.identities)
       changes.put(Family::seen, seen_key(partition, identity.record_id),
-                  encode_seen({offset, identity.body_hash, accepted_at}));
+                  encode_seen({offset, identity.body_hash, record.accepted_at}));
     (void)state.write(changes);
   }
   said.landed.push_back(clock_.at);
@@ -158,7 +158,7 @@ void World::tell() {
   }
 }
 
-// An operator replays a dead letter.
+// An operator replays a dead letter; several do, at once.
 void World::replay() {
   if (log_full_) return;
   const auto partition = static_cast<Partition>(pick(static_cast<std::uint64_t>(partitions_)));
@@ -166,16 +166,16 @@ void World::replay() {
   if (letters.empty()) return;
   const auto& letter = letters[pick(letters.size())];
   const auto dead = letter.value ? parse_dead_letter(*letter.value) : Result<DeadLetter, Malformed>(Malformed{});
-  if (!dead || !dead->record || dead->reason != dead_reason::expired || dead->record->op != Op::create) return;
-  Said said{.record = *dead->record, .topic = 0, .accepted = true};
-  ++said.record.attempt;
-  for (auto& item : said.record.items) item.record_id = record_id_of(item.assessment_id, said.record.attempt);
+  if (!dead || !dead->record || dead->reason != dead_reason::expired) return;
+  Said said{.record = replay_of(*dead->record, clock_.at), .topic = 0, .accepted = true};
   if (!replayed_.insert(said.record.items.front().record_id).second) return;
   for (std::size_t t = 0; t < topics_.size(); ++t)
     if (std::ranges::count(topics_[t].assessments, said.record.items.front().assessment_id)) said.topic = t;
   said_.push_back(std::move(said));
   note("replay of " + dead->record_id);
   append(said_.size() - 1, clock_.at);
+  if (said_.back().landed.empty()) violated("a replay was taken for a repeat: " + dead->record_id);
+  if (chance(0.3)) append(said_.size() - 1, clock_.at);
 }
 
 }  // namespace assay::simulation

@@ -40,6 +40,10 @@ TEST(Golden, Feedback) {
   auto replay = feedback_of(Op::create, {Target::Kind::trace_id, "tr-1"}, {accuracy()});
   replay.attempt = 2;
   expect_feedback("feedback_replay.v1.json", replay);
+  auto change =
+      feedback_of(Op::update, {Target::Kind::trace_id, "tr-1"}, {{"u-1", "a-1", R"({"assessment_id":"a-1"})"}});
+  change = replay_of(std::move(change), change.accepted_at + std::chrono::hours(24));
+  expect_feedback("feedback_replayed_change.v1.json", change);
 
   auto update = feedback_of(
       Op::update, {Target::Kind::trace_id, "tr-1"},

@@ -60,6 +60,26 @@ TEST(FeedbackRecord, AReplayHasItsAttemptInTheRecordId) {
   EXPECT_EQ(back->items[0].assessment_id, "a-1");
 }
 
+TEST(FeedbackRecord, AReplayKeepsWhenItWasSaidAndHasIdsOfItsOwn) {
+  auto replay = replay_of(two_scores(), t0 + std::chrono::hours(1));
+  const auto record = to_record(replay);
+  EXPECT_EQ(record.accepted_at, replay.replayed_at) << "a log that drops by time counts from then";
+  ASSERT_EQ(record.identities.size(), 2u);
+  EXPECT_EQ(record.identities[0].record_id, "a-1#1");
+  const auto back = parse_feedback_record(*record.value);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->accepted_at, t0);
+  EXPECT_EQ(back->logged_at(), t0 + std::chrono::hours(1));
+  EXPECT_EQ(back->items[1].record_id, "a-2#1");
+  EXPECT_EQ(replay_of(*back, t0).items[1].record_id, "a-2#2");
+
+  FeedbackRecord change{.op = Op::update, .target = {Target::Kind::trace_id, "tr-1"}, .accepted_at = t0};
+  change.items.push_back({"u#1", "a-1", R"({"assessment_id":"a-1"})"});
+  change = replay_of(std::move(change), t0);
+  EXPECT_EQ(change.items[0].record_id, "u#1#1") << "a number in a name is no attempt";
+  EXPECT_EQ(replay_of(std::move(change), t0).items[0].record_id, "u#1#2");
+}
+
 TEST(FeedbackRecord, SaysWhatIsWrongWithPoison) {
   const auto reason = [](std::string_view bytes) { return parse_feedback_record(bytes).error().reason; };
   EXPECT_EQ(reason(R"({"v":2})"), "v is not a version this program knows");

@@ -194,6 +194,18 @@ TEST(Resolver, AChangeOfWhatIsNotParkedGoesByItsOwnTarget) {
   EXPECT_EQ(step.counts().forwarded, 1);
 }
 
+TEST(Resolver, AReplayOfWhatIsOlderThanTheWindowIsForwardedOnce) {
+  Resolution step(0, {}, policy, t0 + 24h);
+  step.facts().learn_trace("req-1", "tr-1");
+  auto now = create("a-2");
+  now.accepted_at = t0 + 24h;
+  step.feedback(at(7, now));
+  const auto replay = replay_of(create("a-1"), t0 + 24h);
+  step.feedback(at(8, replay));
+  step.feedback(at(9, replay));
+  EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 3, .forwarded = 2, .duplicate = 1}));
+}
+
 TEST(Resolver, AReplayHasARecordIdOfItsOwn) {
   Resolution step(0, {}, policy, t0);
   step.facts().learn_trace("req-1", "tr-1");
