@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t parked_max = 4096;  // looked at, of what waits for one trace
 
 // The record of one change of one assessment. Its id comes from the key, never from its body: A, B and A again are
-// three.
+// three. Where it goes is no part of what was said: when it is said again, its trace may be known by the other id.
 FeedbackRecord new_change(Op op, std::string_view assessment_id, const Target& target,
                           const std::optional<std::string>& key, std::string_view members, Instant at) {
   FeedbackRecord record{.op = op, .target = target, .accepted_at = at, .idempotent = key.has_value()};
@@ -21,18 +21,33 @@ FeedbackRecord new_change(Op op, std::string_view assessment_id, const Target& t
   json.begin_object().field("assessment_id", assessment_id);
   if (op == Op::update) json.field("last_update_time", format_time(at)).raw(members);
   json.end_object();
-  if (key) record.body_hash = content_hash({target.field(), target.id, members});
+  if (key) record.body_hash = content_hash({members});
   record.items.push_back(std::move(item));
   return record;
 }
 
+struct Place {
+  Target target;
+  bool deleted = false;
+};
+
+// What goes by the id that the create came with stays behind it, and a repeat meets the first one: their partition is
+// the same, whether the trace has come meanwhile or not. Only an id that names another trace by now does not do.
+Target target_in(const FeedbackDoor& door, const Receipt& found) {
+  Target by_trace{Target::Kind::trace_id, found.trace_id}, by_request{Target::Kind::client_request_id, {}};
+  by_request.id = found.client_request_id;
+  if (by_request.id.empty()) return by_trace;
+  if (found.state != Receipt::State::committed) return by_request;
+  const auto named = door.view->trace_of(by_request.id);
+  return named && *named == found.trace_id ? by_request : by_trace;
+}
+
 // Where the change goes: to where its create went. Given with the request, or found in the view. What was taken back
 // can be taken back again (the client may have missed the answer), but not changed.
-Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view id, const FeedbackRequest& asked,
-                                          Op op) {
-  using Answer = Result<Target, Rejection>;
+Task<Result<Place, Rejection>> place_of(FeedbackDoor& door, std::string_view id, const FeedbackRequest& asked, Op op) {
+  using Answer = Result<Place, Rejection>;
   if (!door.view) {
-    if (asked.target) co_return Answer(*asked.target);
+    if (asked.target) co_return Answer(Place{*asked.target});
     co_return Answer(Rejection{400, "client_request_id",
                                "it is missing (or trace_id): this door can't look up where the feedback went"});
   }
@@ -41,21 +56,18 @@ Task<Result<Target, Rejection>> target_of(FeedbackDoor& door, std::string_view i
   const auto receipt = door.view->receipt(id);
   if (!receipt) co_return Answer(Rejection{503, "", receipt.error().message()});
   if (!*receipt) {
-    if (asked.target && !door.config.view_is_complete) co_return Answer(*asked.target);
+    if (asked.target && !door.config.view_is_complete) co_return Answer(Place{*asked.target});
     if (!applied) co_return Answer(Rejection{503, "", "what was written before could not be read in time"});
     co_return Answer(Rejection{404, "assessment_id", "no feedback is known by this id"});
   }
   const auto& found = **receipt;
-  if (found.state == Receipt::State::deleted && op == Op::update)
-    co_return Answer(Rejection{404, "assessment_id", "this feedback was deleted"});
+  const bool deleted = found.state == Receipt::State::deleted;
+  if (deleted && op == Op::update) co_return Answer(Rejection{404, "assessment_id", "this feedback was deleted"});
   // What the request says of its trace is for doors that can't look it up; it must not be somebody else's here.
   if (asked.target && asked.target->kind == Target::Kind::trace_id && !found.trace_id.empty() &&
       asked.target->id != found.trace_id)
     co_return Answer(Rejection{422, "trace_id", "this feedback is about another trace"});
-  if (!found.client_request_id.empty() && found.state != Receipt::State::committed)
-    co_return Answer(Target{Target::Kind::client_request_id, found.client_request_id});
-  if (!found.trace_id.empty()) co_return Answer(Target{Target::Kind::trace_id, found.trace_id});
-  co_return Answer(Target{Target::Kind::client_request_id, found.client_request_id});
+  co_return Answer(Place{target_in(door, found), deleted});
 }
 
 // When a change must have been accepted so that it counts: after all that this door can see of the feedback, in the
@@ -86,6 +98,15 @@ std::optional<Rejection> problem_with_value(const FeedbackDoor& door, std::strin
   return Rejection{422, "value", "this is an expectation: its value is changed by PATCH of MLflow's API"};
 }
 
+Response changed_response(unsigned status, std::string_view durability, std::string_view id, const Target& target) {
+  Response response{.status = status};
+  response.headers.emplace_back("Assay-Durability", durability);
+  JsonWriter json(response.body);
+  json.begin_object().field("status", status == 200 ? "deleted" : "accepted").field("assessment_id", id);
+  json.field(target.field(), target.id).end_object();
+  return response;
+}
+
 Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_view members) {
   auto asked = read_feedback_request(request);
   if (!asked) co_return error_response(request.path, asked.error());
@@ -93,35 +114,34 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   const auto id = request.params[0];
   if (const auto problem = problem_with_id("assessment_id", id)) co_return error_response(request.path, *problem);
   if (const auto problem = problem_with_owner(door, *asked, id)) co_return error_response(request.path, *problem);
-  const auto target = co_await target_of(door, id, *asked, op);
-  if (!target) co_return error_response(request.path, target.error());
+  const auto place = co_await place_of(door, id, *asked, op);
+  if (!place) co_return error_response(request.path, place.error());
+  const auto& target = place->target;
+  // The log has its deletion already.
+  if (place->deleted) co_return changed_response(200, door.log.durability(), id, target);
 
   if (const auto problem = problem_with_value(door, id, members)) co_return error_response(request.path, *problem);
-  const auto earliest = after(door, std::string(id), *target);
+  const auto earliest = after(door, std::string(id), target);
   if (!earliest) co_return error_response(request.path, earliest.error());
   const auto at = door.change_times.next(id, std::max(door.clock.now(), *earliest));
-  const auto feedback = new_change(op, id, *target, asked->key, members, at);
+  const auto feedback = new_change(op, id, target, asked->key, members, at);
   auto accepted = co_await accept(door, request, feedback, door.metrics.changed);
   if (!accepted) co_return std::move(accepted.error());
 
-  Response response{.status = 202};
-  response.headers.emplace_back("Assay-Durability", durability_of(door.log, accepted->appended));
-  if (door.view) {
-    const auto applied = co_await door.view->applied(door.config.view_wait);
-    const auto receipt = applied ? door.view->receipt(id) : Result<std::optional<Receipt>>(applied.error());
+  auto response = changed_response(202, durability_of(door.log, accepted->appended), id, target);
+  if (!door.view) co_return response;
+  const auto applied = co_await door.view->applied(door.config.view_wait);
+  if (!applied) co_return response;
+  if (op == Op::erase) {
+    const auto receipt = door.view->receipt(id);
     const bool gone = receipt && *receipt && (*receipt)->state == Receipt::State::deleted;
-    if (applied && op == Op::update) {
-      if (auto stands = door.view->assessment(id); stands && *stands) {
-        response.status = 200;
-        response.body = std::move(**stands);
-        co_return response;
-      }
-    }
-    if (op == Op::erase && gone) response.status = 200;
+    if (gone) response = changed_response(200, durability_of(door.log, accepted->appended), id, target);
+    co_return response;
   }
-  JsonWriter json(response.body);
-  json.begin_object().field("status", response.status == 200 ? "deleted" : "accepted").field("assessment_id", id);
-  json.field(target->field(), target->id).end_object();
+  if (auto stands = door.view->assessment(id); stands && *stands) {
+    response.status = 200;
+    response.body = std::move(**stands);
+  }
   co_return response;
 }
 

@@ -7,6 +7,7 @@
 #include "storage/sinks/store_sink.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "storage/state/parked_state.hpp"
+#include "storage/state/partition_state.hpp"
 #include "storage/view/store_view.hpp"
 #include "tests/unit/storage/store_records.hpp"
 
@@ -29,22 +30,45 @@ class ChangeFeedbackTest : public testing::Test {
     const auto read = stored_.add(std::move(record));
     ASSERT_TRUE(sink_.apply({&read, 1}));
   }
-  unsigned patch(std::string_view body) {
+  unsigned patch(std::string_view body, std::string_view key = {}) {
     std::string padded(body);
     padded.resize(body.size() + 64);
-    Request request{.method = http::verb::patch, .path = "/feedback/a-1"};
-    request.params[0] = "a-1";
-    request.body = std::string_view(padded).substr(0, body.size());
-    IoContext context(1);
-    return static_cast<unsigned>(run_task(context, patch_feedback(door_, request)).status);
+    return change(http::verb::patch, std::string_view(padded).substr(0, body.size()), key);
   }
-  Instant accepted_last() {
-    Instant last{};
+  unsigned take_back(std::string_view key = {}) { return change(http::verb::delete_, {}, key); }
+  unsigned change(http::verb method, std::string_view body, std::string_view key) {
+    const HeaderField header{"Idempotency-Key", key};
+    Request request{.method = method, .path = "/feedback/a-1"};
+    request.params[0] = "a-1";
+    request.body = body;
+    if (!key.empty()) request.headers = {&header, 1};
+    IoContext context(1);
+    auto answer = method == http::verb::patch ? patch_feedback(door_, request) : delete_feedback(door_, request);
+    return static_cast<unsigned>(run_task(context, std::move(answer)).status);
+  }
+  std::vector<FeedbackRecord> logged() {
+    std::vector<FeedbackRecord> all;
     EXPECT_TRUE(read_all(log_, Stream::feedback, [&](std::span<const LogRecord> records) {
-      for (const auto& record : records) last = parse_feedback_record(record.value)->accepted_at;
+      for (const auto& record : records) all.push_back(*parse_feedback_record(record.value));
       return Result<void>();
     }));
-    return last;
+    return all;
+  }
+  Instant accepted_last() { return logged().back().accepted_at; }
+  void wait_for_trace(Op op, const std::string& record_id, Instant accepted, std::int64_t order) {
+    ParkedRecord parked{.op = op, .target = {Target::Kind::client_request_id, "req-tr-1"}};
+    parked.accepted_at = accepted;
+    parked.expires_at = accepted + 24h;
+    parked.order = order;
+    parked.item = {record_id, "a-1", R"({"assessment_id":"a-1","assessment_name":"n"})"};
+    Changes changes;
+    park(changes, 0, parked);
+    ASSERT_TRUE(kv_.write(changes));
+  }
+  void names(const std::string& id, const std::string& trace_id) {
+    Changes changes;
+    put_trace(changes, 0, id, trace_id, t0);
+    ASSERT_TRUE(kv_.write(changes));
   }
 
   MemoryKeyValue kv_;
@@ -75,20 +99,38 @@ TEST_F(ChangeFeedbackTest, AChangeIsLaterThanWhatStandsThoughTheClockWasSetBack)
 }
 
 TEST_F(ChangeFeedbackTest, SoIsAChangeOfWhatIsParked) {
-  const auto waits = [&](Op op, const std::string& record_id, Instant accepted, std::int64_t order) {
-    ParkedRecord parked{.op = op, .target = {Target::Kind::client_request_id, "req-1"}};
-    parked.accepted_at = accepted;
-    parked.expires_at = accepted + 24h;
-    parked.order = order;
-    parked.item = {record_id, "a-1", R"({"assessment_id":"a-1","assessment_name":"n"})"};
-    Changes changes;
-    park(changes, 0, parked);
-    ASSERT_TRUE(kv_.write(changes));
-  };
-  waits(Op::create, "a-1", at(0), 0);
-  waits(Op::update, "u-1", at(0) + 2h, 1);
+  wait_for_trace(Op::create, "a-1", at(0), 0);
+  wait_for_trace(Op::update, "u-1", at(0) + 2h, 1);
   EXPECT_EQ(patch(R"({"value":3})"), 202u);
   EXPECT_EQ(accepted_last(), at(0) + 2h + 1ms);
+}
+
+TEST_F(ChangeFeedbackTest, AChangeThatIsSaidAgainAfterItsTraceCameIsARepeat) {
+  wait_for_trace(Op::create, "a-1", at(0), 0);
+  EXPECT_EQ(patch(R"({"value":3})", "k"), 202u);
+  apply(feedback("a-1", "tr-1", at(0), "n", "1"));
+  names("req-tr-1", "tr-1");
+  EXPECT_EQ(patch(R"({"value":3})", "k"), 200u);
+  EXPECT_EQ(logged().size(), 1u);
+  EXPECT_EQ(patch(R"({"value":4})", "k"), 422u) << "another body";
+  EXPECT_EQ(patch(R"({"value":4})", "l"), 200u);
+  EXPECT_EQ(logged().back().target, logged().front().target) << "or a repeat would be in another partition";
+}
+
+TEST_F(ChangeFeedbackTest, AnIdThatNamesAnotherTraceByNowIsNotWhereAChangeGoes) {
+  apply(feedback("a-1", "tr-1", at(0), "n", "1"));
+  names("req-tr-1", "tr-2");
+  EXPECT_EQ(patch(R"({"value":3})"), 200u);
+  EXPECT_EQ(logged().back().target, (Target{Target::Kind::trace_id, "tr-1"}));
+}
+
+TEST_F(ChangeFeedbackTest, WhatWasTakenBackIsNotTakenBackOnceMore) {
+  apply(feedback("a-1", "tr-1", at(0), "n", "1"));
+  EXPECT_EQ(take_back("k"), 202u) << "this view has not followed";
+  apply(erase("a-1", "u-1", "tr-1", at(1)));
+  EXPECT_EQ(take_back("k"), 200u);
+  EXPECT_EQ(take_back(), 200u);
+  EXPECT_EQ(logged().size(), 1u);
 }
 
 }  // namespace
