@@ -21,7 +21,7 @@ std::vector<std::string> acts_for(const SaidBy& said) {
   for (const auto& id : said.traces) lines.push_back("forget-trace\t" + id);
   for (const auto& [dataset_id, record_id] : said.dataset_records)
     lines.push_back("forget-dataset-record\t" + dataset_id + "\t" + record_id);
-  for (const auto& id : said.dead_letters) lines.push_back("purge " + id);
+  for (const auto& letter : said.dead_letters) lines.push_back("purge " + letter.record_id);
   return lines;
 }
 
@@ -122,7 +122,8 @@ int forget(std::vector<std::string> args) {
     place = std::move(*opened);
   }
 
-  auto found = place->find(user, {});
+  UsersIds ids;
+  auto found = place->find(user, ids);
   if (!found) return complain(found.error());
   Report report{.user = user, .found = std::move(*found)};
   if (!dry_run) {
@@ -132,7 +133,7 @@ int forget(std::vector<std::string> args) {
     // What is parked waits for its trace; the rest goes as soon as the store has read so far.
     const auto deadline = std::chrono::steady_clock::now() + wait;
     for (;;) {
-      auto left = place->find(user, report.found.traces);
+      auto left = place->find(user, ids);
       if (!left) return complain(left.error());
       report.left = std::move(*left);
       if (!report.waits() || std::chrono::steady_clock::now() >= deadline) break;

@@ -12,9 +12,9 @@ namespace assay::cli {
 class Forgetting {
  public:
   virtual ~Forgetting() = default;
-  // Everything of the user's that is there now; of the traces in `gone`, which may be deleted already, what was made of
-  // them. Errors are sentences.
-  virtual Result<SaidBy, std::string> find(const std::string& user, std::span<const std::string> gone) = 0;
+  // Everything of the user's that is there now. `ids` are known before, of what may be gone already, and are added to.
+  // Errors are sentences.
+  virtual Result<SaidBy, std::string> find(const std::string& user, UsersIds& ids) = 0;
   // Appends these lines' deletions (forget_acts.hpp, dead_letter_acts.hpp), in order. A sentence where one failed.
   virtual std::string act(const std::vector<std::string>& lines) = 0;
   // Until when the log keeps what it holds now, in words.

@@ -2,86 +2,18 @@
 #include <charconv>
 #include <set>
 
+#include "ops/cli/forget_standing.hpp"
 #include "ops/cli/forgetting.hpp"
 #include "ops/cli/kafka_letters.hpp"
 #include "ops/cli/local_store.hpp"
 #include "storage/log/kafka_offsets.hpp"
 #include "storage/log/kafka_topics.hpp"
 #include "storage/log/read_all.hpp"
-#include "storage/records/assessment_record.hpp"
-#include "storage/records/parked_record.hpp"
-#include "storage/records/trace_record.hpp"
 
 namespace assay::cli {
 namespace {
 
 constexpr std::chrono::seconds ask_limit{20};
-
-// What stands on assay.assessments, assay.traces, assay.parked and assay.catalog of one user, and was not deleted there
-// since.
-class Standing {
- public:
-  Standing(const std::string& user, std::span<const std::string> gone)
-      : user_(user), asked_(gone.begin(), gone.end()) {}
-
-  void add_assessment(const LogRecord& record) {
-    const auto assessment = parse_assessment_record(record.value);
-    if (!assessment) return;
-    if (assessment->op == Op::erase)
-      assessments_.erase(assessment->assessment_id);
-    else if (assessment->op == Op::create && is_said_by(assessment->json, user_))
-      assessments_[assessment->assessment_id] = assessment->trace_id;
-  }
-
-  void add_trace(const LogRecord& record) {
-    const auto trace = parse_trace_record(record.value);
-    if (!trace) return;
-    if (trace->deleted) {
-      traces_.erase(trace->trace_id);
-      deleted_.insert(trace->trace_id);
-    } else if (is_asked_by(trace->info, user_)) {
-      traces_.insert(trace->trace_id);
-      asked_.insert(trace->trace_id);
-    }
-  }
-
-  void add_parked(const LogRecord& record) {
-    const std::string record_id(record.key);
-    parked_.erase(record_id);
-    if (record.tombstone) return;
-    if (auto found = parked_by(record.value, user_)) parked_[record_id] = std::move(*found);
-  }
-
-  // After all traces: what was made of a trace is known by that.
-  void add_catalog(const LogRecord& record) {
-    const std::string key(record.key);
-    dataset_records_.erase(key);
-    if (record.tombstone) {  // of a dataset: its records go with it
-      dataset_records_.erase(dataset_records_.lower_bound(key + "/"), dataset_records_.lower_bound(key + "0"));
-    } else if (auto found = copied_from(record.value, asked_, user_)) {
-      dataset_records_[key] = std::move(*found);
-    }
-  }
-
-  // A deleted trace has taken its assessments with it.
-  SaidBy said() && {
-    SaidBy out;
-    for (const auto& [id, trace_id] : assessments_)
-      if (!deleted_.contains(trace_id)) out.assessments.push_back({id, trace_id});
-    out.traces.assign(traces_.begin(), traces_.end());
-    for (auto& [id, parked] : parked_) out.parked.push_back(std::move(parked));
-    for (auto& [key, found] : dataset_records_) out.dataset_records.push_back(std::move(found));
-    return out;
-  }
-
- private:
-  const std::string& user_;
-  std::map<std::string, std::string> assessments_;  // id → trace_id
-  std::set<std::string> traces_, deleted_;
-  std::set<std::string> asked_;  // traces of the user's, deleted ones too
-  std::map<std::string, SaidBy::Parked> parked_;
-  std::map<std::string, SaidBy::DatasetEntry> dataset_records_;  // by key: dataset/ID/RECORD; '0' comes behind '/'
-};
 
 class KafkaForgetting final : public Forgetting {
  public:
@@ -97,11 +29,13 @@ class KafkaForgetting final : public Forgetting {
     return {};
   }
 
-  Result<SaidBy, std::string> find(const std::string& user, std::span<const std::string> gone) override {
+  Result<SaidBy, std::string> find(const std::string& user, UsersIds& ids) override {
     // Positions first: what was resolved by then is found in the topics that are read after it.
     const auto resolved = positions();
     if (!resolved) return resolved.error();
-    Standing standing(user, gone);
+    auto in_flight = find_in_flight(*sources_, *resolved, user, ids);
+    if (!in_flight) return unreadable(Stream::feedback, in_flight.error());
+    Standing standing(user, ids);
     for (const auto& [stream, add] :
          {std::pair(Stream::assessments, &Standing::add_assessment), std::pair(Stream::traces, &Standing::add_trace),
           std::pair(Stream::parked, &Standing::add_parked), std::pair(Stream::catalog, &Standing::add_catalog)}) {
@@ -112,18 +46,18 @@ class KafkaForgetting final : public Forgetting {
       if (!read) return unreadable(stream, read.error());
     }
     auto said = std::move(standing).said();
-    auto in_flight = find_in_flight(*sources_, *resolved, user);
-    if (!in_flight) return unreadable(Stream::feedback, in_flight.error());
     said.in_flight = std::move(*in_flight);
 
     auto letters = KafkaLetters::open(kafka_);
     if (!letters) return letters.error();
     letters_ = std::move(*letters);
-    if (const auto added = add(letters_->store(), user, gone, said); !added) return added.error();
-    if (view_.empty()) return said;
-    auto local = LocalStore::open(view_, {"ingest"});
-    if (!local) return local.error();
-    if (const auto added = add((*local)->db(), user, gone, said); !added) return added.error();
+    if (const auto added = add(letters_->store(), user, ids, said); !added) return added.error();
+    if (!view_.empty()) {
+      auto local = LocalStore::open(view_, {"ingest"});
+      if (!local) return local.error();
+      if (const auto added = add((*local)->db(), user, ids, said); !added) return added.error();
+    }
+    said.keep(ids.assessments);
     return said;
   }
 
@@ -171,11 +105,8 @@ class KafkaForgetting final : public Forgetting {
   }
 
   // What a store knows beyond the topics.
-  static Result<void, std::string> add(const KeyValue& store, const std::string& user,
-                                       std::span<const std::string> gone, SaidBy& said) {
-    std::vector<std::string> asked(gone.begin(), gone.end());
-    asked.insert(asked.end(), said.traces.begin(), said.traces.end());
-    auto more = find_said_by(store, user, asked);
+  static Result<void, std::string> add(const KeyValue& store, const std::string& user, UsersIds& ids, SaidBy& said) {
+    auto more = find_said_by(store, user, ids);
     if (!more) return "the store can't be read: " + more.error().message();
     const auto merge = [](auto& into, auto& from, auto id) {
       std::set<std::string> known;
@@ -186,7 +117,7 @@ class KafkaForgetting final : public Forgetting {
     const auto itself = [](const std::string& id) { return id; };
     merge(said.assessments, more->assessments, [](const SaidBy::Assessment& one) { return one.id; });
     merge(said.traces, more->traces, itself);
-    merge(said.dead_letters, more->dead_letters, itself);
+    merge(said.dead_letters, more->dead_letters, [](const SaidBy::Letter& one) { return one.record_id; });
     merge(said.dataset_records, more->dataset_records,
           [](const SaidBy::DatasetEntry& one) { return one.dataset_id + "/" + one.record_id; });
     return {};

@@ -11,7 +11,7 @@ class LocalForgetting final : public Forgetting {
   LocalForgetting(std::string data, std::chrono::milliseconds log_retention)
       : data_(std::move(data)), log_retention_(log_retention) {}
 
-  Result<SaidBy, std::string> find(const std::string& user, std::span<const std::string> gone) override {
+  Result<SaidBy, std::string> find(const std::string& user, UsersIds& ids) override {
     auto local = LocalStore::open(data_, {"serve"});
     if (!local) return local.error();
     const auto unreadable = [](error_code why) { return "the store can't be read: " + why.message(); };
@@ -22,11 +22,12 @@ class LocalForgetting final : public Forgetting {
       if (!meta) return unreadable(meta.error());
       resolved[p] = meta->feedback;
     }
-    auto said = find_said_by((*local)->db(), user, gone);
-    if (!said) return unreadable(said.error());
-    auto in_flight = find_in_flight(log, resolved, user);
+    auto in_flight = find_in_flight(log, resolved, user, ids);
     if (!in_flight) return unreadable(in_flight.error());
+    auto said = find_said_by((*local)->db(), user, ids);
+    if (!said) return unreadable(said.error());
     said->in_flight = std::move(*in_flight);
+    said->keep(ids.assessments);
     return std::move(*said);
   }
 

@@ -26,7 +26,23 @@ std::string text_at(std::string_view document, std::string_view pointer) {
   return std::string(found->get_string());
 }
 
+// Whether words of the user may stand in it. A change has none to tell by but the id that it is about.
+bool may_be_said_by(Op op, const FeedbackItem& item, const std::string& user, UsersIds& ids) {
+  if (op != Op::create) return op == Op::update;
+  if (!is_said_by(item.json, user)) return false;
+  ids.assessments.insert(item.assessment_id);
+  return true;
+}
+
 }  // namespace
+
+void SaidBy::keep(const std::set<std::string>& of_the_user) {
+  const auto others = [&](const auto& one) { return !of_the_user.contains(one.assessment_id); };
+  std::erase_if(assessments, [&](const Assessment& one) { return !of_the_user.contains(one.id); });
+  std::erase_if(parked, others);
+  std::erase_if(in_flight, others);
+  std::erase_if(dead_letters, others);
+}
 
 bool is_said_by(std::string_view assessment, const std::string& user) {
   return text_at(assessment, "/source/source_id") == user;
@@ -46,20 +62,23 @@ std::optional<SaidBy::DatasetEntry> copied_from(std::string_view catalog_value, 
   return SaidBy::DatasetEntry{record->dataset_id, record->dataset_record_id};
 }
 
-std::optional<SaidBy::Parked> parked_by(std::string_view parked_value, const std::string& user) {
+std::optional<SaidBy::Parked> parked_by(std::string_view parked_value, const std::string& user, UsersIds& ids) {
   const auto record = parse_parked_record(parked_value);
-  if (!record || record->op != Op::create || !is_said_by(record->item.json, user)) return {};
+  if (!record || !may_be_said_by(record->op, record->item, user, ids)) return {};
   return SaidBy::Parked{record->item.record_id, record->item.assessment_id, record->target.id,
                         record->target.kind == Target::Kind::trace_id, format_time(record->expires_at)};
 }
 
-Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, std::span<const std::string> gone) {
+Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, UsersIds& ids) {
   SaidBy said;
   const auto assessment = [&](std::string_view key, std::string_view value) {
     const auto row = AssessmentRow::decode(value);
     const auto nul = key.find('\0');
-    if (row && row->base() && nul != key.npos && is_said_by(row->base()->json, user))
-      said.assessments.push_back({std::string(key.substr(nul + 1)), std::string(key.substr(0, nul))});
+    if (!row || nul == key.npos) return true;
+    SaidBy::Assessment found{std::string(key.substr(nul + 1)), std::string(key.substr(0, nul))};
+    if (row->base() && !is_said_by(row->base()->json, user)) return true;
+    if (row->base()) ids.assessments.insert(found.id);
+    said.assessments.push_back(std::move(found));
     return true;
   };
   for (const auto family : {Family::assessments, Family::held})
@@ -70,31 +89,33 @@ Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, std::sp
     if (nul == key.npos || key.substr(nul + 1) != "i") return true;
     const auto id = key.substr(0, nul);
     const auto row = TraceRow::decode(value);
-    if (row && is_asked_by(row->info_json(id, {}, "[]"), user)) said.traces.emplace_back(id);
+    if (!row || !is_asked_by(row->info_json(id, {}, "[]"), user)) return true;
+    said.traces.emplace_back(id);
+    ids.traces.emplace(id);
     return true;
   };
   if (const auto scanned = kv.scan(Family::traces, {}, {}, trace); !scanned) return scanned.error();
 
   const auto parked = [&](std::string_view key, std::string_view value) {
     if (key.size() < 5 || key[4] != 'r') return true;
-    if (auto found = parked_by(value, user)) said.parked.push_back(std::move(*found));
+    if (auto found = parked_by(value, user, ids)) said.parked.push_back(std::move(*found));
     return true;
   };
   if (const auto scanned = kv.scan(Family::parked, {}, {}, parked); !scanned) return scanned.error();
 
   const auto dead = [&](std::string_view key, std::string_view value) {
     const auto letter = parse_dead_letter(value);
-    if (letter && letter->record && is_said_by(letter->record->items.front().json, user))
-      said.dead_letters.emplace_back(key);
+    if (!letter || !letter->record) return true;
+    const auto& item = letter->record->items.front();
+    if (may_be_said_by(letter->record->op, item, user, ids))
+      said.dead_letters.push_back({std::string(key), item.assessment_id});
     return true;
   };
   if (const auto scanned = kv.scan(Family::dead, {}, {}, dead); !scanned) return scanned.error();
 
-  std::set<std::string> traces(said.traces.begin(), said.traces.end());
-  traces.insert(gone.begin(), gone.end());
   const auto in_catalog = [&](std::string_view key, std::string_view value) {
     if (!key.starts_with('r')) return true;
-    if (auto found = copied_from(value, traces, user)) said.dataset_records.push_back(std::move(*found));
+    if (auto found = copied_from(value, ids.traces, user)) said.dataset_records.push_back(std::move(*found));
     return true;
   };
   if (const auto scanned = kv.scan(Family::catalog, {}, {}, in_catalog); !scanned) return scanned.error();
@@ -102,18 +123,19 @@ Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, std::sp
 }
 
 Result<std::vector<SaidBy::Parked>> find_in_flight(EventSources& log, const ResolvedTo& resolved,
-                                                   const std::string& user) {
+                                                   const std::string& user, UsersIds& ids) {
   std::map<std::string, SaidBy::Parked> found;
+  std::set<std::string> taken_back;
   const auto read = read_all(log, Stream::feedback, [&](std::span<const LogRecord> records) {
     for (const auto& record : records) {
       const auto from = resolved.find(record.partition);
-      if (from != resolved.end() && record.offset < from->second) continue;
+      const bool in_flight = from == resolved.end() || record.offset >= from->second;
       const auto feedback = parse_feedback_record(record.value);
-      if (!feedback || feedback->op == Op::update) continue;
+      if (!feedback) continue;
       for (const auto& item : feedback->items) {
-        if (feedback->op == Op::erase)
-          found.erase(item.assessment_id);
-        else if (is_said_by(item.json, user))
+        const bool may_be = may_be_said_by(feedback->op, item, user, ids);
+        if (in_flight && feedback->op == Op::erase) taken_back.insert(item.assessment_id);
+        if (in_flight && may_be)
           found[item.assessment_id] = {item.record_id,
                                        item.assessment_id,
                                        feedback->target.id,
@@ -125,7 +147,8 @@ Result<std::vector<SaidBy::Parked>> find_in_flight(EventSources& log, const Reso
   });
   if (!read) return read.error();
   std::vector<SaidBy::Parked> out;
-  for (auto& [id, one] : found) out.push_back(std::move(one));
+  for (auto& [id, one] : found)
+    if (!taken_back.contains(id)) out.push_back(std::move(one));
   return out;
 }
 

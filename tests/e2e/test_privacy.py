@@ -204,6 +204,19 @@ def test_what_is_parked_goes_when_its_trace_comes(assay):
     assert assessments(door.http, trace_id) == {}
 
 
+def test_what_was_said_in_a_change_is_forgotten_with_what_it_changes(assay):
+    door = assay("serve", "--park-max", "2s")
+    request_id = new_request_id()
+    said = accepted(door.http.post(f"/feedback?client_request_id={request_id}&user_id=ana", json={"is_correct": True}))
+    door.http.patch(f"/feedback/{said}", json={"comment": "my name is ana"}).raise_for_status()
+    letters = ("deadletters", "list", "--output", "json", "--data", str(door.data))
+    wait_until("both are dead", lambda: len(json.loads(run_assay(*letters).stdout)) == 2)
+    run = run_assay("forget", "--user", "ana", "--data", str(door.data), "--output", "json")
+    report = json.loads(run.stdout)
+    assert run.returncode == 0 and report["done"] and report["dead_letters"] == {"found": 2, "left": 0}, run.stdout + run.stderr
+    assert json.loads(run_assay(*letters).stdout) == []
+
+
 def test_on_kafka_a_user_is_forgotten_wherever_it_was_said(assay, kafka, topic_prefix):
     on = ("--kafka", kafka, "--topic-prefix", topic_prefix)
     assert run_assay("topics", "create", *on, "--partitions", "3").returncode == 0
@@ -223,15 +236,18 @@ def test_on_kafka_a_user_is_forgotten_wherever_it_was_said(assay, kafka, topic_p
 
     said = {(user, trace): say(user, trace_id=trace) for user in ("ana", "bob") for trace in (mine, others)}
     dataset = records_of(door, mine, others)
-    dead = say("ana", client_request_id=new_request_id())
+    nowhere = {"client_request_id": new_request_id()}
+    dead = say("ana", **nowhere)
+    door.http.patch(f"/feedback/{dead}", params=nowhere, json={"comment": "my name is ana"}).raise_for_status()
     for assessment_id in said.values():
         wait_state(door.http, assessment_id, "committed")
     wait_state(door.http, dead, "dead")
+    wait_until("its change is, too", lambda: len(json.loads(run_assay("deadletters", "list", "--output", "json", *on).stdout)) == 2)
     assert worker.terminate() == 0
     on_its_way = say("ana", trace_id=others)  # nobody has resolved it
 
     looked = forget("--dry-run")
-    assert {what: looked[what]["found"] for what in ("assessments", "traces", "dead_letters", "in_flight", "dataset_records")} == {"assessments": 2, "traces": 1, "dead_letters": 1, "in_flight": 1, "dataset_records": 2}
+    assert {what: looked[what]["found"] for what in ("assessments", "traces", "dead_letters", "in_flight", "dataset_records")} == {"assessments": 2, "traces": 1, "dead_letters": 2, "in_flight": 1, "dataset_records": 2}
     waits = run_assay("forget", "--user", "ana", *on, "--wait", "0s")
     assert waits.returncode == 1 and "assessments: 2 found" in waits.stdout and "not yet" in waits.stdout, waits.stdout + waits.stderr
     worker.start()
