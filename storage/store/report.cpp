@@ -77,7 +77,7 @@ Result<Report> make_report(const KeyValue& kv, const std::string& experiment, In
     }
     bool any = false;
     for (const auto& assessment : *assessments) {
-      if (!assessment.valid || assessment.row.deleted() || !assessment.row.base()) continue;
+      if (!assessment.valid || assessment.row.is_expectation()) continue;  // the right answer is nobody's opinion
       any = true;
       count(report, assessment);
     }
