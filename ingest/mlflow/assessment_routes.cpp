@@ -66,7 +66,9 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   const std::string trace_id(request.params[0]);
   if (const auto problem = problem_with_id("trace_id", trace_id)) co_return error_response(request.path, *problem);
   if (const auto problem = problem_with_content_type(request)) co_return error_response(*problem);
-  auto sent = parse_assessment_request(request.body, trace_id, door.clock.now());
+  const auto key = request.header("Idempotency-Key");
+  const auto unlike = key ? std::string(*key) : random_id("");
+  auto sent = parse_assessment_request(request.body, trace_id, door.clock.now(), unlike);
   if (!sent) co_return error_response(request.path, sent.error());
   std::optional<Response> refused;
   if (pending::request_of(trace_id) && !door.unknown)

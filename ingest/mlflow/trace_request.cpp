@@ -128,7 +128,8 @@ std::optional<Rejection> copy_source(const json::object& from, json::object& to)
 }
 
 // `from`: an assessment's fields.
-Result<SentAssessment, Rejection> read_assessment(const json::object& from, std::string_view trace_id, Instant now) {
+Result<SentAssessment, Rejection> read_assessment(const json::object& from, std::string_view trace_id, Instant now,
+                                                  std::string_view unlike = {}) {
   SentAssessment out;
   auto& to = out.json;
   to["assessment_id"] = "";    // first, as MLflow writes it
@@ -162,7 +163,10 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
   const auto said = json::serialize(to);
   auto id = id_in(from, "assessment_id");
   if (!id) return id.error();
-  if (id->empty()) *id = derived_id(assessment_prefix, {"mlflow", trace_id, said});
+  if (id->empty() && (unlike.empty() || to.contains("create_time")))
+    *id = derived_id(assessment_prefix, {"mlflow", trace_id, said});
+  else if (id->empty())
+    *id = derived_id(assessment_prefix, {"mlflow", trace_id, said, unlike});
   to["assessment_id"] = *id;
   for (const std::string_view field : {"create_time", "last_update_time"}) in_utc(to, field, now);
   out.record = {.op = Op::create,
@@ -261,10 +265,10 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
 }
 
 Result<SentAssessment, Rejection> parse_assessment_request(std::string_view body, std::string_view trace_id,
-                                                           Instant now) {
+                                                           Instant now, std::string_view unlike) {
   const auto assessment = parse_message(body, "assessment");
   if (!assessment) return assessment.error();
-  return read_assessment(*assessment, trace_id, now);
+  return read_assessment(*assessment, trace_id, now, unlike);
 }
 
 }  // namespace assay

@@ -14,8 +14,8 @@ namespace assay {
 
 inline constexpr std::size_t rationale_bytes_max = 256u << 10;  // a judge's may be long
 
-// One assessment as it is accepted. Its id comes from the trace and from what was sent, since the client repeats its
-// POSTs without a key: a repeat is the same assessment.
+// One assessment as it is accepted. Its id comes from the trace and from what was sent, since MLflow's client repeats
+// its POSTs without a key, but with the time of the call in each: a repeat is the same assessment.
 struct SentAssessment {
   boost::json::object json;  // MLflow's, with its assessment_id, without a trace_id
   std::string overrides;     // the id of the one that this one takes the place of; may be empty
@@ -37,8 +37,12 @@ inline constexpr std::string_view unreadable_time = "it is not between the years
 // StartTraceV3: {"trace":{"trace_info":{…}}}.
 Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Instant now);
 
-// {"assessment":{…}} for a trace; the path's trace_id counts.
+// {"assessment":{…}} for a trace; the path's trace_id counts. `unlike`: what tells it from another one of the same
+// words where neither has a create_time; empty: nothing does.
 Result<SentAssessment, Rejection> parse_assessment_request(std::string_view body, std::string_view trace_id,
-                                                           Instant now);
+                                                           Instant now, std::string_view unlike = {});
+
+// Of keys and texts: whether one has U+0000.
+bool holds_nul(const boost::json::object& texts);
 
 }  // namespace assay

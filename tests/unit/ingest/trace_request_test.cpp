@@ -47,6 +47,18 @@ TEST(TraceRequest, GivesARepeatedAssessmentTheSameIdAndAnotherTraceAnother) {
             parse_assessment_request(one, "tr-2", now)->record.items.at(0).assessment_id);
 }
 
+TEST(TraceRequest, WhatSaysNoTimeIsAnotherAssessmentEachTimeAndARepeatOfTheClientIsNone) {
+  const auto id = [](std::string_view more, std::string_view unlike) {
+    const auto body = R"({"assessment":{"assessment_name":"a","feedback":{"value":1})" + std::string(more) + "}}";
+    return parse_assessment_request(body, "tr-1", now, unlike)->record.items.at(0).assessment_id;
+  };
+  EXPECT_NE(id("", "1"), id("", "2"));
+  EXPECT_EQ(id("", "1"), id("", "1"));
+  const auto timed = R"(,"create_time":"2026-11-23T15:57:31.547Z")";
+  EXPECT_EQ(id(timed, "1"), id(timed, "2"));
+  EXPECT_EQ(id(R"(,"assessment_id":"a-1")", "1"), "a-1");
+}
+
 TEST(TraceRequest, TimesAreInUtcAndOutsideOfTheYears1To9999TheyAreNone) {
   const auto requested = [](std::string_view time) -> std::string {
     const auto read =
