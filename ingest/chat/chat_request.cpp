@@ -39,12 +39,14 @@ bool read_tags(simdjson::ondemand::value v, std::map<std::string, std::string>& 
     if (tags.size() == tags_max) return problem("tags", "has more than " + std::to_string(tags_max) + " entries");
     const std::string key(name);
     if (key.empty() || key.size() > tag_key_bytes_max) return problem("tags", "has a key that is empty or too long");
+    if (key.find('\0') != key.npos) return problem("tags", "has a key with U+0000");
     const auto field = "tags." + key;
     if (key.starts_with("mlflow.") || key.starts_with("assay.")) return problem(field, "is reserved");
     std::string text;
     if (!read_string(field, value, text, problem)) return false;
     if (text.size() > tag_value_bytes_max)
       return problem(field, "is longer than " + std::to_string(tag_value_bytes_max) + " bytes");
+    if (text.find('\0') != text.npos) return problem(field, "has U+0000");
     if (!tags.emplace(key, std::move(text)).second) return problem(field, "is given twice");
     return true;
   });

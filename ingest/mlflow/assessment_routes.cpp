@@ -138,12 +138,15 @@ Result<json::object, MlflowError> read_changes(const Request& request) {
       if (!value->is_object()) return wrong_value(name, *value, python_type(*value));
       for (const auto& [key, entry] : value->get_object())
         if (!entry.is_string()) return wrong_value(name, *value, "dict");
+      if (holds_nul(value->get_object())) return invalid_parameter("metadata: it has U+0000");
       changes[name] = *value;
     } else if (name == "rationale" || path == "assessmentName") {
       if (value && !value->is_string()) return wrong_value(name, *value, python_type(*value));
       const auto bytes_max = name == "rationale" ? rationale_bytes_max : BodyLimits::name_bytes;
       if (value && value->get_string().size() > bytes_max)
         return invalid_parameter(std::string(name) + ": it is longer than " + std::to_string(bytes_max) + " bytes");
+      if (value && value->get_string().find('\0') != json::string::npos)
+        return invalid_parameter(std::string(name) + ": it has U+0000");
       changes[name] = value ? *value : json::value("");
     }
   }

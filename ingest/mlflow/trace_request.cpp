@@ -157,9 +157,12 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
   if (kinds != 1) return invalid("feedback", "one of feedback and expectation is needed");
   if (auto problem = copy_text(from, "rationale", to, rationale_bytes_max)) return std::move(*problem);
   if (auto problem = copy_map(from, "metadata", to)) return std::move(*problem);
+  if (const auto* metadata = to.if_contains("metadata"); metadata && holds_nul(metadata->get_object()))
+    return invalid("metadata", "it has U+0000");
   to["valid"] = true;
 
-  // Of what was sent, its own times included: two calls of the client differ in them, a repeat of one does not.
+  // Of what was sent, its own times included: two calls of the client differ in them, a repeat of one does not. Who
+  // sends none may mean what it says: the same words again, after they were changed or taken back.
   const auto said = json::serialize(to);
   auto id = id_in(from, "assessment_id");
   if (!id) return id.error();
@@ -203,6 +206,13 @@ std::optional<Rejection> copy_location(const json::object& from, json::object& t
 }
 
 }  // namespace
+
+bool holds_nul(const json::object& texts) {
+  for (const auto& [key, text] : texts)
+    if (key.find('\0') != key.npos || (text.is_string() && text.get_string().find('\0') != json::string::npos))
+      return true;
+  return false;
+}
 
 bool is_readable_time(Instant at) {
   using namespace std::chrono;

@@ -132,6 +132,8 @@ TEST(ChatRequest, IsRefusedInWordsThatNameTheField) {
   EXPECT_EQ(said(R"({"message":"a","tags":[]})"), "422 tags: must be an object of strings");
   EXPECT_EQ(said(R"({"message":"a","tags":{"n":1}})"), "422 tags.n: must be a string");
   EXPECT_EQ(said(R"({"message":"a","tags":{"n":"1","n":"2"}})"), "422 tags.n: is given twice");
+  EXPECT_EQ(said(R"({"message":"a","tags":{"n":"\u0000"}})"), "422 tags.n: has U+0000");
+  EXPECT_EQ(said(R"({"message":"a","tags":{"\u0000":"1"}})"), "422 tags: has a key with U+0000");
   EXPECT_EQ(said(R"({"message":"a","tags":{"mlflow.traceName":"x"}})"), "422 tags.mlflow.traceName: is reserved");
   EXPECT_EQ(said(R"({"message":"a","tags":{"k":")" + std::string(5001, 'x') + R"("}})"),
             "422 tags.k: is longer than 5000 bytes");
