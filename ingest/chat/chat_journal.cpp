@@ -11,7 +11,8 @@ constexpr char open_entry = 'o', ended_entry = 'e';
 
 std::string key_of(std::string_view name) { return std::string(prefix).append(name); }
 
-Result<Record, Malformed> final_record(std::string_view value, Instant now) {
+// `in_log`: an open entry was written with the chat's first record.
+Result<Record, Malformed> final_record(std::string_view value, Instant now, bool in_log) {
   if (value.starts_with(ended_entry)) {
     auto ended = parse_trace_record(value.substr(1));
     if (!ended) return ended.error();
@@ -21,7 +22,8 @@ Result<Record, Malformed> final_record(std::string_view value, Instant now) {
   const auto chat = parse_chat_trace(value.substr(1));
   if (!chat) return chat.error();
   const ChatOutcome outcome{.ended_at = std::max(now, chat->started_at),
-                            .error = "the front door was restarted while it answered"};
+                            .error = "the front door was restarted while it answered",
+                            .begun = in_log};
   return to_record(ended_trace(*chat, outcome));
 }
 
@@ -129,7 +131,7 @@ Task<Result<std::size_t>> ChatJournal::close_left_over(EventLog& log, Instant no
       give_back_place();
       continue;
     }
-    auto record = final_record(**value, now);
+    auto record = final_record(**value, now, in_log_);
     if (!record) {
       spdlog::error("event=chat_journal_corrupt entry={} reason=\"{}\"", *name, record.error().reason);
       close_entry(*name);

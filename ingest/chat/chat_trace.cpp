@@ -61,9 +61,11 @@ std::string info_of(const ChatTrace& chat, const ChatOutcome* outcome) {
   json.field("state", !outcome ? "IN_PROGRESS" : outcome->error.empty() ? "OK" : "ERROR");
   json.field("request_preview", request_preview);
   if (outcome) json.field("response_preview", response_preview);
-  json.key("tags").begin_object().field("mlflow.traceName", chat.name);
-  for (const auto& [key, value] : chat.tags) json.field(key, value);
-  json.end_object();
+  if (!outcome || !outcome->begun) {
+    json.key("tags").begin_object().field("mlflow.traceName", chat.name);
+    for (const auto& [key, value] : chat.tags) json.field(key, value);
+    json.end_object();
+  }
   json.key("trace_metadata").begin_object().field("mlflow.trace_schema.version", "3");
   if (!chat.experiment_name.empty()) json.field(experiment_name_key, chat.experiment_name);
   if (!chat.session.empty()) json.field("mlflow.trace.session", chat.session);

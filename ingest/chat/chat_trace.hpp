@@ -32,6 +32,7 @@ struct ChatOutcome {
   std::optional<Instant> first_token_at = {}, last_token_at = {};
   Instant ended_at;
   std::string error = {};  // in words; empty: the state is OK
+  bool begun = true;       // false: whether its beginning was recorded is not known
   bool stopped = false;    // whoever asked wanted no more of it: OK, with an attribute `stopped`
 };
 
@@ -40,8 +41,9 @@ inline constexpr std::size_t preview_bytes_max = 1000;
 
 // State IN_PROGRESS, no span yet.
 TraceRecord opened_trace(const ChatTrace& chat);
-// State OK or ERROR, with the root span: inputs, outputs, attributes `response` and `token_count`, the times of first
-// and last token, and an event `exception` where it failed.
+// State OK or ERROR; its tags only where the beginning may not have said them: somebody may have changed them since.
+// With the root span: inputs, outputs, attributes `response` and `token_count`, the times of first and last token, and
+// an event `exception` where it failed.
 TraceRecord ended_trace(const ChatTrace& chat, const ChatOutcome& outcome);
 
 // How the journal keeps an open chat: {"v":1,"trace_id":…,…}. On disk: DO NOT CHANGE A FIELD'S MEANING.

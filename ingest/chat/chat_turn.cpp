@@ -16,8 +16,9 @@ constexpr std::size_t tool_calls_max = 128;
 double seconds(std::chrono::milliseconds d) { return std::chrono::duration<double>(d).count(); }
 
 // For a chat whose beginning may be in the log, and whose end has to follow later.
-void leave_over_as_failed(ChatServices& services, const ChatTrace& chat, std::string reason) {
-  const ChatOutcome outcome{.ended_at = std::max(services.clock.now(), chat.started_at), .error = std::move(reason)};
+void leave_over_as_failed(ChatServices& services, const ChatTrace& chat, std::string reason, bool begun) {
+  const ChatOutcome outcome{
+      .ended_at = std::max(services.clock.now(), chat.started_at), .error = std::move(reason), .begun = begun};
   services.journal.leave_over(chat, ended_trace(chat, outcome));
 }
 
@@ -42,7 +43,7 @@ ChatTurn::ChatTurn(ChatTurn&& other) noexcept
 ChatTurn::~ChatTurn() {
   if (!services_) return;
   services_->metrics.open.Decrement();
-  if (!ended_) leave_over_as_failed(*services_, chat_, "the front door failed while it answered");
+  if (!ended_) leave_over_as_failed(*services_, chat_, "the front door failed while it answered", true);
 }
 
 Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest request, std::string name) {
@@ -78,7 +79,7 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
     if (nothing && all) {
       services.journal.close(chat);
     } else {
-      leave_over_as_failed(services, chat, "it could not be recorded when it began");
+      leave_over_as_failed(services, chat, "it could not be recorded when it began", false);
     }
     co_return result.error();
   }

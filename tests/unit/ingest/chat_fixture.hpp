@@ -49,6 +49,7 @@ class ListedLog final : public EventLog {
         const auto info = json::parse(trace->info);
         seen_.push_back("log " + std::string(info.at("state").as_string()));
         last_info = info.as_object();
+        if (first_info.empty()) first_info = last_info;
         if (!trace->spans.empty()) last_span = json::parse(trace->spans).as_array()[0].as_object();
       } else {
         seen_.push_back("log id");
@@ -73,7 +74,7 @@ class ListedLog final : public EventLog {
   KeyValue* database = nullptr;  // that it is kept in, where what else is there can be written with it
   std::optional<Error> failing;
   std::map<std::string, std::string> ids;
-  json::object last_info, last_span;
+  json::object first_info, last_info, last_span;
 
  private:
   Seen& seen_;

@@ -208,6 +208,7 @@ TEST(ChatTrace, EndsWithARootSpanThatSaysWhatWasAnsweredAndWhen) {
   EXPECT_EQ(info.at("state").as_string(), "OK");
   EXPECT_EQ(info.at("execution_duration").as_string(), "0.048s");
   EXPECT_EQ(info.at("response_preview").as_string(), R"({"response":"hi\n"})");
+  EXPECT_FALSE(info.contains("tags"));  // somebody may have changed them since it began
   const auto spans = json::parse(record.spans).as_array();
   ASSERT_EQ(spans.size(), 1u);
   const auto& span = spans[0].as_object();
@@ -246,6 +247,12 @@ TEST(ChatTrace, AFailureIsStateStatusEventAndAttribute) {
   EXPECT_EQ(span.at("events").as_array()[0].at("name").as_string(), "exception");
   EXPECT_EQ(span.at("attributes").at("error").as_string(), "\"the model failed\"");
   EXPECT_EQ(span.at("attributes").at("response").as_string(), "\"ha\"");
+}
+
+TEST(ChatTrace, OfWhichNobodyKnowsWhetherItBeganSaysItsTagsAtItsEnd) {
+  const ChatOutcome outcome{.ended_at = t0, .error = "it could not be recorded", .begun = false};
+  const auto info = json::parse(ended_trace(a_chat(), outcome).info).as_object();
+  EXPECT_EQ(info.at("tags").at("env").as_string(), "prod");
 }
 
 TEST(ChatTrace, PreviewsFitMlflowsColumnsAndStayUtf8) {

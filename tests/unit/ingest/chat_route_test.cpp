@@ -46,7 +46,7 @@ TEST_P(ChatRouteTest, AWholeAnswerIsDurableBeforeItIsGiven) {
   EXPECT_EQ(answer.at("trace_id").as_string(), log.ids.at("mine"));
   EXPECT_EQ(log.last_info.at("trace_metadata").at("mlflow.trace.session").as_string(), "s");
   EXPECT_EQ(log.last_info.at("trace_metadata").at("mlflow.trace.user").as_string(), "u");
-  EXPECT_EQ(log.last_info.at("tags").at("env").as_string(), "prod");
+  EXPECT_EQ(log.first_info.at("tags").at("env").as_string(), "prod");
 }
 
 TEST_P(ChatRouteTest, BadInputIsRefusedBeforeAnythingIsWritten) {
