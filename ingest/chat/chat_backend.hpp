@@ -57,6 +57,8 @@ class ChatAnswer {
   // The next piece; none: the answer is complete. Call no more after none or a failure.
   // Cancelling it (terminal) aborts the answer: it returns soon, with a failure.
   virtual Task<Next> next() = 0;
+  // The tokens of the answer so far, where the model has said how many there are.
+  virtual std::optional<std::size_t> tokens() const { return {}; }
 };
 
 // Thread-safe. Outlives its answers.

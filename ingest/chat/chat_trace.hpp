@@ -28,7 +28,7 @@ struct ChatOutcome {
   std::string response;                   // what was answered, also when it broke off
   std::vector<ToolCall> tool_calls = {};  // that the model asked for
   bool truncated = false;                 // there was more of both
-  std::size_t tokens = 0;
+  std::size_t tokens = 0;                 // as the model counts them, or else how many pieces came
   std::optional<Instant> first_token_at = {}, last_token_at = {};
   Instant ended_at;
   std::string error = {};  // in words; empty: the state is OK

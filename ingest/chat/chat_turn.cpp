@@ -189,6 +189,7 @@ Task<ChatTurn::Event> ChatTurn::fail(ChatFailure failure) {
 
 // False when the log did not take it: then it is left over in the journal, and goes out later.
 Task<bool> ChatTurn::record_end(std::string error) {
+  if (const auto tokens = answer_ ? answer_->tokens() : std::nullopt) outcome_.tokens = *tokens;
   answer_.reset();
   ended_ = true;
   outcome_.error = std::move(error);

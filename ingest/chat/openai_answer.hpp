@@ -22,6 +22,7 @@ class StreamedAnswer final : public ChatAnswer {
   // Waits for the first event, so that a stream that ends before it can be asked for again.
   Task<Result<void, ChatFailure>> await_first();
   Task<Next> next() override;
+  std::optional<std::size_t> tokens() const override { return tokens_; }
 
  private:
   // The data of the next event; none: the end of the stream.
@@ -32,17 +33,21 @@ class StreamedAnswer final : public ChatAnswer {
   const bool raw_;
   SseParser parser_;
   std::optional<std::string> first_;
+  std::optional<std::size_t> tokens_;
   std::map<std::int64_t, bool> choices_;  // whether each has had its finish_reason
 };
 
 // All at once: what a server has answered that does not stream, or was not to.
 class WholeAnswer final : public ChatAnswer {
  public:
-  explicit WholeAnswer(ChatPiece piece) : piece_(std::move(piece)) {}
+  explicit WholeAnswer(ChatPiece piece, std::optional<std::size_t> tokens = {})
+      : piece_(std::move(piece)), tokens_(tokens) {}
   Task<Next> next() override;
+  std::optional<std::size_t> tokens() const override { return tokens_; }
 
  private:
   std::optional<ChatPiece> piece_;
+  const std::optional<std::size_t> tokens_;
 };
 
 }  // namespace assay

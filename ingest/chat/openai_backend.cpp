@@ -114,7 +114,7 @@ Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bo
       piece.tool_calls = std::move(chunk->tool_calls);
       piece.raw = std::move(*whole);
     }
-    answer = std::make_unique<WholeAnswer>(std::move(piece));
+    answer = std::make_unique<WholeAnswer>(std::move(piece), chunk->tokens);
   } else {
     if (raw && !stream_wanted) co_return failed({"the model streams where it was not asked to"}, false);
     auto streamed = std::make_unique<StreamedAnswer>(std::move(*stream), raw);

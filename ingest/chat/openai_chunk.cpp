@@ -116,6 +116,20 @@ bool read_choice(simdjson::ondemand::object fields, OpenAiChunk& chunk) {
   return true;
 }
 
+// One that can't be read says nothing.
+bool read_usage(simdjson::ondemand::value v, OpenAiChunk& chunk) {
+  json_type type;
+  if (v.type().get(type)) return false;
+  if (type == json_type::null) return is_null(v);
+  simdjson::ondemand::object usage;
+  if (type != json_type::object || v.get_object().get(usage)) return true;
+  return for_each_field(usage, [&](std::string_view name, simdjson::ondemand::value field) {
+    std::uint64_t tokens = 0;
+    if (name == "completion_tokens" && !field.get_uint64().get(tokens)) chunk.tokens = tokens;
+    return true;
+  });
+}
+
 }  // namespace
 
 Result<OpenAiChunk, ChatFailure> parse_openai_chunk(std::string_view json) {
@@ -128,7 +142,8 @@ Result<OpenAiChunk, ChatFailure> parse_openai_chunk(std::string_view json) {
                     if (name == "error" && !read_null(v, null)) return false;
                     if (name == "error" && !null) failed = true;
                     if (failed) return false;
-                    if (name != "choices") return true;  // usage, a keep-alive, the rest
+                    if (name == "usage") return read_usage(v, chunk);
+                    if (name != "choices") return true;  // a keep-alive, the rest
                     json_type type;
                     if (v.type().get(type)) return false;
                     if (type == json_type::null) return is_null(v);

@@ -1,6 +1,7 @@
 #pragma once
 // One JSON document of OpenAI's chat protocol, read: a chunk of a stream, a whole answer, or an error.
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,9 +15,10 @@ struct OpenAiChunk {
     std::int64_t index = 0;
     bool finished = false;  // it has a finish_reason
   };
-  std::string content = {};               // of choice 0; may be empty
-  std::vector<ToolCall> tool_calls = {};  // the same
-  std::vector<Choice> choices = {};       // that something is said of
+  std::string content = {};                // of choice 0; may be empty
+  std::vector<ToolCall> tool_calls = {};   // the same
+  std::vector<Choice> choices = {};        // that something is said of
+  std::optional<std::size_t> tokens = {};  // usage.completion_tokens
 };
 // A failure: what the error object says (and the object, for an OpenAI client), or that this isn't the protocol.
 Result<OpenAiChunk, ChatFailure> parse_openai_chunk(std::string_view json);

@@ -84,6 +84,7 @@ class ListedLog final : public EventLog {
 class ScriptedModel final : public ChatBackend {
  public:
   ScriptedModel(Seen& seen, std::vector<std::string> script) : seen_(seen), script_(std::move(script)) {}
+  std::optional<std::size_t> tokens = {};  // that it says it has answered
   Task<Result<Models, ChatFailure>> models(std::string) override { co_return ChatFailure{"none"}; }
   Task<Started> start(ChatQuestion question) override {
     seen_.push_back("ask " + question.messages.back().content);
@@ -116,6 +117,7 @@ class ScriptedModel final : public ChatBackend {
       ChatPiece piece{.content = token};
       co_return std::optional<ChatPiece>(std::move(piece));
     }
+    std::optional<std::size_t> tokens() const override { return model.tokens; }
     ScriptedModel& model;
     std::size_t at = 0;
     bool complete = false;
@@ -178,9 +180,9 @@ struct ChatFixture : testing::Test {
     if (journal_in_log) log.database = &disk;
   }
   Seen seen;
+  Admission admission{{}};  // outlives the chats that the context holds
   IoContext context{1};
   ListedLog log{seen};
-  Admission admission{{}};  // outlives the chats that the context holds
   FixedClock clock;
   Metrics registry;
   ChatMetrics metrics{registry};

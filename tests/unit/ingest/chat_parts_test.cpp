@@ -75,6 +75,9 @@ TEST(OpenAiChunk, GivesTheContentAndWhetherItIsTheLast) {
       "all");
   EXPECT_EQ(parse_openai_chunk(R"({"choices":[],"usage":{"completion_tokens":3}})")->content, "");
   EXPECT_EQ(parse_openai_chunk(R"({"usage":null})")->content, "");
+  EXPECT_EQ(parse_openai_chunk(R"({"choices":[],"usage":{"completion_tokens":3}})")->tokens, 3u);
+  EXPECT_FALSE(parse_openai_chunk(R"({"choices":[],"usage":{"completion_tokens":"many"}})")->tokens);
+  EXPECT_FALSE(parse_openai_chunk(R"({"choices":[],"usage":[1]})")->tokens);
 }
 
 TEST(OpenAiChunk, GivesTheErrorInWords) {

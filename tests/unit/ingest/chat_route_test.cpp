@@ -165,6 +165,13 @@ TEST_P(ChatRouteTest, DoneIsNotSaidWhenTheEndIsNotDurableAndTheJournalKeepsIt) {
   EXPECT_EQ(journalled(), 0u);
 }
 
+TEST_P(ChatRouteTest, TheModelsOwnCountOfTokensIsKept) {
+  ScriptedModel model(seen, {"all of it"});
+  model.tokens = 7;
+  chat("/chat", model);
+  EXPECT_EQ(log.last_span.at("attributes").at("token_count").as_string(), "7");
+}
+
 TEST_P(ChatRouteTest, AChatThatADrainCutsIsRecordedAsAnError) {
   asio::cancellation_signal signal;
   asio::steady_timer insists(context, 20ms);
