@@ -154,7 +154,7 @@ void Assignment::assigned(const std::vector<Partition>& partitions) {
   plan_soon_ = true;
   settle();
   count_partitions();
-  spdlog::info("event=assigned partitions={}", partitions.size());
+  spdlog::info("event=assigned partitions={}", fmt::join(partitions, ","));
 }
 
 void Assignment::revoked(const std::vector<Partition>& partitions, bool lost) {
@@ -171,7 +171,7 @@ void Assignment::revoked(const std::vector<Partition>& partitions, bool lost) {
   }
   for (const auto& replica : pausing) replica->wait_settled();
   count_partitions();
-  spdlog::info("event=revoked partitions={} lost={}", partitions.size(), lost);
+  spdlog::info("event=revoked partitions={} lost={}", fmt::join(partitions, ","), lost);
 }
 
 // Gives each replica the role that it has now: first those that were here before, so that they go on at once.

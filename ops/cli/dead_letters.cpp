@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 
 #include "ops/cli/kafka_letters.hpp"
@@ -131,6 +132,11 @@ int act_on_all(Owner& owner, const std::string& verb, const KeyValue& store, con
   return code;
 }
 
+// Where they are: what the command line says goes before what the environment, or a file, says of the other place.
+bool says(const std::vector<std::string>& args, const std::string& flag) {
+  return std::ranges::any_of(args, [&](const auto& arg) { return arg == flag || arg.starts_with(flag + "="); });
+}
+
 }  // namespace
 
 int dead_letters(std::vector<std::string> args) {
@@ -157,19 +163,20 @@ int dead_letters(std::vector<std::string> args) {
                "Of list: what waits for its trace, of `assay serve` or of a front door with --view, instead");
   KafkaOptions kafka;
   kafka.add_to(app, false);
+  const bool to_kafka = says(args, "--kafka"), to_data = says(args, "--data") || says(args, "--parked");
+  const auto on_kafka = [&] { return !kafka.config.brokers.empty() && (to_kafka || !to_data); };
   const auto settle = [&]() -> std::optional<std::string> {
     if (verb == "show" && record_ids.size() != 1) return "deadletters show takes one record_id";
     if ((verb == "replay" || verb == "purge") && !all && record_ids.empty())
       return "deadletters " + verb + " takes record_ids, or --all";
     if (all && !record_ids.empty()) return "record_ids and --all are both given: which is meant?";
     if (verb == "list" && !record_ids.empty()) return "deadletters list takes no record_ids: see show";
-    return kafka.config.brokers.empty() ? std::nullopt : kafka.settle_for_tool();
+    return on_kafka() ? kafka.settle_for_tool() : std::nullopt;
   };
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
-  const bool on_kafka = !kafka.config.brokers.empty();
 
   if (parked) {
-    if (verb != "list" || on_kafka || !reason.empty())
+    if (verb != "list" || on_kafka() || !reason.empty())
       return complain("--parked is of list, with --data alone: serve's, or that of a front door with --view", usage);
     const auto opened = LocalStore::open(data, {"serve", "ingest"});
     if (!opened) return complain(opened.error());
@@ -181,7 +188,7 @@ int dead_letters(std::vector<std::string> args) {
 
   std::unique_ptr<KafkaLetters> letters;
   std::unique_ptr<LocalStore> local;
-  if (on_kafka) {
+  if (on_kafka()) {
     auto opened = KafkaLetters::open(kafka);
     if (!opened) return complain(opened.error());
     letters = std::move(*opened);

@@ -111,7 +111,24 @@ int keys(std::vector<std::string> args) {
   app.add_option("--keep", keep, "How many older signing keys go on checking")
       ->check(CLI::Range(0, 16))
       ->capture_default_str();
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
+  ScopeSet set;
+  Rate own;
+  const auto settle = [&]() -> std::optional<std::string> {
+    if (verb != "create" && verb != "revoke") return {};
+    if (name.empty()) return verb + " needs the name of a key";
+    if (verb == "revoke") return {};
+    if (!is_fit_for_a_name(name)) return "the name of a key has no control characters, and is UTF-8";
+    std::string unknown;
+    const auto asked = parse_scopes(scopes, unknown);
+    if (!asked) return "--scope: there is no scope \"" + unknown + "\"";
+    if (asked->empty()) return "--scope says what the key may do: it is missing";
+    const auto quota = parse_rate(rate.empty() ? "0" : rate);
+    if (!quota) return "--rate: \"" + rate + "\" is not REQUESTS_PER_SECOND[:BURST]";
+    set = *asked;
+    own = *quota;
+    return {};
+  };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   if (file.empty()) file = data + "/" + std::string(api_keys_name);
   if (capability_file.empty()) capability_file = data + "/" + std::string(capability_keys_name);
   if (verb != "list") {
@@ -128,19 +145,10 @@ int keys(std::vector<std::string> args) {
     list(*found);
     return ok;
   }
-  if (name.empty()) return complain(verb + " needs the name of a key", usage);
-  if (verb == "create" && !is_fit_for_a_name(name))
-    return complain("the name of a key has no control characters, and is UTF-8", usage);
   std::string text;
   std::size_t revoked = 0;
   if (verb == "create") {
-    std::string unknown;
-    const auto set = parse_scopes(scopes, unknown);
-    if (!set) return complain("--scope: there is no scope \"" + unknown + "\"", usage);
-    if (set->empty()) return complain("--scope says what the key may do: it is missing", usage);
-    const auto own = parse_rate(rate.empty() ? "0" : rate);
-    if (!own) return complain("--rate: \"" + rate + "\" is not REQUESTS_PER_SECOND[:BURST]", usage);
-    text = found->create(name, *set, *own, SystemClock().now());
+    text = found->create(name, set, own, SystemClock().now());
   } else if (revoked = found->revoke(name); revoked == 0) {
     return complain("there is no key \"" + name + "\"");
   }

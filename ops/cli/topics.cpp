@@ -1,5 +1,6 @@
 #include "storage/log/kafka_topics.hpp"
 
+#include <algorithm>
 #include <iostream>
 
 #include "ops/cli/kafka_options.hpp"
@@ -76,7 +77,12 @@ int topics(std::vector<std::string> args) {
   add_duration(app, "--retention", plan.retention, "Of feedback, traces and assessments; of new topics, and checked");
   add_duration(app, "--park-max", plan.park_max, "The workers': retention must be as long");
   add_duration(app, "--dedupe-window", plan.dedupe_window, "The workers': retention must be as long");
-  const auto settle = [&kafka] { return kafka.settle_for_tool(); };
+  const auto settle = [&]() -> std::optional<std::string> {
+    // Before they are made: nothing here changes a topic that is there.
+    if (verb == "create" && plan.retention < std::max(plan.park_max, plan.dedupe_window))
+      return "--retention: shorter than --park-max or --dedupe-window: feedback would be deleted while it waits";
+    return kafka.settle_for_tool();
+  };
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   plan.requests = std::chrono::ceil<std::chrono::hours>(requests);
 

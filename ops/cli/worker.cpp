@@ -30,6 +30,10 @@
 namespace assay::cli {
 namespace {
 
+// A step that gathers for longer would look as if it stood still: see Assignment::live().
+constexpr std::chrono::seconds commit_interval_max{10};
+constexpr std::chrono::hours session_timeout_max{1};  // librdkafka's
+
 struct WorkerOptions {
   KafkaOptions kafka;
   std::string data = "assay-worker";
@@ -48,11 +52,13 @@ struct WorkerOptions {
     if (!address) return "--admin-listen: \"" + admin_listen + "\" is not ADDRESS:PORT";
     admin.http.address = address->host;
     admin.http.port = address->port;
+    admin.http.connections_max = 128;  // of probes and Prometheus: descriptors are for the databases
     if (leave_on_stop && !kafka.config.instance_id.empty())
       return "--leave-on-stop and --instance-id exclude each other: one gives the partitions away, one keeps them";
+    if (commit_interval > commit_interval_max) return "--commit-interval: more than 10s";
+    if (kafka.config.session_timeout > session_timeout_max) return "--session-timeout: more than 1h";
     if (auto problem = problem_with_directory("--data", data)) return problem;
     if (auto problem = mlflow.settle()) return problem;
-    admin.http.connections_max = 128;  // of probes and Prometheus: descriptors are for the databases
     return kafka.settle();
   }
 
@@ -103,7 +109,8 @@ Result<std::string, std::string> kept_instance_id(const std::string& directory) 
 }
 
 // What one of the groups has ended with, the first: a worker without one would do half of its work, so it ends, too.
-// Not before it has started: a signal then is somebody's who wants it to end without a word.
+// Not before it has started: a signal then is somebody's who wants it to end without a word. Nor once it ends: there a
+// signal is the second one.
 class GroupFailure {
  public:
   // Thread-safe.
@@ -118,6 +125,10 @@ class GroupFailure {
     std::scoped_lock lock(mutex_);
     started_ = true;
     if (!why_.empty()) ::kill(::getpid(), SIGTERM);
+  }
+  void ending() {
+    std::scoped_lock lock(mutex_);
+    started_ = false;
   }
   // When the groups have ended.
   const std::string& why() const { return why_; }
@@ -216,14 +227,17 @@ int run(WorkerOptions& options) {
   spdlog::info("event=working admin_port={} kafka=\"{}\" topic_prefix={} instance_id={} version=" ASSAY_VERSION,
                admin.port(), kafka.config.brokers, kafka.config.topic_prefix, kafka.config.instance_id);
   ServiceManager manager([&] { return admin.live(); });
-  wait_for_stop([&] {
-    manager.stopping();
-    admin.drain();  // first: what it answers asks the assignment
-    assignment->reset();
-    mlflow.reset();
-    chats->reset();
-    home.close(**log, std::chrono::seconds(5));
-  });
+  wait_for_stop(
+      [&] {
+        failure.ending();
+        manager.stopping();
+        admin.drain();  // first: what it answers asks the assignment
+        assignment->reset();
+        mlflow.reset();
+        chats->reset();
+        home.close(**log, std::chrono::seconds(5));
+      },
+      [] { spdlog::info("event=reloaded act=\"none: a worker has no keys\""); });
   spdlog::info("event=stopped");
   return failure.why().empty() ? ok : complain(failure.why());
 }
@@ -235,6 +249,7 @@ int worker(std::vector<std::string> args) {
   WorkerOptions options;
   options.add_to(app);
   const auto settle = [&options] { return options.settle(); };
+  block_reload_signal();
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   return run(options);
 }

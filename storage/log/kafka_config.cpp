@@ -86,17 +86,21 @@ KafkaConfResult appending_conf(const KafkaConfig& config, Properties kind) {
 }  // namespace
 
 std::optional<std::string> problem_with(const KafkaConfig& config) {
-  if (config.brokers.empty()) return "no Kafka brokers are named (HOST:PORT)";
-  if (config.topic_prefix.size() > 200) return "the topic prefix is longer than 200 bytes";
+  if (config.brokers.empty()) return "--kafka: no brokers are named (HOST:PORT,…)";
+  if (config.topic_prefix.size() > 200) return "--topic-prefix: it is longer than 200 bytes";
   for (const char c : config.topic_prefix)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-')
-      return fmt::format("the topic prefix '{}' may only hold letters, digits, '.', '_' and '-'", config.topic_prefix);
+      return fmt::format("--topic-prefix: '{}' may only hold letters, digits, '.', '_' and '-'", config.topic_prefix);
   for (const auto& [name, value] : config.properties)
     if (decided.contains(name))
       return fmt::format("the Kafka property '{}' is decided by assay and can't be set", name);
-  if (config.append_timeout <= std::chrono::milliseconds(0)) return "the append timeout must be positive";
-  if (config.message_timeout < config.append_timeout) return "the message timeout is shorter than the append timeout";
-  if (config.heartbeat * 3 > config.session_timeout) return "the session timeout must be at least three heartbeats";
+  if (config.append_timeout <= std::chrono::milliseconds(0)) return "--append-timeout: it must be more than 0s";
+  if (config.message_timeout < config.append_timeout)
+    return fmt::format("--append-timeout: more than the {} ms after which a record is given up",
+                       config.message_timeout.count());
+  if (config.heartbeat * 3 > config.session_timeout)
+    return fmt::format("--session-timeout: less than three heartbeats, which are {} ms",
+                       (config.heartbeat * 3).count());
   return std::nullopt;
 }
 

@@ -225,7 +225,8 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
     const auto needed = std::max(plan.park_max, plan.dedupe_window);
     if (number_in(retention) < needed.count())
       report.problems.push_back(fmt::format(
-          "{}: retention.ms is {}, less than the {} that feedback may be parked or its repeats recognised for",
+          "{}: retention.ms is {}, less than the {} that feedback may be parked or its repeats recognised for; "
+          "kafka-configs.sh --alter sets it",
           topic.name, retention, needed.count()));
     else if (number_in(retention) < plan.retention.count())
       report.warnings.push_back(fmt::format("{}: retention.ms is {}, less than the {} planned", topic.name, retention,

@@ -76,6 +76,14 @@ def test_check_refuses_what_librdkafka_would_and_what_excludes_each_other():
             assert refused.returncode == 2 and "--mlflow-db" in refused.stderr and "s3cret" not in refused.stdout + refused.stderr, refused
     for spool, runs in (((), "2s"), (("--spool", "off"), "10s"), (("--spool", "off", "--append-timeout", "3s"), "3s")):
         assert f'append-timeout = "{runs}"' in run_assay("ingest", "--kafka", "127.0.0.1:1", *spool, "--check").stdout
+    for flag, value in (("--commit-interval", "11s"), ("--session-timeout", "2h"), ("--session-timeout", "100ms"), ("--topic-prefix", "a b")):
+        refused = run_assay("worker", "--kafka", "127.0.0.1:1", flag, value, "--check")
+        assert refused.returncode == 2 and flag in refused.stderr, refused
+    short = run_assay("topics", "create", "--kafka", "127.0.0.1:1", "--retention", "1h", "--check")
+    assert short.returncode == 2 and "--retention" in short.stderr and "--park-max" in short.stderr
+    for wrong, why in (((), "name of a key"), (("app",), "--scope"), (("app", "--scope", "read", "--rate", "x"), "--rate")):
+        refused = run_assay("keys", "create", *wrong, "--check")
+        assert refused.returncode == 2 and why in refused.stderr, refused
     both = run_assay("worker", "--kafka", "127.0.0.1:1", "--instance-id", "w", "--leave-on-stop", "--check")
     assert both.returncode == 2 and "--leave-on-stop and --instance-id exclude each other" in both.stderr
 

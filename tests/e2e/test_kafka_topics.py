@@ -1,5 +1,7 @@
 """Topics that are not those of before: grown under those who run, or another prefix's, or another cluster's."""
 
+import signal
+
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
@@ -52,6 +54,15 @@ def test_a_topic_that_grows_is_noticed_by_door_and_worker(assay, kafka, topic_pr
     wait_until("the worker refuses", lambda: worker.metric("assay_worker_refused") == 1 and worker.metric("assay_worker_partitions") == 0)
     ready = worker.http.get("/readyz")
     assert ready.status_code == 503 and "not the one that this process began with" in ready.json()["checks"]["topics"], ready.text
+    assert worker.http.get("/livez").status_code == 200
+
+
+def test_a_worker_outlives_a_hangup_and_says_which_partitions_it_has(assay, kafka, topic_prefix):
+    worker = assay("worker", *make_topics(kafka, topic_prefix))
+    wait_until("it has them", lambda: worker.metric("assay_worker_partitions") == PARTITIONS)
+    assert "event=assigned partitions=0,1,2" in worker.tail()
+    worker.signal(signal.SIGHUP)
+    wait_until("it says so", lambda: "event=reloaded" in worker.tail())
     assert worker.http.get("/livez").status_code == 200
 
 
