@@ -116,6 +116,7 @@ void KafkaWorkerGroup::run() {
 }
 
 std::string KafkaWorkerGroup::why_failed() const {
+  if (!thrown_.empty()) return "what the group has given could not be begun, or ended: " + thrown_;
   if (session_refused_)
     return fmt::format(
         "the brokers refuse a --session-timeout of {} ms: it must lie between their group.min.session.timeout.ms and "
@@ -129,13 +130,13 @@ std::string KafkaWorkerGroup::why_failed() const {
 
 // Until it is to leave, or the client can do no more.
 void KafkaWorkerGroup::keep_place(rd_kafka_t* client) {
-  while (!stop_) {
+  while (!stop_ && !failed_) {
     KafkaMessage message(rd_kafka_consumer_poll(client, poll_ms));
     if (!message) continue;
     // Nothing is fetched, so it is an error: a lost place shows as a rebalance of its own.
     spdlog::warn("event=kafka_group_failed error=\"{}\"", rd_kafka_message_errstr(message.get()));
     if (message->err == RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT) session_refused_ = failed_ = true;
-    if (failed_ || is_fatal(client)) return;
+    if (is_fatal(client)) return;
   }
 }
 
@@ -152,7 +153,7 @@ void KafkaWorkerGroup::rebalance(rd_kafka_t* client, rd_kafka_resp_err_t what,
     owned_ = numbers(partitions);
     joined_ = true;
     ++assignments_;
-    callbacks_.on_assigned(owned_);
+    call([this] { callbacks_.on_assigned(owned_); });
     return;
   }
   const bool lost = rd_kafka_assignment_lost(client) || what != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS;
@@ -162,7 +163,17 @@ void KafkaWorkerGroup::rebalance(rd_kafka_t* client, rd_kafka_resp_err_t what,
 
 void KafkaWorkerGroup::revoke(rd_kafka_t* client, bool lost) {
   if (joined_.exchange(false) && is_fatal(client)) failed_ = true;
-  callbacks_.on_revoked(std::exchange(owned_, {}), lost);
+  call([&] { callbacks_.on_revoked(std::exchange(owned_, {}), lost); });
+}
+
+// librdkafka, which calls us, is C: no exception may pass through it.
+void KafkaWorkerGroup::call(const std::function<void()>& callback) {
+  try {
+    callback();
+  } catch (const std::exception& e) {
+    thrown_ = e.what();
+    failed_ = true;
+  }
 }
 
 Result<Offset> KafkaWorkerGroup::committed(StreamPartition where, std::chrono::milliseconds limit) const {

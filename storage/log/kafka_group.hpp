@@ -34,7 +34,8 @@ class KafkaWorkerGroup {
     // No longer owned when it returns: finish or drop the step in hand. `lost`: someone else may own them already, and
     // a step's commit will fail. Keep the state open: most often the next assignment gives them back.
     std::function<void(std::vector<Partition>, bool lost)> on_revoked;
-    // It can't come back, and why, in a sentence: the last that is called, after on_revoked.
+    // It can't come back, and why, in a sentence: the last that is called, after on_revoked. So it is where one of
+    // the two above has thrown.
     std::function<void(std::string)> on_failed = [](std::string) {};
   };
 
@@ -85,6 +86,7 @@ class KafkaWorkerGroup {
   void keep_place(rd_kafka_t* client);
   static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t*, void* self);
   void revoke(rd_kafka_t* client, bool lost);
+  void call(const std::function<void()>& callback);
   void rebalance(rd_kafka_t* client, rd_kafka_resp_err_t what, const rd_kafka_topic_partition_list_t& partitions);
 
   const KafkaConfig config_;
@@ -99,9 +101,10 @@ class KafkaWorkerGroup {
   std::atomic<bool> stop_{false};
   std::atomic<bool> joined_{false};
   std::atomic<bool> failed_{false};
-  std::vector<Partition> owned_;  // the group's thread only, as the next two
+  std::vector<Partition> owned_;  // the group's thread only, as the next three
   std::uint64_t assignments_ = 0;
   bool session_refused_ = false;
+  std::string thrown_;  // by a callback
   std::thread thread_;
 };
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <future>
 
 #include "storage/log/kafka_step.hpp"
 #include "storage/state/memory_key_value.hpp"
@@ -142,6 +143,18 @@ TEST_F(KafkaGroup, ASecondProcessWithTheSameInstanceIdTakesThePartitionsAndTheFi
   ASSERT_TRUE(first.owns(0));
   EXPECT_TRUE(first.group().failed());
   EXPECT_FALSE(second.group().failed());
+}
+
+TEST_F(KafkaGroup, AMemberThatCannotBeginWhatItIsGivenSaysSoAndLeaves) {
+  std::promise<std::string> failed;
+  auto opened = KafkaWorkerGroup::open(config, {.on_assigned = [](Owned) { throw std::runtime_error("no such file"); },
+                                                .on_revoked = [](Owned, bool) {},
+                                                .on_failed = [&](std::string why) { failed.set_value(why); }});
+  ASSERT_TRUE(opened) << opened.error();
+  auto why = failed.get_future();
+  ASSERT_EQ(why.wait_for(20s), std::future_status::ready);
+  EXPECT_NE(why.get().find("no such file"), std::string::npos);
+  EXPECT_TRUE((*opened)->failed());
 }
 
 TEST_F(KafkaGroup, NothingCommittedIsZeroAndAStepsPositionIsWhatTheNextOwnerReads) {
