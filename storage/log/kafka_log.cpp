@@ -139,6 +139,7 @@ void KafkaLog::submit(Record record, KafkaWaiter& waiter, std::size_t index) {
   waited_for_.push_back(delivery);
   outstanding_bytes_ += bytes;
   ++outstanding_records_;
+  metrics_.outstanding_bytes.Set(static_cast<double>(outstanding_bytes_));
   const auto producer = producer_;
   lock.unlock();  // the report may come before produce() returns
 
