@@ -21,8 +21,14 @@ Committer::Committer(EventSources& sources, AssessmentSink& sink, Metrics& metri
                             {{"sink", std::string(sink.name())}, {"outcome", "dead"}})),
       failures_(metrics.counter("assay_sink_failures_total", "Turns that failed and are tried again",
                                 {{"sink", std::string(sink.name())}})),
+      trimmed_(metrics.counter("assay_sink_trimmed_total",
+                               "Records that were deleted by age before the sink had read them",
+                               {{"sink", std::string(sink.name())}})),
       lag_gauge_(metrics.gauge("assay_sink_lag_records", "Records in the log that the sink has not applied",
                                {{"sink", std::string(sink.name())}})),
+      behind_gauge_(metrics.gauge("assay_sink_behind_seconds",
+                                  "Age of the oldest record of the batch in hand; 0 when nothing is left to apply",
+                                  {{"sink", std::string(sink.name())}})),
       batch_seconds_(metrics.latency("assay_sink_batch_seconds", "Time to apply one batch",
                                      {{"sink", std::string(sink.name())}})) {}
 
@@ -71,7 +77,10 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
   if (pending_.empty()) {
     const auto records = read(wait);
     if (!records) return records.error();
+    note_trimmed();
     pending_ = *records;
+    // While it takes traces only, what it does not take is what is old.
+    if (!pending_.empty() && takes_all()) batch_at_ = std::ranges::min(pending_, {}, &LogRecord::at).at;
     for (const auto& record : pending_) read_to_[{record.stream, record.partition}] = record.offset + 1;
   }
   if (!pending_.empty() && sink_.keeps_position_elsewhere())
@@ -104,19 +113,39 @@ Result<void> Committer::open() {
   auto source = sources_.open(std::move(starts));
   if (!source) return source.error();
   read_to_.clear();
-  std::scoped_lock lock(mutex_);
-  source_ = std::move(*source);
-  opened_ = true;
+  {
+    std::scoped_lock lock(mutex_);
+    source_ = std::move(*source);
+    opened_ = true;
+  }
+  note_trimmed();
   return {};
 }
 
+// From the log's beginning on is how a sink that is new reads: what was gone before it came is no loss of its own. Nor
+// is one offset of a stream that steps write to: behind the last record that was applied stands the end of its
+// transaction.
+void Committer::note_trimmed() {
+  for (const auto& partition : partitions_) {
+    const auto lost = source_->take_trimmed(partition);
+    const Offset no_record = partition.stream == Stream::traces ? 0 : 1;
+    if (!lost || lost->from == 0 || lost->to - lost->from <= no_record) continue;
+    trimmed_.Increment(static_cast<double>(lost->to - lost->from));
+    spdlog::error("event=records_deleted_unread sink={} stream={} partition={} from={} records={}", sink_.name(),
+                  name_of(partition.stream), partition.partition, lost->from, lost->to - lost->from);
+  }
+}
+
+bool Committer::takes_all() const {
+  return std::ranges::all_of(partitions_, [this](StreamPartition p) { return sink_.takes(p.stream); });
+}
+
 Result<std::span<const LogRecord>> Committer::read(std::chrono::milliseconds wait) {
-  const auto takes = [this](StreamPartition p) { return sink_.takes(p.stream); };
-  if (std::all_of(partitions_.begin(), partitions_.end(), takes)) return source_->read(options_.records_max, wait);
+  if (takes_all()) return source_->read(options_.records_max, wait);
   // The sink is full of what waits for its trace: give it the traces that there are, one partition after the other.
   for (std::size_t i = 0; i < partitions_.size(); ++i) {
     const auto& partition = partitions_[turn_++ % partitions_.size()];
-    if (!takes(partition)) continue;
+    if (!sink_.takes(partition.stream)) continue;
     const auto records = source_->read_from(partition, options_.records_max);
     if (!records || !records->empty()) return records;
   }
@@ -139,6 +168,8 @@ Result<void> Committer::note_progress() {
   }
   lag_ = lag;
   lag_gauge_.set(static_cast<double>(lag));
+  const bool known = lag > 0 && batch_at_ != Instant();
+  behind_gauge_.set(known ? std::chrono::duration<double>(SystemClock().now() - batch_at_).count() : 0);
   return {};
 }
 

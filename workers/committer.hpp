@@ -34,7 +34,8 @@ struct CommitterOptions {
 class Committer {
  public:
   // All must outlive it. Metrics: assay_sink_records_total{sink,outcome}, assay_sink_lag_records{sink},
-  // assay_sink_failures_total{sink}, assay_sink_batch_seconds{sink}.
+  // assay_sink_behind_seconds{sink}, assay_sink_trimmed_total{sink}, assay_sink_failures_total{sink},
+  // assay_sink_batch_seconds{sink}.
   Committer(EventSources& sources, AssessmentSink& sink, Metrics& metrics, CommitterOptions options = {});
   ~Committer();  // stops
 
@@ -57,6 +58,8 @@ class Committer {
   Result<void> open();
   Result<std::span<const LogRecord>> read(std::chrono::milliseconds wait);
   Result<void> note_progress();
+  void note_trimmed();
+  bool takes_all() const;
   void count();
 
   EventSources& sources_;
@@ -66,12 +69,13 @@ class Committer {
   std::size_t turn_ = 0;                       // which partition is next, where they are read one by one
   std::span<const LogRecord> pending_;         // read and not yet applied; views into the source
   std::map<StreamPartition, Offset> read_to_;  // one past the last record read, in this life of the source
+  Instant batch_at_;                           // when the oldest of the last batch was accepted; zero: not known
   SinkLedger counted_;
   std::atomic<std::int64_t> lag_{0};
   std::atomic<bool> opened_{false};
 
-  Counter &applied_, &duplicate_, &held_, &dead_, &failures_;
-  GaugePart lag_gauge_;
+  Counter &applied_, &duplicate_, &held_, &dead_, &failures_, &trimmed_;
+  GaugePart lag_gauge_, behind_gauge_;
   Histogram& batch_seconds_;
 
   std::mutex mutex_;  // the source's life against wake(), and the sleep of a backoff

@@ -78,12 +78,8 @@ Result<void> PartitionLoop::open() {
 Result<void> PartitionLoop::open_source(std::optional<Offset> committed) {
   if (committed) {
     source_ = &restore_.source();
-    const auto lost = source_->position(feedback()) - meta_.feedback;
-    if (lost > 0) {  // deleted by age, or from the topic's beginning, before it was read
-      metrics_.trimmed_total.Increment(static_cast<double>(lost));
-      spdlog::error("event=feedback_deleted_unread partition={} from={} records={}", config_.partition, meta_.feedback,
-                    lost);
-    }
+    source_->take_trimmed(feedback());  // of the restore, which may have begun further back
+    note_trimmed({meta_.feedback, source_->position(feedback())});
     return {};
   }
   if (own_source_) {
@@ -96,6 +92,17 @@ Result<void> PartitionLoop::open_source(std::optional<Offset> committed) {
   own_source_ = std::move(*source);
   source_ = own_source_.get();
   return {};
+}
+
+// Feedback that was deleted, by age or from the topic's beginning, before it was read. A step that fails before the
+// position has passed it meets it again.
+void PartitionLoop::note_trimmed(Trimmed lost) {
+  lost.from = std::max(lost.from, trimmed_to_);
+  if (lost.to <= lost.from) return;
+  trimmed_to_ = lost.to;
+  metrics_.trimmed_total.Increment(static_cast<double>(lost.to - lost.from));
+  spdlog::error("event=feedback_deleted_unread partition={} from={} records={}", config_.partition, lost.from,
+                lost.to - lost.from);
 }
 
 Result<void> PartitionLoop::follow(Offset committed) { return restore_.run(committed, false); }
@@ -127,6 +134,7 @@ Result<void> PartitionLoop::join() {
 }
 
 void PartitionLoop::take(std::span<const LogRecord> records) {
+  if (const auto lost = source_->take_trimmed(feedback())) note_trimmed(*lost);
   for (const auto& record : records) {
     if (record.stream == Stream::requests) {
       const auto is_id = [](std::string_view id) { return !id.empty() && id.size() <= record_id_bytes_max; };

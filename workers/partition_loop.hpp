@@ -84,6 +84,7 @@ class PartitionLoop {
   StreamPartition requests() const { return {Stream::requests, config_.partition}; }
   StreamPartition feedback() const { return {Stream::feedback, config_.partition}; }
   Result<void> open_source(std::optional<Offset> committed);
+  void note_trimmed(Trimmed lost);
   bool decided_backlog() const;
   void size_steps(bool committed);
   void count_lag();
@@ -125,6 +126,7 @@ class PartitionLoop {
   int halvings_ = 0, committed_since_ = 0;
   Meta meta_;
   std::int64_t parked_ = 0;  // entries of the state
+  Offset trimmed_to_ = 0;    // what was lost before it has been counted
   std::optional<Instant> next_expiry_;
   std::optional<Due> due_;  // something was seen to be due, and expires once its trace can't be in the backlog
   bool joined_ = false;

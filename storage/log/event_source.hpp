@@ -2,6 +2,7 @@
 // Reading the log: the seam between the event log and who follows it (resolver, committers, tools).
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,11 @@ namespace assay {
 struct StartAt {
   StreamPartition from;
   Offset offset;  // the first to be read; where it has been trimmed away, the log's first
+};
+
+// What of a partition was deleted before it was read: [from, to).
+struct Trimmed {
+  Offset from = 0, to = 0;
 };
 
 // Follows some partitions. One thread at a time, but for wake() and end().
@@ -41,6 +47,10 @@ class EventSource {
 
   // The next offset that read() will give of this partition.
   virtual Offset position(StreamPartition which) const = 0;
+
+  // What was passed over because it had been trimmed away, since this was asked before, or since the seek that came
+  // last.
+  virtual std::optional<Trimmed> take_trimmed(StreamPartition) { return std::nullopt; }
 
   // Continues there.
   virtual Result<void> seek(StreamPartition which, Offset offset) = 0;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "ops/runtime/log.hpp"
 #include "storage/log/kafka_error.hpp"
@@ -82,7 +83,10 @@ Result<void> KafkaSource::find_position(PartitionFetch& followed, std::chrono::m
         static_cast<int>(std::max<std::int64_t>(1, until(deadline).count())));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR && followed.next <= end) {
       std::scoped_lock lock(mutex_);
-      followed.next = std::max(followed.next, first);
+      if (followed.next < first) {
+        followed.trimmed = {followed.trimmed ? followed.trimmed->from : followed.next, first};
+        followed.next = first;
+      }
       followed.end = end;
       return {};
     }
@@ -247,10 +251,16 @@ Offset KafkaSource::position(StreamPartition which) const {
   return followed ? followed->next : -1;
 }
 
+std::optional<Trimmed> KafkaSource::take_trimmed(StreamPartition which) {
+  auto* followed = find(which);
+  return followed ? std::exchange(followed->trimmed, {}) : std::nullopt;
+}
+
 Result<void> KafkaSource::seek(StreamPartition which, Offset offset) {
   auto* followed = find(which);
   if (!followed) return Error::not_found;
   stop(*followed);
+  followed->trimmed.reset();
   {
     std::scoped_lock lock(mutex_);
     followed->next = offset;

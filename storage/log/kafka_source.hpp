@@ -31,6 +31,7 @@ class KafkaSource final : public EventSource {
   void await(StreamPartition which, std::chrono::milliseconds limit) override;
   Result<Offset> end(StreamPartition which) override;
   Offset position(StreamPartition which) const override;
+  std::optional<Trimmed> take_trimmed(StreamPartition which) override;
   Result<void> seek(StreamPartition which, Offset offset) override;
   void wake() override;
 
@@ -42,6 +43,7 @@ class KafkaSource final : public EventSource {
     Offset next = 0;                                     // to be read
     Offset end = 0;                                      // as last seen
     bool at_end = false;                                 // librdkafka said so, at `next`
+    std::optional<Trimmed> trimmed{};                    // see take_trimmed()
     std::chrono::steady_clock::time_point find_again{};  // not before: to look for a position may take seconds
   };
 

@@ -30,8 +30,13 @@ class MemorySource final : public EventSource {
 
   Result<Offset> end(StreamPartition which) override { return log_.end(which); }
   Offset position(StreamPartition which) const override { return positions_.at(which); }
+  std::optional<Trimmed> take_trimmed(StreamPartition which) override {
+    const auto found = trimmed_.extract(which);
+    return found ? std::optional(found.mapped()) : std::nullopt;
+  }
   Result<void> seek(StreamPartition which, Offset offset) override {
     positions_.at(which) = offset;
+    trimmed_.erase(which);
     return {};
   }
   void wake() override {
@@ -49,7 +54,10 @@ class MemorySource final : public EventSource {
 
   void take(StreamPartition where, Offset& position, std::size_t records_max) {
     const auto& kept = log_.kept_[where];
-    position = std::max(position, kept.first);
+    if (position < kept.first) {
+      trimmed_.try_emplace(where, Trimmed{position, 0}).first->second.to = kept.first;
+      position = kept.first;
+    }
     for (auto at = kept.records.lower_bound(position); at != kept.records.end() && records_.size() < records_max;
          ++at) {
       const auto& copy = kept_.emplace_back(at->second);  // the log may move on while the caller reads
@@ -61,6 +69,7 @@ class MemorySource final : public EventSource {
 
   MemoryLog& log_;
   std::map<StreamPartition, Offset> positions_;
+  std::map<StreamPartition, Trimmed> trimmed_;
   std::vector<LogRecord> records_;
   std::deque<MemoryLog::Stored> kept_;
   bool woken_ = false;

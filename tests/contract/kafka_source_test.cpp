@@ -142,6 +142,34 @@ TEST_F(KafkaSourceTest, WhatIsTrimmedContinuesAtTheFirst) {
   EXPECT_EQ(read_all(*source).size(), 3u);
 }
 
+TEST_F(KafkaSourceTest, SaysWhatWasDeletedBeforeItWasRead) {
+  append(4);
+  trim(3);
+  auto source = open(1);
+  const auto before = source->take_trimmed(where);
+  ASSERT_TRUE(before);
+  EXPECT_EQ(std::pair(before->from, before->to), std::pair(Offset{1}, Offset{3}));
+  EXPECT_EQ(read_all(*source), Values{"v3"});
+  EXPECT_FALSE(source->take_trimmed(where));
+  ASSERT_TRUE(source->seek(where, 0));
+  EXPECT_TRUE(source->take_trimmed(where));
+}
+
+TEST_F(KafkaSourceTest, SaysWhatWasDeletedAheadOfItWhileItFollowed) {
+  for (int i = 0; i < 10; ++i) append(1, "v" + std::to_string(i) + "-");  // a batch each
+  config.properties = {{"queued.min.messages", "1"}, {"fetch.message.max.bytes", "1"}};
+  auto source = open(0);
+  const auto first = source->read(1, 20s);
+  ASSERT_TRUE(first);
+  ASSERT_EQ(first->size(), 1u);
+  trim(9);
+  const auto values = read_all(*source);
+  const auto lost = source->take_trimmed(where);
+  ASSERT_TRUE(lost);
+  EXPECT_EQ(lost->to, 9);
+  EXPECT_EQ(lost->from, std::ssize(values)) << "what stood before them, without the first, and v9";
+}
+
 TEST_F(KafkaSourceTest, APositionBehindTheEndIsCorruptNotABeginning) {
   append(3);
   auto lost = KafkaSource::open(config, {{where, 100}}, 500ms);

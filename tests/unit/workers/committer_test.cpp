@@ -5,6 +5,8 @@
 #include <deque>
 #include <latch>
 
+#include "storage/log/memory_log.hpp"
+
 namespace assay {
 namespace {
 
@@ -25,6 +27,7 @@ class ListSources final : public EventSources {
   std::map<StreamPartition, std::deque<std::string>> records;
   std::map<StreamPartition, Offset> durable;
   std::vector<StartAt> opened;
+  Instant at;  // of all
   bool away = false, disk_fails = false;
 
  private:
@@ -60,7 +63,7 @@ class ListSources final : public EventSources {
     void take(StreamPartition of, Offset& next, std::size_t records_max) {
       const auto& list = log_.records[of];
       for (; next < std::ssize(list) && batch_.size() < records_max; ++next)
-        batch_.push_back({of.stream, of.partition, next, "", list[static_cast<std::size_t>(next)]});
+        batch_.push_back({of.stream, of.partition, next, "", list[static_cast<std::size_t>(next)], false, log_.at});
     }
     ListSources& log_;
     std::map<StreamPartition, Offset> positions_;
@@ -187,6 +190,46 @@ TEST_F(CommitterTest, ItsPartOfTheLagGoesWithIt) {
     EXPECT_TRUE(shown("2")) << metrics.text();
   }
   EXPECT_TRUE(shown("1")) << metrics.text();
+}
+
+TEST_F(CommitterTest, CountsWhatWasDeletedBeforeItWasRead) {
+  const StreamPartition where{Stream::assessments, 0};
+  const auto lost = [this](const std::string& records) {
+    return metrics.text().find("assay_sink_trimmed_total{sink=\"list\"} " + records + "\n") != std::string::npos;
+  };
+  MemoryLog kept;
+  const auto put = [&](int count) {
+    for (int i = 0; i < count; ++i) kept.put({.stream = where.stream, .key = "k", .value = "v", .partition = 0});
+  };
+  put(10);
+  kept.trim(where, 4);
+  Committer committer(kept, sink, metrics);
+  ASSERT_EQ(*committer.step(0ms), 6u);
+  EXPECT_TRUE(lost("0")) << "a sink that begins reads what there is";
+  put(5);
+  kept.trim(where, 12);
+  ASSERT_EQ(*committer.step(0ms), 3u);
+  EXPECT_TRUE(lost("2")) << metrics.text();
+  put(1);
+  kept.trim(where, 16);
+  ASSERT_EQ(*committer.step(0ms), 0u);
+  EXPECT_TRUE(lost("2")) << "the end of a step's transaction takes an offset, too";
+}
+
+TEST_F(CommitterTest, SaysHowOldIsWhatItHasInHand) {
+  const auto behind = [this] {
+    const std::string name = "assay_sink_behind_seconds{sink=\"list\"} ";
+    const auto text = metrics.text();
+    return std::stod(text.substr(text.find(name) + name.size()));
+  };
+  log.at = SystemClock().now() - 3h;
+  log.add(Stream::assessments, "0");
+  sink.failures = 1;
+  Committer committer(log, sink, metrics);
+  EXPECT_FALSE(committer.step(0ms));
+  EXPECT_NEAR(behind(), 3 * 3600, 60);
+  EXPECT_TRUE(committer.step(0ms));
+  EXPECT_EQ(behind(), 0);
 }
 
 // After a loss of power the log may end before what a step had written unsynced; what stands at those offsets then is

@@ -322,6 +322,27 @@ TEST_F(PartitionLoopTest, AStateBeyondTheCommittedPositionIsWipedAndBuiltAnewFro
   EXPECT_EQ(end(Stream::assessments), 1) << "a restore emits nothing";
 }
 
+TEST_F(PartitionLoopTest, FeedbackThatIsDeletedBeforeItIsReadIsCountedOnceAlsoWhileItIsFollowed) {
+  Offset committed = 0;
+  PartitionLoop it(
+      {}, log, state,
+      [&] {
+        return OpenedPartition{log.committer(state), committed};
+      },
+      clock, metrics, nullptr);
+  for (int i = 0; i < 3; ++i) say("a-" + std::to_string(i), "req-1");
+  drain(it);
+  committed = 3;
+  for (int i = 3; i < 8; ++i) say("a-" + std::to_string(i), "req-1");
+  log.trim({Stream::feedback, 0}, 6);
+  log.fail_with(make_error_code(Error::log_unavailable));
+  EXPECT_FALSE(it.run_once(0ms)) << "the step that has seen it";
+  log.fail_with({});
+  drain(it);
+  EXPECT_EQ(it.parked(), 5);
+  EXPECT_NE(metrics.text().find("assay_resolver_trimmed_total 3\n"), std::string::npos) << metrics.text();
+}
+
 TEST_F(PartitionLoopTest, TheThreadEndsWhileItWaits) {
   SystemClock system;
   ResolverThread thread(
