@@ -1,6 +1,7 @@
 #include "ingest/http/tls.hpp"
 
 #include <boost/asio/ssl/context.hpp>
+#include <ctime>
 
 namespace assay {
 namespace {
@@ -34,6 +35,13 @@ Result<TlsContext, std::string> make_tls_context(const std::string& certificate_
   SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_alpn_select_cb(native, choose_protocol, nullptr);
   return context;
+}
+
+double end_of_certificate(const TlsContext& context) {
+  std::tm end{};
+  const auto* certificate = SSL_CTX_get0_certificate(context->native_handle());
+  if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1) return 0;
+  return static_cast<double>(::timegm(&end));
 }
 
 }  // namespace assay

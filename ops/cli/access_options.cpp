@@ -196,7 +196,12 @@ Access::Access(const AccessOptions& options, const Clock& clock, Metrics& metric
       keys_{options.keys_file, {}},
       capability_keys_{options.capability_keys_file, {}},
       certificate_{options.tls_certificate, {}},
-      tls_key_{options.tls_key, {}} {}
+      tls_key_{options.tls_key, {}},
+      certificate_end_(tls() ? &metrics.gauge("assay_ingest_certificate_end_timestamp_seconds",
+                                              "When the certificate that is shown ends")
+                             : nullptr),
+      reloads_refused_(metrics.counter("assay_ingest_reloads_refused_total",
+                                       "Files of keys or certificates that have changed and can't be used")) {}
 
 Access::~Access() { watcher_.request_stop(); }
 
@@ -219,6 +224,7 @@ std::string Access::take_capability_keys() {
 std::string Access::take_certificate() {
   auto context = make_tls_context(certificate_.path, tls_key_.path);
   if (!context) return context.error();
+  certificate_end_->Set(end_of_certificate(*context));
   tls_.put(std::move(*context));
   spdlog::info("event=certificate file=\"{}\"", certificate_.path);
   return {};
@@ -255,14 +261,16 @@ Result<void, std::string> Access::open() {
 
 void Access::reload() {
   std::scoped_lock lock(mutex_);
-  const auto again = [](Watched& file, auto take) {
+  const auto again = [this](Watched& file, auto take) {
     auto found = std::filesystem::exists(file.path) ? read_secret_file(file.path)
                                                     : Result<SecretFile, std::string>(SecretFile());
     if (found && found->bytes == file.bytes) return false;
     if (found) std::swap(file.bytes, found->bytes);
     auto problem = found ? take() : found.error();
-    if (!problem.empty() && problem != file.problem)
+    if (!problem.empty() && problem != file.problem) {
+      reloads_refused_.Increment();
       spdlog::error("event=reload_refused file=\"{}\" why=\"{}\"", file.path, problem);
+    }
     file.problem = std::move(problem);
     return true;
   };

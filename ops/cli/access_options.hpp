@@ -76,6 +76,8 @@ class Access {
   std::mutex mutex_;
   TlsSlot tls_;
   Watched keys_, capability_keys_, certificate_, tls_key_;
+  Gauge* const certificate_end_;  // null: plain HTTP
+  Counter& reloads_refused_;
   std::jthread watcher_;
 };
 

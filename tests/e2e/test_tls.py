@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -100,10 +101,13 @@ def test_a_new_certificate_is_shown_without_a_gap(tls_door, tmp_path):
     tls_door.signal(signal.SIGHUP)
     wait_until("the new certificate", lambda: serial_of(tls_door) != first)
     assert tls_door.http.get("/livez").status_code == 200, "a connection of before lives on"
+    ends = {one for one in tls_door.http.get("/metrics").text.splitlines() if one.startswith("assay_ingest_certificate_end_timestamp_seconds ")}
+    assert 47 < (float(ends.pop().split()[1]) - time.time()) / 3600 <= 48
     # One that can't be used changes nothing.
     (tmp_path / "cert.pem").write_text("no certificate")
     tls_door.signal(signal.SIGHUP)
     wait_until("it is said", lambda: "can't be used" in tls_door.tail())
+    assert "assay_ingest_reloads_refused_total 1\n" in tls_door.http.get("/metrics").text
     serial_of(tls_door)
     stop.set()
     for caller in callers:
