@@ -28,6 +28,9 @@ CREATE TABLE IF NOT EXISTS assay.waiting (
   PRIMARY KEY (source, stream, partition, record_offset));
 CREATE INDEX IF NOT EXISTS waiting_trace_id ON assay.waiting (trace_id);
 CREATE INDEX IF NOT EXISTS waiting_since ON assay.waiting (source, since_ms);
+-- So that what was said of a trace goes with it.
+ALTER TABLE assay.assessment_states ADD COLUMN IF NOT EXISTS trace_id text;
+CREATE INDEX IF NOT EXISTS assessment_states_trace_id ON assay.assessment_states (trace_id);
 )";
 
 SchemaProblem away(const PgError& error) { return {error.message, false}; }
@@ -50,7 +53,7 @@ Result<void, SchemaProblem> check_schema(PgConnection& pg) {
                              known + ": commit by REST (--mlflow-url without --mlflow-db) to this version of MLflow",
                          true};
   }
-  const auto ours = pg.exec("SELECT to_regclass('assay.waiting') IS NOT NULL");
+  const auto ours = pg.exec("SELECT to_regclass('assay.assessment_states_trace_id') IS NOT NULL");
   if (!ours) return away(ours.error());
   if (!ours->truth(0, 0)) {
     // Several workers may start at once.

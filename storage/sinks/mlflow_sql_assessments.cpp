@@ -44,6 +44,7 @@ void SqlBatch::load(std::map<std::string, Assessment>& assessments, const std::v
   for (auto* job : jobs) {
     const auto& record = std::get<AssessmentRecord>(job->record);
     auto& assessment = assessments[record.assessment_id];
+    assessment.trace_id = record.trace_id;
     if (assessment.deleted || gone.contains(record.trace_id)) {
       job->fate = Fate::duplicate;
     } else if (record.op == Op::erase) {
@@ -102,10 +103,14 @@ void SqlBatch::erase(std::map<std::string, Assessment>& assessments) {
       "WHERE a.assessment_id = t.id AND a.trace_id = t.trace_id AND NOT EXISTS "
       "(SELECT 1 FROM assessments o WHERE o.trace_id = a.trace_id AND o.overrides = a.assessment_id)",
       {targets.text(), traces.text()});
-  ask("UPDATE assay.assessment_states s SET overridden = false FROM unnest($1::text[], $2::text[]) t (id, trace_id) "
+  const auto freed = ask(
+      "UPDATE assay.assessment_states s SET overridden = false FROM unnest($1::text[], $2::text[]) t (id, trace_id) "
       "WHERE s.assessment_id = t.id AND NOT EXISTS "
-      "(SELECT 1 FROM assessments o WHERE o.trace_id = t.trace_id AND o.overrides = t.id)",
+      "(SELECT 1 FROM assessments o WHERE o.trace_id = t.trace_id AND o.overrides = t.id) RETURNING s.assessment_id",
       {targets.text(), traces.text()});
+  for (int i = 0; i < freed.size(); ++i)
+    if (const auto at = assessments.find(std::string(freed.text(i, 0))); at != assessments.end())
+      at->second.overridden = false;
 }
 
 void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
@@ -216,7 +221,8 @@ void SqlBatch::override_those(const std::vector<std::pair<std::string, std::stri
     }
   }
   if (early.size() > 0)
-    ask("INSERT INTO assay.assessment_states SELECT DISTINCT id, false, true, $2::bytea FROM unnest($1::text[]) e (id) "
+    ask("INSERT INTO assay.assessment_states (assessment_id, deleted, overridden, changes) SELECT DISTINCT id, false, "
+        "true, $2::bytea FROM unnest($1::text[]) e (id) "
         "ON CONFLICT (assessment_id) DO UPDATE SET overridden = true",
         {early.text(), sql::hex(AssessmentRow().encode())});
 }
@@ -273,19 +279,21 @@ void SqlBatch::change(std::map<std::string, Assessment>& assessments) {
 }
 
 void SqlBatch::save(const std::map<std::string, Assessment>& assessments) {
-  PgArray ids, deleted, overridden, changes;
+  PgArray ids, deleted, overridden, changes, traces;
   for (const auto& [id, assessment] : assessments) {
     if (!assessment.changed) continue;
     ids.add(std::string_view(id));
     deleted.add(assessment.deleted);
     overridden.add(assessment.overridden);
     changes.add(std::string_view(assessment.deleted ? "" : sql::hex(assessment.changes.encode())));
+    traces.add(std::string_view(assessment.trace_id));
   }
   if (ids.size() == 0) return;
-  ask("INSERT INTO assay.assessment_states SELECT * FROM unnest($1::text[], $2::boolean[], $3::boolean[], $4::bytea[]) "
+  ask("INSERT INTO assay.assessment_states (assessment_id, deleted, overridden, changes, trace_id) "
+      "SELECT * FROM unnest($1::text[], $2::boolean[], $3::boolean[], $4::bytea[], $5::text[]) "
       "ON CONFLICT (assessment_id) DO UPDATE SET deleted = excluded.deleted, overridden = excluded.overridden, "
-      "changes = excluded.changes",
-      {ids.text(), deleted.text(), overridden.text(), changes.text()});
+      "changes = excluded.changes, trace_id = excluded.trace_id",
+      {ids.text(), deleted.text(), overridden.text(), changes.text(), traces.text()});
 }
 
 // The tag assay.feedback of each trace about which something was said.

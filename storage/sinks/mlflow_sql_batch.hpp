@@ -75,6 +75,7 @@ class SqlBatch {
   };
   struct Assessment {
     bool deleted = false, overridden = false, changed = false;
+    std::string trace_id;
     AssessmentRow changes;  // without a base
     std::set<std::string> changed_paths;
     SqlJob* create = nullptr;

@@ -349,6 +349,10 @@ void SqlBatch::erase_traces(const std::vector<std::string>& ids) {
       "WHERE request_id = ANY($1::text[]) AND timestamp_ms <= $2) d, (VALUES ('assessment'), ('span_cost'), "
       "('trace_metric')) f (family) ON CONFLICT DO NOTHING",
       {list, std::to_string((now_ - std::chrono::hours(24)).time_since_epoch().count())});
+  // Also what changed of assessments: words. Nothing said of these traces counts any more, whatever it is.
+  ask("DELETE FROM assay.assessment_states s WHERE NOT deleted AND (trace_id = ANY($1::text[]) OR trace_id IS NULL AND "
+      "assessment_id IN (SELECT assessment_id FROM assessments WHERE trace_id = ANY($1::text[])))",
+      {list});
   ask("DELETE FROM trace_info WHERE request_id = ANY($1::text[])", {list});
   ask("DELETE FROM review_queue_items WHERE item_type = 'trace' AND item_id = ANY($1::text[])", {list});
   ask("DELETE FROM assay.waiting WHERE source = $1 AND trace_id = ANY($2::text[])", {source_, list});

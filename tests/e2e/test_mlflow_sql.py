@@ -183,6 +183,46 @@ def test_any_order_of_feedback_changes_deletes_and_traces_ends_in_the_same_rows(
     wait_until("the tag is gone", lambda: behind.tag(trace_id) is None, WITHIN)
 
 
+def test_of_a_deleted_trace_no_words_are_left(behind: Behind):
+    """Neither of changes of what is there nor of changes that came before their create; and nothing comes back."""
+    trace_id = behind.trace()
+    said = behind.give({"is_correct": True}, trace_id=trace_id)
+    behind.wait_assessments(trace_id, 1)
+    behind.assay.http.patch(f"/feedback/{said}", json={"rationale": "secret words"}).raise_for_status()
+    behind.wait_rows(1, "SELECT 1 FROM assessments WHERE trace_id = %s AND rationale = 'secret words'", trace_id)
+    words = "SELECT assessment_id FROM assay.assessment_states WHERE position('secret words'::bytea in changes) > 0 AND assessment_id = ANY(%s)"
+    held = f"a-held-{trace_id}"
+    behind.rows("INSERT INTO assay.assessment_states VALUES (%s, false, false, 'secret words', %s)", held, trace_id)
+    assert set(behind.rows(words, [said, held])) == {(said,), (held,)}
+    behind.rows("UPDATE assay.assessment_states SET trace_id = NULL WHERE assessment_id = %s", said)  # as older ones are
+    behind.assay.http.post("/api/2.0/mlflow/traces/delete-traces", json={"experiment_id": "0", "request_ids": [trace_id]}).raise_for_status()
+    behind.wait_rows(0, "SELECT 1 FROM trace_info WHERE request_id = %s", trace_id)
+    assert behind.rows(words, [said, held]) == []
+
+
+def test_what_an_early_override_marked_counts_where_the_override_goes_as_it_comes(behind: Behind):
+    """All in one batch: the sink stands still behind a lock meanwhile."""
+    import psycopg
+
+    trace_id, request_id = new_trace_id(), new_request_id()
+    target = behind.give({"name": "opinion", "value": 1}, client_request_id=request_id)  # parked
+    behind.trace(trace_id)
+    overrider = behind.give({"name": "opinion", "value": 2}, trace_id=trace_id)
+    behind.wait_assessments(trace_id, 1)
+    # As a door without a view takes it: what is overridden has not come.
+    behind.rows("UPDATE assessments SET overrides = %s WHERE assessment_id = %s", target, overrider)
+    behind.rows(r"INSERT INTO assay.assessment_states VALUES (%s, false, true, '\x010000000000')", target)
+    with psycopg.connect(behind.database.url, password=PASSWORD) as lock:
+        lock.execute("LOCK TABLE assay.positions IN ACCESS EXCLUSIVE MODE")
+        behind.give({"is_correct": True}, trace_id=trace_id)
+        wait_until("it stands still", lambda: behind.rows("SELECT 1 FROM pg_locks WHERE NOT granted"), WITHIN)
+        behind.assay.http.delete(f"/feedback/{overrider}").raise_for_status()
+        post_trace(behind.assay.http, trace_id, request_id, experiment_id=behind.experiment)
+        wait_until("it is resolved", lambda: behind.receipt(target)["sinks"].get("store") == "committed", WITHIN)
+    behind.wait_rows(1, "SELECT 1 FROM assessments WHERE assessment_id = %s AND valid", target)
+    assert behind.rows("SELECT 1 FROM assessments WHERE assessment_id = %s", overrider) == []
+
+
 def test_feedback_waits_for_a_trace_that_reaches_mlflow_past_us(behind: Behind):
     """MLflow's API takes feedback by trace_id for any trace; the sink keeps it in assay.waiting until MLflow knows the trace."""
     import httpx
