@@ -356,6 +356,16 @@ TEST_F(StoreTest, TheSumOfATracesSpansIsMadeOfTheirUsageAndNotOfTheirWholeJson) 
   EXPECT_EQ(said(), R"({"input_tokens": 4, "output_tokens": 0, "total_tokens": 4})");
 }
 
+TEST(TraceUsage, StandsOnDiskAsItIsDescribed) {
+  using namespace std::string_literals;
+  const SpanUsage usage{.span_id = "s", .parent_id = "a", .tokens = "{}"};
+  EXPECT_EQ(usage.encode(), "\1\0\0\0\1a\0\0\0\2{}\0\0\0\0"s);
+  EXPECT_EQ(SpanUsage::decode("s", usage.encode())->tokens, "{}");
+  EXPECT_EQ((SpanTally{.count = 2, .bytes = 5}).encode(), "\1\0\0\0\2\0\0\0\0\0\0\0\5"s);
+  EXPECT_EQ(store_keys::usage("tr-1", "s"), "tr-1\0us"s);
+  EXPECT_EQ(store_keys::span_tally("tr-1"), "tr-1\0n"s);
+}
+
 TEST_F(StoreTest, WhatAnEarlierVersionKeptOfSpansIsCountedWhenTheNextComes) {
   const auto said = [&] { return store_.trace("tr-1")->value().text_at("trace_metadata.mlflow.trace.tokenUsage"); };
   const auto add = [&](const std::string& span) { apply(trace("tr-1", at(0), located("7", at(0)), "[" + span + "]")); };
