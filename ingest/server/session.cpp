@@ -117,6 +117,8 @@ Task<bool> Session::serve_one() {
   auto read = Result<void, Rejection>();
   if (!body_passed_on_) read = co_await read_body(body_max, *permit);
   if (!read && read.error().status == 503) {
+    permit = Admission::Permit();  // what came goes, while the client reads why
+    body_.clear();
     auto response = error_response(head_.path, make_error_code(Error::over_capacity));
     co_return co_await say_no(&route, std::move(response));
   }
