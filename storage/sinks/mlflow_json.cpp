@@ -127,13 +127,26 @@ std::vector<std::string> tag_bodies(std::string_view info) {
   return out;
 }
 
-std::string spans_artifact(const std::vector<std::string>& spans) {
-  std::string out = "{\"spans\":[";
-  for (std::size_t i = 0; i < spans.size(); ++i) out.append(i ? "," : "").append(spans[i]);
-  return out + "]}";
+std::string create_assessment(const AssessmentRecord& record, bool gone) {
+  if (!gone) return "{\"assessment\":" + record.json + "}";
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().key("assessment").begin_object();
+  each_raw(record.json, [&](const std::string& name, std::string_view raw) {
+    if (name != "overrides") json.raw_field(name, raw);
+  });
+  json.end_object().end_object();
+  return out;
 }
 
-std::string create_assessment(const AssessmentRecord& record) { return "{\"assessment\":" + record.json + "}"; }
+std::string overridden_by(const AssessmentRecord& record) {
+  std::string out;
+  if (record.json.find("overrides") == record.json.npos) return out;
+  each_raw(record.json, [&](const std::string& name, std::string_view raw) {
+    if (name == "overrides") out = text_of(raw);
+  });
+  return out;
+}
 
 std::optional<std::string> update_assessment(const AssessmentRecord& record,
                                              const std::function<bool(const std::string& path)>& wins) {

@@ -36,11 +36,11 @@ std::string key_of_tag_body(std::string_view body);
 // DELETE of the same
 std::string untag_body(std::string_view key);
 std::string tag_body(std::string_view key, std::string_view value);
-// PUT of the artifact traces.json.
-std::string spans_artifact(const std::vector<std::string>& spans);
 
-// POST …/traces/{id}/assessments
-std::string create_assessment(const AssessmentRecord& record);
+// POST …/traces/{id}/assessments; of one whose overridden one is `gone`, for which MLflow would wait, without its name.
+std::string create_assessment(const AssessmentRecord& record, bool gone);
+// The assessment_id that it takes the place of; empty: none.
+std::string overridden_by(const AssessmentRecord& record);
 // PATCH …/assessments/{id}: with the mask of what the change names and `wins` keeps, asked by the paths of an
 // AssessmentRow; none: nothing is left.
 std::optional<std::string> update_assessment(const AssessmentRecord& record,
@@ -53,7 +53,8 @@ std::string delete_trace(std::string_view experiment_id, std::string_view trace_
 // From the answer of GET /api/3.0/mlflow/traces/{id}: the value that the tag assay.feedback should have, and has.
 struct SeenTrace {
   std::string experiment_id;
-  std::string wanted_tag, tag;
+  std::string wanted_tag;  // empty: none
+  std::optional<std::string> tag;
 };
 std::optional<SeenTrace> seen_trace(std::string_view body);
 // From the answer of experiments/get-by-name and experiments/create.

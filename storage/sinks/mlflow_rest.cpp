@@ -4,11 +4,22 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
+
 #include "ops/runtime/log.hpp"
+#include "storage/records/json_writer.hpp"
+#include "storage/sinks/mlflow_columns.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/poison.hpp"
 
 namespace assay {
+namespace {
+
+constexpr std::size_t retries_max = 256;           // of one turn
+constexpr std::size_t letter_spans_max = 700'000;  // bytes, of a trace in its dead letter
+
+}  // namespace
+
 MlflowSink::MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyValue& local,
                        WriteDeadLetter write_dead_letter, const Clock& clock, Metrics& metrics)
     : config_(std::move(config)),
@@ -19,7 +30,10 @@ MlflowSink::MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyVal
       waiting_gauge_(metrics.gauge("assay_mlflow_waiting_records",
                                    "Assessments that wait for their trace, changes that wait for their create")),
       kept_gauge_(metrics.gauge("assay_mlflow_kept_records", "Records in memory that are not finished")),
+      kept_bytes_gauge_(metrics.gauge("assay_mlflow_kept_bytes", "What they take there")),
       refused_total_(metrics.counter("assay_mlflow_refused_total", "Records that became dead letters")),
+      spans_left_out_total_(metrics.counter("assay_mlflow_spans_left_out_total",
+                                            "Spans of too long a trace that MLflow was not told, each time it was")),
       client_(config_.mlflow, config_.requests_max) {
   for (std::size_t i = 0; i < config_.requests_max; ++i) {
     cancels_.push_back(std::make_unique<asio::cancellation_signal>());
@@ -69,23 +83,23 @@ SinkLedger MlflowSink::ledger() const {
 }
 
 Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
+  const bool log_is_read = records.empty() && takes(Stream::traces);
   if (!records.empty()) oldest_ = clock_.now();
   for (const auto& record : records)
     if (const auto taken = take(record); !taken) return taken;
   if (const auto marked = marks_.flush(); !marked) return marked;  // before anything of it is said
-  const auto now = clock_.now();
-  const auto is_due = [&](Instant at) { return at <= now || at > now + config_.retry_max; };  // the clock was set back
-  std::size_t alone = 0;  // a few in one turn: what MLflow does not answer may take long
-  for (auto& [trace_id, lane] : lanes_)
-    if (lane.retry_at && is_due(*lane.retry_at) && (!lane.alone || ++alone <= config_.alone_max))
-      make_ready(trace_id, lane);
-  const auto ran = run_ready();
+  auto due = find_due();
+  auto ran = run_ready();
+  if (ran) ran = run_retries(std::move(due));
+  for (const auto stream : follows())
+    if (ran) ran = make_room(stream, log_is_read);
   std::int64_t waiting = 0;
   for (const auto& [id, lane] : lanes_)
     if (lane.retry_at) waiting += std::ssize(lane.assessments);
   waiting_ = waiting;
   waiting_gauge_.set(static_cast<double>(waiting));
-  kept_gauge_.set(static_cast<double>(kept_));
+  kept_gauge_.set(static_cast<double>(kept_traces_.records + kept_assessments_.records));
+  kept_bytes_gauge_.set(static_cast<double>(kept_traces_.bytes + kept_assessments_.bytes));
   if (const auto saved = save(); !saved) return saved;
   const auto in_use = [this](const std::string& trace_id) { return lanes_.contains(trace_id); };
   if (oldest_ != Instant())
@@ -102,13 +116,16 @@ Result<void> MlflowSink::take(const LogRecord& record) {
     if (record.offset < places_[of].read_to) return {};
   }
   std::optional<Job> job;
-  std::string problem;
+  std::string problem, trace_id;
+  std::optional<TraceRecord> trace;
   if (record.stream == Stream::assessments) {
     auto parsed = read_assessment(record);
-    if (parsed)
+    if (parsed) {
+      trace_id = parsed->trace_id;
       job.emplace(Job{of, record.offset, std::move(*parsed)});
-    else
+    } else {
       problem = parsed.error().reason;
+    }
   } else {
     auto parsed = read_trace(record);
     TraceRow row;
@@ -119,7 +136,11 @@ Result<void> MlflowSink::take(const LogRecord& record) {
     else if (const auto fits = parsed->deleted ? Result<bool, Malformed>(true) : row.apply(*parsed); !fits)
       problem = fits.error().reason;
     else
-      job.emplace(Job{of, record.offset, std::move(*parsed)});
+      trace = std::move(*parsed);
+    if (trace) {
+      trace_id = trace->trace_id;
+      job.emplace(Job{of, record.offset, TraceNews{trace->deleted, mlflow::removed_tags(trace->info)}});
+    }
   }
   Offset begin = 0;
   {
@@ -127,14 +148,18 @@ Result<void> MlflowSink::take(const LogRecord& record) {
     begin = places_[of].begin;
   }
   const bool done_before = record.offset < begin;
-  if (!job && !done_before)
+  if (!job && !done_before) {
     if (const auto buried = write_dead_letter_(poison(record, problem, name(), clock_.now())); !buried) return buried;
-  if (job) {
-    const auto* assessment = std::get_if<AssessmentRecord>(&job->record);
-    oldest_ = std::min(oldest_, assessment ? assessment->accepted_at : std::get<TraceRecord>(job->record).accepted_at);
-    const auto marked = assessment ? marks_.take(*assessment, of.partition, record.offset)
-                                   : marks_.take(std::get<TraceRecord>(job->record));
-    if (!marked) return marked;
+    refused_total_.Increment();
+  }
+  if (trace) {
+    oldest_ = std::min(oldest_, trace->accepted_at);
+    traces_to_[of.partition] = trace->accepted_at;
+    if (const auto marked = marks_.take(*trace); !marked) return marked;
+  } else if (job) {
+    const auto& assessment = std::get<AssessmentRecord>(job->record);
+    oldest_ = std::min(oldest_, assessment.accepted_at);
+    if (const auto marked = marks_.take(assessment, of.partition, record.offset); !marked) return marked;
   }
   marks_.set_known(of, record.offset + 1);
   {
@@ -149,20 +174,127 @@ Result<void> MlflowSink::take(const LogRecord& record) {
     if (!job) return {};
     place.unfinished.insert(record.offset);
   }
-  ++kept_;
-  const auto* trace = std::get_if<TraceRecord>(&job->record);
-  const std::string trace_id = trace ? trace->trace_id : std::get<AssessmentRecord>(job->record).trace_id;
+  auto& kept = this->kept(of.stream);
+  ++kept.records;
+  kept.bytes += job->bytes();
   auto& lane = lanes_[trace_id];
   (trace ? lane.traces : lane.assessments).push_back(std::move(*job));
   make_ready(trace_id, lane);
   return {};
 }
 
+// With what its place in a lane takes.
+std::size_t MlflowSink::Job::bytes() const {
+  std::size_t n = sizeof(Job) + sizeof(Lane);
+  if (const auto* news = std::get_if<TraceNews>(&record)) {
+    for (const auto& key : news->removed_tags) n += sizeof(key) + key.size();
+    return n;
+  }
+  const auto& a = std::get<AssessmentRecord>(record);
+  return n + a.json.size() + a.assessment_id.size() + 2 * a.trace_id.size() + a.record_id.size() +
+         a.client_request_id.size();
+}
+
 void MlflowSink::make_ready(const std::string& trace_id, Lane& lane) {
   lane.retry_at.reset();
+  lane.soon = false;
   if (lane.queued) return;
   lane.queued = true;
   ready_.push_back(trace_id);
+}
+
+// What waits and is due, what was due first at first; of what MLflow does not answer a few only: it may take long.
+std::vector<std::string> MlflowSink::find_due() {
+  const auto now = clock_.now();
+  const auto is_due = [&](Instant at) { return at <= now || at > now + config_.retry_max; };  // the clock was set back
+  const bool have_turn = is_due(retries_at_);
+  std::vector<std::pair<Instant, const std::string*>> due;
+  std::size_t alone = 0;
+  for (auto& [trace_id, lane] : lanes_) {
+    if (!lane.retry_at || !is_due(*lane.retry_at)) continue;
+    if (lane.soon)
+      make_ready(trace_id, lane);
+    else if (have_turn && (!lane.alone || ++alone <= config_.alone_max))
+      due.emplace_back(*lane.retry_at, &trace_id);
+  }
+  const auto n = std::min(due.size(), retries_max);
+  std::partial_sort(due.begin(), due.begin() + static_cast<std::ptrdiff_t>(n), due.end());
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < n; ++i) out.push_back(*due[i].second);
+  return out;
+}
+
+// For a while and a few at a time, so that what is new has most of the server's time.
+Result<void> MlflowSink::run_retries(std::vector<std::string> due) {
+  if (due.empty()) return {};
+  for (auto& trace_id : due) {
+    lanes_.at(trace_id).queued = true;
+    ready_.push_back(std::move(trace_id));
+  }
+  const auto begun = clock_.now();
+  retry_until_ = begun + config_.retries_for;
+  retrying_ = true;
+  const auto ran = run_ready();
+  retrying_ = false;
+  std::erase_if(ready_, [this](const std::string& trace_id) {  // not reached: it waits on
+    auto& lane = lanes_.at(trace_id);
+    if (!lane.retry_at) return false;
+    lane.queued = false;
+    return true;
+  });
+  const auto now = clock_.now();
+  retries_at_ = now + std::clamp(3 * (now - begun), Instant::duration(0), Instant::duration(config_.retry_max));
+  return ran;
+}
+
+bool MlflowSink::is_full(Stream stream, double share) const {
+  const auto& kept = stream == Stream::traces ? kept_traces_ : kept_assessments_;
+  return static_cast<double>(kept.records) >= share * static_cast<double>(config_.records_max) ||
+         static_cast<double>(kept.bytes) >= share * static_cast<double>(config_.bytes_max);
+}
+
+// Whether what it waits for may yet come by itself: its trace stands in the log behind what was read of it, or MLflow
+// is in trouble.
+bool MlflowSink::may_come(const Lane& lane, Job& job, bool log_is_read) const {
+  if (lane.alone && taken_at_ <= *job.waits_since) return true;
+  const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
+  if (!assessment) return false;
+  if (age(*job.waits_since) < config_.full_after) return true;
+  const auto to = traces_to_.find(job.of.partition);
+  return !log_is_read && (to == traces_to_.end() || to->second < assessment->accepted_at);
+}
+
+// Where too much waits: the oldest of it are dead letters. `log_is_read`: no more traces stand in the log now.
+Result<void> MlflowSink::make_room(Stream stream, bool log_is_read) {
+  if (!is_full(stream, 1)) return {};
+  struct Waiting {
+    Instant since;
+    const std::string* trace_id;
+    Lane* lane;
+    std::list<Job>::iterator at;
+  };
+  std::vector<Waiting> waiting;
+  const auto jobs_of = [stream](Lane & lane) -> auto& {
+    return stream == Stream::traces ? lane.traces : lane.assessments;
+  };
+  for (auto& [trace_id, lane] : lanes_)
+    for (auto at = jobs_of(lane).begin(); at != jobs_of(lane).end(); ++at)
+      if (at->waits_since && !may_come(lane, *at, log_is_read))
+        waiting.push_back({*at->waits_since, &trace_id, &lane, at});
+  std::stable_sort(waiting.begin(), waiting.end(), [](const auto& a, const auto& b) { return a.since < b.since; });
+  std::set<std::string> emptied;
+  std::size_t buried = 0;
+  for (const auto& [since, trace_id, lane, at] : waiting) {
+    if (!is_full(stream, 0.75)) break;
+    if (!finish(*trace_id, *lane, *at, Outcome::dead, "too many records wait as this one did: " + lane->waits_why))
+      break;
+    jobs_of(*lane).erase(at);
+    ++buried;
+    if (lane->traces.empty() && lane->assessments.empty() && !lane->untagged) emptied.insert(*trace_id);
+  }
+  for (const auto& trace_id : emptied) lanes_.erase(trace_id);
+  if (buried > 0) spdlog::warn("event=mlflow_waiting_full stream={} dead_letters={}", name_of(stream), buried);
+  return failure_ ? Result<void>(failure_) : Result<void>();
 }
 
 Result<void> MlflowSink::run_ready() {
@@ -183,7 +315,8 @@ Result<void> MlflowSink::run_ready() {
 
 // As many as there is work for and as do the server good.
 void MlflowSink::add_workers() {
-  for (auto n = std::min(client_.concurrency(), ready_.size() + running_); running_ < n && !free_.empty();) {
+  const auto most = retrying_ ? std::min(config_.retries_at_once, client_.concurrency()) : client_.concurrency();
+  for (auto n = std::min(most, ready_.size() + running_); running_ < n && !free_.empty();) {
     ++running_;
     const auto mine = free_.back();
     free_.pop_back();
@@ -196,10 +329,13 @@ void MlflowSink::add_workers() {
 }
 
 Task<void> MlflowSink::work() {
-  while (!failure_ && !stopped_ && !ready_.empty() && running_ <= std::max<std::size_t>(client_.concurrency(), 1)) {
+  const auto is_over = [this] { return retrying_ && clock_.now() >= retry_until_; };
+  while (!failure_ && !stopped_ && !ready_.empty() && !is_over() &&
+         running_ <= std::max<std::size_t>(client_.concurrency(), 1)) {
     const std::string trace_id = std::move(ready_.front());
     ready_.pop_front();
-    auto& lane = lanes_.at(trace_id);  // stays where it is: only settle() erases, when nobody runs it
+    auto& lane = lanes_.at(trace_id);  // stays where it is: only settle() and make_room() erase, when nobody runs it
+    lane.retry_at.reset();
     try {
       co_await run(trace_id, lane);
     } catch (const std::exception& e) {  // cancelled, or nothing that anybody foresaw: the lane is tried again
@@ -241,16 +377,19 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
       auto done = co_await write(record, why);
       const bool waits = at->waits_since.has_value();
       if (done == Outcome::broke || done == Outcome::silent) done = co_await ask_beside(lane, done, waits, why);
-      done = while_waiting(*at, done, why);
+      done = while_waiting(lane, *at, done, why);
       if (done == Outcome::again) co_return;
       if (done == Outcome::waits || done == Outcome::alone) {
         // The trace is not there: nothing else of it will be. Or what it overrides is not.
-        if (done == Outcome::waits && record.op == Op::create && why.find("Assessment with ID") == why.npos) break;
+        if (done == Outcome::waits && record.op == Op::create && why.find("Assessment with ID") == why.npos) {
+          for (; at != lane.assessments.end(); ++at) while_waiting(lane, *at, done, why);
+          break;
+        }
         blocked.insert(record.assessment_id);
         ++at;
         continue;
       }
-      if (!finish(*at, done, why)) co_return;
+      if (!finish(trace_id, lane, *at, done, why)) co_return;
       lane.untagged |= done == Outcome::applied && config_.tag_traces;
       again |= record.op == Op::create && blocked.contains(record.assessment_id);
       at = lane.assessments.erase(at);
@@ -262,10 +401,10 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
 
 // What becomes of a record that has to wait: in the end a dead letter. Not where MLflow answered nothing it was given
 // since then: that is its own trouble.
-MlflowSink::Outcome MlflowSink::while_waiting(Job& job, Outcome done, const std::string& why) {
+MlflowSink::Outcome MlflowSink::while_waiting(Lane& lane, Job& job, Outcome done, const std::string& why) {
   if (done != Outcome::waits && done != Outcome::alone) return done;
   if (!job.waits_since) job.waits_since = clock_.now();
-  job.waits_why = why;
+  lane.waits_why = why;
   const bool over = age(*job.waits_since) >= config_.wait_max;
   return over && (done == Outcome::waits || taken_at_ > *job.waits_since) ? Outcome::dead : done;
 }
@@ -277,8 +416,23 @@ std::chrono::milliseconds MlflowSink::age(Instant& since) const {
   return now - since;
 }
 
+// What is known of a trace stands in the dead letter of its last record here: as much as a letter holds.
+void MlflowSink::add_known(TraceRecord& trace, bool all) const {
+  trace.accepted_at = clock_.now();
+  JsonWriter(trace.info).begin_object().field("trace_id", trace.trace_id).end_object();
+  const auto row = marks_.trace(trace.trace_id);
+  if (!all || !row || row->empty()) return;
+  trace.info = row->info_json(trace.trace_id, "", "");
+  static_cast<void>(marks_.each_span(trace.trace_id, [&](const std::string& span) {
+    trace.spans += (trace.spans.empty() ? "[" : ",") + span;
+    return trace.spans.size() < letter_spans_max;
+  }));
+  if (!trace.spans.empty()) trace.spans += ']';
+}
+
 // False: the dead letter could not be written; the record stays.
-bool MlflowSink::finish(const Job& job, Outcome done, const std::string& why) {
+bool MlflowSink::finish(const std::string& trace_id, const Lane& lane, const Job& job, Outcome done,
+                        const std::string& why) {
   const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
   if (done == Outcome::dead) {
     DeadLetter dead{.reason = std::string(dead_reason::refused), .detail = why};
@@ -290,9 +444,10 @@ bool MlflowSink::finish(const Job& job, Outcome done, const std::string& why) {
       dead.record_id = assessment->record_id;
       dead.record = mlflow::feedback_of(*assessment);
     } else {
-      const auto& trace = std::get<TraceRecord>(job.record);
       dead.record_id = std::string(name_of(job.of.stream)) + "/" + std::to_string(job.of.partition) + "/" +
                        std::to_string(job.offset);
+      TraceRecord trace{.deleted = std::get<TraceNews>(job.record).deleted, .trace_id = trace_id};
+      if (!trace.deleted) add_known(trace, lane.traces.size() == 1);
       dead.raw = *to_record(trace).value;
     }
     if (const auto buried = write_dead_letter_(std::move(dead)); !buried) {
@@ -303,7 +458,9 @@ bool MlflowSink::finish(const Job& job, Outcome done, const std::string& why) {
   }
   std::scoped_lock lock(mutex_);
   places_[job.of].unfinished.erase(job.offset);
-  --kept_;
+  auto& kept = this->kept(job.of.stream);
+  --kept.records;
+  kept.bytes -= job.bytes();
   if (assessment)
     ++(done == Outcome::applied ? ledger_.applied : done == Outcome::dead ? ledger_.dead : ledger_.duplicate);
   return true;

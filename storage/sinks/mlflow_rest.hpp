@@ -8,6 +8,11 @@
 // after wait_max it is a dead letter. The position is that of the oldest record that is not finished: what waits is
 // read again after a restart.
 //
+// What waits has a bound, of traces and of assessments each. Traces over it are dead letters at once, the oldest first;
+// what is known of them stays marked, so that a later record of theirs says all of it. Assessments over it are not read
+// on while the trace that they wait for may still stand in the log unread; those for which it can't are dead letters.
+// Trying them again takes no more than a quarter of the time, so that what MLflow can take is not kept waiting.
+//
 // What was deleted and what was said last is marked on this machine before it is said (SinkMarks), so that the order of
 // records does not matter: of two changes of a field the one accepted last wins, and nothing deleted comes back. Where
 // another worker had the partition before, the marks are made anew from the log: records before the position are read
@@ -20,6 +25,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <mutex>
 #include <set>
@@ -36,15 +42,20 @@
 #include "storage/sinks/mlflow_client.hpp"
 #include "storage/sinks/positions.hpp"
 #include "storage/sinks/sink_marks.hpp"
+#include "storage/store/trace_usage.hpp"
 
 namespace assay {
 
 struct MlflowSinkConfig {
   MlflowConfig mlflow;
   std::size_t requests_max = 64;     // in flight; how many it is adapts below that
-  std::size_t records_max = 20'000;  // kept: what waits, and one batch over it
+  std::size_t records_max = 20'000;  // kept of traces, and of assessments: what waits, and one batch over it
+  std::size_t bytes_max = 64 << 20;  // the same
+  std::chrono::milliseconds full_after{30'000};  // an assessment has waited, before it makes room for others
   std::chrono::milliseconds wait_max = std::chrono::hours(24);
   std::chrono::milliseconds retry_first{1'000}, retry_max{60'000};  // of what waits
+  std::chrono::milliseconds retries_for{250};                       // at once; three times that is for what is new
+  std::size_t retries_at_once = 4;                                  // in flight
   bool tag_traces = true;                                           // keep the tag assay.feedback
   // What is remembered of a trace, after the last of it: as long as a late record may still come.
   std::chrono::milliseconds marks_max = std::chrono::hours(30 * 24);
@@ -55,6 +66,10 @@ struct MlflowSinkConfig {
   // trouble; no more of those that wait are tried again in one.
   std::chrono::milliseconds alone_after{5'000};
   std::size_t alone_max = 16;
+  // MLflow takes a trace's spans only all at once: of a long trace no more than so many bytes are said, and not again
+  // before a while for each megabyte that there is.
+  std::size_t spans_bytes_max = 16 << 20;
+  std::chrono::milliseconds spans_again_per_mb{1'000}, spans_again_max{600'000};
 };
 
 class MlflowSink final : public AssessmentSink {
@@ -72,24 +87,31 @@ class MlflowSink final : public AssessmentSink {
   Result<void> apply(std::span<const LogRecord> records) override;
   Offset applied(StreamPartition of) const override;
   bool has(StreamPartition of, Offset offset) const override;
-  bool takes(Stream stream) const override { return stream == Stream::traces || kept_ < config_.records_max; }
+  bool takes(Stream stream) const override { return !is_full(stream, 1); }
   void stop() override;
   SinkLedger ledger() const override;
   // Assessments that wait for their trace, and changes for their create. Thread-safe.
   std::int64_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
 
  private:
+  // What the marks do not say of a trace's record.
+  struct TraceNews {
+    bool deleted = false;
+    std::vector<std::string> removed_tags = {};
+  };
   struct Job {
     StreamPartition of;
     Offset offset;
-    std::variant<TraceRecord, AssessmentRecord> record;
+    std::variant<TraceNews, AssessmentRecord> record;
     std::optional<Instant> waits_since = {};
-    std::string waits_why = {};
+    std::size_t bytes() const;
   };
   struct Lane {
-    std::deque<Job> traces, assessments;
+    std::list<Job> traces, assessments;
     int tries = 0;                         // since it began to wait
     std::optional<Instant> retry_at = {};  // it waits
+    std::string waits_why = {};
+    bool soon = false;  // then it is no retry: it takes its turn among what is new
     bool queued = false;
     bool untagged = false;  // assessments were committed since the tag was set
     int breaks = 0;         // how often MLflow failed at it and answered others, since something of it was taken
@@ -102,12 +124,28 @@ class MlflowSink final : public AssessmentSink {
     std::set<Offset> unfinished;
     Offset position() const { return std::max(begin, unfinished.empty() ? read_to : *unfinished.begin()); }
   };
-  // silent: no answer of MLflow's own; alone: such a record, which waits beside others that go on.
-  enum class Outcome { applied, duplicate, dead, waits, alone, again, broke, silent };
+  struct Kept {
+    std::size_t records = 0, bytes = 0;
+  };
+  // What is said of a trace's spans.
+  struct SaidSpans {
+    std::string artifact;
+    std::vector<SpanUsage> usage;
+    std::size_t said = 0, left_out = 0, bytes = 0;  // bytes: of all
+  };
+  // silent: no answer of MLflow's own; alone: such a record, which waits beside others that go on; gathers: its spans
+  // were said a moment ago.
+  enum class Outcome { applied, duplicate, dead, waits, alone, again, broke, silent, gathers };
 
   Result<void> take(const LogRecord& record);
   void make_ready(const std::string& trace_id, Lane& lane);
+  std::vector<std::string> find_due();
   Result<void> run_ready();
+  Result<void> run_retries(std::vector<std::string> due);
+  Kept& kept(Stream stream) { return stream == Stream::traces ? kept_traces_ : kept_assessments_; }
+  bool is_full(Stream stream, double share) const;
+  Result<void> make_room(Stream stream, bool log_is_read);
+  bool may_come(const Lane& lane, Job& job, bool log_is_read) const;
   void add_workers();
   Task<void> work();
   Task<void> run(const std::string& trace_id, Lane& lane);
@@ -115,6 +153,10 @@ class MlflowSink final : public AssessmentSink {
   Task<Outcome> write_trace(const std::string& trace_id, const Lane& lane, std::string& why);
   Task<Outcome> write_tags(const std::string& trace_id, const Lane& lane, std::string& why);
   Task<Outcome> start(const std::string& trace_id, TraceRow row, std::string& why);
+  Result<SaidSpans> read_spans(const std::string& trace_id) const;
+  void note_spans(const std::string& trace_id, const SaidSpans& spans);
+  // Until when; none: now.
+  std::optional<Instant> gathers(const std::string& trace_id) const;
   Task<Outcome> erase(const std::string& trace_id, std::string& why);
   Task<Outcome> write(const AssessmentRecord& record, std::string& why);
   Task<Outcome> create(const AssessmentRecord& record, std::string& why);
@@ -128,8 +170,9 @@ class MlflowSink final : public AssessmentSink {
     lane.tries = lane.breaks = 0;
     lane.alone = false;
   }
-  bool finish(const Job& job, Outcome done, const std::string& why);
-  Outcome while_waiting(Job& job, Outcome done, const std::string& why);
+  bool finish(const std::string& trace_id, const Lane& lane, const Job& job, Outcome done, const std::string& why);
+  void add_known(TraceRecord& trace, bool all) const;
+  Outcome while_waiting(Lane& lane, Job& job, Outcome done, const std::string& why);
   std::chrono::milliseconds age(Instant& since) const;
   Result<void> save();
   void settle(const std::string& trace_id);
@@ -143,11 +186,15 @@ class MlflowSink final : public AssessmentSink {
 
   std::unordered_map<std::string, Lane> lanes_;
   std::deque<std::string> ready_;
-  std::size_t kept_ = 0;   // jobs in lanes
-  error_code failure_;     // of this apply(): it ends
-  bool repeat_ = false;    // something in this apply() failed by itself: the same again, soon
-  std::size_t alone_ = 0;  // how often that was, in this apply()
-  Instant taken_at_{};     // when MLflow last took something
+  Kept kept_traces_, kept_assessments_;                   // jobs in lanes
+  std::map<Partition, Instant> traces_to_;                // when the last trace of each that was read was accepted
+  std::unordered_map<std::string, Instant> spans_again_;  // of long traces: not before
+  bool retrying_ = false;
+  Instant retry_until_{}, retries_at_{};  // of a turn; the next one
+  error_code failure_;                    // of this apply(): it ends
+  bool repeat_ = false;                   // something in this apply() failed by itself: the same again, soon
+  std::size_t alone_ = 0;                 // how often that was, in this apply()
+  Instant taken_at_{};                    // when MLflow last took something
   bool spans_refused_ = false;
   std::size_t running_ = 0;
   mutable std::mutex mutex_;  // places_ and ledger_, which others ask for
@@ -157,8 +204,9 @@ class MlflowSink final : public AssessmentSink {
   std::atomic<bool> stopped_{false};
 
   GaugePart waiting_gauge_;
-  GaugePart kept_gauge_;
+  GaugePart kept_gauge_, kept_bytes_gauge_;
   Counter& refused_total_;
+  Counter& spans_left_out_total_;
 
   IoContext context_{1};
   std::vector<std::unique_ptr<asio::cancellation_signal>> cancels_;  // one a worker

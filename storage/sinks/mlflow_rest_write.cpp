@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "ops/runtime/log.hpp"
-#include "storage/sinks/mlflow_columns.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_rest.hpp"
 #include "storage/store/feedback_tag.hpp"
@@ -12,6 +11,9 @@ namespace {
 
 // Flask unquotes a path before it looks for its route, in which an id has no slash; a dot or two are a step on the way.
 constexpr const char* no_path = "MLflow's REST API has no path for its id";
+constexpr std::size_t megabyte = 1 << 20;
+constexpr std::size_t summed_spans_max = 20'000;  // with more nothing is concluded of what they used
+
 bool has_path(std::string_view id) { return id.find('/') == id.npos && id != "." && id != ".."; }
 
 std::string trace_path(std::string_view trace_id) { return "/api/3.0/mlflow/traces/" + percent_encoded(trace_id); }
@@ -37,13 +39,18 @@ Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
   const bool waits = lane.traces.front().waits_since.has_value();
   if (done == Outcome::broke || done == Outcome::silent) done = co_await ask_beside(lane, done, waits, why);
   if (done == Outcome::again) co_return false;
+  if (done == Outcome::gathers) {
+    lane.retry_at = std::min(gathers(trace_id).value_or(clock_.now()), clock_.now() + config_.retry_max);
+    lane.soon = true;
+    co_return true;
+  }
   for (auto at = lane.traces.begin(); at != lane.traces.end();) {
-    const auto fate = while_waiting(*at, done, why);
+    const auto fate = while_waiting(lane, *at, done, why);
     if (fate == Outcome::waits || fate == Outcome::alone) {
       ++at;
       continue;
     }
-    if (!finish(*at, fate, why)) co_return false;
+    if (!finish(trace_id, lane, *at, fate, why)) co_return false;
     at = lane.traces.erase(at);
     progressed(lane);
   }
@@ -58,6 +65,7 @@ Task<MlflowSink::Outcome> MlflowSink::write_trace(const std::string& trace_id, c
   const auto gone = marks_.ended(trace_id);
   if (!gone) co_return local_failure(gone.error());
   if (*gone) co_return co_await erase(trace_id, why);
+  if (gathers(trace_id)) co_return Outcome::gathers;
   const auto row = marks_.trace(trace_id);
   if (!row) co_return local_failure(row.error());
   const bool nothing = row->empty();
@@ -72,21 +80,20 @@ Task<MlflowSink::Outcome> MlflowSink::write_trace(const std::string& trace_id, c
   if (started != Outcome::applied) co_return started;
   // Starting a trace adds tags and takes none away.
   for (const auto& job : lane.traces) {
-    const auto& info = std::get<TraceRecord>(job.record).info;
-    if (info.find("null") == info.npos) continue;
+    if (std::get<TraceNews>(job.record).removed_tags.empty()) continue;
     const auto removed = co_await write_tags(trace_id, lane, why);
     co_return removed;
   }
   co_return Outcome::applied;
 }
 
-// Tags alone: those that the records of this lane set or take away, as they are now.
+// Tags alone: those that there are, and those that the records of this lane took away.
 Task<MlflowSink::Outcome> MlflowSink::write_tags(const std::string& trace_id, const Lane& lane, std::string& why) {
   const auto row = marks_.trace(trace_id);
   if (!row) co_return local_failure(row.error());
   std::set<std::string> removed;
   for (const auto& job : lane.traces)
-    for (auto& key : mlflow::removed_tags(std::get<TraceRecord>(job.record).info)) removed.insert(std::move(key));
+    for (const auto& key : std::get<TraceNews>(job.record).removed_tags) removed.insert(key);
   const auto info = row->info_json(trace_id, "", "");
   const auto path = tags_path(trace_id);
   for (auto& body : mlflow::tag_bodies(info)) {
@@ -112,11 +119,9 @@ Task<MlflowSink::Outcome> MlflowSink::write_tags(const std::string& trace_id, co
 }
 
 Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, TraceRow row, std::string& why) {
-  const auto spans = marks_.spans(trace_id);
+  auto spans = read_spans(trace_id);
   if (!spans) co_return local_failure(spans.error());
-  std::vector<SpanUsage> usage;
-  for (const auto& span : *spans) usage.push_back(usage_of_span(span));
-  conclude_usage(row, std::move(usage));
+  conclude_usage(row, std::move(spans->usage));
   const auto info = row.info_json(trace_id, "", "");
   const auto facts = mlflow::facts_of(info);
   auto name = facts.experiment;
@@ -133,18 +138,60 @@ Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, TraceRo
   auto body = mlflow::start_trace(info, experiment.body, feedback);
   const auto started = co_await client_.ask("POST", "/api/3.0/mlflow/traces", std::move(body));
   if (started.kind != MlflowAnswer::Kind::ok) co_return judge(started, why);
-  if (facts.final && !spans->empty()) {
+  if (facts.final && spans->said > 0) {
     auto path = "/api/2.0/mlflow-artifacts/artifacts/" + experiment.body + "/traces/" + percent_encoded(trace_id) +
                 "/artifacts/traces.json";
-    auto artifact = mlflow::spans_artifact(*spans);
-    const auto put = co_await client_.ask("PUT", std::move(path), std::move(artifact));
+    const auto put = co_await client_.ask("PUT", std::move(path), std::move(spans->artifact));
     const bool refused = put.kind == MlflowAnswer::Kind::refused && put.body.find(no_artifacts_words) != put.body.npos;
     if (refused && !std::exchange(spans_refused_, true))
       spdlog::error(
           "event=mlflow_spans_refused why=\"MLflow runs with --no-serve-artifacts: traces go without spans\"");
     if (!refused && put.kind != MlflowAnswer::Kind::ok) co_return judge(put, why);
   }
+  note_spans(trace_id, *spans);
   co_return Outcome::applied;
+}
+
+// All spans are looked at, and as many are said as there is room for; the last eighth of it is for roots.
+Result<MlflowSink::SaidSpans> MlflowSink::read_spans(const std::string& trace_id) const {
+  SaidSpans out;
+  const auto read = marks_.each_span(trace_id, [&](const std::string& span) {
+    auto usage = usage_of_span(span);
+    const auto room = usage.parent_id.empty() ? config_.spans_bytes_max : config_.spans_bytes_max / 8 * 7;
+    out.bytes += span.size();
+    if (out.artifact.size() + span.size() > room) {
+      ++out.left_out;
+    } else {
+      out.artifact += (++out.said == 1 ? "{\"spans\":[" : ",") + span;
+    }
+    if (out.usage.size() <= summed_spans_max) out.usage.push_back(std::move(usage));
+    return true;
+  });
+  if (!read) return read.error();
+  if (out.said > 0) out.artifact += "]}";
+  if (out.usage.size() > summed_spans_max) out.usage.clear();
+  return out;
+}
+
+// After they were said. A trace that is not long goes on at once.
+void MlflowSink::note_spans(const std::string& trace_id, const SaidSpans& spans) {
+  const auto now = clock_.now();
+  if (spans.left_out > 0) {
+    spans_left_out_total_.Increment(static_cast<double>(spans.left_out));
+    spdlog::warn("event=mlflow_spans_left_out trace_bytes={} said={} left_out={}", spans.bytes, spans.said,
+                 spans.left_out);
+  }
+  if (spans_again_.size() >= 1'000) std::erase_if(spans_again_, [now](const auto& a) { return a.second <= now; });
+  if (spans.bytes < megabyte) return;
+  const auto megabytes = static_cast<std::int64_t>(spans.bytes / megabyte);
+  spans_again_[trace_id] = now + std::min(config_.spans_again_max, megabytes * config_.spans_again_per_mb);
+}
+
+std::optional<Instant> MlflowSink::gathers(const std::string& trace_id) const {
+  const auto at = spans_again_.find(trace_id);
+  const auto now = clock_.now();
+  if (at == spans_again_.end() || at->second <= now || at->second > now + config_.spans_again_max) return {};
+  return at->second;
 }
 
 Task<MlflowSink::Outcome> MlflowSink::erase(const std::string& trace_id, std::string& why) {
@@ -196,7 +243,11 @@ Task<MlflowSink::Outcome> MlflowSink::change(const AssessmentRecord& record, std
 
 Task<MlflowSink::Outcome> MlflowSink::create(const AssessmentRecord& record, std::string& why) {
   auto path = trace_path(record.trace_id) + "/assessments";
-  auto body = mlflow::create_assessment(record);
+  const auto overridden = mlflow::overridden_by(record);
+  Result<bool> gone = false;
+  if (!overridden.empty()) gone = marks_.ended(overridden);
+  if (!gone) co_return local_failure(gone.error());
+  auto body = mlflow::create_assessment(record, *gone);
   const auto created = co_await client_.ask("POST", std::move(path), std::move(body));
   if (created.kind != MlflowAnswer::Kind::exists) co_return judge(created, why);
   if (has_path(record.assessment_id)) {
@@ -215,7 +266,11 @@ Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
   auto path = trace_path(trace_id);
   auto answer = co_await client_.ask("GET", std::move(path));
   const auto seen = answer.kind == MlflowAnswer::Kind::ok ? mlflow::seen_trace(answer.body) : std::nullopt;
-  if (seen && seen->wanted_tag != seen->tag) {
+  if (seen && seen->wanted_tag.empty() && seen->tag) {
+    auto tags = tags_path(trace_id);
+    auto body = mlflow::untag_body(feedback_tag_name);
+    answer = co_await client_.ask("DELETE", std::move(tags), std::move(body));
+  } else if (seen && !seen->wanted_tag.empty() && seen->wanted_tag != seen->tag) {
     auto tags = tags_path(trace_id);
     auto body = mlflow::tag_body(feedback_tag_name, seen->wanted_tag);
     answer = co_await client_.ask("PATCH", std::move(tags), std::move(body));
@@ -272,6 +327,7 @@ Task<MlflowSink::Outcome> MlflowSink::ask_beside(Lane& lane, Outcome failed, boo
   }
   repeat_ = true;
   lane.retry_at = clock_.now();
+  lane.soon = true;
   co_return Outcome::again;
 }
 

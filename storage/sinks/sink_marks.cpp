@@ -95,40 +95,45 @@ Result<TraceRow> SinkMarks::trace(const std::string& trace_id) const {
   return std::move(*row);
 }
 
-Result<std::vector<std::string>> SinkMarks::spans(const std::string& trace_id) const {
-  const auto found = all(key("spans", trace_id + "/"));
-  if (!found) return found.error();
-  std::vector<std::string> out;
-  for (const auto& [at, value] : *found)
-    if (auto span = SpanRow::decode(value)) out.push_back(std::move(span->json));
-  return out;
+Result<void> SinkMarks::each_span(const std::string& trace_id,
+                                  const std::function<bool(const std::string& json)>& visit) const {
+  const auto prefix = key("spans", trace_id + "/");
+  bool more = true;
+  const auto show = [&](std::string_view value) {
+    if (const auto span = SpanRow::decode(value)) more = visit(span->json);
+    return more;
+  };
+  const auto on_disk = [&](std::string_view at, std::string_view value) {
+    return pending_.contains(std::string(at)) || show(value);
+  };
+  if (const auto scanned = kv_.scan(Family::meta, prefix, after_prefix(prefix), on_disk); !scanned) return scanned;
+  for (auto at = pending_.lower_bound(prefix); more && at != pending_.end() && at->first.starts_with(prefix); ++at)
+    if (at->second) show(*at->second);
+  return {};
 }
 
-Result<std::map<std::string, std::string>> SinkMarks::all(const std::string& prefix) const {
-  std::map<std::string, std::string> found;
-  const auto visit = [&](std::string_view at, std::string_view value) {
-    found.emplace_hint(found.end(), at, value);
+Result<std::set<std::string>> SinkMarks::keys(const std::string& prefix) const {
+  std::set<std::string> found;
+  const auto visit = [&](std::string_view at, std::string_view) {
+    found.emplace_hint(found.end(), at);
     return true;
   };
   if (const auto scanned = kv_.scan(Family::meta, prefix, after_prefix(prefix), visit); !scanned)
     return scanned.error();
   for (auto at = pending_.lower_bound(prefix); at != pending_.end() && at->first.starts_with(prefix); ++at)
-    if (at->second)
-      found[at->first] = *at->second;
-    else
-      found.erase(at->first);
+    found.insert(at->first);
   return found;
 }
 
 Result<void> SinkMarks::forget(const std::string& trace_id) {
   pending_[key("trace", trace_id)] = std::nullopt;
-  const auto spans = all(key("spans", trace_id + "/"));
+  const auto spans = keys(key("spans", trace_id + "/"));
   if (!spans) return spans.error();
-  for (const auto& [at, span] : *spans) pending_[at] = std::nullopt;
+  for (const auto& at : *spans) pending_[at] = std::nullopt;
   const auto prefix = key("changed", trace_id + "/");
-  const auto changed = all(prefix);
+  const auto changed = keys(prefix);
   if (!changed) return changed.error();
-  for (const auto& [at, nothing] : *changed) {
+  for (const auto& at : *changed) {
     pending_[at] = std::nullopt;
     pending_[key("changes", at.substr(prefix.size()))] = std::nullopt;
   }

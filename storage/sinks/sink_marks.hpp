@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "storage/log/event_source.hpp"
@@ -36,8 +37,8 @@ class SinkMarks {
   Result<bool> ended(const std::string& id) const;
   Result<AssessmentRow> changes(const std::string& assessment_id) const;
   Result<TraceRow> trace(const std::string& trace_id) const;
-  // JSON of each.
-  Result<std::vector<std::string>> spans(const std::string& trace_id) const;
+  // JSON of each, one after the other: all of them may be too much. False: no more.
+  Result<void> each_span(const std::string& trace_id, const std::function<bool(const std::string& json)>& visit) const;
 
   Result<void> flush();
 
@@ -49,8 +50,8 @@ class SinkMarks {
  private:
   std::string key(std::string_view kind, std::string_view id) const;
   Result<std::optional<std::string>> get(const std::string& key) const;
-  // All that begins with it, what is pending over what is on disk.
-  Result<std::map<std::string, std::string>> all(const std::string& prefix) const;
+  // Of all that begins with it, on disk or pending.
+  Result<std::set<std::string>> keys(const std::string& prefix) const;
   // Erases what is known of the trace, its spans and changes.
   Result<void> forget(const std::string& trace_id);
 

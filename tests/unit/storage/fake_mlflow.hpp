@@ -125,6 +125,7 @@ class FakeMlflow {
     if (path == "/api/3.0/mlflow/traces") {
       const auto body = boost::json::parse(request.body);
       const auto& info = body.at("trace").at("trace_info").as_object();
+      if (info.at("trace_location").at("mlflow_experiment").at("experiment_id") == "999") return missing("Experiment");
       traces_[std::string(info.at("trace_id").as_string())] = info;
       return {200, body};
     }
@@ -146,6 +147,10 @@ class FakeMlflow {
         if (assessment.at("trace_id") == boost::json::string(trace_id)) list.push_back(assessment);
       return {200, {{"trace", {{"trace_info", info}}}}};
     }
+    if (tail == "tags" && request.method == "DELETE") {
+      trace->second["tags"].as_object().erase(body.at("key").as_string());
+      return {200};
+    }
     if (tail == "tags") {
       trace->second["tags"].as_object()[body.at("key").as_string()] = body.at("value");
       return {200};
@@ -153,6 +158,8 @@ class FakeMlflow {
     if (tail == "assessments") {
       auto assessment = body.at("assessment").as_object();
       const auto id = std::string(assessment.at("assessment_id").as_string());
+      const auto* over = assessment.if_contains("overrides");
+      if (over && !assessments_.contains(std::string(over->as_string()))) return missing("Assessment with ID");
       if (assessments_.contains(id))
         return {500, {{"error_code", "INTERNAL_ERROR"}, {"message", "Failed due to a constraint violation."}}};
       assessments_[id] = assessment;

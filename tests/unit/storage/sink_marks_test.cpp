@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "storage/state/memory_key_value.hpp"
 #include "tests/unit/storage/store_records.hpp"
 
@@ -47,6 +49,26 @@ TEST_F(SinkMarksTest, OfADeletedTraceOnlyThatIsKept) {
   take(erase_trace("tr-1", at(2)));
   say_all_of("tr-1", at(3));
   EXPECT_EQ(kept(), "changed/tr-2/a-tr-2 changes/a-tr-2 ended/tr-1 spans/tr-2/s1 spans/tr-2/s2 trace/tr-2 ");
+}
+
+TEST_F(SinkMarksTest, SpansAreShownOneByOneWhatIsPendingOverWhatIsOnDisk) {
+  const auto say = [this](int second, const std::string& spans) {
+    take(trace("tr-1", at(second), located("1", at(0)), "[" + spans + "]"));
+  };
+  say(0, R"({"span_id":"s1","n":1},{"span_id":"s2","n":1})");
+  (void)kept();
+  say(1, R"({"span_id":"s2","n":2},{"span_id":"s3","n":2})");
+  const auto shown = [this](std::size_t most) {
+    std::multiset<std::string> out;
+    EXPECT_TRUE(marks_.each_span("tr-1", [&](const std::string& json) {
+      out.insert(json);
+      return out.size() < most;
+    }));
+    return out;
+  };
+  EXPECT_EQ(shown(9), (std::multiset<std::string>{R"({"span_id":"s1","n":1})", R"({"span_id":"s2","n":2})",
+                                                  R"({"span_id":"s3","n":2})"}));
+  EXPECT_EQ(shown(1).size(), 1u);
 }
 
 TEST_F(SinkMarksTest, OfADeletedAssessmentOnlyThatIsKept) {

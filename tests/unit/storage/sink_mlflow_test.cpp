@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_rest.hpp"
@@ -17,7 +18,12 @@ using namespace testing_records;
 class HandMovedClock final : public Clock {
  public:
   Instant now() const override { return at; }
-  Instant at = t0;
+  // The server's thread may move it, too.
+  struct Hand : std::atomic<Instant> {
+    using std::atomic<Instant>::atomic;
+    void operator+=(std::chrono::milliseconds by) { store(load() + by); }
+    void operator-=(std::chrono::milliseconds by) { store(load() - by); }
+  } at{t0};
 };
 
 class MlflowSinkTest : public testing::Test {
@@ -26,10 +32,10 @@ class MlflowSinkTest : public testing::Test {
   // As a process that was killed and has started again.
   void open() {
     sink_.reset();
-    MlflowSinkConfig config{.mlflow = {.url = mlflow_.url(), .experiment = "exp"}, .wait_max = 1h};
-    config.mlflow.limits.first_byte = 300ms;
+    config_.mlflow.url = mlflow_.url();
+    config_.mlflow.limits.first_byte = 300ms;
     sink_ = std::make_unique<MlflowSink>(
-        config, positions_, kv_,
+        config_, positions_, kv_,
         [this](DeadLetter dead) {
           dead_.push_back(std::move(dead));
           return Result<void>();
@@ -44,7 +50,19 @@ class MlflowSinkTest : public testing::Test {
     return trace(id, at(0), located("", at(0)) + R"(,"state":"OK")" + more, R"([{"span_id":"s1"}])");
   }
 
+  // Its experiment is not there.
+  static Record lost_trace(const std::string& id) {
+    return trace(id, at(0), located("999", at(0)) + R"(,"state":"OK")", R"([{"span_id":"s1","secret":1}])");
+  }
+  std::vector<LogRecord> many(std::size_t n, const std::string& prefix,
+                              const std::function<Record(std::string)>& make) {
+    std::vector<LogRecord> out;
+    for (std::size_t i = 0; i < n; ++i) out.push_back(add(make(prefix + std::to_string(i))));
+    return out;
+  }
+
   test::FakeMlflow mlflow_;
+  MlflowSinkConfig config_{.mlflow = {.experiment = "exp"}, .wait_max = 1h};
   MemoryKeyValue kv_;
   KeyValuePositions positions_{kv_, "mlflow"};
   HandMovedClock clock_;
@@ -381,6 +399,163 @@ TEST_F(MlflowSinkTest, WhileMlflowIsSlowOrDownThePositionStaysAndAfterwardsAllIs
   EXPECT_EQ(saved(), 40);
   EXPECT_EQ(sink_->ledger().unaccounted(), 0);
   EXPECT_TRUE(dead_.empty());
+}
+
+TEST_F(MlflowSinkTest, TracesOfAnUnknownExperimentHaveABoundAndStopNoFeedback) {
+  config_.records_max = 20;
+  open();
+  ASSERT_TRUE(apply(many(15, "early-", lost_trace)));
+  EXPECT_TRUE(dead_.empty());
+  clock_.at += 1s;
+  ASSERT_TRUE(apply(many(15, "late-", lost_trace)));
+  ASSERT_EQ(dead_.size(), 16u) << "down to three quarters";
+  EXPECT_EQ(dead_[0].reason, "refused");
+  EXPECT_EQ(
+      dead_[0].detail,
+      "too many records wait as this one did: MLflow answered 404 RESOURCE_DOES_NOT_EXIST: Experiment not found.");
+  EXPECT_NE(dead_[0].raw.find(R"("spans":[{"span_id":"s1","secret":1}])"), std::string::npos) << dead_[0].raw;
+  EXPECT_EQ(std::ranges::count_if(dead_, [](const auto& d) { return d.raw.find("early-") != d.raw.npos; }), 15);
+  EXPECT_TRUE(sink_->takes(Stream::assessments));
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  EXPECT_TRUE(mlflow_.assessments().contains("a-1"));
+  // What is known of one that is a dead letter is said with what comes later.
+  ASSERT_TRUE(apply({add(trace("early-0", at(9), located("1", at(0)) + R"(,"state":"OK")"))}));
+  EXPECT_TRUE(mlflow_.traces().contains("early-0"));
+  EXPECT_NE(mlflow_.artifacts().begin()->second.find("secret"), std::string::npos);
+}
+
+TEST_F(MlflowSinkTest, ATraceThatWaitsTakesNoMoreThanItsPlaceInMemory) {
+  config_.bytes_max = 100'000;
+  open();
+  const auto big = [](const std::string& id) {
+    return trace(id, at(0), located("999", at(0)), R"([{"span_id":"s1","text":")" + std::string(50'000, 'x') + "\"}]");
+  };
+  ASSERT_TRUE(apply(many(20, "tr-", big)));
+  EXPECT_TRUE(dead_.empty());
+}
+
+TEST_F(MlflowSinkTest, FeedbackThatWaitsMakesRoomOnceItsTraceCanNotStandUnreadInTheLog) {
+  config_.records_max = 20;
+  open();
+  const auto early = [](const std::string& id) { return feedback("a-" + id, "tr-" + id, at(10), "n", "true"); };
+  ASSERT_TRUE(apply(many(20, "", early)));
+  EXPECT_FALSE(sink_->takes(Stream::assessments));
+  EXPECT_TRUE(sink_->takes(Stream::traces));
+  ASSERT_TRUE(apply({}));
+  EXPECT_TRUE(dead_.empty()) << "a moment ago";
+  clock_.at += 31s;
+  ASSERT_TRUE(apply({add(ok_trace("tr-0"))}));
+  EXPECT_TRUE(mlflow_.assessments().contains("a-0"));
+  ASSERT_TRUE(apply(many(1, "20", early)));
+  ASSERT_TRUE(apply({add(trace("other", at(9), R"("state":"IN_PROGRESS")"))}));
+  EXPECT_TRUE(dead_.empty()) << "their traces may come next";
+  ASSERT_TRUE(apply({add(trace("other", at(10), R"("state":"IN_PROGRESS")"))}));
+  EXPECT_EQ(dead_.size(), 6u);
+  EXPECT_TRUE(sink_->takes(Stream::assessments));
+}
+
+TEST_F(MlflowSinkTest, FeedbackThatWaitsMakesRoomWhereNoMoreTracesStandInTheLog) {
+  config_.records_max = 20;
+  open();
+  ASSERT_TRUE(apply(many(20, "", [](const std::string& id) { return feedback("a-" + id, id, at(10), "n", "true"); })));
+  clock_.at += 31s;
+  ASSERT_TRUE(apply({add(trace("other", at(9), R"("state":"IN_PROGRESS")"))}));
+  EXPECT_TRUE(dead_.empty());
+  ASSERT_TRUE(apply({}));
+  EXPECT_EQ(dead_.size(), 6u);
+  EXPECT_EQ(sink_->ledger().dead, 6);
+}
+
+TEST_F(MlflowSinkTest, AllThatWaitsForOneTraceWaitsFromItsFirstMoment) {
+  ASSERT_TRUE(
+      apply(many(3, "", [](const std::string& id) { return feedback("a-" + id, "tr-1", at(1), "n", "true"); })));
+  clock_.at += 1h;
+  ASSERT_TRUE(apply({}));
+  EXPECT_EQ(dead_.size(), 3u);
+}
+
+TEST_F(MlflowSinkTest, TryingAgainWhatWaitsLeavesMostOfTheTimeToWhatIsNew) {
+  ASSERT_TRUE(
+      apply(many(100, "", [](const std::string& id) { return feedback("a-" + id, "tr-" + id, at(1), "n", "1"); })));
+  clock_.at += 2s;
+  mlflow_.fault([this](const auto&, bool after) {
+    if (!after) clock_.at += 100ms;
+    return 0;
+  });
+  auto asked = [this, before = mlflow_.said().size()]() mutable {
+    return mlflow_.said().size() - std::exchange(before, mlflow_.said().size());
+  };
+  ASSERT_TRUE(apply({}));
+  const auto first = asked();
+  EXPECT_GE(first, 3u);
+  EXPECT_LE(first, 3u + config_.retries_at_once);
+  ASSERT_TRUE(apply({add(ok_trace("new"))}));
+  EXPECT_TRUE(mlflow_.traces().contains("new"));
+  (void)asked();
+  ASSERT_TRUE(apply({}));
+  EXPECT_EQ(asked(), 0u) << "not its turn";
+  clock_.at += 2s;
+  ASSERT_TRUE(apply({}));
+  EXPECT_GE(asked(), 3u);
+  EXPECT_EQ(sink_->waiting(), 100);
+}
+
+TEST_F(MlflowSinkTest, OfALongTraceNoMoreSpansAreSaidThanFitAndNotForEachThatComes) {
+  config_.spans_bytes_max = 2'500'000;
+  open();
+  const auto long_trace = [](const std::string& span, const std::string& more = "") {
+    return trace("tr-1", at(0), located("", at(0)) + R"(,"state":"OK")",
+                 R"([{"span_id":")" + span + R"(","parent_span_id":"up","text":")" + std::string(800'000, 'x') + "\"}" +
+                     more + "]");
+  };
+  const auto puts = [this] {
+    const auto said = mlflow_.said();
+    return std::ranges::count_if(said, [](const auto& s) { return s.starts_with("PUT"); });
+  };
+  ASSERT_TRUE(apply({add(long_trace("s1")), add(long_trace("s2"))}));
+  EXPECT_EQ(puts(), 1);
+  ASSERT_TRUE(apply({add(long_trace("s3", R"(,{"span_id":"z","parent_span_id":null,"root":1})"))}));
+  ASSERT_TRUE(apply({add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  EXPECT_EQ(puts(), 1) << "gathered for a while";
+  EXPECT_TRUE(mlflow_.assessments().contains("a-1"));
+  EXPECT_EQ(*positions_.load({Stream::traces, 0}), 2) << "and not passed over";
+  clock_.at += 2s;
+  ASSERT_TRUE(apply({}));
+  EXPECT_EQ(puts(), 2);
+  EXPECT_EQ(*positions_.load({Stream::traces, 0}), 3);
+  const auto artifact = mlflow_.artifacts().begin()->second;
+  EXPECT_LE(artifact.size(), config_.spans_bytes_max + 10);
+  EXPECT_NE(artifact.find("\"root\""), artifact.npos);
+  EXPECT_EQ(artifact.find("\"s3\""), artifact.npos);
+  EXPECT_NE(metrics_.text().find("assay_mlflow_spans_left_out_total 1"), std::string::npos);
+  ASSERT_TRUE(apply({add(erase_trace("tr-1", at(2)))}));
+  EXPECT_FALSE(mlflow_.traces().contains("tr-1"));
+}
+
+TEST_F(MlflowSinkTest, WhatTakesThePlaceOfSomethingDeletedIsSaidWithoutItsName) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true")),
+                     add(erase("a-1", "d-1", "tr-1", at(2))),
+                     add(feedback("a-2", "tr-1", at(3), "n", "false", R"(,"overrides":"a-1")")),
+                     add(feedback("a-3", "tr-1", at(4), "n", "false", R"(,"overrides":"a-4")"))}));
+  EXPECT_TRUE(mlflow_.assessments().contains("a-2"));
+  EXPECT_FALSE(mlflow_.assessments().at("a-2").contains("overrides"));
+  EXPECT_EQ(sink_->waiting(), 1) << "for what has not come yet";
+  ASSERT_TRUE(apply({add(erase("a-4", "d-4", "tr-1", at(5)))}));
+  EXPECT_TRUE(mlflow_.assessments().contains("a-3"));
+}
+
+TEST_F(MlflowSinkTest, ATraceThatHasNoFeedbackAnyMoreHasNoTagOfIt) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  EXPECT_TRUE(mlflow_.traces().at("tr-1").at("tags").as_object().contains("assay.feedback"));
+  ASSERT_TRUE(apply({add(erase("a-1", "d-1", "tr-1", at(2)))}));
+  EXPECT_FALSE(mlflow_.traces().at("tr-1").at("tags").as_object().contains("assay.feedback"));
+}
+
+TEST_F(MlflowSinkTest, EveryDeadLetterIsCounted) {
+  ASSERT_TRUE(apply({add({.stream = Stream::assessments, .key = "k", .value = "poison"}),
+                     add({.stream = Stream::traces, .key = "k", .value = "poison"}), add(ok_trace("a/b"))}));
+  EXPECT_EQ(dead_.size(), 3u);
+  EXPECT_NE(metrics_.text().find("assay_mlflow_refused_total 3"), std::string::npos);
 }
 
 TEST_F(MlflowSinkTest, StoppingEndsARequestThatWaits) {
