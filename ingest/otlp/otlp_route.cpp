@@ -87,8 +87,9 @@ Task<Response> export_spans(MlflowDoor& door, Request& request) {
 }  // namespace
 
 void add_otlp_route(Router& router, MlflowDoor& door) {
-  router.add(http::verb::post, "/v1/traces", [&door](Request& request) { return export_spans(door, request); },
-             {.scope = Scope::trace, .body_bytes_max = door.config.spans_bytes_max});
+  router.add(
+      http::verb::post, "/v1/traces", [&door](Request& request) { return export_spans(door, request); },
+      {.scope = Scope::trace, .admission = Admission::Kind::trace, .body_bytes_max = door.config.spans_bytes_max});
 }
 
 }  // namespace assay

@@ -187,6 +187,7 @@ def test_spans_that_are_announced_or_unpack_to_much_leave_room_for_feedback(assa
         for connection in announced:
             connection.send(head.replace(b"Content-Length: 0", b"Content-Length: 1900000"))
         wait_until("two have their place", lambda: serve.metric("assay_ingest_in_flight_bytes") > 3_800_000)
+        assert serve.metric("assay_ingest_in_flight_bytes") < 4 << 20, "half is not theirs"
         later = ask(serve.port, head.replace(b"Content-Length: 0", b"Content-Length: 1900000"))
         assert later.status == 503 and "retry-after" in later.headers
         assert export_packed(serve, 2 << 20).status == 503
