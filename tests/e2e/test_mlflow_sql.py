@@ -185,7 +185,9 @@ def test_any_order_of_feedback_changes_deletes_and_traces_ends_in_the_same_rows(
 
 def test_of_a_deleted_trace_no_words_are_left(behind: Behind):
     """Neither of changes of what is there nor of changes that came before their create; and nothing comes back."""
-    trace_id = behind.trace()
+    experiment_id = behind.mlflow.create_experiment(f"gone-{uuid.uuid4().hex[:8]}")
+    trace_id = new_trace_id()
+    post_trace(behind.assay.http, trace_id, None, experiment_id=experiment_id)
     said = behind.give({"is_correct": True}, trace_id=trace_id)
     behind.wait_assessments(trace_id, 1)
     behind.assay.http.patch(f"/feedback/{said}", json={"rationale": "secret words"}).raise_for_status()
@@ -195,7 +197,8 @@ def test_of_a_deleted_trace_no_words_are_left(behind: Behind):
     behind.rows("INSERT INTO assay.assessment_states VALUES (%s, false, false, 'secret words', %s)", held, trace_id)
     assert set(behind.rows(words, [said, held])) == {(said,), (held,)}
     behind.rows("UPDATE assay.assessment_states SET trace_id = NULL WHERE assessment_id = %s", said)  # as older ones are
-    behind.assay.http.post("/api/2.0/mlflow/traces/delete-traces", json={"experiment_id": "0", "request_ids": [trace_id]}).raise_for_status()
+    gone = {"experiment_id": experiment_id, "request_ids": [trace_id]}
+    assert behind.assay.http.post("/api/2.0/mlflow/traces/delete-traces", json=gone).json() == {"traces_deleted": 1}
     behind.wait_rows(0, "SELECT 1 FROM trace_info WHERE request_id = %s", trace_id)
     assert behind.rows(words, [said, held]) == []
 
