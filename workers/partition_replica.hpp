@@ -50,7 +50,8 @@ class PartitionReplica {
   void wait_ended();
 
   Role role() const;
-  // As an owner: has been at the ends of its streams. As a copy: has been at the committed position.
+  // As an owner: has decided what was there when it opened the partition (PartitionLoop::caught_up). As a copy: has
+  // been at the committed position.
   bool caught_up() const { return caught_up_; }
   std::uint64_t bytes_on_disk() const;
   // For /livez: one step takes longer than `limit`. Whatever else it does, a restore, waiting for the brokers or for

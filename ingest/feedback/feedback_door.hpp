@@ -29,7 +29,7 @@ struct FeedbackConfig {
   std::size_t batch_items_max = 1000;
 };
 
-// The front door's side of one feedback request. Members outlive it.
+// What all requests for feedback share, one a door, on all its threads. What it refers to outlives it.
 struct FeedbackDoor {
   FeedbackConfig config;
   EventLog& log;

@@ -70,7 +70,6 @@ class DoorWithRoutes {
   void drain();
 
  private:
-  void close_left_over();
   // The experiment of chats that was given by its name is in the catalog, unless it is there already.
   void make_experiment();
   void reject_unknown_traces(const FrontDoorOptions& options, Metrics& metrics);

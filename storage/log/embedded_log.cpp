@@ -170,7 +170,7 @@ void EmbeddedLog::complete(std::span<PendingAppend* const> batch) {
     std::vector<std::unique_ptr<PendingAppend::Resume>> resumes;
     std::size_t to = from;
     for (; to < batch.size() && batch[to]->executor == executor; ++to) resumes.push_back(std::move(batch[to]->resume));
-    // From here on the coroutines, in whose frames the Waitings live, may run and end.
+    // From here on the coroutines, in whose frames what they wait with lives, may run and end.
     asio::post(executor, [resumes = std::move(resumes)]() mutable {
       for (auto& resume : resumes) resume->run();
     });

@@ -2,11 +2,11 @@
 
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include <algorithm>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
-
-#include <algorithm>
 #include <stdexcept>
 
 #include "ops/runtime/log.hpp"

@@ -1,9 +1,8 @@
 #pragma once
 // assay.feedback: one request's assessments (1…n, all or none; the resolver splits it), or one change.
 //
-//   {"v":1,"op":"create","accepted_at":T,"client_request_id":ID | "trace_id":ID,"body_hash":"16
-//   hex","idempotent":true?,
-//    "attempt":N?,"replayed_at":T?,"items":[ASSESSMENT…]}
+//   {"v":1,"op":"create","accepted_at":T,"client_request_id":ID | "trace_id":ID,"body_hash":HEX16,
+//    "idempotent":true?,"attempt":N?,"replayed_at":T?,"items":[ASSESSMENT…]}
 //   {"v":1,"op":"update","record_id":R,"accepted_at":T, target as above,"items":[CHANGES]}
 //   {"v":1,"op":"delete","record_id":R,"accepted_at":T, target as above,"items":[{"assessment_id":A}]}
 //
