@@ -45,8 +45,7 @@ DeadLetter conflict(const FeedbackRecord& record, const FeedbackItem& item, Stre
 }
 
 DeadLetter unreadable(std::string_view raw, std::string reason, StreamPartition from, Offset offset, Instant now) {
-  return {.record_id =
-              std::string(name_of(from.stream)) + "/" + std::to_string(from.partition) + "/" + std::to_string(offset),
+  return {.record_id = place_id(from, offset),
           .reason = std::string(dead_reason::malformed),
           .detail = std::move(reason),
           .step = std::string(step_name),

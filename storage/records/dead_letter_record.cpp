@@ -68,6 +68,10 @@ Record to_record(const DeadLetter& dead, std::size_t bytes_max) {
   return record;
 }
 
+std::string place_id(StreamPartition where, Offset offset) {
+  return std::string(name_of(where.stream)) + "/" + std::to_string(where.partition) + "/" + std::to_string(offset);
+}
+
 Record dead_letter_tombstone(std::string_view record_id) {
   return {.stream = Stream::deadletters, .key = std::string(record_id), .value = std::nullopt};
 }

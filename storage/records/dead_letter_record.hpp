@@ -38,6 +38,8 @@ inline constexpr std::string_view refused = "refused";                          
 // As the log takes it: with not more of `raw` and of `detail` than fits into `bytes_max`, and words that say so.
 Record to_record(const DeadLetter& dead, std::size_t bytes_max = 1'000'000);
 Record dead_letter_tombstone(std::string_view record_id);
+// "<stream>/<partition>/<offset>": the record_id of what can't be read, or has none.
+std::string place_id(StreamPartition where, Offset offset);
 Result<DeadLetter, Malformed> parse_dead_letter(std::string_view value);
 
 }  // namespace assay

@@ -444,8 +444,7 @@ bool MlflowSink::finish(const std::string& trace_id, const Lane& lane, const Job
       dead.record_id = assessment->record_id;
       dead.record = mlflow::feedback_of(*assessment);
     } else {
-      dead.record_id = std::string(name_of(job.of.stream)) + "/" + std::to_string(job.of.partition) + "/" +
-                       std::to_string(job.offset);
+      dead.record_id = place_id(job.of, job.offset);
       TraceRecord trace{.deleted = std::get<TraceNews>(job.record).deleted, .trace_id = trace_id};
       if (!trace.deleted) add_known(trace, lane.traces.size() == 1);
       dead.raw = *to_record(trace).value;

@@ -25,8 +25,7 @@ DeadLetter letter_of(const SqlJob& job, std::string_view step, Instant now) {
     dead.record_id = assessment->record_id;
     dead.record = mlflow::feedback_of(*assessment);
   } else {
-    dead.record_id =
-        std::string(name_of(job.of.stream)) + "/" + std::to_string(job.of.partition) + "/" + std::to_string(job.offset);
+    dead.record_id = place_id(job.of, job.offset);
     dead.raw = job.value;
   }
   return dead;

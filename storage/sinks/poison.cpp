@@ -26,8 +26,7 @@ Result<TraceRecord, Malformed> read_trace(const LogRecord& record) {
 
 DeadLetter poison(const LogRecord& record, std::string_view problem, std::string_view step, Instant now) {
   DeadLetter dead;
-  dead.record_id = std::string(name_of(record.stream)) + "/" + std::to_string(record.partition) + "/" +
-                   std::to_string(record.offset);
+  dead.record_id = place_id({record.stream, record.partition}, record.offset);
   dead.reason = dead_reason::malformed;
   dead.detail = problem;
   dead.step = step;

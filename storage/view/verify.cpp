@@ -1,11 +1,11 @@
 #include "storage/view/verify.hpp"
-#include "storage/records/logged_feedback.hpp"
 
 #include <algorithm>
 #include <set>
 
 #include "ops/runtime/ids.hpp"
 #include "storage/records/feedback_record.hpp"
+#include "storage/records/logged_feedback.hpp"
 #include "storage/sinks/poison.hpp"
 #include "storage/sinks/positions.hpp"
 #include "storage/state/seen.hpp"
@@ -17,10 +17,6 @@ namespace {
 constexpr std::size_t examples_max = 20, batch_max = 1024;
 
 std::uint64_t hash_of(std::string_view id) { return content_hash({id}); }
-
-std::string place(StreamPartition of, Offset offset) {
-  return std::string(name_of(of.stream)) + "/" + std::to_string(of.partition) + "/" + std::to_string(offset);
-}
 
 // Ids as sorted hashes: two different ones of the same 64 bits are not to be expected.
 class Ids {
@@ -151,11 +147,11 @@ class Verifier {
           continue;  // who reads it makes a dead letter of it
         } else if (record.offset >= stored) {
           ++count.in_flight;
-        } else if (dead_.count(hash_of(place(of, record.offset)))) {
+        } else if (dead_.count(hash_of(place_id(of, record.offset)))) {
           ++count.dead;
         } else {
           ++count.unaccounted;
-          example(place(of, record.offset) + " can't be read and is no dead letter: " + assessment.error().reason);
+          example(place_id(of, record.offset) + " can't be read and is no dead letter: " + assessment.error().reason);
         }
       }
       if (!in_.store) return {};
@@ -175,11 +171,11 @@ class Verifier {
       ++count.stored;
     else if (kind == 'h' && record.op == Op::update)
       ++count.held;
-    else if (dead_.count(hash_of(place(of, offset))))
+    else if (dead_.count(hash_of(place_id(of, offset))))
       ++count.dead;
     else {
       ++count.unaccounted;
-      example(place(of, offset) + ": " + std::string(name_of(record.op)) + " of " + record.assessment_id +
+      example(place_id(of, offset) + ": " + std::string(name_of(record.op)) + " of " + record.assessment_id +
               " is not in the store");
     }
   }
@@ -202,8 +198,8 @@ class Verifier {
       for (const auto& record : records) {
         const bool in_flight = record.offset >= resolved;
         const auto feedback = parse_logged_feedback(record);
-        if (!feedback || dead_.count(hash_of(place(of, record.offset)))) {  // too long is malformed, too
-          items.push_back({hash_of(place(of, record.offset)), record.offset, in_flight, false});
+        if (!feedback || dead_.count(hash_of(place_id(of, record.offset)))) {  // too long is malformed, too
+          items.push_back({hash_of(place_id(of, record.offset)), record.offset, in_flight, false});
           continue;
         }
         accepted_max = std::max(accepted_max, feedback->logged_at());
@@ -259,7 +255,7 @@ class Verifier {
     const auto forwarded = forwarded_.count(hash);
     if (const auto most = forwards_allowed(same); whole && forwarded > most) {
       out_.forwarded_too_often += forwarded - most;
-      example(place(of, same.front().offset) + " was forwarded " + std::to_string(forwarded) + " times");
+      example(place_id(of, same.front().offset) + " was forwarded " + std::to_string(forwarded) + " times");
     }
     // What the resolver decided while we read may be forwarded and behind its position as it was: forwarded counts.
     auto known = take(count.forwarded, forwarded);
@@ -273,7 +269,7 @@ class Verifier {
       take(count.forgotten, left);
     } else if (left > 0) {
       count.unaccounted += left;
-      example(place(of, same.front().offset) + " is neither forwarded nor parked nor dead");
+      example(place_id(of, same.front().offset) + " is neither forwarded nor parked nor dead");
     }
   }
 
