@@ -9,6 +9,7 @@
 #include "ops/runtime/error.hpp"
 #include "ops/runtime/hex.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/thread.hpp"
 #include "storage/records/chat_span.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
@@ -36,10 +37,6 @@ bool in_progress(const TraceRecord& trace) {
   std::string_view state;
   return info && !info->find_field_unordered("state").get_string().get(state) && state == "IN_PROGRESS";
 }
-
-}  // namespace
-
-namespace {
 
 constexpr std::string_view reason = "the front door did not come back";
 
@@ -127,7 +124,6 @@ void ChatCloser::stop() {
     std::scoped_lock lock(mutex_);
     if (source_) source_->wake();
   }
-  sleeping_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -142,10 +138,12 @@ void ChatCloser::run(std::stop_token stop) {
     if (stop.stop_requested()) return;
     const auto pause = backoff.next();
     spdlog::warn("event=chat_closer_failed error=\"{}\" again_in_ms={}", done.error().message(), pause.count());
-    std::unique_lock lock(mutex_);
-    // What was in sight is read anew, and waited for anew: an end may have been missed meanwhile.
-    source_.reset();
-    sleeping_.wait_for(lock, stop, pause, [] { return false; });
+    {
+      std::scoped_lock lock(mutex_);
+      // What was in sight is read anew, and waited for anew: an end may have been missed meanwhile.
+      source_.reset();
+    }
+    (void)sleep_unless_stopped(stop, pause);
   }
 }
 

@@ -7,7 +7,6 @@
 // beginning, and the store lets the later stamp win. It is a function of the chat's first record, so that two closers
 // of one partition (a member of the group that does not know yet that it is out) write the same one twice.
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -95,8 +94,7 @@ class ChatCloser {
   bool more_due_ = false;
   std::unordered_map<std::string, std::pair<Partition, Offset>> where_;  // of each chat, by trace_id
   std::atomic<std::size_t> open_{0};
-  std::mutex mutex_;  // the source's life against wake(), and the sleep of a backoff
-  std::condition_variable_any sleeping_;
+  std::mutex mutex_;  // the source's life against wake()
   std::unique_ptr<EventSource> source_;
   std::jthread thread_;
 };

@@ -45,7 +45,6 @@ void Committer::stop() {
     std::scoped_lock lock(mutex_);
     if (source_) source_->wake();
   }
-  sleeping_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -66,8 +65,7 @@ void Committer::run(std::stop_token stop) {
     const auto pause = backoff.next();
     spdlog::warn("event=sink_failed sink={} error=\"{}\" again_in_ms={} lag={}", sink_.name(), done.error().message(),
                  pause.count(), lag());
-    std::unique_lock lock(mutex_);
-    sleeping_.wait_for(lock, stop, pause, [] { return false; });
+    (void)sleep_unless_stopped(stop, pause);
   }
 }
 
@@ -149,8 +147,7 @@ Result<std::span<const LogRecord>> Committer::read(std::chrono::milliseconds wai
     const auto records = source_->read_from(partition, options_.records_max);
     if (!records || !records->empty()) return records;
   }
-  std::unique_lock lock(mutex_);
-  sleeping_.wait_for(lock, thread_.get_stop_token(), std::min(wait, options_.idle_wait), [] { return false; });
+  (void)sleep_unless_stopped(thread_.get_stop_token(), std::min(wait, options_.idle_wait));
   return std::span<const LogRecord>();
 }
 

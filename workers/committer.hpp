@@ -3,7 +3,6 @@
 // so that a slow sink holds nobody back. What it has read it applies before it reads on; while the sink fails it tries
 // again, less and less often, and the log keeps the backlog.
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -78,8 +77,7 @@ class Committer {
   GaugePart lag_gauge_, behind_gauge_;
   Histogram& batch_seconds_;
 
-  std::mutex mutex_;  // the source's life against wake(), and the sleep of a backoff
-  std::condition_variable_any sleeping_;
+  std::mutex mutex_;  // the source's life against wake()
   std::unique_ptr<EventSource> source_;
   std::jthread thread_;
 };

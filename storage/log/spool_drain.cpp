@@ -3,6 +3,7 @@
 
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/run_task.hpp"
+#include "ops/runtime/thread.hpp"
 #include "storage/log/spooled_log.hpp"
 
 namespace assay {
@@ -13,17 +14,12 @@ void SpooledLog::stop() {
   if (drain_.joinable()) drain_.join();
 }
 
-void SpooledLog::pause(std::stop_token stop) {
-  std::unique_lock lock(mutex_);
-  stopping_.wait_for(lock, stop, config_.retry, [] { return false; });
-}
-
 void SpooledLog::drain_until_stopped(std::stop_token stop) {
   while (!stop.stop_requested()) {
     if (!upstream_.load()) try_to_open();
     if (upstream_.load() && drain_some()) continue;
     end_closing();
-    pause(stop);
+    (void)sleep_unless_stopped(stop, config_.retry);
   }
   end_closing();
 }

@@ -14,9 +14,7 @@
 // acknowledgement got lost) goes to the spool and is sent again; from the spool everything from the first failure on
 // is. Record ids are the same, and the workers drop the repeat; the streams without ids are kept by key, and the last
 // of a key is the last again.
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
 
 #include "storage/log/progress.hpp"
@@ -75,7 +73,6 @@ class SpooledLog final : public EventLog {
   bool drain_some();
   void drained();
   bool send(std::span<const Spool::Queued> queued);
-  void pause(std::stop_token stop);
 
   Spool& spool_;
   const OpenUpstream open_;
@@ -91,8 +88,6 @@ class SpooledLog final : public EventLog {
   bool draining_ = false;
   Clock::time_point closing_again_;  // not before
   std::string complaint_;            // said once
-  std::mutex mutex_;
-  std::condition_variable_any stopping_;
   std::jthread drain_;
 };
 
