@@ -187,39 +187,42 @@ Result<void> PartitionLoop::gather_more() {
   }
 }
 
+Result<void> PartitionLoop::learn_traces(Resolution& resolution, std::vector<std::string> ids) const {
+  auto traces = find_traces(state_, config_.partition, ids, told_since());
+  if (!traces) return traces.error();
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    resolution.facts().learn_trace(std::move(ids[i]), std::move((*traces)[i]));
+  return {};
+}
+
 // Applies the requests records that were read, and notes what they may release.
-Result<void> PartitionLoop::tell(Resolution& step) {
+Result<void> PartitionLoop::tell(Resolution& resolution) {
   if (!requests_.empty()) {
     std::vector<std::string> ids;
     ids.reserve(requests_.size());
     for (const auto& request : requests_) ids.push_back(request.id);
-    const auto traces = find_traces(state_, config_.partition, ids, told_since());
-    if (!traces) return traces.error();
-    for (std::size_t i = 0; i < ids.size(); ++i) step.facts().learn_trace(ids[i], (*traces)[i]);
+    if (const auto learnt = learn_traces(resolution, std::move(ids)); !learnt) return learnt;
     std::unordered_set<std::string_view> once;
     for (const auto& request : requests_) {
-      step.request(request);
-      if (request.trace_id && parked_ > 0 && step.trace_of(request.id) && once.insert(request.id).second)
+      resolution.request(request);
+      if (request.trace_id && parked_ > 0 && resolution.trace_of(request.id) && once.insert(request.id).second)
         pending_.push_back(request.id);
     }
     requests_.clear();
   }
-  step.requests_read(source_->position(requests()));
+  resolution.requests_read(source_->position(requests()));
   return {};
 }
 
-Result<void> PartitionLoop::release(Resolution& step) {
+Result<void> PartitionLoop::release(Resolution& resolution) {
   if (pending_.empty()) return {};
   // Those that this step has not told itself: found by the join, or left by the step before.
-  const std::vector<std::string> ids(pending_.begin(), pending_.end());
-  const auto traces = find_traces(state_, config_.partition, ids, told_since());
-  if (!traces) return traces.error();
-  for (std::size_t i = 0; i < ids.size(); ++i) step.facts().learn_trace(ids[i], (*traces)[i]);
+  if (const auto learnt = learn_traces(resolution, {pending_.begin(), pending_.end()}); !learnt) return learnt;
   // What waits is read in chunks, so that a value is only fetched when there is room for it.
   constexpr std::size_t chunk = 256;
-  while (!pending_.empty() && !step.full()) {
+  while (!pending_.empty() && !resolution.full()) {
     const auto& id = pending_.front();
-    const auto trace = step.trace_of(id);
+    const auto trace = resolution.trace_of(id);
     if (!trace) {  // untold again
       pending_.pop_front();
       continue;
@@ -227,14 +230,14 @@ Result<void> PartitionLoop::release(Resolution& step) {
     const auto waiting = waiting_for(state_, config_.partition, id, policy_.outputs_max);
     if (!waiting) return waiting.error();
     std::size_t done = 0;
-    while (done < waiting->size() && !step.full()) {
+    while (done < waiting->size() && !resolution.full()) {
       const auto some = std::span(*waiting).subspan(done, std::min(chunk, waiting->size() - done));
       const auto parked = find_parked(state_, config_.partition, some);
       if (!parked) return parked.error();
       for (const auto& record : *parked) {
-        if (step.full()) break;
+        if (resolution.full()) break;
         if (!record) return Error::corrupt;
-        step.release(*record, *trace);
+        resolution.release(*record, *trace);
         ++done;
       }
     }
@@ -244,27 +247,25 @@ Result<void> PartitionLoop::release(Resolution& step) {
   return {};
 }
 
-Result<void> PartitionLoop::decide(Resolution& step) {
+Result<void> PartitionLoop::decide(Resolution& resolution) {
   if (const auto& oldest = undecided_.front().record)
     metrics_.behind_seconds.Set(std::chrono::duration<double>(clock_.now() - oldest->logged_at()).count());
   Needs needs;
   for (const auto& incoming : undecided_)
     if (incoming.record) add_needs(*incoming.record, policy_, needs);
-  const auto traces = find_traces(state_, config_.partition, needs.traces, told_since());
-  if (!traces) return traces.error();
-  for (std::size_t i = 0; i < needs.traces.size(); ++i)
-    step.facts().learn_trace(std::move(needs.traces[i]), std::move((*traces)[i]));
+  if (const auto learnt = learn_traces(resolution, std::move(needs.traces)); !learnt) return learnt;
   const auto seen = find_seen(state_, config_.partition, needs.seen);
   if (!seen) return seen.error();
-  for (std::size_t i = 0; i < needs.seen.size(); ++i) step.facts().learn_seen(std::move(needs.seen[i]), (*seen)[i]);
+  for (std::size_t i = 0; i < needs.seen.size(); ++i)
+    resolution.facts().learn_seen(std::move(needs.seen[i]), (*seen)[i]);
   if (parked_ > 0) {
     auto parked = find_parked(state_, config_.partition, needs.parked);
     if (!parked) return parked.error();
     for (std::size_t i = 0; i < needs.parked.size(); ++i)
-      step.facts().learn_parked(std::move(needs.parked[i]), std::move((*parked)[i]));
+      resolution.facts().learn_parked(std::move(needs.parked[i]), std::move((*parked)[i]));
   }
-  while (!undecided_.empty() && !step.full()) {
-    step.feedback(undecided_.front());
+  while (!undecided_.empty() && !resolution.full()) {
+    resolution.feedback(undecided_.front());
     undecided_.pop_front();
   }
   return {};
@@ -272,9 +273,9 @@ Result<void> PartitionLoop::decide(Resolution& step) {
 
 // Only when the requests stream has been read up to where it ended when the first was seen to be due: a trace in the
 // backlog comes in time.
-Result<void> PartitionLoop::expire(Resolution& step) {
+Result<void> PartitionLoop::expire(Resolution& resolution) {
   const auto now = clock_.now();
-  if (!next_expiry_ || *next_expiry_ > now || step.full()) return {};
+  if (!next_expiry_ || *next_expiry_ > now || resolution.full()) return {};
   if (!due_) {
     const auto end = source_->end(requests());
     if (!end) return end.error();
@@ -291,14 +292,14 @@ Result<void> PartitionLoop::expire(Resolution& step) {
     return {};
   }
   constexpr std::size_t chunk = 256;
-  for (std::size_t from = 0; from < ids->size() && !step.full(); from += chunk) {
+  for (std::size_t from = 0; from < ids->size() && !resolution.full(); from += chunk) {
     const auto parked =
         find_parked(state_, config_.partition, std::span(*ids).subspan(from, std::min(chunk, ids->size() - from)));
     if (!parked) return parked.error();
     for (const auto& record : *parked) {
-      if (step.full()) break;
+      if (resolution.full()) break;
       if (!record) return Error::corrupt;
-      step.expire(*record, as_of);
+      resolution.expire(*record, as_of);
     }
   }
   expired_some_ = true;
@@ -383,17 +384,17 @@ Result<PartitionLoop::Ran> PartitionLoop::run_once(std::chrono::milliseconds wai
     if (reads)
       if (auto gathered = gather(wait); !gathered) return gathered.error();
     const auto began = std::chrono::steady_clock::now();
-    Resolution step(config_.partition, meta_, policy_, clock_.now());
+    Resolution resolution(config_.partition, meta_, policy_, clock_.now());
     if (reads)
-      if (auto told = tell(step); !told) return told.error();
-    if (auto released = release(step); !released) return released.error();
+      if (auto told = tell(resolution); !told) return told.error();
+    if (auto released = release(resolution); !released) return released.error();
     if (pending_.empty() && joined_) {
       if (!undecided_.empty())
-        if (auto decided = decide(step); !decided) return decided.error();
-      if (auto expired = expire(step); !expired) return expired.error();
+        if (auto decided = decide(resolution); !decided) return decided.error();
+      if (auto expired = expire(resolution); !expired) return expired.error();
     }
-    if (!step.empty()) {
-      if (auto committed = commit(step, began); !committed) return committed.error();
+    if (!resolution.empty()) {
+      if (auto committed = commit(resolution, began); !committed) return committed.error();
       if (!caught_up_) caught_up_ = decided_backlog();
       count_lag();
       return Ran::worked;

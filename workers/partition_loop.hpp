@@ -76,7 +76,6 @@ class PartitionLoop {
   const Meta& meta() const { return meta_; }
   std::int64_t parked() const { return parked_; }
   // Records that the last restore or follow() applied.
-  std::int64_t restored() const { return restore_.applied(); }
   // The state's, as of then.
   Instant restored_accepted_max() const { return restore_.accepted_max(); }
 
@@ -93,11 +92,12 @@ class PartitionLoop {
   Result<void> gather_more();
   Instant told_since() const { return assay::told_since(config_.policy, clock_.now()); }
   void take(std::span<const LogRecord> records);
-  Result<void> tell(Resolution& step);
-  Result<void> release(Resolution& step);
-  Result<void> decide(Resolution& step);
-  Result<void> expire(Resolution& step);
-  Result<void> commit(Resolution& step, std::chrono::steady_clock::time_point began);
+  Result<void> learn_traces(Resolution& resolution, std::vector<std::string> ids) const;
+  Result<void> tell(Resolution& resolution);
+  Result<void> release(Resolution& resolution);
+  Result<void> decide(Resolution& resolution);
+  Result<void> expire(Resolution& resolution);
+  Result<void> commit(Resolution& resolution, std::chrono::steady_clock::time_point began);
 
   const PartitionLoopConfig config_;
   EventSources& sources_;
