@@ -34,6 +34,16 @@ Committer::Committer(EventSources& sources, AssessmentSink& sink, Metrics& metri
 
 Committer::~Committer() { stop(); }
 
+// What stays in its stream for ever is as old as it is. Zero: nothing else is there.
+static Instant oldest_of(std::span<const LogRecord> records) {
+  Instant oldest;
+  for (const auto& record : records) {
+    const bool ages = record.stream == Stream::assessments || record.stream == Stream::traces;
+    if (ages && (oldest == Instant() || record.at < oldest)) oldest = record.at;
+  }
+  return oldest;
+}
+
 void Committer::start() {
   thread_ = std::jthread([this](std::stop_token stop) { run(stop); });
 }
@@ -78,9 +88,11 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
     note_trimmed();
     pending_ = *records;
     // While it takes traces only, what it does not take is what is old.
-    if (!pending_.empty() && takes_all()) batch_at_ = std::ranges::min(pending_, {}, &LogRecord::at).at;
+    if (takes_all()) batch_at_ = oldest_of(pending_);
     for (const auto& record : pending_) read_to_[{record.stream, record.partition}] = record.offset + 1;
   }
+  if (!takes_all())
+    if (const auto told = tell_what_is_read(); !told) return told.error();
   if (!pending_.empty() && sink_.keeps_position_elsewhere())
     if (const auto durable = source_->make_durable(); !durable) return durable.error();
   const auto begun = std::chrono::steady_clock::now();
@@ -126,12 +138,28 @@ Result<void> Committer::open() {
 void Committer::note_trimmed() {
   for (const auto& partition : partitions_) {
     const auto lost = source_->take_trimmed(partition);
+    if (!lost || lost->from == 0) continue;
+    const auto from = std::max(lost->from, sink_.applied(partition));  // before that it reads for its marks alone
     const Offset no_record = partition.stream == Stream::traces ? 0 : 1;
-    if (!lost || lost->from == 0 || lost->to - lost->from <= no_record) continue;
-    trimmed_.Increment(static_cast<double>(lost->to - lost->from));
+    if (lost->to - from <= no_record) continue;
+    trimmed_.Increment(static_cast<double>(lost->to - from));
     spdlog::error("event=records_deleted_unread sink={} stream={} partition={} from={} records={}", sink_.name(),
-                  name_of(partition.stream), partition.partition, lost->from, lost->to - lost->from);
+                  name_of(partition.stream), partition.partition, from, lost->to - from);
   }
+}
+
+Result<void> Committer::tell_what_is_read() {
+  for (const auto stream : sink_.follows()) {
+    bool all = true;
+    for (const auto& partition : partitions_) {
+      if (partition.stream != stream) continue;
+      const auto end = source_->end(partition);
+      if (!end) return end.error();
+      all = all && source_->position(partition) >= *end;
+    }
+    if (all) sink_.all_read(stream);
+  }
+  return {};
 }
 
 bool Committer::takes_all() const {

@@ -59,6 +59,7 @@ class Committer {
   Result<void> note_progress();
   void note_trimmed();
   bool takes_all() const;
+  Result<void> tell_what_is_read();
   void count();
 
   EventSources& sources_;

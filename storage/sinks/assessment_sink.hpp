@@ -39,6 +39,9 @@ class AssessmentSink {
   // must still be given traces.
   virtual bool takes(Stream) const { return true; }
 
+  // Told before an apply() while it is full: of this stream nothing stands in the log that is not read.
+  virtual void all_read(Stream) {}
+
   // Thread-safe: ends an apply() that waits for a peer, soon, with Error::stopped. For good.
   virtual void stop() {}
 

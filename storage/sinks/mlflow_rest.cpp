@@ -83,7 +83,6 @@ SinkLedger MlflowSink::ledger() const {
 }
 
 Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
-  const bool log_is_read = records.empty() && takes(Stream::traces);
   if (!records.empty()) oldest_ = clock_.now();
   for (const auto& record : records)
     if (const auto taken = take(record); !taken) return taken;
@@ -92,7 +91,8 @@ Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
   auto ran = run_ready();
   if (ran) ran = run_retries(std::move(due));
   for (const auto stream : follows())
-    if (ran) ran = make_room(stream, log_is_read);
+    if (ran) ran = make_room(stream);
+  traces_are_read_ = false;
   std::int64_t waiting = 0;
   for (const auto& [id, lane] : lanes_)
     if (lane.retry_at) waiting += std::ssize(lane.assessments);
@@ -255,17 +255,17 @@ bool MlflowSink::is_full(Stream stream, double share) const {
 
 // Whether what it waits for may yet come by itself: its trace stands in the log behind what was read of it, or MLflow
 // is in trouble.
-bool MlflowSink::may_come(const Lane& lane, Job& job, bool log_is_read) const {
+bool MlflowSink::may_come(const Lane& lane, Job& job) const {
   if (lane.alone && taken_at_ <= *job.waits_since) return true;
-  const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
-  if (!assessment) return false;
+  if (job.of.stream == Stream::traces) return false;
   if (age(*job.waits_since) < config_.full_after) return true;
+  // Its own time says nothing: what was early was accepted before its trace. But its id had been told when it came.
   const auto to = traces_to_.find(job.of.partition);
-  return !log_is_read && (to == traces_to_.end() || to->second < assessment->accepted_at);
+  return !traces_are_read_ && (to == traces_to_.end() || to->second <= *job.waits_since);
 }
 
-// Where too much waits: the oldest of it are dead letters. `log_is_read`: no more traces stand in the log now.
-Result<void> MlflowSink::make_room(Stream stream, bool log_is_read) {
+// Where too much waits: the oldest of it are dead letters.
+Result<void> MlflowSink::make_room(Stream stream) {
   if (!is_full(stream, 1)) return {};
   struct Waiting {
     Instant since;
@@ -279,8 +279,7 @@ Result<void> MlflowSink::make_room(Stream stream, bool log_is_read) {
   };
   for (auto& [trace_id, lane] : lanes_)
     for (auto at = jobs_of(lane).begin(); at != jobs_of(lane).end(); ++at)
-      if (at->waits_since && !may_come(lane, *at, log_is_read))
-        waiting.push_back({*at->waits_since, &trace_id, &lane, at});
+      if (at->waits_since && !may_come(lane, *at)) waiting.push_back({*at->waits_since, &trace_id, &lane, at});
   std::stable_sort(waiting.begin(), waiting.end(), [](const auto& a, const auto& b) { return a.since < b.since; });
   std::set<std::string> emptied;
   std::size_t buried = 0;
@@ -369,11 +368,13 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
     std::set<std::string> blocked;  // assessments of which an earlier change waits for the create
     for (auto at = lane.assessments.begin(); at != lane.assessments.end();) {
       const auto& record = std::get<AssessmentRecord>(at->record);
+      std::string why;
       if (record.op != Op::create && blocked.contains(record.assessment_id)) {
+        why = lane.waits_why;
+        while_waiting(lane, *at, Outcome::waits, why);
         ++at;
         continue;
       }
-      std::string why;
       auto done = co_await write(record, why);
       const bool waits = at->waits_since.has_value();
       if (done == Outcome::broke || done == Outcome::silent) done = co_await ask_beside(lane, done, waits, why);

@@ -88,6 +88,7 @@ class MlflowSink final : public AssessmentSink {
   Offset applied(StreamPartition of) const override;
   bool has(StreamPartition of, Offset offset) const override;
   bool takes(Stream stream) const override { return !is_full(stream, 1); }
+  void all_read(Stream stream) override { traces_are_read_ |= stream == Stream::traces; }
   void stop() override;
   SinkLedger ledger() const override;
   // Assessments that wait for their trace, and changes for their create. Thread-safe.
@@ -144,8 +145,8 @@ class MlflowSink final : public AssessmentSink {
   Result<void> run_retries(std::vector<std::string> due);
   Kept& kept(Stream stream) { return stream == Stream::traces ? kept_traces_ : kept_assessments_; }
   bool is_full(Stream stream, double share) const;
-  Result<void> make_room(Stream stream, bool log_is_read);
-  bool may_come(const Lane& lane, Job& job, bool log_is_read) const;
+  Result<void> make_room(Stream stream);
+  bool may_come(const Lane& lane, Job& job) const;
   void add_workers();
   Task<void> work();
   Task<void> run(const std::string& trace_id, Lane& lane);
@@ -188,6 +189,7 @@ class MlflowSink final : public AssessmentSink {
   std::deque<std::string> ready_;
   Kept kept_traces_, kept_assessments_;                   // jobs in lanes
   std::map<Partition, Instant> traces_to_;                // when the last trace of each that was read was accepted
+  bool traces_are_read_ = false;                          // all that the log had before this apply()
   std::unordered_map<std::string, Instant> spans_again_;  // of long traces: not before
   bool retrying_ = false;
   Instant retry_until_{}, retries_at_{};  // of a turn; the next one

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <latch>
+#include <set>
 
 #include "storage/log/memory_log.hpp"
 
@@ -75,7 +76,9 @@ class ListSink final : public AssessmentSink {
  public:
   std::string_view name() const override { return "list"; }
   std::vector<Stream> follows() const override { return {Stream::traces, Stream::assessments}; }
-  Result<Offset> position(StreamPartition of) override { return applied_[of]; }
+  Result<Offset> position(StreamPartition of) override {
+    return marks_to.contains(of) ? marks_to.at(of) : applied_[of];
+  }
   Result<void> apply(std::span<const LogRecord> records) override {
     if (failures > 0) {
       --failures;
@@ -99,11 +102,14 @@ class ListSink final : public AssessmentSink {
   }
   bool keeps_position_elsewhere() const override { return elsewhere; }
   bool takes(Stream stream) const override { return !full || stream == Stream::traces; }
+  void all_read(Stream stream) override { read.insert(stream); }
   SinkLedger ledger() const override { return ledger_; }
 
   std::vector<std::string> values;
   int failures = 0;
   bool full = false, elsewhere = false;
+  std::set<Stream> read;
+  std::map<StreamPartition, Offset> marks_to;  // before what it has applied
   std::ptrdiff_t until = 0;
   std::latch reached{1};
   std::map<StreamPartition, Offset> applied_;
@@ -214,6 +220,26 @@ TEST_F(CommitterTest, CountsWhatWasDeletedBeforeItWasRead) {
   kept.trim(where, 16);
   ASSERT_EQ(*committer.step(0ms), 0u);
   EXPECT_TRUE(lost("2")) << "the end of a step's transaction takes an offset, too";
+}
+
+TEST_F(CommitterTest, WhatIsReadAgainOnlyForItsMarksIsNoLoss) {
+  const StreamPartition where{Stream::assessments, 0};
+  MemoryLog kept;
+  for (int i = 0; i < 10; ++i) kept.put({.stream = where.stream, .key = "k", .value = "v", .partition = 0});
+  kept.trim(where, 6);
+  sink.applied_[where] = 9;
+  sink.marks_to[where] = 2;
+  Committer committer(kept, sink, metrics);
+  ASSERT_EQ(*committer.step(0ms), 4u);
+  EXPECT_NE(metrics.text().find("assay_sink_trimmed_total{sink=\"list\"} 0\n"), std::string::npos) << metrics.text();
+}
+
+TEST_F(CommitterTest, AFullSinkHearsWhetherAllIsRead) {
+  log.add(Stream::assessments, "0");
+  sink.full = true;
+  Committer committer(log, sink, metrics, {.idle_wait = 1ms});
+  ASSERT_TRUE(committer.step(0ms));
+  EXPECT_EQ(sink.read, (std::set<Stream>{Stream::traces})) << "the assessment has not been";
 }
 
 TEST_F(CommitterTest, SaysHowOldIsWhatItHasInHand) {
