@@ -164,7 +164,9 @@ int run(ServeOptions& options) {
 
   const auto open_partition = [&log]() -> Result<OpenedPartition> { return OpenedPartition{(*log)->committer(), {}}; };
   options.policy.log_repeats = false;
-  if (options.retention.count() > 0) options.policy.request_retention = options.retention + std::chrono::hours(24);
+  // An MLflow keeps what the store lets go of, and is told of it.
+  const bool lets_go = options.retention.count() > 0 && !options.mlflow.any();
+  if (lets_go) options.policy.request_retention = options.retention + std::chrono::hours(24);
   options.policy.record_bytes_max = std::numeric_limits<std::size_t>::max();  // the doors bound their requests
   ResolverThread resolver({.policy = options.policy, .records_max = step_records_max, .rest = rest}, **log, **db,
                           open_partition, clock, metrics, &progress);
@@ -188,8 +190,10 @@ int run(ServeOptions& options) {
   std::jthread upkeep([&](std::stop_token stop) {
     while (sleep_unless_stopped(stop, 60s)) {
       seen_cutoff_ms = (clock.now() - options.policy.dedupe_window).time_since_epoch().count();
-      if (options.retention.count() > 0) {
-        const auto held = options.log_retention + options.policy.park_max + std::chrono::hours(24);
+      if (lets_go) {
+        // Nor before the ids that lead to it.
+        const auto held = std::max(options.log_retention + options.policy.park_max, options.policy.request_retention) +
+                          std::chrono::hours(24);
         index_cutoff_ms = told_since(options.policy, clock.now()).time_since_epoch().count();
         tombstone_cutoff_ms = (caught_up.look(clock.now()) - held).time_since_epoch().count();
       }
