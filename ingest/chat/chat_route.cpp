@@ -122,8 +122,10 @@ void add_chat_routes(Router& router, ChatServices& services) {
   };
   router.add_stream(http::verb::post, "/chat", with(&answer_whole), options);
   router.add_stream(http::verb::post, "/chat/stream", with(&answer_streaming), options);
-  router.add_stream(http::verb::get, "/chat/stream/{trace_id}", with(&resume_stream), options);
-  router.add_stream(http::verb::delete_, "/chat/stream/{trace_id}", with(&stop_stream), options);
+  auto of_a_chat = options;
+  of_a_chat.admission = {};  // it has its place in the budget: whoever comes back, or stops it, needs no other
+  router.add_stream(http::verb::get, "/chat/stream/{trace_id}", with(&resume_stream), of_a_chat);
+  router.add_stream(http::verb::delete_, "/chat/stream/{trace_id}", with(&stop_stream), of_a_chat);
 }
 
 }  // namespace assay

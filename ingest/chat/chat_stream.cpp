@@ -131,7 +131,6 @@ Task<void> resume_stream(ChatServices& services, Request& request, ResponseStrea
   }
   services.metrics.resumed.Increment();
   co_await stream_chat(services, asked->chat, asked->position, false, stream);
-  if (request.permit) asked->chat->keep(std::move(*request.permit));
 }
 
 Task<void> stop_stream(ChatServices& services, Request& request, ResponseStream& stream) {

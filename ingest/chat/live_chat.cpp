@@ -160,7 +160,7 @@ void LiveChat::abort_if_unread(ChatFailure reason) {
 
 void LiveChat::keep(Admission::Permit&& permit) {
   const std::lock_guard lock(mutex_);
-  if (end_ == End::none && !has_reader_) permit_ = std::move(permit);
+  if (end_ == End::none) permit_ = std::move(permit);
 }
 
 void LiveChat::hold_no_longer() {
@@ -254,7 +254,6 @@ ChatReader::ChatReader(std::shared_ptr<LiveChat> chat, std::size_t from, Executo
     c.reader_ = waiter_;
     number_ = ++c.readers_;
     c.has_reader_ = true;
-    c.permit_ = {};
     c.taken_ = from;
   }
   c.on_home(&LiveChat::set_limit);

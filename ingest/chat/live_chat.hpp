@@ -49,8 +49,7 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
   void stop();
   // Ends it unless somebody reads: the door drains.
   void abort_if_unread(ChatFailure reason);
-  // For who has read it and leaves: his part of the door's budget is the chat's until it ends, or is read again. Not
-  // taken where it has ended, or is read.
+  // For who began it and leaves: his part of the door's budget is the chat's until it ends. Not taken where it has.
   void keep(Admission::Permit&& permit);
   // From now on nobody is waited for who has left.
   void hold_no_longer();
@@ -110,7 +109,7 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
   std::shared_ptr<Waiter> reader_;
   Wish wish_ = Wish::nothing;
   Waiter::Time left_at_;
-  Admission::Permit permit_;  // while nobody reads it who has one
+  Admission::Permit permit_;  // since its session has left
   std::vector<std::shared_ptr<Waiter>> end_waiters_;
 };
 

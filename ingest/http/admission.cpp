@@ -5,14 +5,18 @@
 
 namespace assay {
 
+namespace {
+
+std::size_t share_of(double share, std::size_t whole) {
+  return std::max<std::size_t>(1, static_cast<std::size_t>(share * static_cast<double>(whole)));
+}
+
+}  // namespace
+
 Admission::Admission(AdmissionLimits limits)
-    : bounds_([&limits] {
-        const auto share = [&limits](double of) {
-          return Bounds{static_cast<std::size_t>(of * static_cast<double>(limits.bytes_max)),
-                        static_cast<std::size_t>(of * static_cast<double>(limits.requests_max))};
-        };
-        return std::array{share(1), share(limits.chat_share), share(limits.trace_share)};  // in the order of Kind
-      }()) {}
+    : bounds_{Bounds{limits.bytes_max, limits.requests_max},
+              Bounds{share_of(limits.chat_share, limits.bytes_max), share_of(limits.chat_share, limits.requests_max)},
+              Bounds{share_of(limits.trace_share, limits.bytes_max), limits.requests_max}} {}
 
 Result<Admission::Permit> Admission::try_admit(std::size_t bytes, Kind kind) {
   const auto& most = bounds(kind);

@@ -20,7 +20,7 @@ struct AdmissionLimits {
   std::size_t bytes_max = 256u << 20;
   std::size_t requests_max = 8192;  // requests in flight
   double chat_share = 0.75;         // of both, before chat is refused
-  double trace_share = 0.5;         // the same of traces, spans and datasets
+  double trace_share = 0.5;         // of the bytes, before traces, spans and datasets are: open chats are no matter
 };
 
 class Admission {
