@@ -31,13 +31,15 @@ struct Place {
   bool deleted = false;
 };
 
-// What goes by the id that the create came with stays behind it, and a repeat meets the first one: their partition is
-// the same, whether the trace has come meanwhile or not. Only an id that names another trace by now does not do.
-Target target_in(const FeedbackDoor& door, const Receipt& found) {
+// What may be said again goes by the id that the create came with: so a repeat meets the first one, since their
+// partition is the same, whether the trace has come meanwhile or not. Only an id that names another trace by now does
+// not do; and what is not said again needs no id that may name another one by the time when a worker reads it.
+Target target_in(const FeedbackDoor& door, const Receipt& found, bool keyed) {
   Target by_trace{Target::Kind::trace_id, found.trace_id}, by_request{Target::Kind::client_request_id, {}};
   by_request.id = found.client_request_id;
   if (by_request.id.empty()) return by_trace;
   if (found.state != Receipt::State::committed) return by_request;
+  if (!keyed) return by_trace;
   const auto named = door.view->trace_of(by_request.id);
   return named && *named == found.trace_id ? by_request : by_trace;
 }
@@ -67,7 +69,7 @@ Task<Result<Place, Rejection>> place_of(FeedbackDoor& door, std::string_view id,
   if (asked.target && asked.target->kind == Target::Kind::trace_id && !found.trace_id.empty() &&
       asked.target->id != found.trace_id)
     co_return Answer(Rejection{422, "trace_id", "this feedback is about another trace"});
-  co_return Answer(Place{target_in(door, found), deleted});
+  co_return Answer(Place{target_in(door, found, asked.key.has_value()), deleted});
 }
 
 // When a change must have been accepted so that it counts: after all that this door can see of the feedback, in the

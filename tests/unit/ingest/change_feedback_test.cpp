@@ -115,12 +115,14 @@ TEST_F(ChangeFeedbackTest, AChangeThatIsSaidAgainAfterItsTraceCameIsARepeat) {
   EXPECT_EQ(patch(R"({"value":4})", "k"), 422u) << "another body";
   EXPECT_EQ(patch(R"({"value":4})", "l"), 200u);
   EXPECT_EQ(logged().back().target, logged().front().target) << "or a repeat would be in another partition";
+  EXPECT_EQ(patch(R"({"value":5})"), 200u);
+  EXPECT_EQ(logged().back().target, (Target{Target::Kind::trace_id, "tr-1"})) << "what has no key is said once";
 }
 
 TEST_F(ChangeFeedbackTest, AnIdThatNamesAnotherTraceByNowIsNotWhereAChangeGoes) {
   apply(feedback("a-1", "tr-1", at(0), "n", "1"));
   names("req-tr-1", "tr-2");
-  EXPECT_EQ(patch(R"({"value":3})"), 200u);
+  EXPECT_EQ(patch(R"({"value":3})", "k"), 200u);
   EXPECT_EQ(logged().back().target, (Target{Target::Kind::trace_id, "tr-1"}));
 }
 
