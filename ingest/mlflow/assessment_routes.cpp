@@ -67,6 +67,9 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   if (const auto problem = problem_with_id("trace_id", trace_id)) co_return error_response(request.path, *problem);
   if (const auto problem = problem_with_content_type(request)) co_return error_response(*problem);
   const auto key = request.header("Idempotency-Key");
+  if (key)
+    if (const auto problem = problem_with_key("Idempotency-Key", *key))
+      co_return error_response(request.path, *problem);
   const auto unlike = key ? std::string(*key) : random_id("");
   auto sent = parse_assessment_request(request.body, trace_id, door.clock.now(), unlike);
   if (!sent) co_return error_response(request.path, sent.error());
