@@ -33,7 +33,7 @@ class MlflowSinkTest : public testing::Test {
   void open() {
     sink_.reset();
     config_.mlflow.url = mlflow_.url();
-    config_.mlflow.limits.first_byte = 300ms;
+    config_.mlflow.limits.first_byte = answer_max_;
     sink_ = std::make_unique<MlflowSink>(
         config_, positions_, kv_,
         [this](DeadLetter dead) {
@@ -63,6 +63,7 @@ class MlflowSinkTest : public testing::Test {
 
   test::FakeMlflow mlflow_;
   MlflowSinkConfig config_{.mlflow = {.experiment = "exp"}, .wait_max = 1h};
+  std::chrono::milliseconds answer_max_{300};
   MemoryKeyValue kv_;
   KeyValuePositions positions_{kv_, "mlflow"};
   HandMovedClock clock_;
@@ -519,6 +520,7 @@ TEST_F(MlflowSinkTest, TryingAgainWhatWaitsLeavesMostOfTheTimeToWhatIsNew) {
 
 TEST_F(MlflowSinkTest, OfALongTraceNoMoreSpansAreSaidThanFitAndNotForEachThatComes) {
   config_.spans_bytes_max = 2'500'000;
+  answer_max_ = 10s;  // of megabytes, under a sanitizer
   open();
   const auto long_trace = [](const std::string& span, const std::string& more = "") {
     return trace("tr-1", at(0), located("", at(0)) + R"(,"state":"OK")",
