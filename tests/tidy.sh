@@ -87,6 +87,14 @@ metrics_exist() {
     done
 }
 
+# A bug that can't be planted any more proves nothing (tests/simulation/planted/run).
+planted_apply() {
+  local bug
+  for bug in tests/simulation/planted/*.patch; do
+    patch --dry-run --quiet --force --fuzz=0 -p1 <"$bug" >/dev/null 2>&1 || echo "$bug: does not apply"
+  done
+}
+
 main() {
   shopt -s extglob
   if command -v clang-format >/dev/null; then check clang-format formatted; fi
@@ -101,6 +109,7 @@ main() {
   check bash scripts_parse
   check python python_parses
   check metrics metrics_exist
+  check planted planted_apply
   echo "tidy: $checks checks over $(cpp | wc -l) C++ files, $failed failed"
   [ "$failed" = 0 ]
 }
