@@ -4,7 +4,7 @@
 #include <boost/json.hpp>
 
 #include "ingest/feedback/assessment_body.hpp"
-#include "ingest/feedback/query.hpp"
+#include "ingest/http/query.hpp"
 
 namespace assay {
 namespace {

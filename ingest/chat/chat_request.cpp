@@ -3,8 +3,8 @@
 #include <simdjson.h>
 
 #include "ingest/feedback/assessment_body.hpp"
-#include "ingest/feedback/query.hpp"
 #include "ingest/http/json_body.hpp"
+#include "ingest/http/query.hpp"
 #include "storage/records/json_reader.hpp"
 
 namespace assay {

@@ -5,7 +5,7 @@
 #include "ingest/access/secret.hpp"
 #include "ingest/chat/chat_events.hpp"
 #include "ingest/chat/chat_route.hpp"
-#include "ingest/feedback/query.hpp"
+#include "ingest/http/query.hpp"
 #include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
 

@@ -5,8 +5,8 @@
 #include <boost/json.hpp>
 
 #include "ingest/feedback/assessment_body.hpp"
-#include "ingest/feedback/query.hpp"
 #include "ingest/http/json_body.hpp"
+#include "ingest/http/query.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {

@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "ingest/feedback/feedback_metrics.hpp"
-#include "ingest/feedback/query.hpp"
 #include "ingest/feedback/recent_traces.hpp"
 #include "ingest/feedback/unknown_traces.hpp"
+#include "ingest/http/query.hpp"
 #include "ingest/http/router.hpp"
 #include "ingest/mlflow/async_mutex.hpp"
 #include "ingest/mlflow/message_fields.hpp"

@@ -10,7 +10,7 @@
 #include <map>
 #include <mutex>
 
-#include "ingest/feedback/query.hpp"
+#include "ingest/http/query.hpp"
 #include "ingest/http/router.hpp"
 #include "storage/store/view.hpp"
 

@@ -1,5 +1,5 @@
 // The query of a target: each key once, decoded, UTF-8.
-#include "ingest/feedback/query.hpp"
+#include "ingest/http/query.hpp"
 
 #include <simdjson.h>
 

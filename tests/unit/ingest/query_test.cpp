@@ -1,4 +1,4 @@
-#include "ingest/feedback/query.hpp"
+#include "ingest/http/query.hpp"
 
 #include <gtest/gtest.h>
 
