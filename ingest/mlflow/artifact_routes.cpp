@@ -1,6 +1,6 @@
 #include "ingest/mlflow/artifact_routes.hpp"
 
-#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/http/given_ids.hpp"
 #include "storage/records/exact_json.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/python_text.hpp"
@@ -22,10 +22,10 @@ Task<bool> is_known(MlflowDoor& door, std::string trace_id) {
   co_return applied&& row&&* row;
 }
 
-Task<Response> put(MlflowDoor& door, Request& request, bool alone) {
+Task<Response> put(MlflowDoor& door, Request& request) {
   const std::string experiment(request.params[0]), trace_id(request.params[1]);
   if (const auto problem = problem_with_id("trace_id", trace_id)) co_return error_response(request.path, *problem);
-  if (!alone) {
+  if (door.config.server_behind) {
     const bool known = co_await is_known(door, trace_id);
     if (!known) co_return error_response(does_not_exist("Trace with ID '" + trace_id + "' not found."));
   }
@@ -65,9 +65,9 @@ Task<Response> get(MlflowDoor& door, Request& request) {
 
 }  // namespace
 
-void add_artifact_routes(Router& router, MlflowDoor& door, bool alone) {
+void add_artifact_routes(Router& router, MlflowDoor& door) {
   const std::string path = "2.0/mlflow-artifacts/artifacts/{experiment}/traces/{trace_id}/artifacts/traces.json";
-  add_mlflow(router, http::verb::put, path, [&door, alone](Request& r) { return put(door, r, alone); },
+  add_mlflow(router, http::verb::put, path, [&door](Request& r) { return put(door, r); },
              {.scope = Scope::trace,
               .admission = Admission::Kind::trace,
               .body_bytes_max = door.config.spans_bytes_max,

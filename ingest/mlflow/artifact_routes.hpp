@@ -5,7 +5,7 @@
 
 namespace assay {
 
-// Not `alone`: those of traces that are not known here are the MLflow server's behind this door.
-void add_artifact_routes(Router& router, MlflowDoor& door, bool alone);
+// Those of traces that are not known here are the MLflow server's, where one stands behind this door.
+void add_artifact_routes(Router& router, MlflowDoor& door);
 
 }  // namespace assay

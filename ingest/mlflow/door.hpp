@@ -20,9 +20,11 @@
 namespace assay {
 
 struct MlflowDoorConfig {
-  bool own_experiments = true;                  // false: traces go on to an MLflow server, whose experiments they name
-  std::chrono::milliseconds view_wait{2'000};   // for a view to have applied what was acknowledged
-  std::chrono::milliseconds spans_wait{3'000};  // for spans that are on their way when a whole trace is asked for
+  bool server_behind = false;  // an MLflow server stands behind this door: what is not known here is asked of it
+  bool own_experiments =
+      true;  // false: an experiment that is not known here may be one of an MLflow's that a sink fills
+  std::chrono::milliseconds view_wait{2'000};     // for a view to have applied what was acknowledged
+  std::chrono::milliseconds spans_wait{3'000};    // for spans that are on their way when a whole trace is asked for
   std::size_t assessment_bytes_max = 512u << 10;  // body of one
   std::size_t trace_bytes_max = 4u << 20;         // body of StartTraceV3, of a dataset's records
   std::size_t spans_bytes_max = 16u << 20;        // of an export or an upload of spans

@@ -9,11 +9,11 @@
 
 namespace assay {
 
-void add_mlflow_routes(Router& router, MlflowDoor& door, bool alone) {
+void add_mlflow_routes(Router& router, MlflowDoor& door) {
   add_assessment_routes(router, door);  // first: the router tries patterns in this order
-  add_trace_routes(router, door, alone);
-  add_artifact_routes(router, door, alone);
-  if (!alone) return;
+  add_trace_routes(router, door);
+  add_artifact_routes(router, door);
+  if (door.config.server_behind) return;
   add_experiment_routes(router, door);
   add_dataset_routes(router, door);
   add_probe_routes(router);

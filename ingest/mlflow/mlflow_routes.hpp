@@ -5,9 +5,9 @@
 
 namespace assay {
 
-// `door` outlives the router. Not `alone`: there is an MLflow server behind this door. Traces with their spans and
-// assessments are taken here, and what becomes of those that are known here: tags and deletions too, so that none of it
-// goes past the log. What is not known here, and every other call, is that server's.
-void add_mlflow_routes(Router& router, MlflowDoor& door, bool alone);
+// `door` outlives the router. With an MLflow server behind this door traces with their spans and assessments are taken
+// here, and what becomes of those that are known here: tags and deletions too, so that none of it goes past the log.
+// What is not known here, and every other call, is that server's.
+void add_mlflow_routes(Router& router, MlflowDoor& door);
 
 }  // namespace assay

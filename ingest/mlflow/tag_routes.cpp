@@ -37,7 +37,7 @@ std::optional<MlflowError> problem_with_value(const boost::json::object& body) {
   return problem_with_types(body, {{"value", FieldType::text}});
 }
 
-Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase, bool alone) {
+Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase) {
   const std::string trace_id(request.params[0]);
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
@@ -61,18 +61,19 @@ Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase, bool a
     const Store store(door.view->kv());
     const auto row = store.trace(trace_id);
     if (!row) co_return read_failed(request, row.error());
-    if (erase && (!*row ? alone : !(*row)->tag(*key, trace_id, false)))
+    if (erase && (!*row ? !door.config.server_behind : !(*row)->tag(*key, trace_id, false)))
       co_return error_response(does_not_exist(
           !*row && *key == trace_name ? "Trace with ID '" + trace_id + "' not found."
                                       : "No trace tag with key '" + *key + "' for trace with ID '" + trace_id + "'"));
     if (!*row) {
-      if (!alone) co_return trace_not_found(door, trace_id, "Trace with ID '" + trace_id + "' not found.", alone);
+      if (door.config.server_behind)
+        co_return trace_not_found(door, trace_id, "Trace with ID '" + trace_id + "' not found.");
       if (*key == trace_name) co_return error_response(does_not_exist("Trace with ID '" + trace_id + "' not found."));
       MlflowError unknown{"BAD_REQUEST", "Trace with ID '" + trace_id + "' not found: it can't be tagged."};
       co_return error_response(unknown);
     }
     at = std::max(at, (*row)->after());
-  } else if (!alone && !door.recent.find(trace_id)) {
+  } else if (door.config.server_behind && !door.recent.find(trace_id)) {
     co_return error_response(request.path, 501, "this front door has no store that knows the trace");
   }
   TraceRecord record{.trace_id = trace_id, .accepted_at = at};
@@ -118,14 +119,12 @@ std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size
   return {};
 }
 
-void add_tag_routes(Router& router, MlflowDoor& door, bool alone) {
+void add_tag_routes(Router& router, MlflowDoor& door) {
   for (const std::string version : {"2.0", "3.0"}) {
     const auto path = version + "/mlflow/traces/{trace_id}/tags";
-    add_mlflow(router, http::verb::patch, path,
-               [&door, alone](Request& r) { return change_tag(door, r, false, alone); },
+    add_mlflow(router, http::verb::patch, path, [&door](Request& r) { return change_tag(door, r, false); },
                {.scope = Scope::trace, .else_behind = true});
-    add_mlflow(router, http::verb::delete_, path,
-               [&door, alone](Request& r) { return change_tag(door, r, true, alone); },
+    add_mlflow(router, http::verb::delete_, path, [&door](Request& r) { return change_tag(door, r, true); },
                {.scope = Scope::trace, .else_behind = true});
   }
 }

@@ -4,8 +4,8 @@
 
 namespace assay {
 
-// Not `alone`: the tags of traces that are not known here are the MLflow server's behind this door.
-void add_tag_routes(Router& router, MlflowDoor& door, bool alone);
+// The tags of traces that are not known here are the MLflow server's, where one stands behind this door.
+void add_tag_routes(Router& router, MlflowDoor& door);
 
 // Whether `key` may name a tag: MLflow's rules of names.
 std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size_t length_max = 250);

@@ -6,7 +6,6 @@
 #include <boost/json/serialize.hpp>
 #include <set>
 
-#include "ingest/feedback/assessment_body.hpp"
 #include "ingest/mlflow/pending.hpp"
 #include "ingest/mlflow/search_route.hpp"
 #include "ingest/mlflow/span_json.hpp"
@@ -79,7 +78,7 @@ Task<Response> start_trace(MlflowDoor& door, Request& request) {
   co_return durable(door, json::serialize(outer));
 }
 
-Task<Response> get_trace_info(MlflowDoor& door, Request& request, bool alone) {
+Task<Response> get_trace_info(MlflowDoor& door, Request& request) {
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
   const auto id = pending::resolved(door, request.params[0]);
@@ -87,7 +86,7 @@ Task<Response> get_trace_info(MlflowDoor& door, Request& request, bool alone) {
   if (!info) co_return read_failed(request, info.error());
   if (const auto pending = pending::request_of(id); !*info && pending)
     co_return answer(R"({"trace":{"trace_info":)" + pending::info_json(*pending, "0", door.clock.now()) + "}}");
-  if (!*info) co_return trace_not_found(door, id, "Trace with ID '" + id + "' not found.", alone);
+  if (!*info) co_return trace_not_found(door, id, "Trace with ID '" + id + "' not found.");
   co_return answer(R"({"trace":{"trace_info":)" + **info + "}}");
 }
 
@@ -108,9 +107,9 @@ std::optional<MlflowError> problem_with_ids(const std::vector<std::string>& expe
 }
 
 // An experiment that has a name has another id in an MLflow server behind this door.
-bool is_in(const TraceRow& row, std::string_view experiment, bool alone) {
+bool is_in(const MlflowDoor& door, const TraceRow& row, std::string_view experiment) {
   return row.experiment_id() == experiment ||
-         (!alone && row.text_at("trace_metadata." + std::string(experiment_name_key)));
+         (door.config.server_behind && row.text_at("trace_metadata." + std::string(experiment_name_key)));
 }
 
 struct WholeTrace {
@@ -135,7 +134,7 @@ Result<WholeTrace> whole_trace(const Store& store, const std::string& id) {
 }
 
 // Spans come on a way of their own, and may be on it still.
-Task<Response> get_trace(MlflowDoor& door, Request& request, bool alone) {
+Task<Response> get_trace(MlflowDoor& door, Request& request) {
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
   const auto query = Query::parse(request.query);
@@ -151,7 +150,7 @@ Task<Response> get_trace(MlflowDoor& door, Request& request, bool alone) {
   for (;;) {
     auto whole = whole_trace(store, id);
     if (!whole) co_return read_failed(request, whole.error());
-    if (!whole->known) co_return trace_not_found(door, id, "Trace with ID " + id + " is not found.", alone);
+    if (!whole->known) co_return trace_not_found(door, id, "Trace with ID " + id + " is not found.");
     if (whole->complete || partial == "true") co_return answer(R"({"trace":)" + whole->json + "}");
     if (std::chrono::steady_clock::now() >= deadline) break;
     Timer timer(executor, std::chrono::milliseconds(50));
@@ -161,9 +160,9 @@ Task<Response> get_trace(MlflowDoor& door, Request& request, bool alone) {
       does_not_exist("Trace with ID " + id + " is not fully exported yet, please try again later."));
 }
 
-// Not `alone`: where one of them is not here as a whole they are all asked of the server behind, which has them in its
-// tables: nobody looks here for spans that it has as artifacts.
-Task<Response> batch_get(MlflowDoor& door, Request& request, bool alone) {
+// Where one of them is not here as a whole they are all asked of the server behind, which has them in its tables: nobody
+// looks here for spans that it has as artifacts.
+Task<Response> batch_get(MlflowDoor& door, Request& request) {
   const auto query = Query::parse_repeating(request.query, {"trace_ids", "experiment_ids"});
   if (!query) co_return error_response(request.path, query.error());
   auto ids = query->all("trace_ids");
@@ -188,13 +187,13 @@ Task<Response> batch_get(MlflowDoor& door, Request& request, bool alone) {
     const auto whole = whole_trace(store, id);
     if (!whole) co_return read_failed(request, whole.error());
     if (!whole->known || !whole->complete) {
-      if (!alone) co_return error_response(does_not_exist("Trace with ID " + id + " is not found."));
+      if (door.config.server_behind) co_return error_response(does_not_exist("Trace with ID " + id + " is not found."));
       continue;
     }
     if (!experiments.empty()) {
       const auto row = store.trace(id);
       if (!row || !*row || std::ranges::none_of(experiments, [&](const std::string& experiment) {
-            return is_in(**row, experiment, alone);
+            return is_in(door, **row, experiment);
           }))
         continue;
     }
@@ -234,9 +233,9 @@ std::optional<MlflowError> problem_with_delete(const json::object& body) {
   return problem_with_types(body, {{"max_timestamp_millis", FieldType::whole}, {"max_traces", FieldType::whole}});
 }
 
-// By id, or everything of an experiment up to a time, the oldest first. Not `alone`: what is known here is deleted by a
-// record, as everything; where that may not be all the server behind is asked to do the same, and answers.
-Task<Response> delete_traces(MlflowDoor& door, Request& request, bool alone) {
+// By id, or everything of an experiment up to a time, the oldest first. What is known here is deleted by a record, as
+// everything; where that may not be all the server behind is asked to do the same, and answers.
+Task<Response> delete_traces(MlflowDoor& door, Request& request) {
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
   const auto experiment = required_text(*body, "experiment_id");
@@ -273,7 +272,7 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request, bool alone) {
   for (const auto& id : asked) {
     const auto row = store.trace(id);
     if (!row) co_return read_failed(request, row.error());
-    if (*row && is_in(**row, *experiment, alone)) found.push_back(id);
+    if (*row && is_in(door, **row, *experiment)) found.push_back(id);
   }
   const auto now = door.clock.now();
   for (std::size_t from = 0; from < found.size(); from += batch_max) {
@@ -285,7 +284,7 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request, bool alone) {
   }
   // Feedback that is said next is about a trace that is gone: the door looks at the view, and does not wait for it.
   if (!found.empty()) (void)co_await door.view->applied(door.config.view_wait);
-  const bool all = alone || (!until && asked.size() == found.size());
+  const bool all = !door.config.server_behind || (!until && asked.size() == found.size());
   if (!all) co_return error_response(does_not_exist("not all of them are known here"));
   co_return durable(
       door, found.empty() ? R"({"traces_deleted":0})" : R"({"traces_deleted":)" + std::to_string(found.size()) + "}");
@@ -314,9 +313,9 @@ Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& reque
   co_return refused;
 }
 
-Response trace_not_found(MlflowDoor& door, std::string_view trace_id, std::string message, bool alone) {
+Response trace_not_found(MlflowDoor& door, std::string_view trace_id, std::string message) {
   auto response = error_response(does_not_exist(std::move(message)));
-  if (alone) return response;
+  if (!door.config.server_behind) return response;
   const auto deleted = door.view->deleted(trace_id);
   if (deleted && *deleted) response.status = 410;
   return response;
@@ -340,27 +339,23 @@ Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::
   co_return problem_with(catalog, experiment_id, known);
 }
 
-void add_trace_routes(Router& router, MlflowDoor& door, bool alone) {
+void add_trace_routes(Router& router, MlflowDoor& door) {
   using http::verb;
   const RouteOptions large{
       .scope = Scope::trace, .admission = Admission::Kind::trace, .body_bytes_max = door.config.trace_bytes_max};
   add_mlflow(
       router, verb::post, "3.0/mlflow/traces", [&door](Request& r) { return start_trace(door, r); }, large);
-  add_mlflow(router, verb::get, "3.0/mlflow/traces/{trace_id}",
-             [&door, alone](Request& r) { return get_trace_info(door, r, alone); },
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/{trace_id}", [&door](Request& r) { return get_trace_info(door, r); },
              {.scope = Scope::read, .else_behind = true});
-  add_mlflow(router, verb::get, "3.0/mlflow/traces/get",
-             [&door, alone](Request& r) { return get_trace(door, r, alone); },
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/get", [&door](Request& r) { return get_trace(door, r); },
              {.scope = Scope::read, .else_behind = true});
-  add_mlflow(router, verb::get, "3.0/mlflow/traces/batchGet",
-             [&door, alone](Request& r) { return batch_get(door, r, alone); },
+  add_mlflow(router, verb::get, "3.0/mlflow/traces/batchGet", [&door](Request& r) { return batch_get(door, r); },
              {.scope = Scope::read, .else_behind = true});
   for (const std::string version : {"2.0", "3.0"})
     add_mlflow(router, verb::post, version + "/mlflow/traces/delete-traces",
-               [&door, alone](Request& r) { return delete_traces(door, r, alone); },
-               {.scope = Scope::admin, .else_behind = true});
-  add_tag_routes(router, door, alone);
-  if (!alone) return;
+               [&door](Request& r) { return delete_traces(door, r); }, {.scope = Scope::admin, .else_behind = true});
+  add_tag_routes(router, door);
+  if (door.config.server_behind) return;
   add_mlflow(router, verb::post, "3.0/mlflow/traces/batchGetInfos",
              [&door](Request& r) { return batch_get_infos(door, r); }, {.scope = Scope::read});
   add_mlflow(router, verb::post, "3.0/mlflow/traces/search", [&door](Request& r) { return search_traces(door, r); },

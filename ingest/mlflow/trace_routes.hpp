@@ -13,8 +13,8 @@
 
 namespace assay {
 
-// Not `alone`: what this door takes itself before an MLflow server, which is asked for all the rest.
-void add_trace_routes(Router& router, MlflowDoor& door, bool alone);
+// Before an MLflow server: what this door takes itself; the server is asked for all the rest.
+void add_trace_routes(Router& router, MlflowDoor& door);
 
 // What is known of the trace, the ids that name it, and what was said about it: all or none. The refusal where it was
 // not written.
@@ -22,7 +22,7 @@ Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& reque
                                           Instant now);
 
 // 404; before an MLflow server, which may not have heard yet of what was deleted here, 410: it is not asked then.
-Response trace_not_found(MlflowDoor& door, std::string_view trace_id, std::string message, bool alone);
+Response trace_not_found(MlflowDoor& door, std::string_view trace_id, std::string message);
 
 // The tag mlflow.artifactLocation of a trace.
 std::string artifact_location(const std::string& experiment_id, const std::string& trace_id);

@@ -167,7 +167,8 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
       access_(options.access, clock, metrics),
       front_(options.ingest, log_, metrics, clock),
       feedback_{options.feedback, log_, view, front_.recent_traces(), clock, FeedbackMetrics(metrics), &access_.gate()},
-      mlflow_{{.own_experiments = options.own_experiments,
+      mlflow_{{.server_behind = !options.behind.url.empty(),
+               .own_experiments = options.own_experiments,
                .view_wait = options.ingest.view_wait,
                .trace_bytes_max = options.ingest.trace_bytes_max},
               log_,
@@ -221,7 +222,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   add_openai_routes(front_.router(), chat_);
   const bool alone = options.behind.url.empty();
   add_page_routes(front_.router(), page_files(), alone);
-  add_mlflow_routes(front_.router(), mlflow_, alone);
+  add_mlflow_routes(front_.router(), mlflow_);
   add_otlp_route(front_.router(), mlflow_);
   if (alone) return;
   auto behind = options.behind;
