@@ -148,7 +148,7 @@ void World::check() {
     for (const auto& stored : log_.records({Stream::requests, p})) index[stored.key] = stored.at;
     const auto awaited = awaited_ids(state, p, "", 1'000'000);
     for (const auto& id : *awaited)
-      if (index.contains(id) && index[id] >= told_since(config_.policy, clock_.at))
+      if (index.contains(id) && index[id] >= told_since(config_.policy, clock_.now()))
         violated("parked although its trace is known: waits for " + id);
     const auto meta = load_meta(state, p);
     if (!meta || meta->ledger.unaccounted() != 0) violated("the ledger does not add up");

@@ -41,7 +41,7 @@ World::World(std::uint64_t seed, Metrics& metrics, bool trace)
 }
 
 void World::note(const std::string& text) const {
-  if (trace_) std::printf("%s %s\n", format_time(clock_.at).c_str(), text.c_str());
+  if (trace_) std::printf("%s %s\n", format_time(clock_.now()).c_str(), text.c_str());
 }
 
 void World::run() {
@@ -65,7 +65,7 @@ void World::act() {
   if (n < 78) return run_loop(partition);
   if (n < 84) return run_sink();
   if (n < 94) {
-    clock_.at += chance(0.15) ? between(60'000, 40 * 60'000) : between(1, 60'000);
+    clock_ += chance(0.15) ? between(60'000, 40 * 60'000) : between(1, 60'000);
     return;
   }
   if (faults_ == 0) return run_loop(partition);
@@ -112,11 +112,11 @@ void World::settle() {
   if (chance(0.5))
     for (auto& topic : topics_)
       if (chance(0.7))
-        for (const auto& record : request_records(topic.trace_id, topic.client_request_id, clock_.at)) {
+        for (const auto& record : request_records(topic.trace_id, topic.client_request_id, clock_.now())) {
           log_.append(record);
-          topic.told[record.key].push_back(clock_.at);
+          topic.told[record.key].push_back(clock_.now());
         }
-  if (chance(0.3)) clock_.at += config_.policy.park_max;
+  if (chance(0.3)) clock_ += config_.policy.park_max;
   for (Partition p = 0; p < partitions_; ++p) {
     if (chance(0.3)) die(p);
     if (mode_ == Mode::transactional && chance(0.3)) {

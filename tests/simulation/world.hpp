@@ -8,6 +8,7 @@
 #include "storage/state/memory_key_value.hpp"
 #include "storage/store/assessment_row.hpp"
 #include "tests/simulation/sim_log.hpp"
+#include "tests/support/hand_clock.hpp"
 #include "workers/partition_loop.hpp"
 
 namespace assay::simulation {
@@ -27,10 +28,6 @@ class World {
 
  private:
   enum class Mode { atomic, transactional };
-  struct SimClock final : Clock {
-    Instant now() const override { return at; }
-    Instant at{std::chrono::milliseconds(1'700'000'000'000)};
-  };
   // A machine's disk. Writes may be where the process dies.
   class Disk final : public KeyValue {
    public:
@@ -131,7 +128,7 @@ class World {
   double faults_;  // how likely one is where one can be
   bool calm_ = false;
   PartitionLoopConfig config_;
-  SimClock clock_;
+  HandClock clock_;
   SimLog log_;
   bool log_full_ = false;
   int depth_ = 0;                          // of takeovers inside a commit

@@ -76,12 +76,12 @@ void World::say_otherwise() {
 
 void World::send(std::size_t said) {
   if (mode_ == Mode::transactional && chance(0.15)) {  // the door's spool: accepted there, in the log later
-    spool_.push_back({said, clock_.at});
+    spool_.push_back({said, clock_.now()});
     said_[said].accepted = true;
     return note("spooled " + said_[said].record.items.front().record_id);
   }
-  if (append(said, clock_.at) && !chance(faults_)) said_[said].accepted = true;  // or the answer was lost
-  if (chance(0.1)) append(said, clock_.at);  // the client's connection broke: it sends again at once
+  if (append(said, clock_.now()) && !chance(faults_)) said_[said].accepted = true;  // or the answer was lost
+  if (chance(0.1)) append(said, clock_.now());  // the client's connection broke: it sends again at once
 }
 
 void World::deliver_spooled() {
@@ -119,7 +119,7 @@ bool World::append(std::size_t index, Instant accepted_at) {
                   encode_seen({offset, identity.body_hash, record.accepted_at}));
     (void)state.write(changes);
   }
-  said.landed.push_back(clock_.at);
+  said.landed.push_back(clock_.now());
   note("logged " + std::string(name_of(feedback.op)) + " " + feedback.items.front().record_id + " of " +
        feedback.items.front().assessment_id + " target=" + feedback.target.id + " at " + std::to_string(partition) +
        "/" + std::to_string(offset));
@@ -149,10 +149,10 @@ void World::tell() {
   auto& topic = topics_[pick(topics_.size())];
   const bool other = !topic.other_trace_id.empty() && chance(0.5);
   const auto& trace_id = other ? topic.other_trace_id : topic.trace_id;
-  for (const auto& record : request_records(trace_id, topic.client_request_id, clock_.at)) {
+  for (const auto& record : request_records(trace_id, topic.client_request_id, clock_.now())) {
     if (log_full_) return;
     log_.append(record);
-    topic.told[record.key].push_back(clock_.at);
+    topic.told[record.key].push_back(clock_.now());
     note("told " + record.key + " is " + trace_id);
     if (chance(faults_)) return;  // the door died between the two
   }
@@ -167,15 +167,15 @@ void World::replay() {
   const auto& letter = letters[pick(letters.size())];
   const auto dead = letter.value ? parse_dead_letter(*letter.value) : Result<DeadLetter, Malformed>(Malformed{});
   if (!dead || !dead->record || dead->reason != dead_reason::expired) return;
-  Said said{.record = replay_of(*dead->record, clock_.at), .topic = 0, .accepted = true};
+  Said said{.record = replay_of(*dead->record, clock_.now()), .topic = 0, .accepted = true};
   if (!replayed_.insert(said.record.items.front().record_id).second) return;
   for (std::size_t t = 0; t < topics_.size(); ++t)
     if (std::ranges::count(topics_[t].assessments, said.record.items.front().assessment_id)) said.topic = t;
   said_.push_back(std::move(said));
   note("replay of " + dead->record_id);
-  append(said_.size() - 1, clock_.at);
+  append(said_.size() - 1, clock_.now());
   if (said_.back().landed.empty()) violated("a replay was taken for a repeat: " + dead->record_id);
-  if (chance(0.3)) append(said_.size() - 1, clock_.at);
+  if (chance(0.3)) append(said_.size() - 1, clock_.now());
 }
 
 }  // namespace assay::simulation

@@ -9,6 +9,7 @@
 #include "storage/state/parked_state.hpp"
 #include "storage/state/partition_state.hpp"
 #include "storage/view/store_view.hpp"
+#include "tests/support/hand_clock.hpp"
 #include "tests/unit/storage/store_records.hpp"
 
 namespace assay {
@@ -16,12 +17,6 @@ namespace {
 
 using namespace testing_records;
 using namespace std::chrono_literals;
-
-class FixedClock final : public Clock {
- public:
-  Instant now() const override { return time; }
-  Instant time = t0;
-};
 
 // A door that was just started, over what its view holds.
 class ChangeFeedbackTest : public testing::Test {
@@ -72,7 +67,7 @@ class ChangeFeedbackTest : public testing::Test {
   }
 
   MemoryKeyValue kv_;
-  FixedClock clock_;
+  HandClock clock_{t0};
   StoreSink sink_{kv_, clock_};
   Log stored_;
   MemoryLog log_;
@@ -90,10 +85,10 @@ class ChangeFeedbackTest : public testing::Test {
 TEST_F(ChangeFeedbackTest, AChangeIsLaterThanWhatStandsThoughTheClockWasSetBack) {
   apply(feedback("a-1", "tr-1", at(0), "n", "1"));
   apply(update("a-1", "u-1", "tr-1", at(0) + 2h, R"("feedback":{"value":2})"));
-  clock_.time = at(60);
+  clock_.set(at(60));
   EXPECT_EQ(patch(R"({"value":3})"), 200u);
   EXPECT_EQ(accepted_last(), at(0) + 2h + 1ms);
-  clock_.time = at(0) + 3h;
+  clock_.set(at(0) + 3h);
   EXPECT_EQ(patch(R"({"value":4})"), 200u);
   EXPECT_EQ(accepted_last(), at(0) + 3h);
 }

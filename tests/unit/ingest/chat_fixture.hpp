@@ -12,6 +12,7 @@
 
 #include "ingest/chat/chat_route.hpp"
 #include "storage/state/memory_key_value.hpp"
+#include "tests/support/hand_clock.hpp"
 
 namespace assay::chat_test {
 
@@ -19,11 +20,6 @@ using namespace std::chrono_literals;
 namespace json = boost::json;
 
 using Seen = std::vector<std::string>;
-
-class FixedClock final : public Clock {
- public:
-  Instant now() const override { return *parse_time("2026-11-23T15:57:31.547Z"); }
-};
 
 // Durable after another turn of the loop, so that what doesn't wait for it is caught.
 class ListedLog final : public EventLog {
@@ -183,7 +179,7 @@ struct ChatFixture : testing::Test {
   Admission admission{{}};  // outlives the chats that the context holds
   IoContext context{1};
   ListedLog log{seen};
-  FixedClock clock;
+  HandClock clock{*parse_time("2026-11-23T15:57:31.547Z")};
   Metrics registry;
   ChatMetrics metrics{registry};
   MemoryKeyValue disk;

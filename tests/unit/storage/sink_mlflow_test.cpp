@@ -6,6 +6,7 @@
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_rest.hpp"
 #include "storage/state/memory_key_value.hpp"
+#include "tests/support/hand_clock.hpp"
 #include "tests/unit/storage/fake_mlflow.hpp"
 #include "tests/unit/storage/store_records.hpp"
 
@@ -14,17 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using namespace testing_records;
-
-class HandMovedClock final : public Clock {
- public:
-  Instant now() const override { return at; }
-  // The server's thread may move it, too.
-  struct Hand : std::atomic<Instant> {
-    using std::atomic<Instant>::atomic;
-    void operator+=(std::chrono::milliseconds by) { store(load() + by); }
-    void operator-=(std::chrono::milliseconds by) { store(load() - by); }
-  } at{t0};
-};
 
 class MlflowSinkTest : public testing::Test {
  protected:
@@ -66,7 +56,7 @@ class MlflowSinkTest : public testing::Test {
   std::chrono::milliseconds answer_max_{300};
   MemoryKeyValue kv_;
   KeyValuePositions positions_{kv_, "mlflow"};
-  HandMovedClock clock_;
+  HandClock clock_{t0};
   Metrics metrics_;
   std::vector<DeadLetter> dead_;
   std::unique_ptr<MlflowSink> sink_;
@@ -154,10 +144,10 @@ TEST_F(MlflowSinkTest, WhatWaitsIsTriedAgainByTimeAndInTheEndIsADeadLetterThatCa
   const auto asked = mlflow_.said().size();
   ASSERT_TRUE(apply({}));
   EXPECT_EQ(mlflow_.said().size(), asked);
-  clock_.at += 2s;
+  clock_ += 2s;
   ASSERT_TRUE(apply({}));
   EXPECT_GT(mlflow_.said().size(), asked);
-  clock_.at += 1h;
+  clock_ += 1h;
   ASSERT_TRUE(apply({}));
   ASSERT_EQ(dead_.size(), 1u);
   EXPECT_EQ(dead_[0].reason, "refused");
@@ -263,10 +253,10 @@ TEST_F(MlflowSinkTest, ARecordAtWhichMlflowBreaksIsADeadLetterInItsWordsOnceItAn
                             add(feedback("a-3", "tr-2", at(2), "n", "\"bad\""))};
   for (int i = 0; i < 12; ++i) {
     EXPECT_FALSE(apply(records)) << "nothing is given up within 30 seconds";
-    clock_.at += 2s;
+    clock_ += 2s;
   }
   EXPECT_TRUE(dead_.empty());
-  for (int i = 0; i < 12 && dead_.size() < 2; ++i, clock_.at += 5s) (void)apply(records);
+  for (int i = 0; i < 12 && dead_.size() < 2; ++i, clock_ += 5s) (void)apply(records);
   ASSERT_EQ(dead_.size(), 2u);
   EXPECT_EQ(dead_[0].detail, "MLflow answered 500 INTERNAL_ERROR: fault");
   EXPECT_TRUE(mlflow_.assessments().contains("a-2"));
@@ -278,7 +268,7 @@ TEST_F(MlflowSinkTest, ARecordAtWhichMlflowBreaksIsADeadLetterInItsWordsOnceItAn
 TEST_F(MlflowSinkTest, AnMlflowThatBreaksAtEverythingIsWaitedFor) {
   mlflow_.fault([](const auto&, bool after) { return after ? 500 : 0; });
   const std::vector records{add(ok_trace("tr-1"))};
-  for (int i = 0; i < 20; ++i, clock_.at += 1min) EXPECT_FALSE(apply(records));
+  for (int i = 0; i < 20; ++i, clock_ += 1min) EXPECT_FALSE(apply(records));
   EXPECT_TRUE(dead_.empty());
 }
 
@@ -307,15 +297,15 @@ TEST_F(MlflowSinkTest, ARecordThatMlflowNeverAnswersInItsOwnWordsWaitsAloneAndIn
                               add(feedback("a-" + n, "tr-" + n, at(1), "n", "\"bad\"")),
                               add(feedback("b-" + n, "tr-" + n, at(2), "n", "true"))};
     EXPECT_FALSE(apply(records)) << "it may pass";
-    for (int i = 0; i < 10 && !apply(records); ++i) clock_.at += 2s;
+    for (int i = 0; i < 10 && !apply(records); ++i) clock_ += 2s;
     ASSERT_TRUE(apply({add(feedback("c-" + n, "tr-" + n, at(3), "n", "true"))})) << status;
     EXPECT_TRUE(mlflow_.assessments().contains("b-" + n));
     EXPECT_TRUE(mlflow_.assessments().contains("c-" + n));
     EXPECT_EQ(saved(), before);
     EXPECT_TRUE(dead_.empty());
-    clock_.at += 1h;
+    clock_ += 1h;
     ASSERT_TRUE(apply({add(feedback("d-" + n, "tr-" + n, at(4), "n", "true"))}));
-    clock_.at += 2min;
+    clock_ += 2min;
     ASSERT_TRUE(apply({}));
     EXPECT_EQ(dead_.size(), 2u) << status;
     EXPECT_EQ(saved(), before + 4);
@@ -327,10 +317,10 @@ TEST_F(MlflowSinkTest, AnMlflowThatTakesNothingIsWaitedForThoughItAnswersQuestio
   std::vector<LogRecord> records;
   for (int i = 0; i < 40; ++i) records.push_back(add(ok_trace("tr-" + std::to_string(i))));
   EXPECT_FALSE(apply(records));
-  for (int i = 0; i < 40; ++i, clock_.at += 1h) (void)apply({});
+  for (int i = 0; i < 40; ++i, clock_ += 1h) (void)apply({});
   EXPECT_TRUE(dead_.empty());
   mlflow_.fault({});
-  clock_.at += 1h;
+  clock_ += 1h;
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(apply({}));
   EXPECT_EQ(mlflow_.traces().size(), 40u);
 }
@@ -347,7 +337,7 @@ TEST_F(MlflowSinkTest, AnMlflowThatServesNoArtifactsGetsTheTraceWithoutItsSpans)
 TEST_F(MlflowSinkTest, WhatWaitsIsTriedAgainThoughTheClockWasSetBack) {
   ASSERT_TRUE(apply({add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
   const auto asked = mlflow_.said().size();
-  clock_.at -= 24h;
+  clock_ -= 24h;
   ASSERT_TRUE(apply({}));
   EXPECT_GT(mlflow_.said().size(), asked);
 }
@@ -407,7 +397,7 @@ TEST_F(MlflowSinkTest, TracesOfAnUnknownExperimentHaveABoundAndStopNoFeedback) {
   open();
   ASSERT_TRUE(apply(many(15, "early-", lost_trace)));
   EXPECT_TRUE(dead_.empty());
-  clock_.at += 1s;
+  clock_ += 1s;
   ASSERT_TRUE(apply(many(15, "late-", lost_trace)));
   ASSERT_EQ(dead_.size(), 16u) << "down to three quarters";
   EXPECT_EQ(dead_[0].reason, "refused");
@@ -445,7 +435,7 @@ TEST_F(MlflowSinkTest, FeedbackThatWaitsMakesRoomOnceItsTraceCanNotStandUnreadIn
   EXPECT_TRUE(sink_->takes(Stream::traces));
   ASSERT_TRUE(apply({}));
   EXPECT_TRUE(dead_.empty()) << "a moment ago";
-  clock_.at += 31s;
+  clock_ += 31s;
   ASSERT_TRUE(apply({add(ok_trace("tr-0"))}));
   EXPECT_TRUE(mlflow_.assessments().contains("a-0"));
   ASSERT_TRUE(apply(many(1, "20", early)));
@@ -460,7 +450,7 @@ TEST_F(MlflowSinkTest, FeedbackThatWaitsMakesRoomWhereNoMoreTracesStandInTheLog)
   config_.records_max = 20;
   open();
   ASSERT_TRUE(apply(many(20, "", [](const std::string& id) { return feedback("a-" + id, id, at(10), "n", "true"); })));
-  clock_.at += 31s;
+  clock_ += 31s;
   ASSERT_TRUE(apply({}));
   EXPECT_TRUE(dead_.empty()) << "nothing has come, which is not that nothing is there";
   sink_->all_read(Stream::traces);
@@ -477,7 +467,7 @@ TEST_F(MlflowSinkTest, ChangesBehindOneThatWaitsMakeRoomAsWell) {
     return update("a-1", "u-" + id, "tr-1", at(10), R"("metadata":{"k)" + id + R"(":"v"})");
   };
   ASSERT_TRUE(apply(many(20, "", change)));
-  clock_.at += 31s;
+  clock_ += 31s;
   sink_->all_read(Stream::traces);
   ASSERT_TRUE(apply({}));
   EXPECT_EQ(dead_.size(), 6u);
@@ -487,7 +477,7 @@ TEST_F(MlflowSinkTest, ChangesBehindOneThatWaitsMakeRoomAsWell) {
 TEST_F(MlflowSinkTest, AllThatWaitsForOneTraceWaitsFromItsFirstMoment) {
   ASSERT_TRUE(
       apply(many(3, "", [](const std::string& id) { return feedback("a-" + id, "tr-1", at(1), "n", "true"); })));
-  clock_.at += 1h;
+  clock_ += 1h;
   ASSERT_TRUE(apply({}));
   EXPECT_EQ(dead_.size(), 3u);
 }
@@ -495,9 +485,9 @@ TEST_F(MlflowSinkTest, AllThatWaitsForOneTraceWaitsFromItsFirstMoment) {
 TEST_F(MlflowSinkTest, TryingAgainWhatWaitsLeavesMostOfTheTimeToWhatIsNew) {
   ASSERT_TRUE(
       apply(many(100, "", [](const std::string& id) { return feedback("a-" + id, "tr-" + id, at(1), "n", "1"); })));
-  clock_.at += 2s;
+  clock_ += 2s;
   mlflow_.fault([this](const auto&, bool after) {
-    if (!after) clock_.at += 100ms;
+    if (!after) clock_ += 100ms;
     return 0;
   });
   auto asked = [this, before = mlflow_.said().size()]() mutable {
@@ -512,7 +502,7 @@ TEST_F(MlflowSinkTest, TryingAgainWhatWaitsLeavesMostOfTheTimeToWhatIsNew) {
   (void)asked();
   ASSERT_TRUE(apply({}));
   EXPECT_EQ(asked(), 0u) << "not its turn";
-  clock_.at += 2s;
+  clock_ += 2s;
   ASSERT_TRUE(apply({}));
   EXPECT_GE(asked(), 3u);
   EXPECT_EQ(sink_->waiting(), 100);
@@ -538,7 +528,7 @@ TEST_F(MlflowSinkTest, OfALongTraceNoMoreSpansAreSaidThanFitAndNotForEachThatCom
   EXPECT_EQ(puts(), 1) << "gathered for a while";
   EXPECT_TRUE(mlflow_.assessments().contains("a-1"));
   EXPECT_EQ(*positions_.load({Stream::traces, 0}), 2) << "and not passed over";
-  clock_.at += 2s;
+  clock_ += 2s;
   ASSERT_TRUE(apply({}));
   EXPECT_EQ(puts(), 2);
   EXPECT_EQ(*positions_.load({Stream::traces, 0}), 3);

@@ -7,17 +7,13 @@
 #include "storage/sinks/store_sink.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "storage/store/store.hpp"
+#include "tests/support/hand_clock.hpp"
 #include "tests/unit/storage/store_records.hpp"
 
 namespace assay {
 namespace {
 
 using namespace testing_records;
-
-class FixedClock final : public Clock {
- public:
-  Instant now() const override { return t0; }
-};
 
 // Everything that the store says, the ledgers and positions aside.
 std::map<std::string, std::string> contents(const MemoryKeyValue& kv) {
@@ -87,7 +83,7 @@ void apply_in_batches(StoreSink& sink, const std::vector<LogRecord>& records, st
 }
 
 TEST(StoreProperty, AnyInterleavingEndsInTheSameStore) {
-  FixedClock clock;
+  const HandClock clock(t0);
   for (unsigned seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);
     Log log;
@@ -106,7 +102,7 @@ TEST(StoreProperty, AnyInterleavingEndsInTheSameStore) {
 }
 
 TEST(StoreProperty, ApplyingRecordsAgainChangesNothing) {
-  FixedClock clock;
+  const HandClock clock(t0);
   for (unsigned seed = 0; seed < 200; ++seed) {
     std::mt19937 random(seed);
     Log log;

@@ -5,18 +5,13 @@
 #include "storage/store/keys.hpp"
 #include "storage/store/store.hpp"
 #include "storage/store/trace_usage.hpp"
+#include "tests/support/hand_clock.hpp"
 #include "tests/unit/storage/store_records.hpp"
 
 namespace assay {
 namespace {
 
 using namespace testing_records;
-
-class FixedClock final : public Clock {
- public:
-  Instant now() const override { return time; }
-  Instant time = t0;
-};
 
 class StoreTest : public testing::Test {
  protected:
@@ -28,7 +23,7 @@ class StoreTest : public testing::Test {
   std::string info(const std::string& id) { return store_.trace_info(id)->value_or("none"); }
 
   MemoryKeyValue kv_;
-  FixedClock clock_;
+  HandClock clock_{t0};
   StoreSink sink_{kv_, clock_};
   Store store_{kv_};
   Log log_;
@@ -78,7 +73,7 @@ TEST_F(StoreTest, WhatIsOlderThanTheRetentionGoesAsIfItHadBeenDeleted) {
   apply_to(feedback("a-old", "tr-old-599", at(0), "n", "true"));
   apply_to(feedback("a-new", "tr-new", at(0), "n", "true"));
   EXPECT_NE(info("tr-old-599"), "none");
-  clock_.time = at(60);
+  clock_.set(at(60));
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(sink.apply({}));  // no records come: it looks all the same
   for (const auto* old : {"tr-old-0", "tr-old-1", "tr-old-598", "tr-old-599"}) {
     EXPECT_EQ(info(old), "none");
@@ -87,7 +82,7 @@ TEST_F(StoreTest, WhatIsOlderThanTheRetentionGoesAsIfItHadBeenDeleted) {
   EXPECT_EQ(assessment("a-old"), "none");
   EXPECT_NE(info("tr-new"), "none");
   EXPECT_NE(assessment("a-new"), "none");
-  clock_.time = at(0) + 2h;
+  clock_.set(at(0) + 2h);
   ASSERT_TRUE(sink.apply({}));
   EXPECT_EQ(info("tr-new"), "none");
 }
@@ -95,12 +90,12 @@ TEST_F(StoreTest, WhatIsOlderThanTheRetentionGoesAsIfItHadBeenDeleted) {
 TEST_F(StoreTest, WhatIsTooOldGoesThoughTheClockWasSetBack) {
   using namespace std::chrono_literals;
   StoreSink sink(kv_, clock_, nullptr, 24h);
-  clock_.time = at(0) + 1h;
+  clock_.set(at(0) + 1h);
   ASSERT_TRUE(sink.apply({}));
-  clock_.time = at(0);
+  clock_.set(at(0));
   const auto old = log_.add(trace("tr-old", at(0), located("31", at(0) - 25h)), 0);
   ASSERT_TRUE(sink.apply({&old, 1}));
-  clock_.time = at(60);
+  clock_.set(at(60));
   ASSERT_TRUE(sink.apply({}));
   EXPECT_EQ(info("tr-old"), "none");
 }
@@ -127,7 +122,7 @@ TEST_F(StoreTest, WhatNoExperimentHasAndWhatWasSaidOfUnknownTracesExpiresToo) {
   apply_to(trace("tr-late", at(0), located("31", at(0))));
   for (int i = 0; i < 600; ++i)  // said before their trace began: they hide nothing behind them
     apply_to(feedback("a-early-" + std::to_string(i), "tr-late", at(0) - 26h, "b", "true"));
-  clock_.time = at(60);
+  clock_.set(at(60));
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(sink.apply({}));
   for (const auto* old : {"tr-bare-old", "tr-tag-old", "tr-elsewhere-0", "tr-elsewhere-299", "tr-held"})
     EXPECT_TRUE(*store_.deleted(old)) << old;

@@ -1,4 +1,5 @@
 #include "workers/chat_closer.hpp"
+#include "tests/support/hand_clock.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,11 +15,6 @@ namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct MovedClock final : Clock {
-  Instant now() const override { return at; }
-  Instant at{std::chrono::milliseconds(1'700'000'000'000)};
-};
 
 class ChatCloserTest : public testing::Test {
  protected:
@@ -43,12 +39,12 @@ class ChatCloserTest : public testing::Test {
   // What a door appends when a chat begins; ten minutes at most.
   TraceRecord opened(const std::string& trace_id) const {
     return {.trace_id = trace_id,
-            .accepted_at = clock.at,
+            .accepted_at = clock.now(),
             .info = info(trace_id, "IN_PROGRESS", R"(,"request_preview":"{\"message\":\"hi\"}","tags":{"k": "v"})"),
-            .ends_by = clock.at + 10min};
+            .ends_by = clock.now() + 10min};
   }
   void answered(const std::string& trace_id) {
-    log.put(to_record(TraceRecord{.trace_id = trace_id, .accepted_at = clock.at, .info = info(trace_id, "OK")}));
+    log.put(to_record(TraceRecord{.trace_id = trace_id, .accepted_at = clock.now(), .info = info(trace_id, "OK")}));
   }
   Offset end() const { return log.end({Stream::traces, 0}); }
   std::size_t turn(ChatCloser& closer) {
@@ -76,7 +72,7 @@ class ChatCloserTest : public testing::Test {
   }
 
   MemoryLog log;
-  MovedClock clock;
+  HandClock clock;
   Metrics metrics;
   Offset saved = 0;
   error_code refusal;
@@ -86,9 +82,9 @@ TEST_F(ChatCloserTest, EndsAChatWhoseDoorDidNotComeBackAndNoneBefore) {
   const auto it = closer();
   log.put(to_record(opened("tr-1")));
   EXPECT_EQ(turns(*it), 0u);
-  clock.at += 10min;
+  clock += 10min;
   EXPECT_EQ(turns(*it), 0u) << "the door may be about to end it";
-  clock.at += 2min;
+  clock += 2min;
   EXPECT_EQ(turns(*it), 1u);
   EXPECT_EQ(end(), 2);
   EXPECT_EQ(state_of("tr-1"), "ERROR");
@@ -101,14 +97,14 @@ TEST_F(ChatCloserTest, LeavesAChatThatEndedOrWasDeletedAndOthersTraces) {
   const auto it = closer();
   for (const auto* id : {"tr-1", "tr-2", "tr-3"}) log.put(to_record(opened(id)));
   // An application's own, logged while it works: it has no limit.
-  log.put(to_record(TraceRecord{.trace_id = "tr-4", .accepted_at = clock.at, .info = info("tr-4", "IN_PROGRESS")}));
+  log.put(to_record(TraceRecord{.trace_id = "tr-4", .accepted_at = clock.now(), .info = info("tr-4", "IN_PROGRESS")}));
   EXPECT_EQ(turns(*it), 0u);
   EXPECT_EQ(it->open(), 3u);
   answered("tr-1");
-  log.put(to_record(TraceRecord{.deleted = true, .trace_id = "tr-2", .accepted_at = clock.at}));
+  log.put(to_record(TraceRecord{.deleted = true, .trace_id = "tr-2", .accepted_at = clock.now()}));
   EXPECT_EQ(turns(*it), 0u);
   EXPECT_EQ(it->open(), 1u);
-  clock.at += 1h;
+  clock += 1h;
   EXPECT_EQ(turns(*it), 1u);
   EXPECT_EQ(state_of("tr-1"), "OK");
   EXPECT_EQ(state_of("tr-3"), "ERROR");
@@ -119,7 +115,7 @@ TEST_F(ChatCloserTest, AnEndThatStandsInTheLogUnreadIsReadFirst) {
   const auto it = closer();
   log.put(to_record(opened("tr-1")));
   turns(*it);
-  clock.at += 1h;
+  clock += 1h;
   answered("tr-1");
   EXPECT_EQ(turns(*it), 0u);
   EXPECT_EQ(state_of("tr-1"), "OK");
@@ -129,7 +125,7 @@ TEST_F(ChatCloserTest, ManyThatAreDueAreEndedInStepsBetweenWhichItCanBeStopped) 
   auto it = closer(ChatCloserConfig{.partitions = {0}, .closes_max = 10});
   for (int i = 0; i < 25; ++i) log.put(to_record(opened("tr-" + std::to_string(i))));
   EXPECT_EQ(turns(*it), 0u);
-  clock.at += 12min;
+  clock += 12min;
   EXPECT_EQ(turn(*it), 10u);
   EXPECT_EQ(turn(*it), 10u);
   EXPECT_EQ(turn(*it), 5u);
@@ -141,7 +137,7 @@ TEST_F(ChatCloserTest, WhereTracesComeAllTheTimeADueChatIsEndedAllTheSame) {
   auto it = closer(ChatCloserConfig{.partitions = {0}, .records_max = 1});
   log.put(to_record(opened("tr-1")));
   EXPECT_EQ(turns(*it), 0u);
-  clock.at += 12min;
+  clock += 12min;
   std::size_t closed = 0;
   answered("tr-other-first");
   for (int i = 0; i < 10; ++i) {
@@ -154,9 +150,9 @@ TEST_F(ChatCloserTest, WhereTracesComeAllTheTimeADueChatIsEndedAllTheSame) {
 TEST_F(ChatCloserTest, ADoorThatComesBackLaterStillHasTheLastWord) {
   const auto it = closer();
   log.put(to_record(opened("tr-1")));
-  const auto began = clock.at;
+  const auto began = clock.now();
   turns(*it);
-  clock.at += 1h;
+  clock += 1h;
   EXPECT_EQ(turns(*it), 1u);
   // Its answer had been given a second after the question; the log did not take it then.
   log.put(to_record(TraceRecord{.trace_id = "tr-1", .accepted_at = began + 1s, .info = info("tr-1", "OK")}));
@@ -171,7 +167,7 @@ TEST_F(ChatCloserTest, WhoeverTakesThePartitionOverReadsFromTheOldestOpenChatAnd
   EXPECT_EQ(saved, 0);
   const auto second = closer();
   turns(*second);
-  clock.at += 1h;
+  clock += 1h;
   EXPECT_EQ(turns(*second), 1u);
   // The first does not know that it is out, and has not read what the second wrote.
   auto source = log.open({{{Stream::traces, 0}, 2}});
@@ -188,7 +184,7 @@ TEST_F(ChatCloserTest, ALogThatRefusesIsAskedAgain) {
   const auto it = closer();
   log.put(to_record(opened("tr-1")));
   turns(*it);
-  clock.at += 1h;
+  clock += 1h;
   refusal = Error::log_unavailable;
   EXPECT_FALSE(it->step(0ms));
   refusal = {};
@@ -198,10 +194,10 @@ TEST_F(ChatCloserTest, ALogThatRefusesIsAskedAgain) {
 
 TEST_F(ChatCloserTest, LearningLateOfAChatGivesItsDoorATime) {
   log.put(to_record(opened("tr-1")));
-  clock.at += 1h;
+  clock += 1h;
   const auto it = closer();
   EXPECT_EQ(turns(*it), 0u);
-  clock.at += 2min;
+  clock += 2min;
   EXPECT_EQ(turns(*it), 1u);
 }
 

@@ -1,4 +1,5 @@
 #include "workers/feeder.hpp"
+#include "tests/support/hand_clock.hpp"
 
 #include <gtest/gtest.h>
 
@@ -16,11 +17,6 @@ namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct MovedClock final : Clock {
-  Instant now() const override { return at; }
-  Instant at{std::chrono::milliseconds(1'700'000'000'000)};
-};
 
 // As much of MLflow as the feeder asks: searches of one experiment's traces, by time or by id.
 class Traces {
@@ -129,7 +125,7 @@ class FeederTest : public testing::Test {
   Traces mlflow;
   MemoryLog log;
   MemoryKeyValue local, state;
-  MovedClock clock;
+  HandClock clock;
   Metrics metrics;
 
  private:
@@ -138,7 +134,7 @@ class FeederTest : public testing::Test {
 
 TEST_F(FeederTest, TheTracesOfOneNameAreSaidInTheOrderInWhichTheyBegan) {
   mlflow.page_max = 2;
-  for (int i = 0; i < 5; ++i) mlflow.put("tr-" + std::to_string(i), "again", clock.at - 60s + i * 1s);
+  for (int i = 0; i < 5; ++i) mlflow.put("tr-" + std::to_string(i), "again", clock.now() - 60s + i * 1s);
   for (const bool whole : {true, false}) {
     auto one = feeder(false);
     ASSERT_TRUE(one->look(whole));
@@ -152,15 +148,15 @@ TEST_F(FeederTest, TheTracesOfOneNameAreSaidInTheOrderInWhichTheyBegan) {
 TEST_F(FeederTest, ANameThatWasToldHereIsNotTurnedOverToAnOlderTrace) {
   told_by_the_door("tr-a", "again");
   told_by_the_door("tr-b", "again");
-  mlflow.put("tr-a", "again", clock.at - 2s);  // tr-b is on its way to MLflow
+  mlflow.put("tr-a", "again", clock.now() - 2s);  // tr-b is on its way to MLflow
   auto one = feeder();
   EXPECT_EQ(*one->look(true), 0u);
   EXPECT_EQ(told(), Told());
 }
 
 TEST_F(FeederTest, AfterARestartNothingIsSaidThatTheIndexKnows) {
-  mlflow.put("tr-a", "again", clock.at - 2s);
-  mlflow.put("tr-b", "again", clock.at - 1s);
+  mlflow.put("tr-a", "again", clock.now() - 2s);
+  mlflow.put("tr-b", "again", clock.now() - 1s);
   EXPECT_EQ(*feeder()->look(true), 2u);
   EXPECT_EQ(told(), (Told{"tr-a=tr-a", "again=tr-a", "tr-b=tr-b", "again=tr-b"}));
   EXPECT_EQ(*feeder()->look(true), 0u);
@@ -170,10 +166,10 @@ TEST_F(FeederTest, AfterARestartNothingIsSaidThatTheIndexKnows) {
 
 TEST_F(FeederTest, ATraceThatGotItsNameLaterIsSaidByIt) {
   auto one = feeder();
-  mlflow.put("tr-a", "", clock.at - 1s);
+  mlflow.put("tr-a", "", clock.now() - 1s);
   ASSERT_TRUE(one->look(true));
   EXPECT_EQ(told(), (Told{"tr-a=tr-a"}));
-  mlflow.put("tr-a", "named", clock.at - 1s);
+  mlflow.put("tr-a", "named", clock.now() - 1s);
   ASSERT_TRUE(one->look(false));
   EXPECT_EQ(told(), (Told{"named=tr-a"}));
 }
@@ -181,8 +177,8 @@ TEST_F(FeederTest, ATraceThatGotItsNameLaterIsSaidByIt) {
 TEST_F(FeederTest, WhatTookLongerThanTheWindowIsFoundBeforeAnotherWindowHasPassed) {
   auto one = feeder(false);
   ASSERT_TRUE(one->look(true));
-  mlflow.put("tr-long", "long", clock.at - 20min, 20min);
-  clock.at += 15min;
+  mlflow.put("tr-long", "long", clock.now() - 20min, 20min);
+  clock += 15min;
   ASSERT_TRUE(one->look(true));
   EXPECT_EQ(told(), (Told{"tr-long=tr-long", "long=tr-long"}));
 }
@@ -190,8 +186,8 @@ TEST_F(FeederTest, WhatTookLongerThanTheWindowIsFoundBeforeAnotherWindowHasPasse
 TEST_F(FeederTest, WhatWaitsIsAskedForWheneverItsTraceBegan) {
   auto one = feeder();
   ASSERT_TRUE(one->look(true));
-  mlflow.put("tr-long", "long", clock.at - 20min);
-  mlflow.put("tr-other", "other", clock.at - 20min);
+  mlflow.put("tr-long", "long", clock.now() - 20min);
+  mlflow.put("tr-other", "other", clock.now() - 20min);
   ASSERT_TRUE(one->look(true));
   EXPECT_EQ(told(), Told());
   for (const std::string id : {"a", "long", "tr-other", "un'quotable"}) waits(id);
@@ -205,25 +201,25 @@ TEST_F(FeederTest, WhatWaitsIsAskedForWheneverItsTraceBegan) {
 TEST_F(FeederTest, AQuestionThatIsNeverAnsweredHoldsNothingBack) {
   mlflow.never_answers = "execution_time_ms";
   waits("old");
-  mlflow.put("tr-old", "old", clock.at - 20min);
+  mlflow.put("tr-old", "old", clock.now() - 20min);
   ASSERT_TRUE(feeder()->look(true));
   EXPECT_EQ(told(), (Told{"tr-old=tr-old", "old=tr-old"}));
-  clock.at += 1h;
+  clock += 1h;
   ASSERT_TRUE(feeder()->look(true));
-  mlflow.put("tr-before", "before", clock.at - 50min);
+  mlflow.put("tr-before", "before", clock.now() - 50min);
   ASSERT_TRUE(feeder()->look(false));
   EXPECT_EQ(told(), Told()) << "it goes on where it was";
 }
 
 TEST_F(FeederTest, AClockThatWasAheadDoesNotSilenceIt) {
-  clock.at += 24h;
+  clock += 24h;
   auto one = feeder();
   ASSERT_TRUE(one->look(true));
-  clock.at -= 24h;
-  mlflow.put("tr-a", "a", clock.at - 1s);
+  clock -= 24h;
+  mlflow.put("tr-a", "a", clock.now() - 1s);
   ASSERT_TRUE(one->look(false));
   EXPECT_EQ(told(), (Told{"tr-a=tr-a", "a=tr-a"}));
-  mlflow.put("tr-long", "long", clock.at - 20min, 20min);
+  mlflow.put("tr-long", "long", clock.now() - 20min, 20min);
   ASSERT_TRUE(one->look(true));
   EXPECT_EQ(told(), (Told{"tr-long=tr-long", "long=tr-long"}));
 }

@@ -1,4 +1,5 @@
 #include "workers/partition_loop.hpp"
+#include "tests/support/hand_clock.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,11 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-struct HandClock final : Clock {
-  Instant now() const override { return at; }
-  Instant at{std::chrono::milliseconds(1'700'000'000'000)};
-};
-
 class PartitionLoopTest : public testing::Test {
  protected:
   PartitionLoop loop(PartitionLoopConfig config = {}) {
@@ -32,12 +28,12 @@ class PartitionLoopTest : public testing::Test {
   }
   void say(const std::string& id, const std::string& target) {
     log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, target},
-                                     .accepted_at = clock.at,
+                                     .accepted_at = clock.now(),
                                      .body_hash = 1,
                                      .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}}));
   }
   void tell(const std::string& trace, const std::string& id) {
-    for (const auto& record : request_records(trace, id, clock.at)) log.put(record);
+    for (const auto& record : request_records(trace, id, clock.now())) log.put(record);
   }
   static void drain(PartitionLoop& loop) {
     for (int i = 0; i < 10'000; ++i) {
@@ -99,7 +95,7 @@ TEST_F(PartitionLoopTest, NothingExpiresWhileTheRequestsStreamHasABacklog) {
   auto it = loop(config);
   say("a-1", "req-1");
   drain(it);
-  clock.at += 25h;
+  clock += 25h;
   for (int i = 0; i < 5; ++i) tell("tr-x" + std::to_string(i), "req-x" + std::to_string(i));
   tell("tr-1", "req-1");
   drain(it);
@@ -113,7 +109,7 @@ TEST_F(PartitionLoopTest, WhereTracesAreToldAllTheTimeWhatIsDueExpiresAllTheSame
   auto it = loop(config);
   say("a-1", "req-1");
   drain(it);
-  clock.at += 25h;
+  clock += 25h;
   tell("tr-first", "req-first");
   for (int i = 0; i < 10; ++i) {
     tell("tr-x" + std::to_string(i), "req-x" + std::to_string(i));
@@ -226,10 +222,10 @@ TEST_F(PartitionLoopTest, WhatIsNeverToldExpires) {
   auto it = loop();
   say("a-1", "req-1");
   drain(it);
-  clock.at += 24h - 1ms;
+  clock += 24h - 1ms;
   drain(it);
   EXPECT_EQ(end(Stream::deadletters), 0);
-  clock.at += 1ms;
+  clock += 1ms;
   drain(it);
   EXPECT_EQ(end(Stream::deadletters), 1);
   EXPECT_EQ(it.parked(), 0);
@@ -240,7 +236,7 @@ TEST_F(PartitionLoopTest, AFeedbackThatIsTooLongIsADeadLetterThatFits) {
   const std::string id = "a-1";
   log.put(to_record(FeedbackRecord{
       .target = {Target::Kind::trace_id, "tr-1"},
-      .accepted_at = clock.at,
+      .accepted_at = clock.now(),
       .body_hash = 1,
       .items = {{id, id, R"({"assessment_id":"a-1","rationale":")" + std::string(990'000, 'x') + R"("})"}}}));
   auto it = loop();
@@ -263,7 +259,7 @@ TEST_F(PartitionLoopTest, AnIdThatIsTooLongIsADeadLetterThatFits) {
     log.put(to_record(
         FeedbackRecord{.op = op,
                        .target = {Target::Kind::client_request_id, target},
-                       .accepted_at = clock.at,
+                       .accepted_at = clock.now(),
                        .body_hash = 1,
                        .items = {{record_id, assessment_id, R"({"assessment_id":")" + assessment_id + R"("})"}}}));
   };
@@ -353,12 +349,6 @@ TEST_F(PartitionLoopTest, TheThreadEndsWhileItWaits) {
       system, metrics, &progress);
   say("a-1", "req-1");
   tell("tr-1", "req-1");
-}
-
-TEST_F(PartitionLoopTest, TheThreadEndsByItselfWhenThePartitionBelongsToSomeoneElse) {
-  ResolverThread thread(
-      {}, log, state, []() -> Result<OpenedPartition> { return Error::stopped; }, clock, metrics, &progress);
-  while (!thread.ended()) std::this_thread::yield();
 }
 
 }  // namespace

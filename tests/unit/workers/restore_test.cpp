@@ -1,4 +1,5 @@
 #include "workers/restore.hpp"
+#include "tests/support/hand_clock.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,11 +16,6 @@ namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct HandClock final : Clock {
-  Instant now() const override { return at; }
-  Instant at{std::chrono::milliseconds(1'700'000'000'000)};
-};
 
 TEST(SortedLoad, LeavesOfEachKeyTheLastChangeInARunAndOverRuns) {
   MemoryKeyValue state;
@@ -138,7 +134,7 @@ TEST(Restore, OfAnEmptyStateReadsOnlyWhatTheWindowReaches) {
   for (int i = 0; i < 100; ++i) {
     const auto id = "a-" + std::to_string(i);
     log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, "req-1"},
-                                     .accepted_at = clock.at + std::chrono::minutes(i),
+                                     .accepted_at = clock.now() + std::chrono::minutes(i),
                                      .body_hash = 1,
                                      .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}}));
   }
@@ -146,7 +142,7 @@ TEST(Restore, OfAnEmptyStateReadsOnlyWhatTheWindowReaches) {
   const ResolvePolicy policy{.dedupe_window = 20min};
   ASSERT_TRUE(Restore(timed, state, 0, policy, clock).run(90));
   // Of the last records before the committed position, offset 89 is the latest; a minute is left for clocks.
-  EXPECT_EQ(timed.asked.at(Stream::feedback), clock.at + 89min - 20min - 1min);
+  EXPECT_EQ(timed.asked.at(Stream::feedback), clock.now() + 89min - 20min - 1min);
   const std::vector<std::string> ids{"a-68", "a-69", "a-89", "a-90"};
   const auto seen = find_seen(state, 0, ids);
   EXPECT_FALSE((*seen)[0]);
@@ -155,7 +151,7 @@ TEST(Restore, OfAnEmptyStateReadsOnlyWhatTheWindowReaches) {
   EXPECT_FALSE((*seen)[3]) << "not committed yet";
   const auto meta = load_meta(state, 0);
   EXPECT_EQ(meta->feedback, 90);
-  EXPECT_EQ(meta->accepted_max, clock.at + 89min);
+  EXPECT_EQ(meta->accepted_max, clock.now() + 89min);
 }
 
 TEST(Restore, OfAnEmptyStateReadsOnlyTheRequestsThatAreKept) {
@@ -164,11 +160,11 @@ TEST(Restore, OfAnEmptyStateReadsOnlyTheRequestsThatAreKept) {
   MemoryKeyValue state;
   TimedLog timed(log);
   for (int i = 0; i < 10; ++i)
-    for (const auto& record : request_records("tr-" + std::to_string(i), "", clock.at)) log.put(record);
+    for (const auto& record : request_records("tr-" + std::to_string(i), "", clock.now())) log.put(record);
   timed.first[Stream::requests] = 4;
   const ResolvePolicy policy{.request_retention = 1h};
   ASSERT_TRUE(Restore(timed, state, 0, policy, clock).run(0));
-  EXPECT_EQ(timed.asked.at(Stream::requests), clock.at - 1h);
+  EXPECT_EQ(timed.asked.at(Stream::requests), clock.now() - 1h);
   const std::vector<std::string> ids{"tr-3", "tr-4"};
   const auto traces = find_traces(state, 0, ids);
   EXPECT_FALSE((*traces)[0]);
@@ -180,7 +176,7 @@ TEST(Restore, ThatIsStoppedEndsAndTheNextOneGoesOn) {
   HandClock clock;
   MemoryLog log;
   MemoryKeyValue state;
-  for (const auto& record : request_records("tr-1", "req-1", clock.at)) log.put(record);
+  for (const auto& record : request_records("tr-1", "req-1", clock.now())) log.put(record);
   {
     Restore restore(log, state, 0, {}, clock);
     restore.stop();
