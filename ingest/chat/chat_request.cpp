@@ -2,7 +2,7 @@
 
 #include <simdjson.h>
 
-#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/http/given_ids.hpp"
 #include "ingest/http/json_body.hpp"
 #include "ingest/http/query.hpp"
 #include "storage/records/json_reader.hpp"

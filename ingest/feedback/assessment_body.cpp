@@ -1,8 +1,11 @@
 #include "ingest/feedback/assessment_body.hpp"
 
-#include <algorithm>
-#include <new>
+#include <utility>
+#include <vector>
 
+#include "ingest/http/body_limits.hpp"
+#include "ingest/http/given_ids.hpp"
+#include "ingest/http/json_body.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay {
@@ -11,55 +14,6 @@ namespace {
 namespace dom = simdjson::dom;
 
 Rejection invalid(std::string_view field, std::string reason) { return {422, std::string(field), std::move(reason)}; }
-
-// One a thread; refuses what is nested deeper than the limit.
-dom::parser& parser() {
-  thread_local dom::parser instance = [] {
-    dom::parser fresh;
-    if (fresh.allocate(64u << 10, BodyLimits::depth)) throw std::bad_alloc();
-    return fresh;
-  }();
-  return instance;
-}
-
-// The field whose number no parser takes; "body" where it lies deeper.
-std::string field_of_bad_number(std::string_view json) {
-  const simdjson::padded_string padded(json);
-  simdjson::ondemand::parser parser;
-  simdjson::ondemand::document document;
-  simdjson::ondemand::object object;
-  if (parser.iterate(padded).get(document) || document.get_object().get(object)) return "body";
-  for (auto field : object) {
-    std::string_view name;
-    simdjson::ondemand::number number;
-    simdjson::ondemand::json_type type;
-    if (field.unescaped_key().get(name) || field.value().type().get(type)) break;
-    if (type == simdjson::ondemand::json_type::number && field.value().get_number().get(number))
-      return std::string(name.substr(0, BodyLimits::name_bytes));
-  }
-  return "body";
-}
-
-Result<dom::element, Rejection> parse_json(std::string_view json, bool padded) {
-  dom::element element;
-  auto& p = parser();
-  if (p.capacity() < json.size() && p.allocate(json.size(), BodyLimits::depth))
-    return Rejection{413, "body", "it is too large"};
-  const auto error = p.parse(json.data(), json.size(), !padded).get(element);
-  if (!error) return element;
-  switch (error) {
-    case simdjson::EMPTY:
-      return Rejection{400, "body", "it is empty, but JSON is needed"};
-    case simdjson::DEPTH_ERROR:
-      return Rejection{400, "body", "it is nested deeper than " + std::to_string(BodyLimits::depth) + " levels"};
-    case simdjson::NUMBER_ERROR:
-      return Rejection{400, field_of_bad_number(json), "a number in it is malformed or too large"};
-    case simdjson::UTF8_ERROR:
-      return Rejection{400, "body", "it is not UTF-8"};
-    default:
-      return Rejection{400, "body", std::string("it is not JSON: ") + simdjson::error_message(error)};
-  }
-}
 
 void write_value(JsonWriter& json, dom::element value) {
   switch (value.type()) {
@@ -95,10 +49,6 @@ void write_value(JsonWriter& json, dom::element value) {
       json.null();
       return;
   }
-}
-
-bool has_control_character(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
 // PostgreSQL takes no NUL, and MLflow's own door neither.
@@ -279,7 +229,7 @@ Result<AssessmentBody, Rejection> parse_create(Fields fields, BodyContext contex
       body.target = std::move(target);
     }
     if (!body.target) return invalid("client_request_id", "it is missing (or trace_id)");
-    const auto key = text_of(fields, "idempotency_key", 255, true);
+    const auto key = text_of(fields, "idempotency_key", BodyLimits::key_bytes, true);
     if (!key) return key.error();
     if (*key) {
       if (const auto problem = problem_with_key("idempotency_key", **key)) return *problem;
@@ -335,32 +285,8 @@ Result<ChangesBody, Rejection> parse_changes(Fields fields) {
 
 }  // namespace
 
-std::optional<Rejection> problem_with_id(std::string_view field, std::string_view id) {
-  if (id.empty()) return Rejection{400, std::string(field), "it is empty"};
-  if (id.size() > BodyLimits::id_bytes)
-    return Rejection{400, std::string(field), "it is longer than " + std::to_string(BodyLimits::id_bytes) + " bytes"};
-  if (has_control_character(id)) return Rejection{400, std::string(field), "it has control characters"};
-  if (!simdjson::validate_utf8(id)) return Rejection{400, std::string(field), "it is not UTF-8"};
-  return {};
-}
-
-std::optional<Rejection> problem_with_target_id(std::string_view field, std::string_view id) {
-  if (auto problem = problem_with_id(field, id)) return problem;
-  for (const std::string_view none : {"undefined", "null", "None", "NaN", "[object Object]"})
-    if (id == none) return invalid(field, "\"" + std::string(id) + "\" is no id: the page had none yet");
-  if (id.starts_with(' ') || id.ends_with(' ')) return invalid(field, "it has white space around it");
-  return {};
-}
-
-std::optional<Rejection> problem_with_key(std::string_view field, std::string_view key) {
-  const bool visible = std::all_of(key.begin(), key.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
-  if (key.empty() || key.size() > 255 || !visible)
-    return Rejection{400, std::string(field), "it is not 1 to 255 visible ASCII characters"};
-  return {};
-}
-
 Result<AssessmentBody, Rejection> parse_assessment_body(std::string_view json, bool padded, BodyContext context) {
-  const auto element = parse_json(json, padded);
+  const auto element = parse_json_body(json, padded);
   if (!element) return element.error();
   return parse_assessment_body(*element, context);
 }
@@ -372,26 +298,11 @@ Result<AssessmentBody, Rejection> parse_assessment_body(dom::element element, Bo
 }
 
 Result<ChangesBody, Rejection> parse_changes_body(std::string_view json, bool padded) {
-  const auto element = parse_json(json, padded);
+  const auto element = parse_json_body(json, padded);
   if (!element) return element.error();
   auto fields = Fields::of(*element);
   if (!fields) return fields.error();
   return parse_changes(std::move(*fields));
-}
-
-Rejection why_no_object(std::string_view json) {
-  const auto element = parse_json(json, false);
-  if (!element) return element.error();
-  if (!element->is_object()) return Rejection{422, "body", "it is not an object"};
-  return Rejection{400, "body", "it is not JSON"};
-}
-
-Result<dom::array, Rejection> parse_list(std::string_view json, bool padded) {
-  const auto element = parse_json(json, padded);
-  if (!element) return element.error();
-  dom::array list;
-  if (element->get_array().get(list)) return Rejection{422, "body", "it is not a list"};
-  return list;
 }
 
 }  // namespace assay

@@ -1,6 +1,7 @@
 #include "ingest/feedback/batch_items.hpp"
 
 #include "ingest/feedback/new_feedback.hpp"
+#include "ingest/http/json_body.hpp"
 
 namespace assay {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <boost/json.hpp>
 
-#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/http/given_ids.hpp"
 #include "ingest/http/json_body.hpp"
 #include "ingest/http/query.hpp"
 #include "storage/records/json_writer.hpp"

@@ -1,4 +1,5 @@
 #include "ingest/feedback/feedback_routes.hpp"
+#include "ingest/http/given_ids.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/state/parked_state.hpp"

@@ -1,4 +1,5 @@
 #include "ingest/feedback/feedback_routes.hpp"
+#include "ingest/http/given_ids.hpp"
 
 namespace assay {
 

@@ -1,4 +1,5 @@
 #include "ingest/feedback/feedback_routes.hpp"
+#include "ingest/http/body_limits.hpp"
 #include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
 

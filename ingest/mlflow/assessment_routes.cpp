@@ -3,7 +3,8 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/http/body_limits.hpp"
+#include "ingest/http/given_ids.hpp"
 #include "ingest/mlflow/assessment_value.hpp"
 #include "ingest/mlflow/parked_assessment.hpp"
 #include "ingest/mlflow/pending.hpp"

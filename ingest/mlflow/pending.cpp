@@ -1,6 +1,7 @@
 #include "ingest/mlflow/pending.hpp"
 
-#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/http/body_limits.hpp"
+#include "ingest/http/given_ids.hpp"
 #include "storage/records/json_writer.hpp"
 
 namespace assay::pending {

@@ -3,7 +3,8 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
-#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/http/body_limits.hpp"
+#include "ingest/http/given_ids.hpp"
 #include "ingest/mlflow/assessment_value.hpp"
 #include "ingest/mlflow/message_fields.hpp"
 #include "ops/runtime/ids.hpp"

@@ -1,6 +1,6 @@
 #include "ingest/openai/completion_request.hpp"
 
-#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/http/given_ids.hpp"
 #include "ingest/http/json_body.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"

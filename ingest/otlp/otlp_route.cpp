@@ -1,6 +1,6 @@
 #include "ingest/otlp/otlp_route.hpp"
 
-#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/http/given_ids.hpp"
 #include "ingest/mlflow/trace_routes.hpp"
 #include "ingest/otlp/inflate.hpp"
 #include "ingest/otlp/otlp_request.hpp"

@@ -1,4 +1,4 @@
-#include "ingest/feedback/assessment_body.hpp"
+#include "ingest/http/given_ids.hpp"
 #include "ingest/ws/chat_socket.hpp"
 #include "storage/records/json_reader.hpp"
 
