@@ -1,6 +1,7 @@
 #include "ingest/http/router.hpp"
 
 #include <cassert>
+#include <span>
 
 #include "ingest/http/percent.hpp"
 
@@ -17,6 +18,26 @@ bool each_segment(std::string_view path, Take take) {
     path = slash == path.npos ? std::string_view() : path.substr(slash);
   }
   return true;
+}
+
+using Params = std::array<std::string, 2>;
+
+// Of a pattern: what stands in `path` where it has a parameter ("" among its segments). None: they do not fit.
+std::optional<Params> match(std::span<const std::string> pattern, std::string_view path) {
+  Params params;
+  std::size_t filled = 0;
+  const auto fits = [&](std::string_view segment) {
+    if (pattern.empty()) return false;
+    const auto& literal = pattern.front();
+    pattern = pattern.subspan(1);
+    if (!literal.empty()) return literal == segment;
+    auto decoded = percent_decoded(segment);
+    if (!decoded || decoded->empty() || filled == params.size()) return false;
+    params[filled++] = std::move(*decoded);
+    return true;
+  };
+  if (!each_segment(path, fits) || !pattern.empty()) return {};
+  return params;
 }
 
 }  // namespace
@@ -85,24 +106,12 @@ Router::RouteMatch Router::find_own(http::verb method, std::string_view path) co
     return found;
   }
   if (!path.starts_with('/')) return found;
-  for (const auto& pattern : patterns_) {
-    std::size_t at = 0, parameter = 0;
-    const bool matches = each_segment(path,
-                                      [&](std::string_view segment) {
-                                        if (at == pattern.segments.size()) return false;
-                                        const auto& literal = pattern.segments[at++];
-                                        if (!literal.empty()) return literal == segment;
-                                        auto decoded = percent_decoded(segment);
-                                        if (!decoded || decoded->empty() || parameter == found.params.size())
-                                          return false;
-                                        found.params[parameter++] = std::move(*decoded);
-                                        return true;
-                                      }) &&
-                         at == pattern.segments.size();
-    if (!matches) continue;
-    choose(pattern);
-    return found;
-  }
+  for (const auto& pattern : patterns_)
+    if (auto params = match(pattern.segments, path)) {
+      found.params = std::move(*params);
+      choose(pattern);
+      break;
+    }
   return found;
 }
 
