@@ -14,8 +14,8 @@ namespace {
 using boost::beast::iequals;
 
 constexpr std::string_view exposed =
-    "X-Trace-Id, X-Client-Request-Id, X-Resume-Token, Assay-Durability, Preference-Applied, Retry-After, RateLimit, "
-    "RateLimit-Policy";
+    "X-Trace-Id, X-Client-Request-Id, X-Resume-Token, X-Feedback-Token, Assay-Durability, Preference-Applied, "
+    "Retry-After, RateLimit, RateLimit-Policy";
 constexpr std::string_view only_tls = "Strict-Transport-Security: max-age=31536000\r\n";
 
 // The password of "Basic …": MLflow's client sends a key so; the name before the colon is for people.
