@@ -83,6 +83,7 @@ Task<bool> Session::serve_one() {
   began_ = std::chrono::steady_clock::now();
   cut_body_ = head_.method == http::verb::head;
   const auto found = shared_.router.find(head_.method, head_.path);
+  route_ = found.route;
   if (shared_.gate) {
     shared_.gate->decide(found.route, found.allow, head_, peer_, verdict_);
     if (verdict_.refusal) co_return co_await turn_away(found.route);
@@ -294,14 +295,17 @@ void Session::sweep(SteadyTime now) {
 // The handler's time is up. It goes on (what it waits for may still happen, and its own limits end it), but the client
 // is told now.
 void Session::give_up() {
-  shared_.metrics.overdue_total.Increment();
+  auto& metrics = shared_.metrics;
+  metrics.overdue_total.Increment();
+  if (route_->options.scope != Scope::read) metrics.refused_later(Error::timed_out);  // it is the log that hangs
   gave_up_ = close_after_ = true;
+  chunked_ = false;  // as the answer before it may have been
   const auto response =
       error_response(head_.path, 503, "not done in time; it may still happen: repeat it with its key");
   out_.clear();
   append_head(response.status, response.content_type, response.headers, response.body.size());
   if (!cut_body_) out_ += response.body;
-  shared_.metrics.answered(nullptr, response.status, seconds_since(began_));
+  metrics.answered(route_, response.status, seconds_since(began_));
   error_code ec;
   socket_.write_last(asio::buffer(out_));  // a few hundred bytes on a socket with nothing before them
   socket_.shutdown(Wire::shutdown_both, ec);

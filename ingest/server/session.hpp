@@ -108,6 +108,7 @@ class Session final : public ResponseStream, public RequestBody {
   Phase phase_ = Phase::idle;
   SteadyTime deadline_ = SteadyTime::max();
   IpAddress peer_;
+  const Route* route_ = nullptr;  // of the request that is served; null: it has none, or not yet
   Gate::AccessDecision verdict_;  // on the request that is served
   int refused_in_a_row_ = 0;      // by a quota
   bool expired_ = false;          // the sweep has ended what is waited for, or is about to: since the last enter()

@@ -112,11 +112,39 @@ TEST_F(HttpServer, TellsTheClientWhenAHandlerIsNotDoneInTime) {
   config.request_timeout = 50ms;
   start();
   RawClient c(server->port());
-  EXPECT_EQ(status(c.ask(post("/waits", "abc"))), "HTTP/1.1 503");
+  EXPECT_EQ(status(c.ask("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")), "HTTP/1.1 200");
+  const auto late = c.ask(post("/waits", "abc"));
+  EXPECT_EQ(status(late), "HTTP/1.1 503");
+  EXPECT_EQ(late.find("Transfer-Encoding"), late.npos) << "framed as the stream before it";
   EXPECT_TRUE(c.closes());
   gate.open();  // and the handler ends in peace
   server->begin_drain();
   EXPECT_TRUE(server->wait(10s));
+}
+
+// As long as the log hangs, this is all that shows it: alerts look at both.
+TEST_F(HttpServer, CountsWhatIsNotDoneInTimeAsLateUnderItsRoute) {
+  config.request_timeout = 50ms;
+  router.add(http::verb::get, "/slow",
+             [this](Request&) -> Task<Response> {
+               co_await gate.pass();
+               co_return Response();
+             },
+             {.scope = Scope::read});
+  start();
+  RawClient writes(server->port()), reads(server->port());
+  EXPECT_EQ(status(writes.ask(post("/waits", "abc"))), "HTTP/1.1 503");
+  EXPECT_EQ(status(reads.ask("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")), "HTTP/1.1 503");
+  gate.open();
+  server->begin_drain();
+  ASSERT_TRUE(server->wait(10s));
+  const auto text = metrics.text();
+  for (const auto* line : {R"(assay_ingest_overdue_total 2)", R"(assay_ingest_refused_total{reason="log_late"} 1)",
+                           R"(assay_ingest_requests_total{class="5xx",route="POST /waits"} 1)",
+                           R"(assay_ingest_requests_total{class="5xx",route="GET /slow"} 1)",
+                           R"(assay_ingest_request_seconds_count{route="POST /waits"} 1)",
+                           R"(assay_ingest_requests_total{class="5xx",route="none"} 0)"})
+    EXPECT_NE(text.find(std::string(line) + "\n"), text.npos) << line << text;
 }
 
 TEST_F(HttpServer, AnswersAHandlersExceptionWith500) {
