@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "ops/runtime/parse_number.hpp"
+#include "ops/runtime/trimmed.hpp"
 
 namespace assay {
 namespace {
@@ -17,12 +18,6 @@ using boost::beast::iequals;
 ip::address_v6 as_v6(const IpAddress& address) {
   if (address.is_v6()) return address.to_v6();
   return ip::make_address_v6(ip::v4_mapped, address.to_v4());
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 std::optional<IpAddress> parse_address(std::string_view text) {

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "ingest/http/error_response.hpp"
+#include "ops/runtime/trimmed.hpp"
 
 namespace assay {
 namespace {
@@ -12,12 +13,6 @@ namespace {
 constexpr std::string_view content_security_policy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'";
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 template <class Visit>
 void each_of_list(std::string_view list, Visit visit) {

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "ops/runtime/trimmed.hpp"
+
 namespace assay::cli {
 namespace {
 
@@ -32,12 +34,6 @@ std::string problem_with_flag(const std::string& property) {
   return name + " is a secret: give it by " + where;
 }
 
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  if (first == text.npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
 }  // namespace
 
 void KafkaOptions::add_to(CLI::App& app, bool required) {
@@ -55,14 +51,15 @@ void KafkaOptions::add_to(CLI::App& app, bool required) {
 std::optional<std::string> KafkaOptions::read_file() {
   std::ifstream file(properties_file);
   if (!file) return "--kafka-properties: " + properties_file + " can't be read";
+  constexpr std::string_view blanks = " \t\r";
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
-    const auto text = trimmed(line);
+    const auto text = trimmed(line, blanks);
     if (text.empty() || text.front() == '#') continue;
     const auto equals = text.find('=');
     if (equals == text.npos || equals == 0)
       return "--kafka-properties: line " + std::to_string(number) + " of " + properties_file + " is not NAME=VALUE";
-    config.properties[std::string(trimmed(text.substr(0, equals)))] = trimmed(text.substr(equals + 1));
+    config.properties[std::string(trimmed(text.substr(0, equals), blanks))] = trimmed(text.substr(equals + 1), blanks);
   }
   return std::nullopt;
 }
