@@ -7,7 +7,8 @@ namespace assay {
 struct CapabilityConfig {
   std::chrono::seconds ttl = std::chrono::hours(24);  // of those that come with an answer, and by default
   std::chrono::seconds ttl_max = std::chrono::hours(24 * 30);
-  std::vector<std::string> names = {"user_*"};  // what may be said with one, where nothing else is asked for
+  // What may be said with one, where nothing else is asked for.
+  std::vector<std::string> names = {"user_*", "feedback_categories"};
 };
 
 // {"trace_id"|"client_request_id" (or both), "names"?:[…], "user_id"?, "expires_in"?: seconds} →

@@ -3,7 +3,7 @@
 import re
 
 from playwright.sync_api import expect
-from support.page import browser, refuse_once, said_of, tab, trace_of  # noqa: F401 - fixtures
+from support.page import browser, public, refuse_once, said_of, tab, trace_of  # noqa: F401 - fixtures
 from support.waiting import wait_until
 
 
@@ -30,7 +30,7 @@ def test_a_change_of_mind_and_undo_leave_one_opinion_or_none(assay, tab):
     turn.get_by_label("Comment").fill("Nothing about flames")
     turn.get_by_role("button", name="Save comment").click()
     expect(turn.get_by_text("Thank you. What was wrong?")).to_be_visible()
-    wait_until("both are on the trace", lambda: said_of(server, page, "And fire?") == {"user_feedback": [False], "user_categories": [["incomplete"]]})
+    wait_until("both are on the trace", lambda: said_of(server, page, "And fire?") == {"user_feedback": [False], "feedback_categories": [["incomplete"]]})
     wait_until("the comment is, too", lambda: any(a.get("rationale") == "Nothing about flames" for a in trace_of(server, page, "And fire?")["assessments"]))
     page.screenshot("thumbs-down")
     turn.get_by_role("button", name="Undo").click()
@@ -67,6 +67,21 @@ def test_ratings_go_together_and_change_alone(assay, tab):
     turn.get_by_role("radiogroup", name="relevance").get_by_role("radio", name="3 of 5").click()
     wait_until("one of them changed", lambda: said_of(server, page, "Rate me") == {"user_accuracy": [1.0], "user_helpfulness": [0.8], "user_relevance": [0.6]})
     page.screenshot("ratings")
+
+
+def test_all_that_the_page_says_is_taken_with_the_answer_s_token(assay, tab):
+    server = public(assay)
+    page = tab(server)
+    turn = page.answered("Rate me")
+    turn.get_by_role("button", name="Bad answer").click()
+    turn.get_by_role("button", name="incomplete").click()
+    turn.get_by_role("button", name="Rate in detail").click()
+    for dimension in ("accuracy", "helpfulness", "relevance"):
+        turn.get_by_role("radiogroup", name=dimension).get_by_role("radio", name="4 of 5").click()
+    ratings = {"user_accuracy": [0.8], "user_helpfulness": [0.8], "user_relevance": [0.8]}
+    wait_until("all of it is there", lambda: said_of(server, page, "Rate me") == {"user_feedback": [False], "feedback_categories": [["incomplete"]], **ratings})
+    for name, (value,) in said_of(server, page, "Rate me").items():
+        assert not name.startswith("user_") or isinstance(value, (bool, float)), "what begins with user_ is averaged by the guide's analysis"
 
 
 def test_a_conversation_survives_a_reload_and_each_answer_keeps_its_own_thumbs(assay, tab):

@@ -60,7 +60,7 @@ def test_with_storage_full_a_thumb_arrives_and_a_question_is_answered(assay, tab
     second, second_id = answered(page, "Second?")
     second.get_by_role("button", name="Bad answer").click()
     second.get_by_role("button", name="incomplete").click()
-    arrives(server, second_id, {"user_feedback": [False], "user_categories": [["incomplete"]]})
+    arrives(server, second_id, {"user_feedback": [False], "feedback_categories": [["incomplete"]]})
     held = []
     page.page.route(re.compile("/chat/stream$"), lambda route: held.append(route))
     page.ask("Third? " + "z" * 4000)

@@ -4,6 +4,9 @@ import { userId } from "../shared/ids";
 import { DIMENSIONS, type Dimension, type Opinion, change, opinionOf, opinions } from "./opinions";
 import { type Letter, post } from "./outbox";
 
+// Not user_…: what analyses by the guide takes all of these for numbers.
+const CATEGORIES_NAME = "feedback_categories";
+
 const before = (turn: Turn): Opinion => opinionOf(opinions.get(), turn.id);
 
 function target(turn: Turn): URLSearchParams {
@@ -28,8 +31,8 @@ function sendThumb(turn: Turn, was: Opinion, now: Opinion): void {
 
 function sendCategories(turn: Turn, was: Opinion, now: Opinion): void {
   const value = now.categories;
-  const create = { path: `/feedback?${targetAsUser(turn)}`, body: { name: "user_categories", value } };
-  send(turn, "categories", { name: "user_categories", say: value.length > 0 ? { create, change: { value } } : null, before: { categories: was.categories } });
+  const create = { path: `/feedback?${targetAsUser(turn)}`, body: { name: CATEGORIES_NAME, value } };
+  send(turn, "categories", { name: CATEGORIES_NAME, say: value.length > 0 ? { create, change: { value } } : null, before: { categories: was.categories } });
 }
 
 // The same thumb again takes it back. A thumb up leaves nothing of what was wrong.
