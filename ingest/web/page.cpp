@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "ingest/http/error_response.hpp"
 #include "ops/runtime/trimmed.hpp"
@@ -98,16 +99,18 @@ Handler leads_to(std::string target) {
 }  // namespace
 
 std::string_view choose_coding(const PageFile& file, std::string_view accept_encoding) {
-  bool brotli = false, gzip = false;
+  std::optional<bool> brotli, gzip;  // none: not named
+  bool others = false;
   each_of_list(accept_encoding, [&](std::string_view one) {
     const auto semicolon = std::min(one.find(';'), one.size());
     const auto name = trimmed(one.substr(0, semicolon));
-    if (!wanted(one.substr(semicolon))) return;
-    brotli = brotli || name == "br" || name == "*";
-    gzip = gzip || name == "gzip" || name == "x-gzip" || name == "*";
+    const bool takes = wanted(one.substr(semicolon));
+    if (name == "br") brotli = takes;
+    if (name == "gzip" || name == "x-gzip") gzip = takes;
+    if (name == "*") others = takes;
   });
-  if (brotli && !file.brotli.empty()) return "br";
-  return gzip && !file.gzip.empty() ? "gzip" : "";
+  if (brotli.value_or(others) && !file.brotli.empty()) return "br";
+  return gzip.value_or(others) && !file.gzip.empty() ? "gzip" : "";
 }
 
 void add_page_routes(Router& router, std::span<const PageFile> files, bool at_root) {
