@@ -3,6 +3,7 @@ import { Store } from "../shared/store";
 
 export const DIMENSIONS = ["accuracy", "helpfulness", "relevance"] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
+export const isDimension = (name: string): name is Dimension => (DIMENSIONS as readonly string[]).includes(name);
 export const CATEGORIES = ["wrong", "incomplete", "off topic", "hard to follow", "unsafe", "other"] as const;
 
 export interface Opinion {

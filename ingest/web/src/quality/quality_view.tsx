@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import { isDimension } from "../feedback/opinions";
 import { problemOf } from "../shared/problem";
 
 interface Report {
@@ -74,7 +75,6 @@ const percent = (value: number): string => `${value.toFixed(value === 0 || value
 
 function Figures({ report }: { report: Report }) {
   const judged = report.positive_count + report.negative_count;
-  const dimensions = Object.entries(report.ratings);
   return (
     <>
       <dl className="tiles">
@@ -93,16 +93,30 @@ function Figures({ report }: { report: Report }) {
         </ul>
       )}
       <h2>Ratings</h2>
-      {dimensions.length === 0 ? (
-        <p className="note">No ratings yet in this time.</p>
-      ) : (
-        <ul className="bars">
-          {dimensions.map(([name, average]) => (
-            <Bar key={name} name={name} value={average} of={1} text={`${(average * 5).toFixed(2)} of 5 · ${(report.rating_counts[name] ?? 0).toLocaleString()}`} kind="plain" />
-          ))}
-        </ul>
-      )}
+      <Ratings report={report} />
     </>
+  );
+}
+
+// The three dimensions are fifths; what else was said in numbers may have any scale.
+function Ratings({ report }: { report: Report }) {
+  const names = Object.keys(report.ratings);
+  if (names.length === 0) return <p className="note">No ratings yet in this time.</p>;
+  return (
+    <ul className="bars">
+      {names.map((name) => {
+        const average = report.ratings[name] ?? 0;
+        const count = (report.rating_counts[name] ?? 0).toLocaleString();
+        return isDimension(name) ? (
+          <Bar key={name} name={name} value={average} of={1} text={`${(average * 5).toFixed(2)} of 5 · ${count}`} kind="plain" />
+        ) : (
+          <li key={name} className="bar-row">
+            <span className="bar-name">{name.replaceAll("_", " ")}</span>
+            <span className="bar-text alone">{`${average.toLocaleString(undefined, { maximumFractionDigits: 2 })} on average · ${count}`}</span>
+          </li>
+        );
+      })}
+    </ul>
   );
 }
 
