@@ -32,6 +32,21 @@ def test_quality_moves_as_feedback_comes(assay, tab):
     page.screenshot("quality")
 
 
+def test_only_what_is_said_in_fifths_is_shown_in_fifths(assay, tab):
+    server = assay("serve")
+    page = tab(server)
+    trace = {"trace_id": server.http.post("/chat", json={"message": "Rate me"}).json()["trace_id"], "user_id": "u"}
+    server.http.post("/detailed-feedback", params=trace | {"accuracy": 4, "helpfulness": 4, "relevance": 4}).raise_for_status()
+    for name, value in (("user_stars", 4), ("user_tokens", 1900), ("user_resolved", True)):
+        server.http.post("/feedback", params=trace, json={"name": name, "value": value}).raise_for_status()
+    page.page.get_by_role("tab", name="Quality").click()
+    row = lambda name: page.page.locator(".bar-row", has=page.page.get_by_text(name, exact=True))  # noqa: E731
+    for name, text in (("accuracy", "4.00 of 5 · 1"), ("stars", "4 on average · 1"), ("tokens", "1,900 on average · 1"), ("resolved", "1 on average · 1")):
+        expect(row(name).locator(".bar-text")).to_have_text(text)
+        assert row(name).locator(".bar-line").count() == (name == "accuracy"), "a bar is part of a whole"
+    page.screenshot("quality-averages")
+
+
 def test_quality_in_words_for_bad_questions_and_where_there_is_no_store(assay, kafka, topic_prefix):
     server = assay("serve")
     assert server.http.get("/assay/quality", params={"hours": "-1"}).status_code == 400
@@ -59,6 +74,18 @@ def test_the_page_is_worked_from_the_keyboard(assay, tab):
     expect(good).to_be_focused()
     keys.press("Space")
     expect(good).to_have_attribute("aria-pressed", "true")
+
+
+def test_an_enter_that_an_input_method_takes_sends_nothing(assay, tab):
+    page = tab(assay("serve"))
+    question = page.page.get_by_label("Your question")
+    question.fill("にほん")
+    enter = """(element, how) => element.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...how }))"""
+    for how in ({"keyCode": 13, "isComposing": True}, {"keyCode": 229}):  # of most browsers, and of Safari
+        question.evaluate(enter, how)
+    expect(question).to_have_value("にほん")
+    question.evaluate(enter, {"keyCode": 13})
+    expect(page.turn("にほん")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -21,9 +21,11 @@ export function Composer({ busy, onAsk, onStop }: Props) {
     setMessage("");
     input.current?.focus();
   };
-  // Enter sends, Shift+Enter makes a line; not while an input method is composing.
+  // Enter sends, Shift+Enter makes a line; not while an input method is composing. In Safari the Enter that takes its word comes when
+  // composing is over, but has the code that all keys have which go to an input method.
   const onKey = (event: KeyboardEvent): void => {
-    if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) send(event as unknown as FormEvent);
+    const composing = event.nativeEvent.isComposing || event.nativeEvent.keyCode === 229;
+    if (event.key === "Enter" && !event.shiftKey && !composing) send(event as unknown as FormEvent);
     if (event.key === "Escape" && busy) onStop();
   };
 
