@@ -2,12 +2,13 @@
 
 import re
 import threading
+from collections.abc import Iterator
 
 from playwright.sync_api import expect
 from support.browser import Tab
 from support.fake_model import FakeModel
 from support.keys import create_key
-from support.page import browser, public, said_of, tab, trace_of  # noqa: F401 - fixtures
+from support.page import Tale, browser, public, said_of, tab, trace_of  # noqa: F401 - fixtures
 from support.waiting import wait_until
 
 
@@ -75,11 +76,44 @@ def test_a_full_server_is_said_in_plain_words(assay, tab):
     expect(turn.get_by_role("alert")).to_contain_text("full")
 
 
-def with_a_bad_token(page: Tab, turn) -> None:
-    """What a page that was left open for longer than a token lives has in its hands."""
+def broken() -> Iterator[str]:
+    yield "Half an answer"
+    raise ConnectionError
+
+
+def test_an_answer_that_broke_off_can_be_rated_with_its_token(assay, tab):
+    with FakeModel(broken) as model:
+        server = public(assay, "--model-url", model.url)
+        page = tab(server)
+        turn = page.ask("Finish this")
+        expect(turn.get_by_role("alert")).to_contain_text("Ask again")
+        turn.get_by_role("button", name="Bad answer").click()
+        expect(turn.get_by_text("Thank you. What was wrong?")).to_be_visible()
+        wait_until("it is taken", lambda: said_of(server, page, "Finish this") == {"user_feedback": [False]})
+        page.screenshot("broke-off")
+
+
+def test_an_answer_whose_server_has_died_can_be_rated_with_its_token(assay, tab):
+    tale = Tale()
+    with FakeModel(tale) as model:
+        server = public(assay, "--model-url", model.url)
+        page = tab(server)
+        turn = page.ask("Finish this")
+        expect(turn.locator(".answer")).to_contain_text("Once")
+        server.restart_after_kill9()
+        expect(turn.get_by_role("alert")).to_contain_text("cut off", timeout=30_000)
+        turn.get_by_role("button", name="Bad answer").click()
+        expect(turn.get_by_text("Thank you. What was wrong?")).to_be_visible()
+        wait_until("it is taken", lambda: said_of(server, page, "Finish this") == {"user_feedback": [False]})
+        tale.told.set()
+
+
+def with_token(page: Tab, turn, token: str | None) -> None:
+    """A page that was left open for longer than a token lives, or has never got one."""
     page.page.evaluate(
-        """() => localStorage.setItem("assay.conversation", JSON.stringify(
-             JSON.parse(localStorage.getItem("assay.conversation")).map((turn) => ({ ...turn, capability: "acap_AAAA" }))))"""
+        """token => localStorage.setItem("assay.conversation", JSON.stringify(
+             JSON.parse(localStorage.getItem("assay.conversation")).map((turn) => ({ ...turn, capability: token }))))""",
+        token,
     )
     page.page.reload()
     turn.get_by_role("button", name="Good answer").click()
@@ -89,17 +123,25 @@ def test_an_answer_whose_token_has_run_out_says_so(assay, tab):
     server = public(assay)
     page = tab(server)
     turn = page.answered("Too late?")
-    with_a_bad_token(page, turn)
+    with_token(page, turn, "acap_AAAA")
     expect(page.page.get_by_text("This answer can no longer be rated")).to_be_visible()
     expect(turn.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "false")
     assert said_of(server, page, "Too late?") == {}
+
+
+def test_an_answer_whose_token_never_came_says_so(assay, tab):
+    page = tab(public(assay))
+    turn = page.answered("Where is it?")
+    with_token(page, turn, None)
+    expect(page.page.get_by_text("its permission has never reached this page")).to_be_visible()
+    expect(turn.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "false")
 
 
 def test_a_token_that_has_run_out_is_left_away_where_none_is_needed(assay, tab):
     server = assay("serve")
     page = tab(server)
     turn = page.answered("Too late?")
-    with_a_bad_token(page, turn)
+    with_token(page, turn, "acap_AAAA")
     expect(turn.get_by_text("Thank you!")).to_be_visible()
     wait_until("it is taken", lambda: said_of(server, page, "Too late?") == {"user_feedback": [True]})
 

@@ -1,5 +1,7 @@
 """The page in a real browser: answers as they come, stopped, gone on with, and followed."""
 
+import json
+import signal
 import threading
 
 import pytest
@@ -8,6 +10,22 @@ from support.browser import Tab
 from support.fake_model import FakeModel
 from support.page import STREAM, Tale, browser, public, said_of, streams_of, tab, trace_of  # noqa: F401 - fixtures
 from support.waiting import wait_until
+
+
+def stored(page: Tab) -> dict:
+    """The newest turn as the browser keeps it."""
+    return json.loads(page.page.evaluate("localStorage.getItem('assay.conversation')"))[-1]
+
+
+WITH_AND_WITHOUT_LOCKS = pytest.mark.parametrize("locks", [True, False], ids=["locks", "plain"])
+
+
+def tab_with(first: Tab, locks: bool) -> Tab:
+    """Web Locks are only there for a page that came by HTTPS, or from this machine."""
+    if not locks:
+        first.page.context.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined })")
+        first.page.reload()
+    return first
 
 
 def test_stop_ends_the_answer_and_its_upstream_and_what_was_said_can_be_rated(assay, tab):
@@ -48,11 +66,62 @@ def test_an_answer_goes_on_behind_a_reload(assay, tab):
         assert trace_of(server, page, "Tell me a tale")["state"] == "OK"
 
 
-def test_two_tabs_show_one_answer_and_the_second_goes_on_when_the_first_is_closed(assay, tab):
+def test_a_connection_that_dies_without_a_word_is_given_up_for_a_new_one(assay, tab):
     tale = Tale()
     with FakeModel(tale) as model:
         server = assay("serve", "--model-url", model.url)
-        first = tab(server)
+        page = tab(server)
+        page.page.clock.install()
+        seen = streams_of(page.page)
+        turn = page.ask("Tell me a tale")
+        expect(turn.locator(".answer")).to_contain_text("Once")
+        server.signal(signal.SIGSTOP)  # its connections stand, and nothing comes
+        page.page.clock.fast_forward(46_000)
+        expect(turn.get_by_text("Picking the answer up again")).to_be_visible()
+        page.page.clock.fast_forward(21_000)  # the new one is given up, too
+        server.signal(signal.SIGCONT)
+        tale.told.set()
+        expect(turn.get_by_role("button", name="Good answer")).to_be_visible()
+        expect(turn.locator(".answer")).to_have_text("Answer: Once upon a time.")
+        assert seen[-1] == ("GET", 200)
+
+
+def test_an_answer_that_somebody_else_reads_has_not_failed(assay, tab):
+    tale = Tale()
+    with FakeModel(tale) as model:
+        server = assay("serve", "--model-url", model.url)
+        page = tab(server)
+        turn = page.ask("Tell me a tale")
+        expect(turn.locator(".answer")).to_contain_text("Once")
+        with page.page.expect_response(STREAM), server.http.stream("GET", f"/chat/stream/{stored(page)['traceId']}", headers={"X-Resume-Token": stored(page)["resumeToken"]}) as other:
+            assert other.status_code == 200
+        tale.told.set()
+        expect(turn.get_by_role("button", name="Good answer")).to_be_visible()
+        expect(turn.locator(".answer")).to_have_text("Answer: Once upon a time.")
+        expect(turn.get_by_role("alert")).to_have_count(0)
+
+
+def test_what_another_tab_has_stored_meanwhile_stands_once(assay, tab):
+    tale = Tale()
+    with FakeModel(tale) as model:
+        page = tab(assay("serve", "--model-url", model.url))
+        turn = page.ask("Tell me a tale")
+        expect(turn.locator(".answer")).to_contain_text("Once")
+        events = [(10, {"type": "token", "content": "Once über"}), (11, {"type": "done"})]
+        body = "".join(f"id: {n}\ndata: {json.dumps(event)}\n\n" for n, event in events)
+        page.page.route(STREAM, lambda route: route.fulfill(content_type="text/event-stream", body=body))
+        page.page.reload()
+        expect(turn.get_by_role("button", name="Good answer")).to_be_visible()
+        expect(turn.locator(".answer")).to_have_text("Answer: Once über")
+        tale.told.set()
+
+
+@WITH_AND_WITHOUT_LOCKS
+def test_two_tabs_show_one_answer_and_the_second_goes_on_when_the_first_is_closed(assay, tab, locks: bool):
+    tale = Tale()
+    with FakeModel(tale) as model:
+        server = assay("serve", "--model-url", model.url)
+        first = tab_with(tab(server), locks)
         expect(first.ask("Tell me a tale").locator(".answer")).to_contain_text("Once")
         second = Tab(first.page.context, server.url)
         seen = streams_of(second.page)
@@ -66,11 +135,12 @@ def test_two_tabs_show_one_answer_and_the_second_goes_on_when_the_first_is_close
         assert seen == [("GET", 200)] and second.errors == []
 
 
-def test_a_second_tab_takes_no_answer_from_the_first_and_can_stop_it(assay, tab):
+@WITH_AND_WITHOUT_LOCKS
+def test_a_second_tab_takes_no_answer_from_the_first_and_can_stop_it(assay, tab, locks: bool):
     tale = Tale()
     with FakeModel(tale) as model:
         server = assay("serve", "--model-url", model.url)
-        first = tab(server)
+        first = tab_with(tab(server), locks)
         whole = first.ask("Tell me a tale")
         expect(whole.locator(".answer")).to_contain_text("Once")
         second = Tab(first.page.context, server.url)

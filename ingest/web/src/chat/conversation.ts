@@ -25,6 +25,8 @@ export const conversation = new Store<Turn[]>("assay.conversation", []);
 export const isOpen = (turn: Turn): boolean => turn.state === "streaming" || turn.state === "reconnecting";
 export const isOver = (turn: Turn): boolean => !isOpen(turn) && turn.state !== "stopping";
 
+const YIELD_MS = 1000; // two that take an answer from each other do it no faster
+
 const running = new Map<string, AbortController>();
 
 function change(id: string, make: (turn: Turn) => Partial<Turn>): void {
@@ -35,16 +37,26 @@ function apply(turn: Turn, event: ChatEvent): Partial<Turn> {
   const stopped = turn.state === "stopping" || turn.state === "stopped"; // maybe in another tab; it stays so
   switch (event.type) {
     case "started":
-      return { traceId: event.traceId, resumeToken: event.resumeToken };
+      return { traceId: event.traceId || turn.traceId, resumeToken: event.resumeToken || turn.resumeToken, capability: event.capability ?? turn.capability };
     case "token":
-      return { answer: turn.answer + event.content, lastEventId: event.eventId, ...(!stopped && { state: "streaming" }) };
+      return { answer: turn.answer + newIn(event, turn), lastEventId: event.eventId, ...(!stopped && { state: "streaming" }) };
     case "done":
-      return { state: event.stopped ? "stopped" : "done", capability: event.capability };
+      return { state: event.stopped ? "stopped" : "done", capability: event.capability ?? turn.capability };
     case "reconnecting":
       return stopped ? {} : { state: "reconnecting" };
+    case "displaced":
+      return {};
     case "failed":
-      return stopped ? {} : { state: "failed", reason: event.reason };
+      return { capability: event.capability ?? turn.capability, ...(!stopped && { state: "failed", reason: event.reason }) };
   }
+}
+
+// An id is how many bytes of the answer its reader has: another tab may have stored some of them already.
+function newIn({ content, eventId }: ChatEvent & { type: "token" }, turn: Turn): string {
+  if (eventId === null || turn.lastEventId === null) return content;
+  const missing = Math.max(0, Number(eventId) - Number(turn.lastEventId));
+  const bytes = new TextEncoder().encode(content);
+  return missing < bytes.length ? new TextDecoder().decode(bytes.slice(bytes.length - missing)) : content;
 }
 
 // One tab follows a turn (Web Locks) and the others show what it stores, since the server has one reader for an answer. When that tab
@@ -52,8 +64,12 @@ function apply(turn: Turn, event: ChatEvent): Partial<Turn> {
 async function run(id: string, events: (signal: AbortSignal) => AsyncGenerator<ChatEvent>): Promise<void> {
   const controller = new AbortController();
   const { signal } = controller;
+  let displaced = false;
   const follow = async (): Promise<void> => {
-    for await (const event of events(signal)) change(id, (turn) => apply(turn, event));
+    for await (const event of events(signal)) {
+      change(id, (turn) => apply(turn, event));
+      displaced = event.type === "displaced";
+    }
   };
   running.set(id, controller);
   try {
@@ -63,13 +79,16 @@ async function run(id: string, events: (signal: AbortSignal) => AsyncGenerator<C
   } finally {
     running.delete(id);
   }
+  if (!displaced) return;
+  await new Promise((resolve) => setTimeout(resolve, YIELD_MS));
+  await run(id, (again) => goOn(id, again));
 }
 
 async function* goOn(id: string, signal: AbortSignal): AsyncGenerator<ChatEvent> {
   const turn = conversation.stored().find((one) => one.id === id);
   if (!turn || !isOpen(turn)) return; // another tab has brought it to its end
   if (!turn.traceId || !turn.resumeToken) {
-    yield { type: "failed", reason: "The page was closed before the answer had begun." };
+    yield { type: "failed", reason: "The page was closed before the answer had begun.", capability: null };
     return;
   }
   const at: Resumption = { traceId: turn.traceId, resumeToken: turn.resumeToken, lastEventId: turn.lastEventId };
@@ -91,7 +110,7 @@ export function stop(turn: Turn): void {
 
 async function finishStop({ id, traceId, resumeToken }: Turn): Promise<void> {
   const capability = traceId && resumeToken ? await stopStreaming(traceId, resumeToken) : null;
-  change(id, (turn) => (turn.state === "stopping" ? { state: "stopped", capability } : {}));
+  change(id, (turn) => (turn.state === "stopping" ? { state: "stopped", capability: capability ?? turn.capability } : {}));
 }
 
 // After a reload: what was under way in this browser goes on.

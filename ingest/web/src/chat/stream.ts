@@ -4,11 +4,12 @@ import { problemOf } from "../shared/problem";
 import { readEvents } from "./sse";
 
 export type ChatEvent =
-  | { type: "started"; traceId: string; resumeToken: string }
+  | { type: "started"; traceId: string; resumeToken: string; capability: string | null }
   | { type: "token"; content: string; eventId: string | null }
   | { type: "done"; stopped: boolean; capability: string | null }
   | { type: "reconnecting" }
-  | { type: "failed"; reason: string };
+  | { type: "displaced" } // another reader has the answer now
+  | { type: "failed"; reason: string; capability: string | null };
 
 export interface Question {
   message: string;
@@ -36,7 +37,28 @@ const pause = (ms: number, signal: AbortSignal): Promise<void> =>
     });
   });
 
-// Throws only when `signal` was aborted. Ends after `done` or `failed`.
+const failed = (reason: string): ChatEvent => ({ type: "failed", reason, capability: null });
+
+function started({ headers }: Response): ChatEvent & { type: "started" } {
+  return { type: "started", traceId: headers.get("X-Trace-Id") ?? "", resumeToken: headers.get("X-Resume-Token") ?? "", capability: headers.get("X-Feedback-Token") };
+}
+
+const HEAD_MAX_MS = 20_000;
+
+// Of a path that has died nothing is heard, not even that it has.
+async function fetchHead(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(signal.reason);
+  signal.addEventListener("abort", abort);
+  const timer = setTimeout(() => controller.abort(), HEAD_MAX_MS);
+  try {
+    return await fetch(path, { headers, signal: controller.signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// Throws only when `signal` was aborted. Ends after `done`, `displaced` or `failed`.
 export async function* askStreaming(question: Question, signal: AbortSignal): AsyncGenerator<ChatEvent> {
   let response: Response;
   try {
@@ -48,18 +70,16 @@ export async function* askStreaming(question: Question, signal: AbortSignal): As
     });
   } catch (error) {
     if (signal.aborted) throw error;
-    yield { type: "failed", reason: "The server can't be reached. Your question was not asked." };
+    yield failed("The server can't be reached. Your question was not asked.");
     return;
   }
   if (!response.ok || !response.body) {
-    yield { type: "failed", reason: await problemOf(response, "The question was not taken") };
+    yield failed(await problemOf(response, "The question was not taken"));
     return;
   }
-  const traceId = response.headers.get("X-Trace-Id") ?? "";
-  const resumeToken = response.headers.get("X-Resume-Token") ?? "";
-  const at: Resumption = { traceId, resumeToken, lastEventId: null };
-  if (traceId) yield { type: "started", traceId, resumeToken };
-  yield* follow(response.body, at, signal);
+  const begun = started(response);
+  if (begun.traceId) yield begun;
+  yield* follow(response.body, { ...begun, lastEventId: null }, signal);
 }
 
 // The rest of a stream that this browser began.
@@ -97,7 +117,7 @@ async function* follow(first: ReadableStream<Uint8Array> | null, at: Resumption,
           if (!said) continue;
           failures = 0;
           yield said;
-          if (said.type === "done" || said.type === "failed") return;
+          if (said.type !== "token") return;
         }
       } catch (error) {
         if (signal.aborted) throw error;
@@ -105,26 +125,24 @@ async function* follow(first: ReadableStream<Uint8Array> | null, at: Resumption,
     }
     // The connection broke before the end.
     if (!at.traceId) {
-      yield { type: "failed", reason: "The connection broke before the answer had begun." };
+      yield failed("The connection broke before the answer had begun.");
       return;
     }
     if (failures++ >= RETRIES) {
-      yield { type: "failed", reason: "The connection broke, and the rest of the answer could not be fetched." };
+      yield failed("The connection broke, and the rest of the answer could not be fetched.");
       return;
     }
     yield { type: "reconnecting" };
     await pause(Math.min(retryMs * 2 ** (failures - 1), 8000), signal);
     body = null;
     try {
-      const response = await fetch(pathOf(at.traceId), {
-        headers: { ...identity(), "X-Resume-Token": at.resumeToken, ...(lastEventId === null ? {} : { "Last-Event-ID": lastEventId }) },
-        signal,
-      });
+      const response = await fetchHead(pathOf(at.traceId), { ...identity(), "X-Resume-Token": at.resumeToken, ...(lastEventId === null ? {} : { "Last-Event-ID": lastEventId }) }, signal);
       if (response.ok && response.body && response.status !== 204) {
+        yield started(response);
         body = response.body;
       } else if (response.status < 500 && response.status !== 429) {
         // Not held any longer, or never here: asking again would say the same.
-        yield { type: "failed", reason: "The answer was cut off, and the server no longer holds its rest." };
+        yield failed("The answer was cut off, and the server no longer holds its rest.");
         return;
       }
     } catch (error) {
@@ -139,7 +157,8 @@ function parse(data: string, eventId: string | null): ChatEvent | null {
     const text = (name: string): string => (typeof said[name] === "string" ? (said[name] as string) : "");
     if (said.type === "token") return { type: "token", content: text("content"), eventId };
     if (said.type === "done") return { type: "done", stopped: said.stopped === true, capability: text("feedback_token") || null };
-    if (said.type === "error") return { type: "failed", reason: text("error") || "The answer failed." };
+    // What ends the chat names its trace; else it is only this reader's end.
+    if (said.type === "error") return said.trace_id ? { type: "failed", reason: text("error") || "The answer failed.", capability: text("feedback_token") || null } : { type: "displaced" };
   } catch {
     // Not for us.
   }

@@ -39,6 +39,8 @@ function settle(state: Delivery["state"]): void {
   if (delivery.get().state === state) delivery.set({ state: "idle" });
 }
 
+const NO_PERMISSION = "This answer can't be rated: its permission has never reached this page.";
+
 const idOf = (slot: string, name: string): string | undefined => slots.get()[slot]?.ids[name];
 
 let active = false;
@@ -91,7 +93,7 @@ async function deliverOne(): Promise<boolean> {
     forgetId(letter); // it is gone: what was to be taken back is, and what was to be changed is said anew
     if (letter.say) return true;
   } else {
-    refuse(letter, await problemOf(response, "That was not taken"));
+    refuse(letter, response.status === 401 && !letter.capability ? NO_PERMISSION : await problemOf(response, "That was not taken"));
   }
   return drop(letter);
 }
