@@ -36,8 +36,11 @@ bool is_number(std::string_view token) {
   return token.empty();
 }
 
-// Walks a value that the door does not read otherwise: simdjson checks what is looked at. Its own depth is bounded.
-bool is_json(simdjson::ondemand::value v, J type) {
+// Walks a value that the door does not read otherwise, but the trace shows: simdjson checks what is looked at. Its own
+// depth is bounded.
+bool is_json(simdjson::ondemand::value v) {
+  J type;
+  if (v.type().get(type)) return false;
   std::string_view text;
   if (type == J::string) return !v.get_string().get(text);
   if (type == J::null) return is_null(v);
@@ -51,57 +54,71 @@ bool is_json(simdjson::ondemand::value v, J type) {
       text.remove_suffix(1);
     return is_number(text);
   }
-  J inner;
   if (type == J::object) {
     simdjson::ondemand::object object;
     if (v.get_object().get(object)) return false;
-    return for_each_field(object, [&](std::string_view, simdjson::ondemand::value field) {
-      return !field.type().get(inner) && is_json(field, inner);
-    });
+    return for_each_field(object, [](std::string_view, simdjson::ondemand::value field) { return is_json(field); });
   }
   simdjson::ondemand::array array;
   if (v.get_array().get(array)) return false;
   for (auto item : array) {
     simdjson::ondemand::value element;
-    if (item.get(element) || element.type().get(inner) || !is_json(element, inner)) return false;
+    if (item.get(element) || !is_json(element)) return false;
   }
   return true;
 }
 
-// A message's "content": text, or parts of which some are text.
-bool read_text(simdjson::ondemand::value v, std::string& out) {
+// A string is put behind `out`; anything else says nothing. False: it is no JSON.
+bool append_string(simdjson::ondemand::value v, std::string& out) {
   J type;
   if (v.type().get(type)) return false;
+  if (type != J::string) return is_json(v);
   std::string_view text;
-  if (type == J::string) {
-    if (v.get_string().get(text)) return false;
-    out = text;
-  }
-  if (type != J::array) return true;
+  if (v.get_string().get(text)) return false;
+  out += text;
+  return true;
+}
+
+// A message's "content": text, or parts of which some are text.
+bool read_content(simdjson::ondemand::value v, std::string& out) {
+  J type;
+  if (v.type().get(type)) return false;
+  out.clear();
+  if (type != J::array) return append_string(v, out);
   simdjson::ondemand::array parts;
   if (v.get_array().get(parts)) return false;
   for (auto part : parts) {
+    simdjson::ondemand::value item;
+    if (part.get(item) || item.type().get(type)) return false;
+    if (type != J::object) {
+      if (!is_json(item)) return false;
+      continue;
+    }
     simdjson::ondemand::object fields;
-    if (part.get_object().get(fields)) return true;
+    if (item.get_object().get(fields)) return false;
     const bool ok = for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value field) {
-      if (name == "text" && !field.get_string().get(text)) out += text;
-      return true;
+      return name == "text" ? append_string(field, out) : is_json(field);
     });
     if (!ok) return false;
   }
   return true;
 }
 
-bool read_messages(simdjson::ondemand::array messages, std::string& asked, bool& any) {
+// False: one is no object, and `all_objects` says so, or it is no JSON.
+bool read_messages(simdjson::ondemand::array messages, std::string& asked, bool& any, bool& all_objects) {
   for (auto message : messages) {
+    simdjson::ondemand::value item;
+    J type;
+    if (message.get(item) || item.type().get(type)) return false;
+    all_objects = type == J::object;
     simdjson::ondemand::object fields;
-    if (message.get_object().get(fields)) return false;
+    if (!all_objects || item.get_object().get(fields)) return false;
     std::string role, text;
     const bool ok = for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value v) {
-      std::string_view view;
-      if (name == "role" && !v.get_string().get(view)) role = view;
-      if (name == "content") return read_text(v, text);
-      return true;
+      if (name == "content") return read_content(v, text);
+      if (name != "role") return is_json(v);
+      role.clear();
+      return append_string(v, role);
     });
     if (!ok) return false;
     any = true;
@@ -143,12 +160,16 @@ Result<ChatRequest, Rejection> parse_completion_body(std::string_view body) {
     J type;
     if (v.type().get(type)) return false;
     if (name == "messages") {
-      problem = Rejection{400, "messages", "must be an array of objects"};
+      const Rejection no_messages{400, "messages", "must be an array of objects"};
+      problem = no_messages;
       simdjson::ondemand::array messages;
       if (type != J::array || v.get_array().get(messages)) return false;
-      has_messages = true;
-      if (!read_messages(messages, out.message, any)) return false;
       problem.reset();
+      has_messages = true;
+      bool all_objects = true;
+      const bool read = read_messages(messages, out.message, any, all_objects);
+      if (!all_objects) problem = no_messages;
+      return read;
     } else if (name == "stream" && type != J::null) {
       problem = Rejection{400, "stream", "must be true or false"};
       if (v.get_bool().get(out.openai_stream)) return false;
@@ -161,7 +182,7 @@ Result<ChatRequest, Rejection> parse_completion_body(std::string_view body) {
       if (v.get_string().get(user)) return false;
       if (!problem_with_id("user", user)) out.user = user;
     } else {
-      return is_json(v, type);  // the trace shows it
+      return is_json(v);  // the trace shows it
     }
     return true;
   });
