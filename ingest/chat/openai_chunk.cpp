@@ -68,7 +68,8 @@ bool read_tool_calls(simdjson::ondemand::value v, std::vector<ToolCall>& out) {
     auto& call = out.emplace_back(ToolCall{.index = static_cast<std::int64_t>(out.size())});
     const bool ok = for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value field) {
       std::string_view text;
-      if (name == "index") return !field.get_int64().get(call.index);
+      std::int64_t index = 0;
+      if (name == "index" && !field.get_int64().get(index)) call.index = index;  // some servers send null
       if (name == "id" && !field.get_string().get(text)) call.id = text;
       if (name != "function") return true;
       simdjson::ondemand::object function;

@@ -61,6 +61,17 @@ TEST(OpenAiChunk, IsOfTheFirstChoiceWhereThereAreSeveral) {
   EXPECT_EQ(nameless->choices.at(1).index, 1);
 }
 
+TEST(OpenAiChunk, ACallOfAToolWhoseIndexIsNoNumberIsTheNextOne) {
+  const auto chunk = parse_openai_chunk(
+      R"({"choices":[{"message":{"content":null,"tool_calls":[)"
+      R"({"index":null,"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}},{"index":"x","id":"c2"}]}}]})");
+  ASSERT_TRUE(chunk) << chunk.error().reason;
+  ASSERT_EQ(chunk->tool_calls.size(), 2u);
+  EXPECT_EQ(chunk->tool_calls[0].index, 0);
+  EXPECT_EQ(chunk->tool_calls[0].id + " " + chunk->tool_calls[0].name + chunk->tool_calls[0].arguments, "c1 f{}");
+  EXPECT_EQ(chunk->tool_calls[1].index, 1);
+}
+
 TEST(OpenAiChunk, GivesTheContentAndWhetherItIsTheLast) {
   const auto chunk =
       parse_openai_chunk(R"({"id":"1","choices":[{"index":0,"delta":{"content":"H\u00e9"},"finish_reason":null}]})");
