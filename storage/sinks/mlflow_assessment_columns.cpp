@@ -7,6 +7,8 @@
 namespace assay::mlflow {
 namespace {
 
+constexpr std::size_t run_id_max = 32;
+
 // What its analytics sum over: yes and no count as truth does, but are no numbers.
 void set_value(AssessmentColumns& row, dom::element value, PythonJson how) {
   row.value.clear();
@@ -120,13 +122,20 @@ Result<AssessmentColumns, Malformed> assessment_columns(std::string_view json, s
   if (!root->at_pointer("/valid").get_bool().get(valid)) row.valid = valid;
   dom::element metadata;
   if (!root->at_pointer("/metadata").get(metadata))
-    if (const auto strings = strings_of(metadata)) row.metadata = metadata_text(*strings);
+    if (const auto strings = strings_of(metadata)) {
+      row.metadata = metadata_text(*strings);
+      // Of its create alone: a change of the metadata leaves the column as it is.
+      const auto run = strings->find("mlflow.assessment.sourceRunId");
+      if (run != strings->end() && is_text(run->second) && characters(run->second) <= run_id_max)
+        row.run_id = run->second;
+    }
   dom::element said;
   if (!root->at_pointer("/feedback").get(said) && said.is_object()) {
     set_feedback(row, said);
   } else if (!root->at_pointer("/expectation").get(said) && said.is_object()) {
     set_expectation(row, said);
-    row.rationale.reset();  // MLflow keeps none of an expectation
+    row.rationale.reset();  // MLflow reads neither of an expectation
+    row.overrides.reset();
   } else if (!root->at_pointer("/issue").get(said) && said.is_object()) {
     row.type = "issue";
     append_python_json(row.value, said);

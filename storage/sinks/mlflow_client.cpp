@@ -99,17 +99,14 @@ Task<MlflowAnswer> MlflowClient::ask(std::string method, std::string path, std::
   }
 }
 
-Task<MlflowAnswer> MlflowClient::experiment(std::string name) {
+Task<MlflowAnswer> MlflowClient::experiment(mlflow::ExperimentRef wanted) {
   MlflowAnswer out;
-  if (is_number(name)) {
+  if (wanted.text.empty()) wanted = {config_.experiment};
+  const std::string name = std::move(wanted.text);
+  const bool is_id = !wanted.is_name && is_number(name);
+  if (is_id || experiments_.contains(name)) {
     out.kind = Kind::ok;
-    out.body = std::move(name);
-    co_return out;
-  }
-  if (name.empty()) name = config_.experiment;
-  if (is_number(name) || experiments_.contains(name)) {
-    out.kind = Kind::ok;
-    out.body = is_number(name) ? name : experiments_.at(name);
+    out.body = is_id ? name : experiments_.at(name);
     co_return out;
   }
   std::string create;

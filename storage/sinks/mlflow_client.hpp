@@ -8,6 +8,7 @@
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/task.hpp"
 #include "storage/sinks/concurrency_limit.hpp"
+#include "storage/sinks/mlflow_experiment.hpp"
 #include "storage/sinks/rate_limiter.hpp"
 
 namespace assay {
@@ -46,9 +47,9 @@ class MlflowClient {
 
   // `path` from the root, beginning with a slash.
   Task<MlflowAnswer> ask(std::string method, std::string path, std::string body = {});
-  // A decimal number is an id, as it is; anything else is a name (empty: the configured one), looked up and, where it
-  // does not exist, created. Remembered. The id is the answer's body.
-  Task<MlflowAnswer> experiment(std::string id_or_name);
+  // A decimal number that is not said to be a name is an id, as it is; anything else is a name (empty: the configured
+  // one), looked up and, where it does not exist, created. Remembered. The id is the answer's body.
+  Task<MlflowAnswer> experiment(mlflow::ExperimentRef wanted);
 
  private:
   Task<void> take_turn(bool reads);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "storage/records/python_text.hpp"
+#include "storage/records/trace_record.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_json_text.hpp"
 
@@ -141,9 +142,10 @@ Result<TraceColumns, Malformed> trace_columns(std::string_view info, const std::
   dom::element location;
   row.located = is_located(!root->at_pointer("/trace_location").get(location) && location.is_object(),
                            text_in(*root, "/state").value_or(""));
-  row.experiment = text_in(*root, "/trace_metadata/assay.experiment").value_or("");
-  if (row.experiment.empty())
-    row.experiment = text_in(*root, "/trace_location/mlflow_experiment/experiment_id").value_or("");
+  if (auto name = not_empty(text_in(*root, "/trace_metadata/" + std::string(experiment_name_key))))
+    row.experiment = {std::move(*name), true};
+  else
+    row.experiment.text = text_in(*root, "/trace_location/mlflow_experiment/experiment_id").value_or("");
 
   const SpanColumns* top = nullptr;  // the root span
   std::optional<std::int64_t> first_ns, last_ns;

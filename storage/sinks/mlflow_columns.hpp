@@ -9,6 +9,7 @@
 
 #include "ops/runtime/clock.hpp"
 #include "storage/records/feedback_record.hpp"
+#include "storage/sinks/mlflow_experiment.hpp"
 #include "storage/store/trace_usage.hpp"
 
 namespace assay::mlflow {
@@ -17,7 +18,7 @@ using Text = std::optional<std::string>;  // none: NULL
 
 struct AssessmentColumns {
   std::string assessment_id, trace_id, name, type, value, source_type;
-  Text error, source_id, span_id, rationale, overrides, metadata;
+  Text error, source_id, run_id, span_id, rationale, overrides, metadata;
   std::int64_t created_ms = 0, updated_ms = 0;
   std::optional<double> aggregate;
   bool is_numeric = false, valid = true;
@@ -30,8 +31,9 @@ Result<AssessmentColumns, Malformed> assessment_columns(std::string_view json, s
 bool apply_change(AssessmentColumns& row, std::string_view path, std::string_view json);
 
 struct TraceColumns {
-  std::string trace_id, experiment;  // its id or name; empty: the default one
-  bool located = false;              // it can stand in trace_info; otherwise only its tags are known
+  std::string trace_id;
+  ExperimentRef experiment;
+  bool located = false;  // it can stand in trace_info; otherwise only its tags are known
   std::int64_t timestamp_ms = 0;
   std::optional<std::int64_t> duration_ms;
   std::string status;

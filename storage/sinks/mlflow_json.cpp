@@ -6,6 +6,7 @@
 
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/sinks/mlflow_json_text.hpp"
 #include "storage/store/feedback_tag.hpp"
 #include "storage/store/raw_json.hpp"
 
@@ -49,8 +50,10 @@ TraceFacts facts_of(std::string_view json) {
   simdjson::dom::element info;
   TraceFacts facts;
   if (parser.parse(json.data(), json.size()).get(info)) return facts;
-  facts.experiment = text_at(info, "/trace_metadata/assay.experiment");
-  if (facts.experiment.empty()) facts.experiment = text_at(info, "/trace_location/mlflow_experiment/experiment_id");
+  facts.experiment.text = text_at(info, "/trace_metadata/" + std::string(experiment_name_key));
+  facts.experiment.is_name = !facts.experiment.text.empty();
+  if (!facts.experiment.is_name)
+    facts.experiment.text = text_at(info, "/trace_location/mlflow_experiment/experiment_id");
   const auto state = text_at(info, "/state");
   facts.located = is_located(info.at_pointer("/trace_location").error() == simdjson::SUCCESS, state);
   facts.final = state == "OK" || state == "ERROR";
@@ -73,7 +76,7 @@ std::string start_trace(std::string_view info, std::string_view experiment_id, s
       metadata = raw;
     } else if (name == "tags") {
       tags = raw;
-    } else if (name == "client_request_id" && text_of(raw).size() > client_request_id_max) {
+    } else if (name == "client_request_id" && characters(text_of(raw)) > client_request_id_max) {
       long_id = text_of(raw);
     } else {
       json.raw_field(name, raw);

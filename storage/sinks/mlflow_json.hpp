@@ -8,17 +8,18 @@
 
 #include "storage/records/assessment_record.hpp"
 #include "storage/records/trace_record.hpp"
+#include "storage/sinks/mlflow_experiment.hpp"
 
 namespace assay::mlflow {
 
-inline constexpr std::size_t client_request_id_max = 50;  // of its column; a longer one refuses the whole trace
+inline constexpr std::size_t client_request_id_max = 50;  // characters of its column; more refuse the whole trace
 inline constexpr std::string_view long_request_id = "assay.client_request_id";  // the metadata that then keeps it
 
 // What of a trace record decides how it is said.
 struct TraceFacts {
-  bool located = false;    // it can be started; otherwise only its tags are said
-  std::string experiment;  // the experiment_id it has, maybe empty or a name
-  bool final = false;      // OK or ERROR
+  bool located = false;  // it can be started; otherwise only its tags are said
+  ExperimentRef experiment;
+  bool final = false;  // OK or ERROR
 };
 // Whether a trace can stand in a real MLflow: it says where it belongs, or that it has ended; then it belongs to the
 // default experiment. Tags or spans alone may be of a trace that MLflow was told of past us.

@@ -124,8 +124,8 @@ Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, TraceRo
   conclude_usage(row, std::move(spans->usage));
   const auto info = row.info_json(trace_id, "", "");
   const auto facts = mlflow::facts_of(info);
-  auto name = facts.experiment;
-  const auto experiment = co_await client_.experiment(std::move(name));
+  auto wanted = facts.experiment;
+  const auto experiment = co_await client_.experiment(std::move(wanted));
   if (experiment.kind != MlflowAnswer::Kind::ok) co_return judge(experiment, why);
   // Starting a trace anew may replace its tags: what was said of it so far must stay.
   std::string feedback;

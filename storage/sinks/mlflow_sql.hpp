@@ -82,7 +82,7 @@ class MlflowSqlSink final : public AssessmentSink {
   const Clock& clock_;
   PgConnection pg_;
   bool checked_ = false;  // this connection's schema, and the positions
-  std::map<std::string, int> experiments_;
+  std::map<mlflow::ExperimentRef, int> experiments_;
 
   std::map<StreamPartition, Offset> unmirrored_;
 

@@ -115,7 +115,7 @@ void SqlBatch::erase(std::map<std::string, Assessment>& assessments) {
 
 void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
   PgArray ids, trace_ids, names, types, values, errors, created, updated, aggregates, numeric, source_types, source_ids,
-      span_ids, rationales, overrides, valid, metadata;
+      run_ids, span_ids, rationales, overrides, valid, metadata;
   std::vector<std::pair<std::string, std::string>> targets;  // what they override, and on which trace
   for (auto& [id, assessment] : assessments) {
     auto* job = assessment.create;
@@ -142,6 +142,7 @@ void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
     numeric.add(row.is_numeric);
     source_types.add(std::string_view(row.source_type));
     source_ids.add(row.source_id);
+    run_ids.add(row.run_id);
     span_ids.add(row.span_id);
     rationales.add(row.rationale);
     overrides.add(row.overrides);
@@ -155,16 +156,18 @@ void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
       "WITH t AS MATERIALIZED (SELECT request_id, experiment_id, timestamp_ms FROM trace_info "
       "WHERE request_id = ANY($2::text[]) ORDER BY request_id FOR SHARE) "
       "INSERT INTO assessments (assessment_id, trace_id, name, assessment_type, value, error, created_timestamp, "
-      "last_updated_timestamp, aggregate_value, is_numeric_value, source_type, source_id, span_id, rationale, "
+      "last_updated_timestamp, aggregate_value, is_numeric_value, source_type, source_id, run_id, span_id, rationale, "
       "overrides, valid, assessment_metadata, experiment_id, trace_timestamp_ms) "
       "SELECT u.*, t.experiment_id, t.timestamp_ms FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], "
       "$5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::float8[], $10::boolean[], $11::text[], $12::text[], "
-      "$13::text[], $14::text[], $15::text[], $16::boolean[], $17::text[]) AS u (id, trace_id, name, type, value, "
-      "error, created, updated, aggregate, is_numeric, source_type, source_id, span_id, rationale, overrides, valid, "
+      "$13::text[], $14::text[], $15::text[], $16::text[], $17::boolean[], $18::text[]) AS u (id, trace_id, name, "
+      "type, value, "
+      "error, created, updated, aggregate, is_numeric, source_type, source_id, run_id, span_id, rationale, overrides, "
+      "valid, "
       "metadata) JOIN t ON t.request_id = u.trace_id ON CONFLICT (assessment_id) DO NOTHING RETURNING assessment_id",
       {ids.text(), trace_ids.text(), names.text(), types.text(), values.text(), errors.text(), created.text(),
-       updated.text(), aggregates.text(), numeric.text(), source_types.text(), source_ids.text(), span_ids.text(),
-       rationales.text(), overrides.text(), valid.text(), metadata.text()});
+       updated.text(), aggregates.text(), numeric.text(), source_types.text(), source_ids.text(), run_ids.text(),
+       span_ids.text(), rationales.text(), overrides.text(), valid.text(), metadata.text()});
   std::set<std::string, std::less<>> there;
   for (int i = 0; i < made.size(); ++i) there.emplace(made.text(i, 0));
 

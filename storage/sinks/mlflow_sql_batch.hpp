@@ -43,9 +43,9 @@ struct PgFailure {
 
 class SqlBatch {
  public:
-  // `experiments`: ids by name, remembered over batches.
-  SqlBatch(PgConnection& pg, std::string source, std::string experiment, std::map<std::string, int>& experiments,
-           Instant now)
+  // `experiments`: their ids, remembered over batches.
+  SqlBatch(PgConnection& pg, std::string source, std::string experiment,
+           std::map<mlflow::ExperimentRef, int>& experiments, Instant now)
       : pg_(pg),
         source_(std::move(source)),
         default_experiment_(std::move(experiment)),
@@ -93,7 +93,7 @@ class SqlBatch {
   void merge(Trace& trace, SqlJob& job);
   void load_used(std::map<std::string, Trace>& traces);
   void settle(const std::string& id, Trace& trace);
-  int experiment_id(const std::string& id_or_name);
+  int experiment_id(const mlflow::ExperimentRef& said);
   void write_infos(std::map<std::string, Trace>& traces);
   void write_entries(const std::map<std::string, Trace>& traces);
   void write_spans(std::map<std::string, Trace>& traces);
@@ -114,7 +114,7 @@ class SqlBatch {
 
   PgConnection& pg_;
   const std::string source_, default_experiment_;
-  std::map<std::string, int>& experiments_;
+  std::map<mlflow::ExperimentRef, int>& experiments_;
   const Instant now_;
   std::set<std::string> written_;  // traces that were
   std::set<std::string> touched_;  // traces about which something was said

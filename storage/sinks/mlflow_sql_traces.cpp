@@ -1,6 +1,7 @@
 // Traces, their tags, metadata and spans.
 #include <algorithm>
 
+#include "ops/runtime/parse_number.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_sql_batch.hpp"
 #include "storage/sinks/sql_text.hpp"
@@ -16,6 +17,12 @@ std::string keys_of(const Map& map) {
   PgArray out;
   for (const auto& [id, value] : map) out.add(std::string_view(id));
   return out.text();
+}
+
+// Digits that its column holds, however many there are.
+bool is_experiment_id(const mlflow::ExperimentRef& wanted) {
+  const auto& text = wanted.text;
+  return !wanted.is_name && text.find_first_not_of("0123456789") == text.npos && parse_number<std::int32_t>(text);
 }
 
 }  // namespace
@@ -138,10 +145,11 @@ void SqlBatch::settle(const std::string& id, Trace& trace) {
 }
 
 // -1: there is none. One that has a name and is not there is made, as MLflow makes it.
-int SqlBatch::experiment_id(const std::string& id_or_name) {
-  const auto& text = id_or_name.empty() ? default_experiment_ : id_or_name;
-  if (const auto known = experiments_.find(text); known != experiments_.end()) return known->second;
-  const bool is_id = text.size() < 10 && text.find_first_not_of("0123456789") == text.npos;
+int SqlBatch::experiment_id(const mlflow::ExperimentRef& said) {
+  const auto wanted = said.text.empty() ? mlflow::ExperimentRef{default_experiment_} : said;
+  if (const auto known = experiments_.find(wanted); known != experiments_.end()) return known->second;
+  const auto& text = wanted.text;
+  const bool is_id = is_experiment_id(wanted);
   const std::string by = is_id ? "experiment_id = $1::int" : "name = $1 AND workspace = 'default'";
   const auto look = [&] {
     const auto rows = ask("SELECT experiment_id FROM experiments WHERE lifecycle_stage = 'active' AND " + by, {text});
@@ -158,7 +166,7 @@ int SqlBatch::experiment_id(const std::string& id_or_name) {
         {text, std::to_string(now_.time_since_epoch().count())});
     id = look();
   }
-  if (id >= 0) experiments_[text] = id;
+  if (id >= 0) experiments_[wanted] = id;
   return id;
 }
 
@@ -177,11 +185,10 @@ void SqlBatch::write_infos(std::map<std::string, Trace>& traces) {
   for (auto& [id, trace] : traces) {
     if (!trace.changed || trace.deleted || trace.experiment_id >= 0) continue;
     const auto& experiment = trace.columns.experiment;
-    const bool has_id = trace.located && !experiment.empty() && experiment.size() < 10 &&
-                        experiment.find_first_not_of("0123456789") == experiment.npos;
+    const bool has_id = trace.located && is_experiment_id(experiment);
     for (auto* job : trace.jobs) {
       if (job->fate == Fate::dead) continue;
-      if (has_id) job->problem = experiment;
+      if (has_id) job->problem = experiment.text;
       waiting.push_back(job);
     }
     trace.changed = false;
@@ -255,6 +262,7 @@ void SqlBatch::write_entries(const std::map<std::string, Trace>& traces) {
   struct Rows {
     PgArray ids, keys, values;
   } tags, metadata, removed;
+  PgArray renamed, names;
   const auto add = [](Rows& rows, const std::string& id, std::string_view key, std::string_view value) {
     rows.ids.add(std::string_view(id));
     rows.keys.add(key);
@@ -270,6 +278,13 @@ void SqlBatch::write_entries(const std::map<std::string, Trace>& traces) {
         add(tags, id, key, value);
     for (const auto& key : trace.removed_tags)
       if (!trace.columns.tags.contains(key)) add(removed, id, key, "");
+    // Of a tag that has a column of its own, what was not written with the others: that it is gone, and that it is all
+    // that is known.
+    const bool is_unnamed = !trace.columns.name && trace.removed_tags.contains("mlflow.traceName");
+    if (is_unnamed || (!trace.located && trace.columns.name != before.name)) {
+      renamed.add(std::string_view(id));
+      names.add(trace.columns.name);
+    }
     if (!trace.located) continue;
     for (const auto& [key, value] : trace.columns.metadata)
       if (const auto was = before.metadata.find(key); was == before.metadata.end() || was->second != value)
@@ -288,6 +303,10 @@ void SqlBatch::write_entries(const std::map<std::string, Trace>& traces) {
     ask("DELETE FROM trace_tags t USING unnest($1::text[], $2::text[]) r (id, key) "
         "WHERE t.request_id = r.id AND t.key = r.key",
         {removed.ids.text(), removed.keys.text()});
+  if (renamed.size() > 0)
+    ask("UPDATE trace_info t SET trace_name = r.name FROM unnest($1::text[], $2::text[]) r (id, name) "
+        "WHERE t.request_id = r.id",
+        {renamed.text(), names.text()});
 }
 
 void SqlBatch::write_spans(std::map<std::string, Trace>& traces) {

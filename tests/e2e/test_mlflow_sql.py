@@ -20,7 +20,7 @@ from support.waiting import wait_until  # noqa: E402
 WITHIN = 30.0
 ASSESSMENT_COLUMNS = (
     "name, assessment_type, value, error, aggregate_value, is_numeric_value, source_type, source_id, span_id, rationale, valid,"
-    " assessment_metadata, experiment_id = (select experiment_id from trace_info where request_id = trace_id),"
+    " assessment_metadata, overrides, run_id, experiment_id = (select experiment_id from trace_info where request_id = trace_id),"
     " trace_timestamp_ms = (select timestamp_ms from trace_info where request_id = trace_id)"
 )
 
@@ -145,6 +145,7 @@ def test_every_column_is_what_mlflow_itself_writes(behind: Behind):
         bodies = [{"feedback": {"value": value}} for value in VALUES]
         bodies.append({"feedback": {"value": None, "error": {"error_code": "E1", "error_message": "it broke"}}})
         bodies += [{"expectation": {"value": value}} for value in ("Paris", [1, {"a": None}])]
+        bodies += [{"feedback": {"value": 1}, "metadata": {"mlflow.assessment.sourceRunId": "r" * 32}}]
         bodies += [{"expectation": {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": '{"n": 1, "l": [1, 2.5]}'}}}]
         for n, said in enumerate(bodies):
             for http, trace_id in ((behind.assay.http, ours), (direct, theirs)):
@@ -165,6 +166,45 @@ def test_every_column_is_what_mlflow_itself_writes(behind: Behind):
     assert all(row[-2] and row[-1] for row in written)
     infos = [behind.rows("SELECT status, execution_time_ms, trace_name, session_id, experiment_id FROM trace_info WHERE request_id = %s", t) for t in (ours, theirs)]
     assert infos[0] == infos[1]
+
+
+def test_a_traces_name_that_is_deleted_is_deleted_there_too(behind: Behind):
+    """MLflow keeps it in a column, and no tag of that name; so does a name that is said of a trace which came past us."""
+    import httpx
+
+    def named(trace_id: str) -> list[tuple]:
+        return behind.rows("SELECT trace_name FROM trace_info WHERE request_id = %s", trace_id)
+
+    experiment_id = behind.mlflow.create_experiment(f"names-{uuid.uuid4().hex[:8]}")
+    ours, theirs = new_trace_id(), new_trace_id()
+    post_trace(behind.assay.http, ours, None, experiment_id=experiment_id)
+    with httpx.Client(base_url=behind.server.url, timeout=30, trust_env=False) as direct:
+        post_trace(direct, theirs, None, experiment_id=experiment_id)
+    for trace_id in (ours, theirs):
+        tags = f"/api/2.0/mlflow/traces/{trace_id}/tags"
+        behind.assay.http.patch(tags, json={"key": "mlflow.traceName", "value": "renamed"}).raise_for_status()
+        wait_until("it has the name", lambda: named(trace_id) == [("renamed",)], WITHIN)
+        behind.assay.http.request("DELETE", tags, json={"key": "mlflow.traceName"}).raise_for_status()
+        wait_until("it has none", lambda: named(trace_id) == [(None,)], WITHIN)
+        assert "mlflow.traceName" not in behind.mlflow.get_trace(trace_id).info.tags
+
+
+def test_an_experiments_id_is_a_number_whatever_its_length_and_a_name_that_a_trace_gives_is_none(behind: Behind):
+    def experiment_of(trace_id: str) -> list[tuple]:
+        return behind.rows("SELECT experiment_id, name FROM trace_info JOIN experiments e USING (experiment_id) WHERE request_id = %s", trace_id)
+
+    name, given = f"far-{uuid.uuid4().hex[:8]}", str(uuid.uuid4().int % 1_000_000)
+    behind.rows("INSERT INTO experiments (experiment_id, name, lifecycle_stage, workspace) VALUES (2147483647, %s, 'active', 'default')", name)
+    try:
+        far, named = new_trace_id(), new_trace_id()
+        post_trace(behind.assay.http, far, None, experiment_id="2147483647")
+        wait_until("it is there", lambda: experiment_of(far) == [(2147483647, name)], WITHIN)
+        made = behind.assay.http.post("/api/2.0/mlflow/experiments/create", json={"name": given}).raise_for_status().json()
+        post_trace(behind.assay.http, named, None, experiment_id=made["experiment_id"])
+        wait_until("it is there", lambda: [n for _, n in experiment_of(named)] == [given], WITHIN)
+    finally:
+        behind.rows("DELETE FROM trace_info WHERE experiment_id = 2147483647")
+        behind.rows("DELETE FROM experiments WHERE experiment_id = 2147483647")
 
 
 def test_any_order_of_feedback_changes_deletes_and_traces_ends_in_the_same_rows(behind: Behind):

@@ -49,6 +49,32 @@ TEST(MlflowColumns, AnAssessmentFillsWhatItsSearchesLookAt) {
   EXPECT_EQ(columns("null").created_ms, 5);
 }
 
+TEST(MlflowColumns, AnExpectationOverridesNothingAndGivesNoReason) {
+  const std::string words = R"(,"overrides":"a-0","rationale":"because"})";
+  const auto columns = [&](const std::string& said) {
+    return *mlflow::assessment_columns(R"({"assessment_id":"a-1","assessment_name":"n",)" + said + words, "tr-1",
+                                       Instant());
+  };
+  EXPECT_EQ(columns(R"("expectation":{"value":1})").overrides, std::nullopt);
+  EXPECT_EQ(columns(R"("expectation":{"value":1})").rationale, std::nullopt);
+  EXPECT_EQ(columns(R"("feedback":{"value":1})").overrides, "a-0");
+  EXPECT_EQ(columns(R"("feedback":{"value":1})").rationale, "because");
+}
+
+TEST(MlflowColumns, TheRunThatAnAssessmentComesFromIsThatOfItsCreate) {
+  const auto columns = [](const std::string& run) {
+    return *mlflow::assessment_columns(R"({"assessment_id":"a-1","assessment_name":"n","feedback":{"value":1},)"
+                                       R"("metadata":{"mlflow.assessment.sourceRunId":")" +
+                                           run + "\"}}",
+                                       "tr-1", Instant());
+  };
+  auto row = columns(std::string(32, 'r'));
+  EXPECT_EQ(row.run_id, std::string(32, 'r'));
+  EXPECT_TRUE(mlflow::apply_change(row, "metadata.mlflow.assessment.sourceRunId", R"("other")"));
+  EXPECT_EQ(row.run_id, std::string(32, 'r'));
+  EXPECT_EQ(columns(std::string(33, 'r')).run_id, std::nullopt);
+}
+
 TEST(MlflowColumns, WhatATableCannotHoldIsNamed) {
   const auto problem = mlflow::assessment_columns(
       R"({"assessment_id":"a-1","assessment_name":")" + std::string(251, 'n') + R"(","feedback":{"value":1}})", "tr-1",
@@ -78,7 +104,7 @@ TEST(MlflowColumns, ATracesPromotedMetadataAreColumns) {
           R"(","trace_metadata":{"mlflow.trace.session":"s","mlflow.trace.tokenUsage":"{\"input_tokens\": 3}"},)"
           R"("tags":{"mlflow.traceName":"chat","k":"v"}})",
       {}, Instant());
-  EXPECT_EQ(row.experiment, "7");
+  EXPECT_EQ(row.experiment, mlflow::ExperimentRef{"7"});
   EXPECT_EQ(row.timestamp_ms, 1000);
   EXPECT_EQ(row.duration_ms, 48);
   EXPECT_EQ(row.session, "s");
@@ -88,6 +114,14 @@ TEST(MlflowColumns, ATracesPromotedMetadataAreColumns) {
   EXPECT_EQ(row.metadata.at("assay.client_request_id").size(), 51u);
   EXPECT_EQ(row.metadata.count("mlflow.trace.session"), 0u);
   EXPECT_EQ(row.tags, (std::map<std::string, std::string>{{"k", "v"}}));
+}
+
+TEST(MlflowColumns, TheExperimentThatATraceNamesWinsOverItsId) {
+  const auto row = *mlflow::trace_columns(
+      R"({"trace_id":"tr-1","trace_location":{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":"7"}},)"
+      R"("trace_metadata":{"assay.experiment":"2026"}})",
+      {}, Instant());
+  EXPECT_EQ(row.experiment, (mlflow::ExperimentRef{"2026", true}));
 }
 
 TEST(MlflowColumns, ATraceThatHasEndedNeedsNoLocation) {
