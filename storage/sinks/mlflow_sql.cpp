@@ -125,7 +125,7 @@ Result<void> MlflowSqlSink::apply(std::span<const LogRecord> records) {
                        : sql_job(of, record.offset, record.value));
   }
   if (!jobs.empty()) {
-    const auto done = commit(jobs, reached);
+    const auto done = commit(jobs, reached, SqlBatch::Waiting::written);
     if (!done && !done.error().final()) return fail(done.error());
     if (!done)
       if (const auto each = commit_one_by_one(jobs, reached); !each) return each;
@@ -135,7 +135,7 @@ Result<void> MlflowSqlSink::apply(std::span<const LogRecord> records) {
 }
 
 PgResult<void> MlflowSqlSink::commit(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached,
-                                     bool alone) {
+                                     SqlBatch::Waiting waiting) {
   if (const auto begun = pg_.exec("BEGIN"); !begun) return begun.error();
   const auto give_up = [this](PgError error) {
     if (pg_.is_open()) static_cast<void>(pg_.exec("ROLLBACK"));
@@ -143,7 +143,7 @@ PgResult<void> MlflowSqlSink::commit(std::vector<SqlJob>& jobs, const std::map<S
   };
   try {
     SqlBatch batch(pg_, config_.source, config_.experiment, experiments_, clock_.now());
-    alone ? batch.apply_alone(jobs) : batch.apply(jobs);
+    batch.apply(jobs, waiting);
   } catch (const PgFailure& failure) {
     experiments_.clear();
     return give_up(failure.error);
@@ -178,11 +178,11 @@ Result<void> MlflowSqlSink::commit_one_by_one(std::vector<SqlJob>& jobs,
     one.push_back(sql_job(job.of, job.offset, job.value));
     const std::map<StreamPartition, Offset> next =
         reached.empty() ? reached : std::map<StreamPartition, Offset>{{job.of, job.offset + 1}};
-    auto done = commit(one, next, true);
+    auto done = commit(one, next, SqlBatch::Waiting::left);
     if (!done && done.error().final()) {
       one.front().fate = SqlJob::Fate::dead;
       one.front().problem = refused_words(done.error());
-      done = commit(one, next);
+      done = commit(one, next, SqlBatch::Waiting::written);
     }
     if (!done) return fail(done.error());
   }
@@ -279,7 +279,7 @@ PgResult<std::vector<SqlJob>> MlflowSqlSink::commit_ready() {
   try {
     SqlBatch batch(pg_, config_.source, config_.experiment, experiments_, clock_.now());
     jobs = batch.take_ready(ready_max_);
-    ready_max_ == 1 ? batch.apply_alone(jobs) : batch.apply(jobs);
+    batch.apply(jobs, ready_max_ == 1 ? SqlBatch::Waiting::left : SqlBatch::Waiting::written);
   } catch (const PgFailure& failure) {
     if (!failure.error.final()) return failure.error;
     experiments_.clear();

@@ -63,9 +63,8 @@ class MlflowSqlSink final : public AssessmentSink {
   Result<void> connect();
   Result<void> fail(const PgError& error);
   // All of them in one transaction, with the positions. An error of the data: nothing happened.
-  // `alone`: it is one, and what waits for it goes on waiting.
   PgResult<void> commit(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached,
-                        bool alone = false);
+                        SqlBatch::Waiting waiting);
   Result<void> commit_one_by_one(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached);
   PgResult<void> read_waiting();
   Result<void> look_after_waiting();

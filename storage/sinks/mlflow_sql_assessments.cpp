@@ -9,7 +9,7 @@ using Fate = SqlJob::Fate;
 
 void SqlBatch::assessments(std::vector<SqlJob*> jobs) {
   std::map<std::string, Assessment> assessments;
-  load(assessments, jobs);
+  load_assessments(assessments, jobs);
   erase(assessments);
   create(assessments);
   change(assessments);
@@ -17,7 +17,7 @@ void SqlBatch::assessments(std::vector<SqlJob*> jobs) {
 }
 
 // What each job does to the registers; its fate, where that decides it.
-void SqlBatch::load(std::map<std::string, Assessment>& assessments, const std::vector<SqlJob*>& jobs) {
+void SqlBatch::load_assessments(std::map<std::string, Assessment>& assessments, const std::vector<SqlJob*>& jobs) {
   PgArray ids, trace_ids;
   for (const auto* job : jobs) {
     const auto& record = std::get<AssessmentRecord>(job->record);
@@ -113,24 +113,13 @@ void SqlBatch::erase(std::map<std::string, Assessment>& assessments) {
       at->second.overridden = false;
 }
 
-void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
+// Rows to be, column by column.
+struct SqlBatch::AssessmentRows {
   PgArray ids, trace_ids, names, types, values, errors, created, updated, aggregates, numeric, source_types, source_ids,
       run_ids, span_ids, rationales, overrides, valid, metadata;
-  std::vector<std::pair<std::string, std::string>> targets;  // what they override, and on which trace
-  for (auto& [id, assessment] : assessments) {
-    auto* job = assessment.create;
-    if (!job || assessment.deleted) continue;
-    const auto& record = std::get<AssessmentRecord>(job->record);
-    auto columns = mlflow::assessment_columns(record.json, record.trace_id, record.accepted_at);
-    if (!columns) {
-      job->fate = Fate::dead;
-      job->problem = columns.error().reason;
-      assessment.create = nullptr;
-      continue;
-    }
-    auto row = std::move(*columns);
-    for (const auto& [path, change] : assessment.changes.changes()) mlflow::apply_change(row, path, change.json);
-    ids.add(std::string_view(id));
+
+  void add(const mlflow::AssessmentColumns& row) {
+    ids.add(std::string_view(row.assessment_id));
     trace_ids.add(std::string_view(row.trace_id));
     names.add(std::string_view(row.name));
     types.add(std::string_view(row.type));
@@ -146,11 +135,39 @@ void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
     span_ids.add(row.span_id);
     rationales.add(row.rationale);
     overrides.add(row.overrides);
-    valid.add(row.valid && !assessment.overridden);
+    valid.add(row.valid);
     metadata.add(row.metadata);
-    if (row.overrides) targets.emplace_back(*row.overrides, row.trace_id);
   }
-  if (ids.size() == 0) return;
+};
+
+void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
+  AssessmentRows rows;
+  std::vector<std::pair<std::string, std::string>> targets;  // what they override, and on which trace
+  for (auto& [id, assessment] : assessments) {
+    auto* job = assessment.create;
+    if (!job || assessment.deleted) continue;
+    const auto& record = std::get<AssessmentRecord>(job->record);
+    auto row = mlflow::assessment_columns(record.json, record.trace_id, record.accepted_at);
+    if (!row) {
+      job->fate = Fate::dead;
+      job->problem = row.error().reason;
+      assessment.create = nullptr;
+      continue;
+    }
+    for (const auto& [path, change] : assessment.changes.changes()) mlflow::apply_change(*row, path, change.json);
+    row->assessment_id = id;
+    row->valid &= !assessment.overridden;
+    rows.add(*row);
+    if (row->overrides) targets.emplace_back(*row->overrides, row->trace_id);
+  }
+  if (rows.ids.size() == 0) return;
+  settle_creates(assessments, insert(rows));
+  std::erase_if(targets, [&](const auto& target) { return !touched_.contains(target.second); });
+  override_those(targets, assessments);
+}
+
+// The ids of those that are there now and were not.
+SqlBatch::Ids SqlBatch::insert(const AssessmentRows& rows) {
   // Its trace's row is locked so that neither its time nor its experiment moves before these have them.
   const auto made = ask(
       "WITH t AS MATERIALIZED (SELECT request_id, experiment_id, timestamp_ms FROM trace_info "
@@ -161,28 +178,34 @@ void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
       "SELECT u.*, t.experiment_id, t.timestamp_ms FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], "
       "$5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::float8[], $10::boolean[], $11::text[], $12::text[], "
       "$13::text[], $14::text[], $15::text[], $16::text[], $17::boolean[], $18::text[]) AS u (id, trace_id, name, "
-      "type, value, "
-      "error, created, updated, aggregate, is_numeric, source_type, source_id, run_id, span_id, rationale, overrides, "
-      "valid, "
-      "metadata) JOIN t ON t.request_id = u.trace_id ON CONFLICT (assessment_id) DO NOTHING RETURNING assessment_id",
-      {ids.text(), trace_ids.text(), names.text(), types.text(), values.text(), errors.text(), created.text(),
-       updated.text(), aggregates.text(), numeric.text(), source_types.text(), source_ids.text(), run_ids.text(),
-       span_ids.text(), rationales.text(), overrides.text(), valid.text(), metadata.text()});
-  std::set<std::string, std::less<>> there;
-  for (int i = 0; i < made.size(); ++i) there.emplace(made.text(i, 0));
+      "type, value, error, created, updated, aggregate, is_numeric, source_type, source_id, run_id, span_id, "
+      "rationale, overrides, valid, metadata) JOIN t ON t.request_id = u.trace_id "
+      "ON CONFLICT (assessment_id) DO NOTHING RETURNING assessment_id",
+      {rows.ids.text(), rows.trace_ids.text(), rows.names.text(), rows.types.text(), rows.values.text(),
+       rows.errors.text(), rows.created.text(), rows.updated.text(), rows.aggregates.text(), rows.numeric.text(),
+       rows.source_types.text(), rows.source_ids.text(), rows.run_ids.text(), rows.span_ids.text(),
+       rows.rationales.text(), rows.overrides.text(), rows.valid.text(), rows.metadata.text()});
+  Ids ids;
+  for (int i = 0; i < made.size(); ++i) ids.emplace(made.text(i, 0));
+  return ids;
+}
 
-  // Of the others some are there already, and some have no trace yet.
-  std::set<std::string, std::less<>> repeats;
-  if (static_cast<std::size_t>(made.size()) < ids.size()) {
-    const auto rows = ask("SELECT assessment_id FROM assessments WHERE assessment_id = ANY($1::text[])", {ids.text()});
-    for (int i = 0; i < rows.size(); ++i)
-      if (!there.contains(rows.text(i, 0))) repeats.emplace(rows.text(i, 0));
+// The fate of each create. Of those that were not `made` some are there already, and some have no trace yet.
+void SqlBatch::settle_creates(std::map<std::string, Assessment>& assessments, const Ids& made) {
+  PgArray others;
+  for (const auto& [id, assessment] : assessments)
+    if (assessment.create && !assessment.deleted && !made.contains(id)) others.add(std::string_view(id));
+  Ids repeats;
+  if (others.size() > 0) {
+    const auto rows =
+        ask("SELECT assessment_id FROM assessments WHERE assessment_id = ANY($1::text[])", {others.text()});
+    for (int i = 0; i < rows.size(); ++i) repeats.emplace(rows.text(i, 0));
   }
   std::vector<SqlJob*> waiting;
   for (auto& [id, assessment] : assessments) {
     auto* job = assessment.create;
     if (!job || assessment.deleted) continue;
-    if (there.contains(id)) {
+    if (made.contains(id)) {
       touched_.insert(std::get<AssessmentRecord>(job->record).trace_id);
       for (auto* update : assessment.updates) update->fate = Fate::applied;
       assessment.updates.clear();  // they are in what was written
@@ -195,8 +218,6 @@ void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
       waiting.push_back(job);
   }
   wait(waiting);
-  std::erase_if(targets, [&](const auto& target) { return !touched_.contains(target.second); });
-  override_those(targets, assessments);
 }
 
 // Marks them invalid; those that have not come are marked for when they do.

@@ -31,10 +31,7 @@ PgRows SqlBatch::ask(const std::string& sql, std::span<const PgValue> values) {
   return std::move(*rows);
 }
 
-void SqlBatch::apply(std::vector<SqlJob>& jobs) { apply(jobs, true); }
-void SqlBatch::apply_alone(std::vector<SqlJob>& jobs) { apply(jobs, false); }
-
-void SqlBatch::apply(std::vector<SqlJob>& jobs, bool release) {
+void SqlBatch::apply(std::vector<SqlJob>& jobs, Waiting waiting) {
   std::vector<SqlJob*> of_traces, of_assessments;
   for (auto& job : jobs) {
     if (job.fate == Fate::dead) continue;
@@ -43,7 +40,7 @@ void SqlBatch::apply(std::vector<SqlJob>& jobs, bool release) {
   if (!of_traces.empty()) traces(std::move(of_traces));
   // What waited for these traces; its fate is counted already, it only has to be done.
   std::vector<SqlJob> released;
-  if (release && !written_.empty()) released = take_waiting_for({written_.begin(), written_.end()});
+  if (waiting == Waiting::written && !written_.empty()) released = take_waiting_for({written_.begin(), written_.end()});
   std::vector<SqlJob*> trace_changes;
   for (auto& job : released) {
     if (job.fate == Fate::dead) continue;

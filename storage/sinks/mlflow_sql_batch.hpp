@@ -52,10 +52,10 @@ class SqlBatch {
         experiments_(experiments),
         now_(now) {}
 
+  // What waits for a batch's traces: is written with it, or left waiting, so that a failure is these jobs' own.
+  enum class Waiting { written, left };
   // Traces first, then what waited for them and the assessments; sets every job's fate. Throws PgFailure.
-  void apply(std::vector<SqlJob>& jobs);
-  // The same without what waited: where it fails, it is for these jobs.
-  void apply_alone(std::vector<SqlJob>& jobs);
+  void apply(std::vector<SqlJob>& jobs, Waiting waiting);
   // Of assay.waiting, what can be written now, at most `n`; they leave the table.
   std::vector<SqlJob> take_ready(int n);
 
@@ -82,28 +82,35 @@ class SqlBatch {
     std::vector<SqlJob*> updates, deletes;
   };
 
+  struct AssessmentRows;
+  using Ids = std::set<std::string, std::less<>>;
+
   PgRows ask(const std::string& sql, std::span<const PgValue> values);
   PgRows ask(const std::string& sql, std::initializer_list<PgValue> values = {}) {
     return ask(sql, std::span(values.begin(), values.size()));
   }
 
-  void apply(std::vector<SqlJob>& jobs, bool release);
   void traces(std::vector<SqlJob*> jobs);
-  void load(std::map<std::string, Trace>& traces);
+  void load_traces(std::map<std::string, Trace>& traces);
   void merge(Trace& trace, SqlJob& job);
   void load_used(std::map<std::string, Trace>& traces);
   void settle(const std::string& id, Trace& trace);
   int experiment_id(const mlflow::ExperimentRef& said);
-  void write_infos(std::map<std::string, Trace>& traces);
+  void find_experiments(std::map<std::string, Trace>& traces);
+  void hold_back(std::map<std::string, Trace>& traces);
+  void write_infos(const std::map<std::string, Trace>& traces);
+  void follow_infos(const std::vector<std::string>& ids);
   void write_entries(const std::map<std::string, Trace>& traces);
   void write_spans(std::map<std::string, Trace>& traces);
   void erase_traces(const std::vector<std::string>& ids);
   std::vector<SqlJob> take_waiting_for(const std::vector<std::string>& trace_ids);
 
   void assessments(std::vector<SqlJob*> jobs);
-  void load(std::map<std::string, Assessment>& assessments, const std::vector<SqlJob*>& jobs);
+  void load_assessments(std::map<std::string, Assessment>& assessments, const std::vector<SqlJob*>& jobs);
   void erase(std::map<std::string, Assessment>& assessments);
   void create(std::map<std::string, Assessment>& assessments);
+  Ids insert(const AssessmentRows& rows);
+  void settle_creates(std::map<std::string, Assessment>& assessments, const Ids& made);
   void change(std::map<std::string, Assessment>& assessments);
   void save(const std::map<std::string, Assessment>& assessments);
   void override_those(const std::vector<std::pair<std::string, std::string>>& targets,

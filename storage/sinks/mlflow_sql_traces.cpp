@@ -30,7 +30,7 @@ bool is_experiment_id(const mlflow::ExperimentRef& wanted) {
 void SqlBatch::traces(std::vector<SqlJob*> jobs) {
   std::map<std::string, Trace> traces;
   for (auto* job : jobs) traces[std::get<TraceRecord>(job->record).trace_id].jobs.push_back(job);
-  load(traces);
+  load_traces(traces);
   std::vector<std::string> deleted;
   for (auto& [id, trace] : traces) {
     const bool was_deleted = trace.deleted;
@@ -41,6 +41,8 @@ void SqlBatch::traces(std::vector<SqlJob*> jobs) {
   for (auto& [id, trace] : traces)
     if (!trace.deleted && trace.changed) settle(id, trace);
   if (!deleted.empty()) erase_traces(deleted);
+  find_experiments(traces);
+  hold_back(traces);
   write_infos(traces);
   write_entries(traces);
   write_spans(traces);
@@ -59,7 +61,7 @@ void SqlBatch::traces(std::vector<SqlJob*> jobs) {
         {ids.text(), tombstones.text(), known.text()});
 }
 
-void SqlBatch::load(std::map<std::string, Trace>& traces) {
+void SqlBatch::load_traces(std::map<std::string, Trace>& traces) {
   const auto rows =
       ask("SELECT trace_id, deleted, known FROM assay.trace_states WHERE trace_id = ANY($1::text[]) ORDER BY trace_id "
           "FOR UPDATE",
@@ -170,17 +172,20 @@ int SqlBatch::experiment_id(const mlflow::ExperimentRef& said) {
   return id;
 }
 
-void SqlBatch::write_infos(std::map<std::string, Trace>& traces) {
-  // A trace that nobody has located for us, or in an experiment that is not there, may stand there all the same.
-  PgArray alone;
+// A trace that nobody has located for us, or in an experiment that is not there, may stand there all the same.
+void SqlBatch::find_experiments(std::map<std::string, Trace>& traces) {
+  PgArray unplaced;
   for (const auto& [id, trace] : traces)
-    if (trace.changed && !trace.deleted && trace.experiment_id < 0) alone.add(std::string_view(id));
-  if (alone.size() > 0) {
-    const auto rows =
-        ask("SELECT request_id, experiment_id FROM trace_info WHERE request_id = ANY($1::text[])", {alone.text()});
-    for (int i = 0; i < rows.size(); ++i)
-      traces[std::string(rows.text(i, 0))].experiment_id = static_cast<int>(rows.number(i, 1));
-  }
+    if (trace.changed && !trace.deleted && trace.experiment_id < 0) unplaced.add(std::string_view(id));
+  if (unplaced.size() == 0) return;
+  const auto rows =
+      ask("SELECT request_id, experiment_id FROM trace_info WHERE request_id = ANY($1::text[])", {unplaced.text()});
+  for (int i = 0; i < rows.size(); ++i)
+    traces[std::string(rows.text(i, 0))].experiment_id = static_cast<int>(rows.number(i, 1));
+}
+
+// Those without an experiment.
+void SqlBatch::hold_back(std::map<std::string, Trace>& traces) {
   std::vector<SqlJob*> waiting;
   for (auto& [id, trace] : traces) {
     if (!trace.changed || trace.deleted || trace.experiment_id >= 0) continue;
@@ -194,7 +199,9 @@ void SqlBatch::write_infos(std::map<std::string, Trace>& traces) {
     trace.changed = false;
   }
   wait(waiting);
+}
 
+void SqlBatch::write_infos(const std::map<std::string, Trace>& traces) {
   PgArray ids, experiments, times, durations, states, requests, questions, answers, names, sessions, tokens[6],
       costs[3];
   std::vector<std::string> located;
@@ -241,8 +248,12 @@ void SqlBatch::write_infos(std::map<std::string, Trace>& traces) {
       {ids.text(), experiments.text(), times.text(), durations.text(), states.text(), requests.text(), questions.text(),
        answers.text(), names.text(), sessions.text(), tokens[0].text(), tokens[1].text(), tokens[2].text(),
        tokens[3].text(), tokens[4].text(), tokens[5].text(), costs[0].text(), costs[1].text(), costs[2].text()});
-  // What is kept twice follows.
-  const auto list = sql::array(located);
+  follow_infos(located);
+}
+
+// What is kept twice.
+void SqlBatch::follow_infos(const std::vector<std::string>& ids) {
+  const auto list = sql::array(ids);
   ask("UPDATE assessments a SET experiment_id = t.experiment_id, trace_timestamp_ms = t.timestamp_ms FROM trace_info t "
       "WHERE t.request_id = ANY($1::text[]) AND a.trace_id = t.request_id AND (a.experiment_id, a.trace_timestamp_ms) "
       "IS DISTINCT FROM (t.experiment_id, t.timestamp_ms)",
