@@ -7,6 +7,7 @@
 #include "ops/runtime/ids.hpp"
 #include "storage/records/chat_span.hpp"
 #include "storage/records/request_record.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay {
 namespace {
@@ -158,12 +159,11 @@ Task<ChatTurn::Event> ChatTurn::next() {
 
 // The trace keeps so much of an answer; what is passed on may be longer.
 void ChatTurn::record(std::string_view text, std::string& to) {
-  if (outcome_.truncated || recorded_bytes_ + text.size() > services_->config.response_bytes_max) {
-    outcome_.truncated = true;
-    return;
-  }
-  recorded_bytes_ += text.size();
-  to += text;
+  if (outcome_.truncated) return;
+  const auto kept = utf8_prefix(text, services_->config.response_bytes_max - recorded_bytes_);
+  outcome_.truncated = kept.size() < text.size();
+  recorded_bytes_ += kept.size();
+  to += kept;
 }
 
 void ChatTurn::record(const ToolCall& part) {

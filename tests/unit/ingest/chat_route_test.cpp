@@ -1,5 +1,6 @@
 // POST /chat and /chat/stream, and the journal behind them.
 #include "ingest/chat/builtin_responder.hpp"
+#include "ingest/chat/openai_answer.hpp"
 #include "ops/runtime/run_task.hpp"
 #include "tests/unit/ingest/chat_fixture.hpp"
 
@@ -111,6 +112,24 @@ TEST_P(ChatRouteTest, AnAnswerOverItsBoundIsCut) {
   chat("/chat/stream", {"12345678", "9", "0123"});
   EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"model aborted", "log ERROR", "write error", "end"}));
   EXPECT_EQ(stream.events.back().at("error").as_string(), "the answer is longer than 10 bytes");
+}
+
+TEST_P(ChatRouteTest, OfAnAnswerThatIsPassedOnWholeTheTraceKeepsWhatItHasRoomFor) {
+  struct Whole final : ChatBackend {
+    Task<Result<Models, ChatFailure>> models(std::string) override { co_return ChatFailure{"none"}; }
+    Task<Started> start(ChatQuestion) override {
+      ChatPiece piece{.content = "12345678\u00e9x", .raw = "{}"};
+      piece.tool_calls.push_back({.id = "c1"});
+      std::unique_ptr<ChatAnswer> answer = std::make_unique<WholeAnswer>(std::move(piece));
+      co_return std::move(answer);
+    }
+  } model;
+  config.response_bytes_max = 9;
+  chat("/chat", model);
+  EXPECT_EQ(seen.back(), "respond 200");
+  const auto outputs = json::parse(log.last_span.at("attributes").at("mlflow.spanOutputs").as_string());
+  EXPECT_EQ(outputs.at("response").as_string(), "12345678") << "as much as fits, between two characters";
+  EXPECT_TRUE(outputs.at("truncated").as_bool());
 }
 
 TEST_P(ChatRouteTest, ALogThatRefusesIsA503AndNoIdLeaves) {
