@@ -28,6 +28,17 @@ std::string error_json(std::string_view error) {
   return out;
 }
 
+std::string failed_json(std::string_view error, std::string_view trace_id, std::string_view client_request_id,
+                        std::string_view feedback_token) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("type", "error").field("error", error);
+  json.field("trace_id", trace_id).field("client_request_id", client_request_id);
+  if (!feedback_token.empty()) json.field("feedback_token", feedback_token);
+  json.end_object();
+  return out;
+}
+
 std::string sse_event(std::uint64_t id, std::string_view json) {
   std::string out;
   out.reserve(json.size() + 40);

@@ -5,7 +5,7 @@
 //   {"type":"token","content"}
 //   {"type":"done","trace_id","client_request_id"}   with "stopped":true where it was stopped, and
 //     "feedback_token" where there are keys to sign one with
-//   {"type":"error","error"}
+//   {"type":"error","error"}   of a chat that has ended, with the ids and "feedback_token" as well
 //
 // An id is how many bytes (UTF-8) of the answer its reader has then; that of the last event is one more.
 #include <chrono>
@@ -20,6 +20,8 @@ std::string token_json(std::string_view content);
 std::string done_json(std::string_view trace_id, std::string_view client_request_id, bool stopped,
                       std::string_view feedback_token = {});
 std::string error_json(std::string_view error);
+std::string failed_json(std::string_view error, std::string_view trace_id, std::string_view client_request_id,
+                        std::string_view feedback_token);
 
 // As a server-sent event.
 std::string sse_event(std::uint64_t id, std::string_view json);

@@ -57,13 +57,14 @@ Result<ResumeRequest, Rejection> read_resume_request(ChatServices& services, con
   return asked;
 }
 
-std::string last_event(const LiveChat& chat, std::size_t position, LiveChat::End end) {
-  if (end == LiveChat::End::failed) return sse_event(position + 1, error_json(chat.failure().reason));
-  const bool stopped = end == LiveChat::End::stopped;
-  return sse_event(position + 1, done_json(chat.trace_id(), chat.client_request_id(), stopped, chat.feedback_token()));
-}
-
 }  // namespace
+
+std::string last_json(const LiveChat& chat, LiveChat::End end) {
+  if (end == LiveChat::End::failed)
+    return failed_json(chat.failure().reason, chat.trace_id(), chat.client_request_id(), chat.feedback_token());
+  const bool stopped = end == LiveChat::End::stopped;
+  return done_json(chat.trace_id(), chat.client_request_id(), stopped, chat.feedback_token());
+}
 
 Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, std::size_t from, bool launch,
                        ResponseStream& stream) {
@@ -71,6 +72,8 @@ Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, s
   ChatHeaders headers{{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
   add_ids(headers, *chat);
   headers.emplace_back(token_header, chat->resume_token());
+  // Already now: an answer that breaks off, and whose rest nobody gets, is to be rated too.
+  if (const auto& token = chat->feedback_token(); !token.empty()) headers.emplace_back("X-Feedback-Token", token);
   headers.emplace_back("Assay-Durability", chat->durability());
   ChatReader reader(chat, from, co_await asio::this_coro::executor);
   auto written = co_await stream.begin(200, "text/event-stream", headers);
@@ -96,7 +99,7 @@ Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, s
     bytes.clear();
     if (!part.text.empty()) bytes = sse_event(part.position, token_json(part.text));
     if (part.end != LiveChat::End::none) {
-      bytes += last_event(*chat, part.position, part.end);
+      bytes += sse_event(part.position + 1, last_json(*chat, part.end));
       written = co_await stream.write(bytes);
       if (written) co_await stream.end();
       co_return;

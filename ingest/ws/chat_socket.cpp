@@ -7,6 +7,7 @@
 #include "ingest/access/token_buckets.hpp"
 #include "ingest/chat/chat_events.hpp"
 #include "ingest/chat/chat_route.hpp"
+#include "ingest/chat/chat_stream.hpp"
 #include "ingest/ws/origin.hpp"
 #include "ingest/ws/web_socket.hpp"
 #include "ops/runtime/log.hpp"
@@ -21,13 +22,10 @@ std::string start_json(const LiveChat& chat) {
   std::string out;
   JsonWriter json(out);
   json.begin_object().field("type", "start").field("trace_id", chat.trace_id());
-  json.field("client_request_id", chat.client_request_id()).field("resume_token", chat.resume_token()).end_object();
+  json.field("client_request_id", chat.client_request_id()).field("resume_token", chat.resume_token());
+  if (const auto& token = chat.feedback_token(); !token.empty()) json.field("feedback_token", token);
+  json.end_object();
   return out;
-}
-
-std::string last_json(const LiveChat& chat, LiveChat::End end) {
-  if (end == LiveChat::End::failed) return error_json(chat.failure().reason);
-  return done_json(chat.trace_id(), chat.client_request_id(), end == LiveChat::End::stopped, chat.feedback_token());
 }
 
 // One connection. Its reader is the session's own task; the turn under way is another one, which the reader waits for.

@@ -2,7 +2,8 @@
 // GET /chat/ws: chats over a WebSocket. One JSON message is a turn, and one turn is answered at a time:
 //
 //   ▶ {"message","tags"?,"session_id"?,"user_id"?,"client_request_id"?}   ids as in the headers of POST /chat
-//   ◀ {"type":"start","trace_id","client_request_id","resume_token"}      the ids, once the trace is durable
+//   ◀ {"type":"start","trace_id","client_request_id","resume_token"}      the ids, once the trace is durable; with
+//                                                                         "feedback_token" where one can be signed
 //   ◀ {"type":"token","content"}… then {"type":"done",…} or {"type":"error","error"}   as in POST /chat/stream
 //   ▶ {"type":"stop"}                                                     ends the turn under way
 //

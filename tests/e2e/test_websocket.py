@@ -59,7 +59,8 @@ def test_a_turn_is_a_message_and_the_events_are_those_of_the_stream(assay):
             ws.send(ASK)
             start, *tokens, done = until_end(ws)
             assert start["type"] == "start" and {t["type"] for t in tokens} == {"token"} and done["type"] == "done"
-            assert done["trace_id"] == start["trace_id"] and done["client_request_id"] == start["client_request_id"]
+            for name in ("trace_id", "client_request_id", "feedback_token"):
+                assert done[name] == start[name]
             info = trace_info(serve.http, done["trace_id"])
             assert info["state"] == "OK" and info["tags"]["team"] == "blue"
             assert info["trace_metadata"]["mlflow.trace.session"] == "s-1" and info["trace_metadata"]["mlflow.trace.user"] == "ana"

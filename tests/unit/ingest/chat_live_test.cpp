@@ -320,6 +320,24 @@ TEST_F(LiveChatTest, TheLatestReaderWins) {
   EXPECT_EQ(second.events.back().at("type").as_string(), "done");
 }
 
+TEST_F(LiveChatTest, WhatAnAnswerCanBeRatedWithComesWithItsFirstBytesAndWithItsFailure) {
+  ScriptedModel breaks(seen, {"Half an", "!overloaded"});
+  open(breaks);
+  services->feedback_token = [](auto trace_id, auto, auto) { return "token of " + std::string(trace_id); };
+  call(http::verb::post, "/chat/stream", stream);
+  const auto trace_id = header(stream, "X-Trace-Id");
+  EXPECT_EQ(header(stream, "X-Feedback-Token"), "token of " + trace_id);
+  const auto& failed = stream.events.back();
+  EXPECT_EQ(failed.at("error").as_string(), "overloaded");
+  EXPECT_EQ(failed.at("trace_id").as_string(), trace_id);
+  EXPECT_EQ(failed.at("client_request_id").as_string(), header(stream, "X-Client-Request-Id"));
+  EXPECT_EQ(failed.at("feedback_token").as_string(), "token of " + trace_id);
+  // Who comes back is told it again.
+  call(http::verb::get, "/chat/stream/" + trace_id, second, {{"X-Resume-Token", header(stream, "X-Resume-Token")}});
+  EXPECT_EQ(header(second, "X-Feedback-Token"), "token of " + trace_id);
+  EXPECT_EQ(second.events.back(), failed);
+}
+
 TEST_F(LiveChatTest, StoppingAbortsTheModelAndIsNoError) {
   open();
   services->feedback_token = [](auto trace_id, auto, auto) { return "token of " + std::string(trace_id); };

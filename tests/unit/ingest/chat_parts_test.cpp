@@ -298,6 +298,10 @@ TEST(ChatEvents, AreWhatTheGuidesFrontEndsRead) {
   EXPECT_EQ(done_json("tr-1", "req-1", true),
             R"({"type":"done","trace_id":"tr-1","client_request_id":"req-1","stopped":true})");
   EXPECT_EQ(error_json("no"), R"({"type":"error","error":"no"})");
+  EXPECT_EQ(failed_json("no", "tr-1", "req-1", "acap_1"),
+            R"({"type":"error","error":"no","trace_id":"tr-1","client_request_id":"req-1","feedback_token":"acap_1"})");
+  EXPECT_EQ(failed_json("no", "tr-1", "req-1", ""),
+            R"({"type":"error","error":"no","trace_id":"tr-1","client_request_id":"req-1"})");
   EXPECT_EQ(sse_event(7, "{}"), "id: 7\ndata: {}\n\n");
   EXPECT_EQ(events_of(sse_prelude(7, std::chrono::seconds{2}), 3).size(), 0u) << "no event for the guide's readers";
   EXPECT_NE(sse_prelude(7, std::chrono::seconds{2}).find("retry: 2000\nid: 7\n\n"), std::string::npos);
