@@ -167,6 +167,7 @@ int run(ServeOptions& options) {
   // An MLflow keeps what the store lets go of, and is told of it.
   const bool lets_go = options.retention.count() > 0 && !options.mlflow.any();
   if (lets_go) options.policy.request_retention = options.retention + std::chrono::hours(24);
+  view.forget_told_before([&options, &clock] { return told_since(options.policy, clock.now()); });
   options.policy.record_bytes_max = std::numeric_limits<std::size_t>::max();  // the doors bound their requests
   ResolverThread resolver({.policy = options.policy, .records_max = step_records_max, .rest = rest}, **log, **db,
                           open_partition, clock, metrics, &progress);

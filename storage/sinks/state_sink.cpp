@@ -27,7 +27,7 @@ Result<void> StateSink::apply(std::span<const LogRecord> records) {
     else if (record.tombstone)
       erase_trace(changes, record.partition, record.key);
     else if (!record.value.empty())
-      put_trace(changes, record.partition, record.key, record.value);
+      put_trace(changes, record.partition, record.key, record.value, record.at);
   }
   for (const auto& [partition, list] : parked)
     if (const auto applied = apply_parked(partition, list, changes); !applied) return applied;

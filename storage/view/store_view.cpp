@@ -61,7 +61,7 @@ std::string to_json(const Receipt& receipt) {
 
 Result<std::optional<std::string>> StoreView::trace_of(std::string_view id) {
   const std::string key(id);
-  const auto traces = find_traces(kv_, partition_of(id, log_.partitions(Stream::requests)), {&key, 1});
+  const auto traces = find_traces(kv_, partition_of(id, log_.partitions(Stream::requests)), {&key, 1}, told_since_());
   if (!traces) return traces.error();
   return traces->front();
 }

@@ -32,6 +32,10 @@ class StoreView final : public View {
     sinks_.push_back({std::move(name), [&sink](StreamPartition of) { return std::optional(sink.applied(of)); }, &sink});
   }
 
+  // Ids that were told before this count as unknown, as they do where feedback is resolved: or what is answered as
+  // known would be parked, and expire. Before anybody reads; thread-safe.
+  void forget_told_before(std::function<Instant()> since) { told_since_ = std::move(since); }
+
   Result<std::optional<std::string>> trace_of(std::string_view id) override;
   Task<Result<void>> applied(std::chrono::milliseconds limit) override { return applied_(limit); }
   Result<std::optional<Receipt>> receipt(std::string_view assessment_id) override;
@@ -63,6 +67,7 @@ class StoreView final : public View {
   const EventLog& log_;
   const Applied applied_;
   std::function<Offset(StreamPartition)> end_;  // one past the last durable record, where this process has the log
+  std::function<Instant()> told_since_ = [] { return Instant::min(); };
   std::vector<OtherSink> sinks_;
 };
 
