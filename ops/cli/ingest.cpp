@@ -20,6 +20,7 @@ struct ViewOptions {
   std::int64_t lag_max = 10'000;
   std::size_t cache_bytes = 64u << 20;
   std::size_t write_buffer_bytes = 64u << 20;
+  ViewAges ages;
 
   void add_to(CLI::App& app) {
     app.add_flag("--view", on, "Follow all streams into a store of this door's own, and read from it");
@@ -28,6 +29,10 @@ struct ViewOptions {
         ->capture_default_str();
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the view's database");
     add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the view before they are files");
+    add_duration(app, "--retention", ages.retention,
+                 "How long the view keeps a trace and what was said of it, and takes feedback about it; 0s: for ever");
+    add_duration(app, "--request-retention", ages.request_retention,
+                 "With --view, the workers': how long a trace's ids are known after they were told last; 0s: for ever");
   }
   DbMemory memory() const {
     return on ? DbMemory::with(cache_bytes, write_buffer_bytes) : DbMemory::with(8u << 20, 8u << 20);
@@ -42,7 +47,12 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka, const SpoolOptions& spoo
   Metrics metrics;
   add_process_metrics(metrics);
   // Its own disk keeps the journal of open chats, the spool and the view.
-  auto db = Db::open({.directory = directory->database(), .memory = view_options.memory()});
+  ViewCutoffs cutoffs(view_options.ages, clock);
+  DbConfig db_config{.directory = directory->database(), .memory = view_options.memory()};
+  db_config.drop = [&cutoffs](Family family, std::string_view key, std::string_view value) {
+    return cutoffs.may_go(family, key, value);
+  };
+  auto db = Db::open(std::move(db_config));
   if (!db) return complain(db.error());
   if (const auto problem = claim_role(**db, directory->path(), "ingest")) return complain(*problem);
   auto log = DoorLog::open(spool, kafka, view_options.on, **db, directory->path(), clock, metrics);
@@ -52,7 +62,7 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka, const SpoolOptions& spoo
   std::unique_ptr<KafkaView> view;
   if (view_options.on) {
     add_store_metrics(metrics, **db);
-    view = std::make_unique<KafkaView>(kafka, **log, **db, clock, metrics);
+    view = std::make_unique<KafkaView>(kafka, **log, **db, view_options.ages, cutoffs, clock, metrics);
     if (const auto started = view->start(); !started) return complain(started.error());
   }
   DoorWithRoutes door(options, (*log)->log(), view ? &view->view() : nullptr, false, **db, metrics, clock);

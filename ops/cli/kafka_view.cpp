@@ -16,6 +16,7 @@ using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds open_limit{5'000}, answer_limit{2'000}, ask_first{2}, ask_max{50}, drain_look{10},
     follow_limit{250};
 constexpr std::chrono::milliseconds sinks_every{1'000};
+constexpr std::chrono::minutes everything_every{1};
 constexpr StreamPartition one_place{Stream::feedback, 0};
 
 struct Waiting {
@@ -41,11 +42,14 @@ Result<std::unique_ptr<EventSource>> LazyKafkaSources::open(std::vector<StartAt>
   return sources_->open(std::move(starts));
 }
 
-KafkaView::KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, const Clock& clock, Metrics& metrics)
+KafkaView::KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, const ViewAges& ages, ViewCutoffs& cutoffs,
+                     const Clock& clock, Metrics& metrics)
     : kafka_(kafka),
       door_(door),
+      cutoffs_(cutoffs),
+      clock_(clock),
       sources_(kafka, door),
-      store_sink_(db, clock),
+      store_sink_(db, clock, nullptr, ages.retention),
       state_sink_(db),
       store_committer_(sources_, store_sink_, metrics, {.progress = &progress_}),
       state_committer_(sources_, state_sink_, metrics, {.progress = &progress_}),
@@ -53,7 +57,12 @@ KafkaView::KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, con
       round_({.accepted = [this] { return accepted(); },
               .committed = [this](auto of) { return resolver_->committed(of, answer_limit); },
               .ends = [this] { return written(); },
-              .followed = [this](const auto& ends) { return followed(ends); }}) {
+              .followed = [this](const auto& ends) { return followed(ends); }}),
+      everything_({.accepted = [this] { return logged(); },
+                   .committed = [this](auto of) { return resolver_->committed(of, answer_limit); },
+                   .ends = [this] { return written(); },
+                   .followed = [this](const auto& ends) { return followed(ends); }}) {
+  view_.forget_told_before([this] { return cutoffs_.told_since(); });
   view_.add_sink("mlflow", [this](StreamPartition of) -> std::optional<Offset> {
     std::scoped_lock lock(mutex_);
     const auto at = mlflow_offsets_.find(of);
@@ -179,8 +188,10 @@ bool KafkaView::followed(const KafkaOffsets::Offsets& ends) {
 
 // On a thread of its own: brokers that don't answer would keep readers waiting.
 void KafkaView::watch_sinks(std::stop_token stop) {
-  do look_at_sinks();
-  while (sleep_unless_stopped(stop, sinks_every));
+  do {
+    look_at_sinks();
+    look_whether_all_is_seen();
+  } while (sleep_unless_stopped(stop, sinks_every));
 }
 
 void KafkaView::look_at_sinks() {
@@ -189,6 +200,22 @@ void KafkaView::look_at_sinks() {
   if (!committed) return;
   std::scoped_lock lock(mutex_);
   mlflow_offsets_ = std::move(*committed);
+}
+
+// By all doors, as of now; as of the epoch while the brokers don't answer.
+ViewRound::Accepted KafkaView::logged() const {
+  const auto now = clock_.now();
+  auto ends = resolver_->ends(all({Stream::feedback, Stream::requests, Stream::traces}), answer_limit);
+  if (!ends) return {0, {}};
+  return {now.time_since_epoch().count(), std::move(*ends)};
+}
+
+void KafkaView::look_whether_all_is_seen() {
+  if (!cutoffs_.drops_tombstones() || Steady::now() < everything_next_) return;
+  const auto seen = everything_.look();
+  if (!seen) return;
+  everything_next_ = Steady::now() + everything_every;
+  if (*seen > 0) cutoffs_.all_seen(Instant(std::chrono::milliseconds(*seen)));
 }
 
 }  // namespace assay::cli

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "ops/cli/spool_options.hpp"
+#include "ops/cli/view_ages.hpp"
 #include "ops/cli/view_round.hpp"
 #include "storage/log/kafka_offsets.hpp"
 #include "storage/log/kafka_source.hpp"
@@ -37,7 +38,8 @@ class LazyKafkaSources final : public EventSources {
 // All given outlives it. `door` knows how many partitions there are.
 class KafkaView {
  public:
-  KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, const Clock& clock, Metrics& metrics);
+  KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, const ViewAges& ages, ViewCutoffs& cutoffs,
+            const Clock& clock, Metrics& metrics);
   ~KafkaView();
 
   View& view() { return view_; }
@@ -57,10 +59,14 @@ class KafkaView {
   bool followed(const KafkaOffsets::Offsets& ends);
   void watch_sinks(std::stop_token stop);
   void look_at_sinks();
+  ViewRound::Accepted logged() const;
+  void look_whether_all_is_seen();
   std::vector<StreamPartition> all(std::initializer_list<Stream> streams) const;
 
   const KafkaOptions& kafka_;
   DoorLog& door_;
+  ViewCutoffs& cutoffs_;
+  const Clock& clock_;
   LazyKafkaSources sources_;
   Progress progress_;
   StoreSink store_sink_;
@@ -69,7 +75,9 @@ class KafkaView {
   StoreView view_;
 
   std::unique_ptr<KafkaOffsets> resolver_, mlflow_;
-  ViewRound round_;   // the watcher's
+  ViewRound round_;       // the watcher's
+  ViewRound everything_;  // the sinks' watcher's: of all doors, not of this one alone
+  std::chrono::steady_clock::time_point everything_next_;
   Progress settled_;  // how many acknowledgements can be read, at one made-up place
   std::atomic<std::int64_t> wanted_{0}, reached_{0}, waiting_{0};
   mutable std::mutex mutex_;  // of the sleeps, and of mlflow_offsets_
