@@ -177,10 +177,34 @@ Result<void> MlflowSink::take(const LogRecord& record) {
   auto& kept = this->kept(of.stream);
   ++kept.records;
   kept.bytes += job->bytes();
-  auto& lane = lanes_[trace_id];
-  (trace ? lane.traces : lane.assessments).push_back(std::move(*job));
-  make_ready(trace_id, lane);
+  place(trace_id, std::move(*job));
   return {};
+}
+
+// Into its lane, or behind the create of its id that another lane is about to say.
+void MlflowSink::place(const std::string& trace_id, Job job) {
+  const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
+  if (assessment && assessment->op == Op::create) {
+    auto& first = creates_.try_emplace(assessment->assessment_id, FirstCreate{trace_id}).first->second;
+    if (first.trace_id != trace_id) {
+      first.behind.emplace_back(trace_id, std::move(job));
+      return;
+    }
+  }
+  auto& lane = lanes_[trace_id];
+  (assessment ? lane.assessments : lane.traces).push_back(std::move(job));
+  make_ready(trace_id, lane);
+}
+
+// After a create was finished, or had to wait.
+void MlflowSink::let_next_in(const std::string& trace_id, const Job& job) {
+  const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
+  if (!assessment || assessment->op != Op::create) return;
+  const auto first = creates_.find(assessment->assessment_id);
+  if (first == creates_.end() || first->second.trace_id != trace_id) return;
+  auto behind = std::move(first->second.behind);
+  creates_.erase(first);
+  for (auto& [its_trace, next] : behind) place(its_trace, std::move(next));
 }
 
 // With what its place in a lane takes.
@@ -281,7 +305,7 @@ Result<void> MlflowSink::make_room(Stream stream) {
     for (auto at = jobs_of(lane).begin(); at != jobs_of(lane).end(); ++at)
       if (at->waits_since && !may_come(lane, *at)) waiting.push_back({*at->waits_since, &trace_id, &lane, at});
   std::stable_sort(waiting.begin(), waiting.end(), [](const auto& a, const auto& b) { return a.since < b.since; });
-  std::set<std::string> emptied;
+  std::set<std::string> touched;
   std::size_t buried = 0;
   for (const auto& [since, trace_id, lane, at] : waiting) {
     if (!is_full(stream, 0.75)) break;
@@ -289,9 +313,10 @@ Result<void> MlflowSink::make_room(Stream stream) {
       break;
     jobs_of(*lane).erase(at);
     ++buried;
-    if (lane->traces.empty() && lane->assessments.empty() && !lane->untagged) emptied.insert(*trace_id);
+    touched.insert(*trace_id);
   }
-  for (const auto& trace_id : emptied) lanes_.erase(trace_id);
+  for (const auto& trace_id : touched)
+    if (lanes_.at(trace_id).is_done()) lanes_.erase(trace_id);
   if (buried > 0) spdlog::warn("event=mlflow_waiting_full stream={} dead_letters={}", name_of(stream), buried);
   return failure_ ? Result<void>(failure_) : Result<void>();
 }
@@ -350,7 +375,7 @@ Task<void> MlflowSink::work() {
 void MlflowSink::settle(const std::string& trace_id) {
   auto& lane = lanes_.at(trace_id);
   lane.queued = false;
-  if (lane.traces.empty() && lane.assessments.empty() && !lane.untagged) {
+  if (lane.is_done()) {
     lanes_.erase(trace_id);
   } else if (failure_ || stopped_) {
     make_ready(trace_id, lane);
@@ -371,19 +396,19 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
       std::string why;
       if (record.op != Op::create && blocked.contains(record.assessment_id)) {
         why = lane.waits_why;
-        while_waiting(lane, *at, Outcome::waits, why);
+        while_waiting(trace_id, lane, *at, Outcome::waits, why);
         ++at;
         continue;
       }
       auto done = co_await write(record, why);
       const bool waits = at->waits_since.has_value();
       if (done == Outcome::broke || done == Outcome::silent) done = co_await ask_beside(lane, done, waits, why);
-      done = while_waiting(lane, *at, done, why);
+      done = while_waiting(trace_id, lane, *at, done, why);
       if (done == Outcome::again) co_return;
       if (done == Outcome::waits || done == Outcome::alone) {
         // The trace is not there: nothing else of it will be. Or what it overrides is not.
         if (done == Outcome::waits && record.op == Op::create && why.find("Assessment with ID") == why.npos) {
-          for (; at != lane.assessments.end(); ++at) while_waiting(lane, *at, done, why);
+          for (; at != lane.assessments.end(); ++at) while_waiting(trace_id, lane, *at, done, why);
           break;
         }
         blocked.insert(record.assessment_id);
@@ -402,9 +427,13 @@ Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
 
 // What becomes of a record that has to wait: in the end a dead letter. Not where MLflow answered nothing it was given
 // since then: that is its own trouble.
-MlflowSink::Outcome MlflowSink::while_waiting(Lane& lane, Job& job, Outcome done, const std::string& why) {
+MlflowSink::Outcome MlflowSink::while_waiting(const std::string& trace_id, Lane& lane, Job& job, Outcome done,
+                                              const std::string& why) {
   if (done != Outcome::waits && done != Outcome::alone) return done;
-  if (!job.waits_since) job.waits_since = clock_.now();
+  if (!job.waits_since) {
+    job.waits_since = clock_.now();
+    let_next_in(trace_id, job);
+  }
   lane.waits_why = why;
   const bool over = age(*job.waits_since) >= config_.wait_max;
   return over && (done == Outcome::waits || taken_at_ > *job.waits_since) ? Outcome::dead : done;
@@ -456,6 +485,7 @@ bool MlflowSink::finish(const std::string& trace_id, const Lane& lane, const Job
     }
     refused_total_.Increment();
   }
+  let_next_in(trace_id, job);
   std::scoped_lock lock(mutex_);
   places_[job.of].unfinished.erase(job.offset);
   auto& kept = this->kept(job.of.stream);

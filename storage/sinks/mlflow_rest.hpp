@@ -6,7 +6,8 @@
 // side by side, as many as do the server good. An assessment whose trace MLflow does not know waits in its lane, and a
 // change for its create, until that comes; it is tried again by time too, because a trace may reach MLflow past us, and
 // after wait_max it is a dead letter. The position is that of the oldest record that is not finished: what waits is
-// read again after a restart.
+// read again after a restart. Of one id for two traces MLflow keeps the one that it is told first: the second create
+// comes into its lane when the first is finished, or begins to wait.
 //
 // What waits has a bound, of traces and of assessments each. Traces over it are dead letters at once, the oldest first;
 // what is known of them stays marked, so that a later record of theirs says all of it. Assessments over it are not read
@@ -118,6 +119,7 @@ class MlflowSink final : public AssessmentSink {
     int breaks = 0;         // how often MLflow failed at it and answered others, since something of it was taken
     Instant broke_at = {};  // the first time
     bool alone = false;     // something in it waits for no answer of MLflow's
+    bool is_done() const { return traces.empty() && assessments.empty() && !untagged; }
   };
   struct PartitionProgress {
     Offset read_to = 0, saved = 0;
@@ -127,6 +129,11 @@ class MlflowSink final : public AssessmentSink {
   };
   struct Kept {
     std::size_t records = 0, bytes = 0;
+  };
+  // A create that is about to be said, and the later ones of its id for other traces, with these.
+  struct FirstCreate {
+    std::string trace_id;
+    std::deque<std::pair<std::string, Job>> behind = {};
   };
   // What is said of a trace's spans.
   struct SaidSpans {
@@ -139,6 +146,8 @@ class MlflowSink final : public AssessmentSink {
   enum class Outcome { applied, duplicate, dead, waits, alone, again, broke, silent, gathers };
 
   Result<void> take(const LogRecord& record);
+  void place(const std::string& trace_id, Job job);
+  void let_next_in(const std::string& trace_id, const Job& job);
   void make_ready(const std::string& trace_id, Lane& lane);
   std::vector<std::string> find_due();
   Result<void> run_ready();
@@ -173,7 +182,7 @@ class MlflowSink final : public AssessmentSink {
   }
   bool finish(const std::string& trace_id, const Lane& lane, const Job& job, Outcome done, const std::string& why);
   void add_known(TraceRecord& trace, bool all) const;
-  Outcome while_waiting(Lane& lane, Job& job, Outcome done, const std::string& why);
+  Outcome while_waiting(const std::string& trace_id, Lane& lane, Job& job, Outcome done, const std::string& why);
   std::chrono::milliseconds age(Instant& since) const;
   Result<void> save();
   void settle(const std::string& trace_id);
@@ -187,6 +196,7 @@ class MlflowSink final : public AssessmentSink {
 
   std::unordered_map<std::string, Lane> lanes_;
   std::deque<std::string> ready_;
+  std::unordered_map<std::string, FirstCreate> creates_;  // by assessment_id
   Kept kept_traces_, kept_assessments_;                   // jobs in lanes
   std::map<Partition, Instant> traces_to_;                // when the last trace of each that was read was accepted
   bool traces_are_read_ = false;                          // all that the log had before this apply()

@@ -45,7 +45,7 @@ Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
     co_return true;
   }
   for (auto at = lane.traces.begin(); at != lane.traces.end();) {
-    const auto fate = while_waiting(lane, *at, done, why);
+    const auto fate = while_waiting(trace_id, lane, *at, done, why);
     if (fate == Outcome::waits || fate == Outcome::alone) {
       ++at;
       continue;

@@ -97,6 +97,13 @@ TEST_F(MlflowSinkTest, ALongClientRequestIdGoesIntoTheMetadata) {
   EXPECT_EQ(info.at("trace_metadata").at("assay.client_request_id"), boost::json::string(id));
 }
 
+TEST_F(MlflowSinkTest, AClientRequestIdIsMeasuredInCharacters) {
+  std::string id;
+  for (int i = 0; i < 50; ++i) id += "问";
+  ASSERT_TRUE(apply({add(ok_trace("tr-1", R"(,"client_request_id":")" + id + "\""))}));
+  EXPECT_EQ(mlflow_.traces().at("tr-1").at("client_request_id"), boost::json::string(id));
+}
+
 TEST_F(MlflowSinkTest, SayingEverythingAgainAfterAKillMakesNothingTwice) {
   const std::vector records{add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true")),
                             add(update("a-1", "u-1", "tr-1", at(2), R"("feedback":{"value":false})"))};
@@ -234,8 +241,39 @@ TEST_F(MlflowSinkTest, ARefusalIsADeadLetterInMlflowsWordsAndTheNextOnesGoOn) {
   EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 3, .applied = 1, .dead = 2}));
 }
 
+TEST_F(MlflowSinkTest, OfOneIdForTwoTracesInOneBatchTheFirstOfTheLogStays) {
+  config_.requests_max = 1;  // tr-2, of which the log spoke first, has its turn first
+  open();
+  ASSERT_TRUE(
+      apply({add(ok_trace("tr-2")), add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true")),
+             add(feedback("a-1", "tr-2", at(2), "n", "false")), add(feedback("a-1", "tr-3", at(3), "n", "false")),
+             add(feedback("a-1", "tr-2", at(4), "n", "false")), add(feedback("a-2", "tr-2", at(5), "n", "true"))}));
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("trace_id"), "tr-1");
+  EXPECT_TRUE(mlflow_.assessments().contains("a-2"));
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 5, .applied = 2, .duplicate = 2}));
+  EXPECT_EQ(saved(), 2) << "tr-3 is not there";
+  ASSERT_TRUE(apply({add(ok_trace("tr-3"))}));
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 5, .applied = 2, .duplicate = 3}));
+  EXPECT_EQ(saved(), 5);
+}
+
+TEST_F(MlflowSinkTest, AnIdWhoseTraceIsNotThereGoesToTheNextThatWantsIt) {
+  ASSERT_TRUE(apply({add(feedback("a-1", "tr-1", at(1), "n", "true")), add(ok_trace("tr-2")),
+                     add(feedback("a-1", "tr-2", at(2), "n", "false"))}));
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("trace_id"), "tr-2");
+  ASSERT_TRUE(apply({add(ok_trace("tr-1"))}));
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("trace_id"), "tr-2");
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 2, .applied = 1, .duplicate = 1}));
+}
+
+TEST_F(MlflowSinkTest, AnExperimentThatATraceNamesIsOneOfThatNameThoughItIsANumber) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1", R"(,"trace_metadata":{"assay.experiment":"2026"})"))}));
+  EXPECT_EQ(mlflow_.traces().at("tr-1").at("trace_location").at("mlflow_experiment").at("experiment_id"), "1");
+  const auto said = mlflow_.said();
+  EXPECT_TRUE(std::ranges::count(said, "GET /api/2.0/mlflow/experiments/get-by-name?experiment_name=2026"));
+}
+
 TEST_F(MlflowSinkTest, AnIdThatAnotherTraceHasIsADuplicateAndTheFirstOneStays) {
-  // One after the other: of two traces in one batch either may be first.
   ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
   ASSERT_TRUE(apply({add(ok_trace("tr-2")), add(feedback("a-1", "tr-2", at(2), "n", "false")),
                      add(feedback("a-2", "tr-2", at(3), "n", "1"))}));
