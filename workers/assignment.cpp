@@ -19,7 +19,6 @@ constexpr std::chrono::milliseconds fenced_wait{1'000};  // see open_partition
 // For a committed position. A worker that was killed in a transaction holds it back until its session ends, and then
 // the copy is wanted at once.
 constexpr std::chrono::milliseconds standby_wait{200};
-constexpr std::chrono::seconds step_max{60};  // of a step, which waits for Kafka for no more than 20 s
 
 }  // namespace
 
@@ -264,7 +263,7 @@ bool Assignment::caught_up() const {
 
 bool Assignment::live() const {
   std::scoped_lock lock(mutex_);
-  return std::ranges::none_of(replicas_, [](const auto& one) { return one.second->stuck(step_max); });
+  return std::ranges::none_of(replicas_, [](const auto& one) { return one.second->stuck(); });
 }
 
 std::string Assignment::refusal() const {

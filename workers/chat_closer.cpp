@@ -107,7 +107,8 @@ ChatCloser::ChatCloser(ChatCloserConfig config, EventSources& sources, ChatPosit
       clock_(clock),
       open_gauge_(metrics.gauge("assay_worker_chats_open", "Chats of front doors under way, as this worker knows")),
       closed_(metrics.counter("assay_worker_chats_closed_total",
-                              "Chats ended here, because their front door did not come back")) {}
+                              "Chats ended here, because their front door did not come back")),
+      step_(config_.stuck_after) {}
 
 ChatCloser::~ChatCloser() {
   stop();
@@ -152,6 +153,7 @@ Result<void> ChatCloser::open_source() {
   where_.clear();
   std::vector<StartAt> starts;
   for (const auto partition : config_.partitions) {
+    step_.begin();
     const auto position = positions_.load({Stream::traces, partition});
     if (!position) return position.error();
     followed_[partition].saved = *position;
@@ -165,6 +167,7 @@ Result<void> ChatCloser::open_source() {
 }
 
 Result<std::size_t> ChatCloser::step(std::chrono::milliseconds wait, std::stop_token stop) {
+  const StallWatch::Step under_way(step_);
   if (!source_)
     if (const auto opened = open_source(); !opened) return opened.error();
   const auto records = source_->read(config_.records_max, more_due_ ? std::chrono::milliseconds(0) : wait);
@@ -247,6 +250,7 @@ Result<std::size_t> ChatCloser::close_due(std::stop_token stop) {
 }
 
 Result<void> ChatCloser::close(Partition partition, EventSource& source, Offset offset, const std::string& trace_id) {
+  step_.begin();
   if (const auto sought = source.seek({Stream::traces, partition}, offset); !sought) return sought.error();
   const auto records = source.read(1, reread_limit);
   if (!records) return records.error();

@@ -20,6 +20,7 @@
 #include "ops/runtime/clock.hpp"
 #include "ops/runtime/metrics.hpp"
 #include "storage/log/event_source.hpp"
+#include "storage/log/stall_watch.hpp"
 #include "storage/records/trace_record.hpp"
 
 namespace assay {
@@ -29,6 +30,8 @@ struct ChatCloserConfig {
   std::size_t records_max = 1024;     // of one read
   std::size_t closes_max = 64;        // in one step, a re-read and an append each
   std::size_t chats_max = 1'000'000;  // followed at once, some 200 bytes each; over it the oldest is forgotten
+  // For /livez: one read, one position or one end, each of which Kafka has some seconds for.
+  std::chrono::milliseconds stuck_after = std::chrono::minutes(2);
 };
 
 // Where a partition is begun: one past the last record that needs not be read again, 0 where nothing was saved.
@@ -56,6 +59,8 @@ class ChatCloser {
   // closes what was due once all that was there then has been read. How many it has closed.
   Result<std::size_t> step(std::chrono::milliseconds wait, std::stop_token stop = {});
   std::size_t open() const { return open_; }
+  // For /livez: its thread hangs. Thread-safe.
+  bool stuck() const { return step_.stalled(); }
 
  private:
   struct Chat {
@@ -94,6 +99,7 @@ class ChatCloser {
   bool more_due_ = false;
   std::unordered_map<std::string, std::pair<Partition, Offset>> where_;  // of each chat, by trace_id
   std::atomic<std::size_t> open_{0};
+  StallWatch step_;
   std::mutex mutex_;  // the source's life against wake()
   std::unique_ptr<EventSource> source_;
   std::jthread thread_;

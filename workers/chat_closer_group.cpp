@@ -12,7 +12,7 @@ Result<std::unique_ptr<ChatCloserGroup>, std::string> ChatCloserGroup::open(cons
     raw->opened_.wait();
     raw->assigned(std::move(partitions));
   };
-  callbacks.on_revoked = [raw = self.get()](std::vector<Partition>, bool) { raw->closer_.reset(); };
+  callbacks.on_revoked = [raw = self.get()](std::vector<Partition>, bool) { raw->end_closer(); };
   callbacks.on_failed = std::move(failed);
   auto group = KafkaWorkerGroup::open(kafka, std::move(callbacks), {"chats", Stream::traces});
   if (!group) return group.error();
@@ -26,14 +26,30 @@ ChatCloserGroup::~ChatCloserGroup() {
 }
 
 void ChatCloserGroup::assigned(std::vector<Partition> partitions) {
-  closer_.reset();
+  end_closer();
   if (partitions.empty()) return;
   const ChatPositions positions{
       .load = [this](StreamPartition of) { return group_->committed(of, std::chrono::seconds(10)); },
       .save = [this](auto moved) { return group_->commit(moved); }};
-  closer_ = std::make_unique<ChatCloser>(ChatCloserConfig{.partitions = std::move(partitions)}, sources_, positions,
-                                         append_, clock_, metrics_);
-  closer_->start();
+  auto closer = std::make_unique<ChatCloser>(ChatCloserConfig{.partitions = std::move(partitions)}, sources_, positions,
+                                             append_, clock_, metrics_);
+  closer->start();
+  std::scoped_lock lock(mutex_);
+  closer_ = std::move(closer);
+}
+
+void ChatCloserGroup::end_closer() {
+  std::unique_ptr<ChatCloser> ending;
+  {
+    std::scoped_lock lock(mutex_);
+    ending = std::move(closer_);
+  }
+  ending.reset();
+}
+
+bool ChatCloserGroup::stuck() const {
+  std::scoped_lock lock(mutex_);
+  return closer_ && closer_->stuck();
 }
 
 }  // namespace assay

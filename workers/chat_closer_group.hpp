@@ -3,6 +3,7 @@
 // they have come.
 #include <latch>
 #include <memory>
+#include <mutex>
 
 #include "storage/log/kafka_group.hpp"
 #include "workers/chat_closer.hpp"
@@ -18,16 +19,21 @@ class ChatCloserGroup {
                                                                     Metrics& metrics, Failed failed);
   ~ChatCloserGroup();
 
+  // For /livez: see ChatCloser::stuck(). Thread-safe.
+  bool stuck() const;
+
  private:
   ChatCloserGroup(EventSources& sources, AppendRecord append, const Clock& clock, Metrics& metrics)
       : sources_(sources), append_(std::move(append)), clock_(clock), metrics_(metrics) {}
   void assigned(std::vector<Partition> partitions);
+  void end_closer();
 
   EventSources& sources_;
   const AppendRecord append_;
   const Clock& clock_;
   Metrics& metrics_;
   std::latch opened_{1};                // group_ is there
+  mutable std::mutex mutex_;            // of the closer's pointer against stuck()
   std::unique_ptr<ChatCloser> closer_;  // the group's thread only
   std::unique_ptr<KafkaWorkerGroup> group_;
 };

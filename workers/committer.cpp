@@ -10,7 +10,7 @@ namespace assay {
 Committer::Committer(EventSources& sources, AssessmentSink& sink, Metrics& metrics, CommitterOptions options)
     : sources_(sources),
       sink_(sink),
-      options_(options),
+      options_(std::move(options)),
       applied_(metrics.counter("assay_sink_records_total", "Records of assay.assessments by what became of them",
                                {{"sink", std::string(sink.name())}, {"outcome", "applied"}})),
       duplicate_(metrics.counter("assay_sink_records_total", "Records of assay.assessments by what became of them",
@@ -29,8 +29,9 @@ Committer::Committer(EventSources& sources, AssessmentSink& sink, Metrics& metri
       behind_gauge_(metrics.gauge("assay_sink_behind_seconds",
                                   "Age of the oldest record of the batch in hand; 0 when nothing is left to apply",
                                   {{"sink", std::string(sink.name())}})),
-      batch_seconds_(metrics.latency("assay_sink_batch_seconds", "Time to apply one batch",
-                                     {{"sink", std::string(sink.name())}})) {}
+      batch_seconds_(
+          metrics.latency("assay_sink_batch_seconds", "Time to apply one batch", {{"sink", std::string(sink.name())}})),
+      step_(options_.stuck_after) {}
 
 Committer::~Committer() { stop(); }
 
@@ -79,7 +80,19 @@ void Committer::run(std::stop_token stop) {
   }
 }
 
+// A batch of thousands may take a slow peer hours, one after the other.
+bool Committer::stuck() const {
+  const auto ledger = sink_.ledger();
+  auto moved = ledger.applied + ledger.duplicate + ledger.held + ledger.dead;
+  {
+    std::scoped_lock lock(mutex_);
+    for (const auto& partition : partitions_) moved += sink_.applied(partition);
+  }
+  return step_.stalled(moved);
+}
+
 Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
+  const StallWatch::Step under_way(step_);
   if (!source_)
     if (const auto opened = open(); !opened) return opened.error();
   if (pending_.empty()) {
@@ -109,16 +122,21 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
 
 Result<void> Committer::open() {
   std::vector<StartAt> starts;
-  partitions_.clear();
+  std::vector<StreamPartition> partitions;
   for (const auto stream : sink_.follows())
     for (Partition p = 0; p < sources_.partitions(stream); ++p) {
       if (const auto& mine = options_.partitions; mine && std::find(mine->begin(), mine->end(), p) == mine->end())
         continue;
+      step_.begin();
       const auto position = sink_.position({stream, p});
       if (!position) return position.error();
-      partitions_.push_back({stream, p});
+      partitions.push_back({stream, p});
       starts.push_back({{stream, p}, *position});
     }
+  {
+    std::scoped_lock lock(mutex_);
+    partitions_ = std::move(partitions);
+  }
   if (starts.empty()) return make_error_code(Error::log_unavailable);
   auto source = sources_.open(std::move(starts));
   if (!source) return source.error();

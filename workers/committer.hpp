@@ -15,6 +15,7 @@
 #include "ops/runtime/metrics.hpp"
 #include "storage/log/event_source.hpp"
 #include "storage/log/progress.hpp"
+#include "storage/log/stall_watch.hpp"
 #include "storage/sinks/assessment_sink.hpp"
 #include "workers/backoff.hpp"
 
@@ -28,7 +29,12 @@ struct CommitterOptions {
   std::chrono::milliseconds backoff_first{100}, backoff_max{10'000};
   Progress* progress = nullptr;                           // told as Follower::store, where given
   std::optional<std::vector<Partition>> partitions = {};  // of each stream; none: all of them
+  // In one step() nothing is applied for so long: see stuck(). Longer than the sink may take for one record.
+  std::chrono::milliseconds stuck_after = std::chrono::minutes(1);
 };
+// Of a sink that is another server: a record may need several questions, and each may be put off five times, for a
+// minute.
+inline constexpr std::chrono::minutes remote_stuck_after{30};
 
 class Committer {
  public:
@@ -51,6 +57,8 @@ class Committer {
   std::int64_t lag() const { return lag_.load(std::memory_order_relaxed); }
   // Whether the log was there to be read, once. Thread-safe.
   bool opened() const { return opened_.load(std::memory_order_relaxed); }
+  // For /livez: one step() hangs. A sink that fails does not, nor one that is slow and gets on. Thread-safe.
+  bool stuck() const;
 
  private:
   void run(std::stop_token stop);
@@ -78,7 +86,8 @@ class Committer {
   GaugePart lag_gauge_, behind_gauge_;
   Histogram& batch_seconds_;
 
-  std::mutex mutex_;  // the source's life against wake()
+  StallWatch step_;
+  mutable std::mutex mutex_;  // the source's life against wake(), and partitions_ against stuck()
   std::unique_ptr<EventSource> source_;
   std::jthread thread_;
 };

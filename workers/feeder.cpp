@@ -52,7 +52,8 @@ Feeder::Feeder(FeederConfig config, EventLog& log, KeyValue& local, const Clock&
       clock_(clock),
       fed_total_(metrics.counter("assay_feeder_traces_total", "Traces found in MLflow and said to assay.requests")),
       failures_total_(metrics.counter("assay_feeder_failures_total", "Looks at MLflow that failed")),
-      client_(config_.mlflow, 1) {}
+      client_(config_.mlflow, 1),
+      question_(config_.stuck_after) {}
 
 Feeder::~Feeder() { stop(); }
 
@@ -87,6 +88,7 @@ void Feeder::stop() {
 Result<std::size_t> Feeder::look(bool whole) {
   Result<std::size_t> out = make_error_code(Error::stopped);
   if (stopped_) return out;
+  const StallWatch::Step looking(question_);
   io_.restart();
   asio::co_spawn(io_, look_once(whole),
                  asio::bind_cancellation_slot(cancel_.slot(), [&out](std::exception_ptr e, Result<std::size_t> done) {
@@ -212,6 +214,7 @@ Task<Result<std::vector<std::string>>> Feeder::experiments() {
   std::vector<std::string> ids;
   std::string token;
   for (bool more = true; more;) {
+    question_.begin();
     auto body = mlflow::experiments_question(token);
     const auto answer = co_await client_.ask("POST", mlflow::experiments_path, std::move(body));
     if (answer.kind != MlflowAnswer::Kind::ok) co_return make_error_code(failed(answer));
@@ -226,6 +229,7 @@ Task<Result<std::vector<std::string>>> Feeder::experiments() {
 
 Task<Result<mlflow::TracesPage>> Feeder::search(const std::vector<std::string>& experiments, std::string filter,
                                                 mlflow::Order order, std::string token) {
+  question_.begin();
   auto body =
       mlflow::traces_question({.experiments = experiments, .filter = filter, .order = order, .page_token = token});
   const auto answer = co_await client_.ask("POST", mlflow::traces_path, std::move(body));
@@ -263,6 +267,7 @@ Result<std::set<std::string>> Feeder::known_of(const std::vector<std::string>& i
 Task<Result<std::size_t>> Feeder::append_found(std::vector<mlflow::FoundTrace> traces) {
   std::erase_if(traces, [this](const mlflow::FoundTrace& one) { return !is_fresh(one); });
   if (traces.empty()) co_return std::size_t(0);
+  question_.begin();
   const auto applied = co_await index_.applied();
   if (!applied) co_return applied.error();
   std::vector<std::string> ids;

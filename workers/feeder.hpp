@@ -23,6 +23,7 @@
 #include "ops/runtime/clock.hpp"
 #include "ops/runtime/metrics.hpp"
 #include "storage/log/event_log.hpp"
+#include "storage/log/stall_watch.hpp"
 #include "storage/sinks/mlflow_client.hpp"
 #include "storage/sinks/mlflow_search.hpp"
 #include "storage/state/key_value.hpp"
@@ -37,6 +38,8 @@ struct FeederConfig {
   std::chrono::milliseconds first_look_back = std::chrono::hours(24);  // where it was never before
   std::size_t known_max = 200'000;                                     // traces remembered as said
   std::size_t asked_max = 100;  // ids that something waits for, at each reading of the whole window
+  // One question, for /livez: it may be put off five times, for a minute.
+  std::chrono::milliseconds stuck_after = std::chrono::minutes(15);
 };
 
 // What this process knows of ids.
@@ -60,6 +63,9 @@ class Feeder {
 
   // One look, for tests: of the whole window, or of what is newest. The number of traces that were said.
   Result<std::size_t> look(bool whole);
+
+  // For /livez: one question, or the append of what it brought, hangs. Thread-safe.
+  bool stuck() const { return question_.stalled(); }
 
  private:
   Task<Result<std::size_t>> look_once(bool whole);
@@ -92,6 +98,7 @@ class Feeder {
   IoContext io_{1};
   MlflowClient client_;
   asio::cancellation_signal cancel_;
+  StallWatch question_;
   std::atomic<bool> stopped_{false};
   std::jthread thread_;
 };

@@ -36,7 +36,7 @@ PartitionReplica::PartitionReplica(ReplicaConfig config, EventSources& sources, 
       open_(std::move(open)),
       committed_(std::move(committed)),
       role_(role),
-      last_pass_(Steady::now()),
+      step_(config_.step_max),
       flushed_(Steady::now()),
       predecessor_(std::move(predecessor)),
       thread_([this](std::stop_token stop) { run(stop); }) {}
@@ -65,11 +65,6 @@ void PartitionReplica::wait_settled() {
   changed_.wait(lock, [&] { return role_ == Role::owner || !stepping_; });
 }
 
-bool PartitionReplica::stuck(std::chrono::seconds limit) const {
-  std::scoped_lock lock(mutex_);
-  return stepping_ && Steady::now() - last_pass_.load() > limit;
-}
-
 PartitionReplica::Role PartitionReplica::role() const {
   std::scoped_lock lock(mutex_);
   return role_;
@@ -84,18 +79,19 @@ void PartitionReplica::run(std::stop_token stop) {
   predecessor_.reset();
   Backoff backoff(backoff_first, backoff_max);
   while (!stop.stop_requested()) {
-    last_pass_ = Steady::now();
     Role role;
     {
       std::scoped_lock lock(mutex_);
       role = role_;
       stepping_ = role == Role::owner && loop_ && loop_->is_open();
+      if (stepping_) step_.begin();
     }
     const auto done = turn(role);
     {
       std::scoped_lock lock(mutex_);
       stepping_ = false;
     }
+    step_.end();
     changed_.notify_all();
     if (done) {
       if (*done == Turn::done) backoff.reset();

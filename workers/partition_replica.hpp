@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "storage/db/db.hpp"
+#include "storage/log/stall_watch.hpp"
 #include "workers/backoff.hpp"
 #include "workers/partition_loop.hpp"
 
@@ -25,6 +26,8 @@ struct ReplicaConfig {
   // that it has not seen, and what they ended would wait once more, and be released once more. Less than the parked
   // topic's delete.retention.ms, which no broker has below a day unless it was told to.
   std::chrono::milliseconds stale_after = std::chrono::hours(23);
+  std::chrono::milliseconds step_max =
+      std::chrono::minutes(1);  // of a step, which waits for Kafka for no more than 20 s
 };
 
 class PartitionReplica {
@@ -54,9 +57,9 @@ class PartitionReplica {
   // been at the committed position.
   bool caught_up() const { return caught_up_; }
   std::uint64_t bytes_on_disk() const;
-  // For /livez: one step takes longer than `limit`. Whatever else it does, a restore, waiting for the brokers or for
+  // For /livez: one step takes longer than step_max. Whatever else it does, a restore, waiting for the brokers or for
   // its turn, may take as long as it takes.
-  bool stuck(std::chrono::seconds limit) const;
+  bool stuck() const { return step_.stalled(); }
 
  private:
   void run(std::stop_token stop);
@@ -91,7 +94,7 @@ class PartitionReplica {
   std::atomic<bool> caught_up_{false};
   std::atomic<bool> ended_{false};
   std::atomic<std::int64_t> seen_cutoff_ms_{0}, told_since_ms_{0};  // for the compaction's filter
-  std::atomic<std::chrono::steady_clock::time_point> last_pass_;
+  StallWatch step_;
   std::chrono::steady_clock::time_point flushed_;
   Instant fresh_at_;  // when it was last up to date with the log, and that was noted; zero: not known
   int unheard_ = 0;   // of the committed position, in a row; the thread's own

@@ -15,7 +15,7 @@ ResolverThread::ResolverThread(PartitionLoopConfig config, EventSources& sources
     : partition_(config.partition),
       rest_(config.rest),
       loop_(config, sources, state, std::move(open), clock, metrics, progress),
-      last_pass_(std::chrono::steady_clock::now()),
+      pass_(config.stuck_after),
       thread_([this](std::stop_token stop) { run(stop); }) {}
 
 ResolverThread::~ResolverThread() { stop(); }
@@ -30,20 +30,19 @@ void ResolverThread::run(std::stop_token stop) {
   run_in_background();
   Backoff backoff;
   while (!stop.stop_requested()) {
-    last_pass_ = std::chrono::steady_clock::now();
+    pass_.begin();
     const auto ran = loop_.run_once(wait_max);
+    pass_.end();
     if (ran) {
       if (*ran != PartitionLoop::Ran::joined) backoff.reset();
       if (*ran == PartitionLoop::Ran::worked && !loop_.behind()) std::this_thread::sleep_for(rest_);
       continue;
     }
-    if (ran.error() == Error::stopped) break;
     const auto pause = backoff.next();
     spdlog::warn("event=resolver_failed partition={} error=\"{}\" retry_ms={}", partition_, ran.error().message(),
                  pause.count());
     sleep_unless_stopped(stop, pause);
   }
-  ended_ = true;
 }
 
 }  // namespace assay

@@ -2,6 +2,7 @@
 // Runs the resolver of one partition on a thread of its own: its scans and commits block.
 #include <thread>
 
+#include "storage/log/stall_watch.hpp"
 #include "workers/backoff.hpp"
 #include "workers/partition_loop.hpp"
 
@@ -17,11 +18,8 @@ class ResolverThread {
 
   // Asks it to end, does not wait. Thread-safe.
   void stop();
-  // The partition belongs to someone else (OpenPartition said Error::stopped), or stop() was called. Thread-safe.
-  bool ended() const { return ended_; }
-  bool caught_up() const { return loop_.caught_up(); }
-  // The time of the last pass of the loop: for /livez. Thread-safe.
-  std::chrono::steady_clock::time_point last_pass() const { return last_pass_; }
+  // For /livez: it hangs inside a step, or an opening of the partition. Thread-safe.
+  bool stuck() const { return pass_.stalled(); }
 
  private:
   void run(std::stop_token stop);
@@ -29,8 +27,7 @@ class ResolverThread {
   const Partition partition_;
   const std::chrono::microseconds rest_;
   PartitionLoop loop_;
-  std::atomic<bool> ended_{false};
-  std::atomic<std::chrono::steady_clock::time_point> last_pass_;
+  StallWatch pass_;
   std::jthread thread_;  // last: ends before anything else goes
 };
 

@@ -39,14 +39,27 @@ void SharedSink::assigned(std::vector<Partition> partitions) {
   sink_ = make_(*positions_);
   CommitterOptions options;
   options.partitions = std::move(partitions);
-  committer_ = std::make_unique<Committer>(sources_, *sink_, metrics_, options);
-  committer_->start();
+  options.stuck_after = remote_stuck_after;
+  auto committer = std::make_unique<Committer>(sources_, *sink_, metrics_, std::move(options));
+  committer->start();
+  std::scoped_lock lock(mutex_);
+  committer_ = std::move(committer);
 }
 
 void SharedSink::revoked() {
   if (owns_) owns_({});
-  committer_.reset();
+  std::unique_ptr<Committer> ending;
+  {
+    std::scoped_lock lock(mutex_);
+    ending = std::move(committer_);
+  }
+  ending.reset();
   sink_.reset();
+}
+
+bool SharedSink::stuck() const {
+  std::scoped_lock lock(mutex_);
+  return committer_ && committer_->stuck();
 }
 
 }  // namespace assay

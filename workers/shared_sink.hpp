@@ -39,6 +39,9 @@ class SharedSink {
                                                                Metrics& metrics, Failed failed);
   ~SharedSink();
 
+  // For /livez: see Committer::stuck(). Thread-safe.
+  bool stuck() const;
+
  private:
   SharedSink(EventSources& sources, Make make, Owns owns, Metrics& metrics)
       : sources_(sources), make_(std::move(make)), owns_(std::move(owns)), metrics_(metrics) {}
@@ -52,6 +55,7 @@ class SharedSink {
   std::latch opened_{1};
   std::unique_ptr<KafkaPositions> positions_;
   std::unique_ptr<AssessmentSink> sink_;  // the group's thread only, as the committer
+  mutable std::mutex mutex_;              // of the committer's pointer against stuck()
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<KafkaWorkerGroup> group_;
 };

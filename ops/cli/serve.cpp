@@ -151,7 +151,8 @@ int run(ServeOptions& options) {
     if (!source) return complain("the log's identity: " + source.error().message());
     auto write_dead_letter = [&acts](DeadLetter dead) { return acts.write_dead_letter(std::move(dead)); };
     mlflow = make_mlflow_sink(options.mlflow, *source, mlflow_positions, **db, write_dead_letter, clock, metrics);
-    mlflow_committer = std::make_unique<Committer>(**log, *mlflow, metrics);
+    mlflow_committer =
+        std::make_unique<Committer>(**log, *mlflow, metrics, CommitterOptions{.stuck_after = remote_stuck_after});
     view.add_sink("mlflow", *mlflow);
   }
 
@@ -171,8 +172,6 @@ int run(ServeOptions& options) {
   options.policy.record_bytes_max = std::numeric_limits<std::size_t>::max();  // the doors bound their requests
   ResolverThread resolver({.policy = options.policy, .records_max = step_records_max, .rest = rest}, **log, **db,
                           open_partition, clock, metrics, &progress);
-  // A step or a scan may take long on a slow disk; one that takes a minute is stuck.
-  door.front().add_live_check([&resolver] { return std::chrono::steady_clock::now() - resolver.last_pass() < 60s; });
   store_committer.start();
   if (mlflow_committer) mlflow_committer->start();
   std::unique_ptr<Feeder> feeder;
@@ -182,6 +181,10 @@ int run(ServeOptions& options) {
     feeder = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics, std::move(index));
     feeder->start();
   }
+  door.front().add_live_check([&] {
+    return (*log)->live() && !resolver.stuck() && !store_committer.stuck() &&
+           !(mlflow_committer && mlflow_committer->stuck()) && !(feeder && feeder->stuck());
+  });
   starting.reset();  // from here on there is what a drain is for
   if (const auto started = door.start(); !started) return complain(started.error());
   spdlog::info("event=serving address={} port={} data=\"{}\" version=" ASSAY_VERSION, options.door.ingest.http.address,
@@ -208,7 +211,7 @@ int run(ServeOptions& options) {
         manager.stopping();
         door.drain();  // what was accepted is in the log; who follows it goes on there at the next start
         upkeep.request_stop();
-        feeder.reset();
+        if (feeder) feeder->stop();
         control->reset();
         resolver.stop();
         store_committer.stop();

@@ -186,6 +186,7 @@ int run(WorkerOptions& options) {
 
   IoContext bury_io(1);
   const DeadLetterActs acts(**db, **log, bury_io, record_bytes_max(kafka.config));
+  std::mutex feeder_mutex;         // of the pointer, against who asks whether it is live
   std::unique_ptr<Feeder> feeder;  // of the worker that has partition 0
   std::unique_ptr<SharedSink> mlflow;
   if (options.mlflow.any()) {
@@ -196,10 +197,17 @@ int run(WorkerOptions& options) {
       return make_mlflow_sink(options.mlflow, source, positions, **db, write_dead_letter, clock, metrics);
     };
     auto owns = [&](const std::vector<Partition>& partitions) {
-      feeder.reset();
+      std::unique_ptr<Feeder> ending, next;
+      {
+        std::scoped_lock lock(feeder_mutex);
+        ending = std::move(feeder);
+      }
+      ending.reset();
       if (!options.mlflow.feeds() || std::find(partitions.begin(), partitions.end(), 0) == partitions.end()) return;
-      feeder = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics);
-      feeder->start();
+      next = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics);
+      next->start();
+      std::scoped_lock lock(feeder_mutex);
+      feeder = std::move(next);
     };
     auto shared =
         SharedSink::open(kafka.config, "mlflow", **sources, std::move(make), std::move(owns), metrics, failed);
@@ -220,7 +228,11 @@ int run(WorkerOptions& options) {
                      if ((*assignment)->caught_up()) return {};
                      return Error::log_unavailable;
                    }});
-  admin.add_live_check([&assignment] { return (*assignment)->live(); });
+  admin.add_live_check([&] {
+    if (!(*assignment)->live() || !(*log)->live() || (mlflow && mlflow->stuck()) || (*chats)->stuck()) return false;
+    std::scoped_lock lock(feeder_mutex);
+    return !feeder || !feeder->stuck();
+  });
   starting.reset();  // from here on there is what a drain is for
   failure.started();
   if (const auto started = admin.start(); !started) return complain(started.error());

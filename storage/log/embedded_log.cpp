@@ -48,9 +48,9 @@ struct EmbeddedLog::PendingAppend {
 
 Result<std::unique_ptr<EmbeddedLog>, std::string> EmbeddedLog::open(Db& db, std::string directory,
                                                                     EmbeddedLogConfig config, Metrics& metrics) {
-  std::unique_ptr<EmbeddedLog> log(new EmbeddedLog(db, std::move(directory), config, metrics));
+  std::unique_ptr<EmbeddedLog> log(new EmbeddedLog(db, std::move(directory), std::move(config), metrics));
   if (const auto loaded = log->load(); !loaded) return "the event log can't be read: " + loaded.error().message();
-  if (config.read_only) return log;
+  if (log->config_.read_only) return log;
   log->look_at_disk();
   log->writer_ = std::jthread([raw = log.get()](std::stop_token stop) { raw->write_until_stopped(stop); });
   return log;
@@ -59,7 +59,9 @@ Result<std::unique_ptr<EmbeddedLog>, std::string> EmbeddedLog::open(Db& db, std:
 EmbeddedLog::EmbeddedLog(Db& db, std::string directory, EmbeddedLogConfig config, Metrics& metrics)
     : db_(db),
       directory_(std::move(directory)),
-      config_(config),
+      config_(std::move(config)),
+      stalled_(config_.stalled_after),
+      stuck_(config_.stuck_after),
       appended_total_(metrics.counter("assay_log_appended_total", "Records appended to the embedded log")),
       failed_total_(metrics.counter("assay_log_append_failed_total", "Records refused by the embedded log")),
       batches_total_(metrics.counter("assay_log_batches_total", "Writes of the embedded log, one sync each")),
@@ -196,11 +198,17 @@ void EmbeddedLog::write_until_stopped(std::stop_token stop) {
       queue_bytes_gauge_.Set(static_cast<double>(queue_bytes_));
       if (stop.stop_requested() && batch.empty()) return;
     }
-    if (const auto now = std::chrono::steady_clock::now(); now - looked_at_disk > 250ms) {
+    const auto now = std::chrono::steady_clock::now();
+    stalled_.begin(now);
+    stuck_.begin(now);
+    if (now - looked_at_disk > 250ms) {
       looked_at_disk = now;
       look_at_disk();
     }
     if (!batch.empty()) write_batch(batch);
+    stalled_.end();
+    stuck_.end();
+    if (stall_said_.exchange(false)) spdlog::warn("event=log_goes_on");
   }
 }
 
@@ -283,7 +291,7 @@ void EmbeddedLog::write_batch(std::span<PendingAppend* const> batch) {
 
   if (!failure) {
     // After a sync that failed nobody knows what survives: no more is accepted until the next start reads the log anew.
-    if (const auto synced = db_.sync(); !synced) {
+    if (const auto synced = config_.sync(db_); !synced) {
       broke("sync", synced.error());
       failure = Error::log_unavailable;
     }
@@ -338,6 +346,11 @@ Result<void> EmbeddedLog::writable() const {
   if (config_.read_only) return Error::unsupported;
   if (broken_) return Error::log_unavailable;
   if (disk_full_) return Error::log_full;
+  if (stalled_.stalled()) {
+    if (!stall_said_.exchange(true))
+      spdlog::error("event=log_stalled act=\"nothing is accepted until the disk answers\"");
+    return Error::log_unavailable;
+  }
   return {};
 }
 

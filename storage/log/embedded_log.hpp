@@ -20,6 +20,7 @@
 #include "storage/db/db.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/log/event_source.hpp"
+#include "storage/log/stall_watch.hpp"
 #include "storage/log/step.hpp"
 
 namespace assay {
@@ -31,6 +32,9 @@ struct EmbeddedLogConfig {
   std::uint64_t disk_reserve_bytes = 256u << 20;  // free space below which nothing is accepted
   std::chrono::milliseconds dedupe_window = std::chrono::hours(24);
   bool read_only = false;  // for tools beside a running process: appends answer `unsupported`
+  // One batch at a disk that hangs: appends are refused; the log is not live any more.
+  std::chrono::milliseconds stalled_after = std::chrono::seconds(10), stuck_after = std::chrono::minutes(1);
+  std::function<Result<void>(Db&)> sync = [](Db& db) { return db.sync(); };  // a seam: in tests a disk that hangs
 };
 
 class EmbeddedLog final : public EventLog, public EventSources {
@@ -48,6 +52,7 @@ class EmbeddedLog final : public EventLog, public EventSources {
   Task<std::vector<Result<Appended>>> append_with(std::vector<Record> records, Changes state) override;
   std::string_view durability() const override { return "disk"; }
   Result<void> writable() const override;
+  bool live() const override { return !stuck_.stalled(); }
   Partition partitions(Stream stream) const override { return stream == Stream::catalog ? 1 : config_.partitions; }
   Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override;
 
@@ -106,6 +111,8 @@ class EmbeddedLog final : public EventLog, public EventSources {
   std::size_t queue_bytes_ = 0;
   bool stopping_ = false;
   std::atomic<bool> disk_full_{false}, broken_{false};
+  StallWatch stalled_, stuck_;  // of the writer's turn: the same, each with its limit
+  mutable std::atomic<bool> stall_said_{false};
 
   Counter& appended_total_;
   Counter& failed_total_;

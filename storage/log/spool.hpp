@@ -42,6 +42,8 @@ class Spool {
   std::size_t room() const;
   // For /readyz: Error::log_full when no room is left.
   Result<void> writable() const;
+  // For /livez: its disk does not hang.
+  bool live() const { return log_->live(); }
   std::string_view durability() const { return log_->durability(); }
 
   // What takes the records out again: one thread.

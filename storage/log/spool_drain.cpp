@@ -16,8 +16,11 @@ void SpooledLog::stop() {
 
 void SpooledLog::drain_until_stopped(std::stop_token stop) {
   while (!stop.stop_requested()) {
+    drain_step_.begin();
     if (!upstream_.load()) try_to_open();
-    if (upstream_.load() && drain_some()) continue;
+    const bool more = upstream_.load() && drain_some();
+    drain_step_.end();
+    if (more) continue;
     end_closing();
     (void)sleep_unless_stopped(stop, config_.retry);
   }
@@ -93,6 +96,7 @@ bool SpooledLog::send(std::span<const Spool::Queued> queued) {
     spdlog::error("event=spool_corrupt offset={} act=\"left out\"", queued.front().offset);
     return spool_.remove(queued.first(1), true).has_value();
   }
+  drain_step_.begin();  // halves of what was refused are sent one by one
   IoContext io(1);
   const auto results = run_task(io, upstream_.load()->append_all(std::move(records)));
 

@@ -26,6 +26,7 @@ SpooledLog::SpooledLog(Spool& spool, EventLog* upstream, OpenUpstream open, Spoo
       config_(config),
       upstream_(upstream),
       progress_(Clock::now().time_since_epoch().count()),
+      drain_step_(config_.stuck_after),
       drain_([this](std::stop_token stop) { drain_until_stopped(stop); }) {}
 
 SpooledLog::~SpooledLog() { stop(); }

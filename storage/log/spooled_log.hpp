@@ -19,6 +19,7 @@
 
 #include "storage/log/progress.hpp"
 #include "storage/log/spool.hpp"
+#include "storage/log/stall_watch.hpp"
 
 namespace assay {
 
@@ -28,6 +29,9 @@ struct SpooledLogConfig {
   std::size_t drain_records_max = 1000;           // sent at once; with so few left the spool is closed
   std::chrono::milliseconds closing_max{250};     // an append waits no longer for the spool to become empty
   std::chrono::milliseconds idle_wait{500};
+  // One look at the spool, or one answer of Kafka's, for /livez: that comes within the log's append_timeout, 30 s at
+  // the most, and opening it takes some seconds.
+  std::chrono::milliseconds stuck_after = std::chrono::minutes(2);
   // What partitions() answers until Kafka has been reached: what an earlier life was told.
   std::array<Partition, std::size(all_streams) + 1> partitions{};
 };
@@ -47,6 +51,7 @@ class SpooledLog final : public EventLog {
   std::string_view durability() const override;
   // Kafka takes it, or the spool has room.
   Result<void> writable() const override;
+  bool live() const override { return spool_.live() && !drain_step_.stalled(); }
   Partition partitions(Stream stream) const override;
 
   // Whether Kafka was opened, and takes what it is given.
@@ -88,6 +93,7 @@ class SpooledLog final : public EventLog {
   bool draining_ = false;
   Clock::time_point closing_again_;  // not before
   std::string complaint_;            // said once
+  StallWatch drain_step_;
   std::jthread drain_;
 };
 

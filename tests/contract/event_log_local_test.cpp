@@ -1,5 +1,9 @@
 // The contract on the two logs that need nothing beside them, and what only the embedded one promises.
 #include <filesystem>
+#include <latch>
+#include <thread>
+
+#include "ops/runtime/run_task.hpp"
 
 #include "storage/db/db.hpp"
 #include "storage/log/embedded_log.hpp"
@@ -52,6 +56,12 @@ class Embedded final : public LogUnderTest {
   std::unique_ptr<Db> db_;
   std::unique_ptr<EmbeddedLog> log_;
 };
+
+void wait_until(const std::function<bool()>& done) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!done() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  ASSERT_TRUE(done());
+}
 
 INSTANTIATE_TEST_SUITE_P(Local, EventLogContract,
                          testing::Values(Factory{"memory", [] { return std::make_unique<Memory>(); }},
@@ -119,6 +129,38 @@ TEST_P(EmbeddedLogTest, RefusesAnAppendWhenTheDiskHasNoRoom) {
   EXPECT_EQ(refused.error(), make_error_code(Error::log_full));
   EXPECT_FALSE((*log)->writable());
   EXPECT_NE(metrics.text().find("assay_log_append_failed_total 1\n"), std::string::npos);
+}
+
+// The disk takes writes, and never says that they are on it.
+TEST_P(EmbeddedLogTest, ASyncThatHangsIsSaidWhileItLastsAndNothingMoreIsAccepted) {
+  TemporaryDirectory directory;
+  Metrics metrics;
+  auto db = Db::open({.directory = directory.path()});
+  ASSERT_TRUE(db) << db.error();
+  std::latch may_go(1);
+  EmbeddedLogConfig config{.disk_reserve_bytes = 0,
+                           .stalled_after = std::chrono::milliseconds(1),
+                           .stuck_after = std::chrono::milliseconds(1)};
+  config.sync = [&](Db& on) {
+    may_go.wait();
+    return on.sync();
+  };
+  auto log = EmbeddedLog::open(**db, directory.path(), config, metrics);
+  ASSERT_TRUE(log) << log.error();
+  Result<Appended> first = Error::stopped;
+  std::jthread client([&] {
+    IoContext io(1);
+    first = run_task(io, (*log)->append(feedback("k", "v")));
+  });
+  wait_until([&] { return !(*log)->writable() && !(*log)->live(); });
+  EXPECT_EQ((*log)->writable().error(), make_error_code(Error::log_unavailable));
+  const auto refused = run((*log)->append(feedback("k", "w")));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), make_error_code(Error::log_unavailable));
+  may_go.count_down();
+  client.join();
+  EXPECT_TRUE(first);
+  wait_until([&] { return (*log)->writable() && (*log)->live(); });
 }
 
 TEST_P(EmbeddedLogTest, IsReadByAnotherProcessWhileItIsInUse) {

@@ -2,6 +2,7 @@
 #include "storage/log/spooled_log.hpp"
 
 #include <filesystem>
+#include <latch>
 #include <set>
 
 #include "ops/runtime/run_task.hpp"
@@ -113,8 +114,9 @@ class Spooled final : public LogUnderTest {
       if (upstream.away) return std::string("nobody there");
       return static_cast<EventLog*>(&upstream);
     };
-    log_ = std::make_unique<SpooledLog>(*spool_, reachable ? &upstream : nullptr, open,
-                                        SpooledLogConfig{.retry = 1ms, .drain_records_max = 7});
+    log_ = std::make_unique<SpooledLog>(
+        *spool_, reachable ? &upstream : nullptr, open,
+        SpooledLogConfig{.retry = 1ms, .drain_records_max = 7, .idle_wait = 1ms, .stuck_after = stuck_after});
   }
   IoContext& io() override { return io_; }
   SpooledLog& log() override { return *log_; }
@@ -132,6 +134,7 @@ class Spooled final : public LogUnderTest {
 
   MemoryLog memory{4};
   Upstream upstream{memory};
+  std::chrono::milliseconds stuck_after = 2min;
 
  private:
   SpoolConfig config_;
@@ -442,6 +445,25 @@ TEST(SpoolBound, AFullSpoolRefusesTakesNothingAndHasRoomAgainWhenItHasDrained) {
   EXPECT_EQ(on.spool().room(), 10'000u);
   EXPECT_TRUE(append());
   EXPECT_EQ(on.memory.end({Stream::feedback, partition_of("k", 4)}), 10);
+}
+
+TEST_F(SpooledLogTest, ADrainThatGetsNoAnswerForMuchLongerThanKafkaHasForOneIsNotLive) {
+  on.stuck_after = 50ms;
+  on.reopen(true);
+  on.upstream.away = true;
+  ASSERT_TRUE(append("k", "0"));
+  std::latch may_go(1);
+  on.upstream.meanwhile = [&] { may_go.wait(); };
+  on.upstream.away = false;
+  const auto live = [&](bool wanted) {
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (on.log().live() != wanted && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    return on.log().live() == wanted;
+  };
+  EXPECT_TRUE(live(false));
+  may_go.count_down();
+  drained();
+  EXPECT_TRUE(live(true));
 }
 
 }  // namespace
