@@ -136,6 +136,7 @@ Result<void> PartitionLoop::join() {
 void PartitionLoop::take(std::span<const LogRecord> records) {
   if (const auto lost = source_->take_trimmed(feedback())) note_trimmed(*lost);
   for (const auto& record : records) {
+    gathered_bytes_ += record.key.size() + record.value.size();
     if (record.stream == Stream::requests) {
       const auto is_id = [](std::string_view id) { return !id.empty() && id.size() <= record_id_bytes_max; };
       if (!is_id(record.key) || (!record.tombstone && !is_id(record.value))) {
@@ -154,6 +155,7 @@ void PartitionLoop::take(std::span<const LogRecord> records) {
 }
 
 Result<void> PartitionLoop::gather(std::chrono::milliseconds wait) {
+  gathered_bytes_ = 0;
   const auto told = source_->read_from(requests(), config_.records_max);
   if (!told) return told.error();
   take(*told);
@@ -179,7 +181,7 @@ Result<void> PartitionLoop::gather_more() {
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     const auto have = requests_.size() + undecided_.size();
-    if (left.count() <= 0 || have >= config_.records_max) return {};
+    if (left.count() <= 0 || have >= config_.records_max || gathered_bytes_ >= config_.gather_max) return {};
     const auto more = source_->read(config_.records_max - have, left);
     if (!more) return more.error();
     if (more->empty()) return {};  // the time is over, or wake() was called

@@ -33,7 +33,8 @@ using OpenPartition = std::function<Result<OpenedPartition>()>;
 struct PartitionLoopConfig {
   Partition partition = 0;
   ResolvePolicy policy;
-  std::size_t records_max = 4096;  // of one read
+  std::size_t records_max = 4096;     // of one read, and of what a step gathers
+  std::size_t gather_max = 8u << 20;  // bytes, over which a step gathers no more
   // ResolverThread: after a step that left nothing to be read, so that what comes meanwhile makes one step, not many.
   std::chrono::microseconds rest{0};
   // ResolverThread, for /livez: a step, or an opening. Neither takes so long on a slow disk.
@@ -134,6 +135,7 @@ class PartitionLoop {
   bool joined_ = false;
   std::string joined_upto_;
   std::deque<std::string> pending_;  // ids that were told, with parked records that may still wait for them
+  std::size_t gathered_bytes_ = 0;
   std::vector<IncomingRequest> requests_;
   std::deque<IncomingFeedback> undecided_;
   bool expired_some_ = false;

@@ -339,6 +339,20 @@ TEST_F(PartitionLoopTest, FeedbackThatIsDeletedBeforeItIsReadIsCountedOnceAlsoWh
   EXPECT_NE(metrics.text().find("assay_resolver_trimmed_total 3\n"), std::string::npos) << metrics.text();
 }
 
+// Of long records there is enough for a step long before the time is over.
+TEST_F(PartitionLoopTest, AStepGathersNoMoreBytesThanItMay) {
+  PartitionLoop it(
+      {.gather_max = 1, .commit_interval = 24h}, log, state,
+      [this] {
+        return OpenedPartition{log.committer(state), {}};
+      },
+      clock, metrics, nullptr);
+  say("a-1", "req-1");
+  const auto ran = it.run_once(0ms);  // not in a day
+  ASSERT_TRUE(ran);
+  EXPECT_EQ(it.parked(), 1);
+}
+
 TEST_F(PartitionLoopTest, TheThreadEndsWhileItWaits) {
   SystemClock system;
   ResolverThread thread(
