@@ -183,8 +183,10 @@ Result<std::vector<Candidate>> Candidates::next(std::size_t count) {
     if (!best) break;
     auto candidate = std::move(best->block.front());
     best->block.pop_front();
-    // Two ranges (of states, of ids) may name the same one.
-    if (out.empty() || out.back() < candidate) out.push_back(std::move(candidate));
+    // Two ranges (of states, of ids, of one that was named twice) may name the same one; also at the end of a step.
+    if (last_ && !(*last_ < candidate)) continue;
+    last_ = candidate;
+    out.push_back(std::move(candidate));
   }
   return out;
 }

@@ -44,6 +44,7 @@ class Candidates {
   std::string_view index_ = "experiment";
   Instant from_{}, to_{};  // from_ <= time < to_
   std::vector<Range> ranges_;
+  std::optional<Candidate> last_;  // that was handed out
 };
 
 }  // namespace assay::filter

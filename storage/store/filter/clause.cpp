@@ -15,7 +15,7 @@
 namespace assay::filter {
 namespace {
 
-constexpr std::size_t text_bytes_max = 16u << 10;
+constexpr std::size_t text_bytes_max = 64u << 10;
 constexpr std::size_t comparisons_max = 64;
 
 Operand operand_of(const Token& token) {
@@ -98,7 +98,7 @@ std::string set_text(std::vector<std::string_view> names) {
 Result<std::vector<Comparison>, Refusal> parse_comparisons(std::string_view text, const Style& style) {
   std::vector<Comparison> out;
   if (text.empty()) return out;
-  if (text.size() > text_bytes_max) return refusal("The filter is longer than 16384 bytes.");
+  if (text.size() > text_bytes_max) return refusal("The filter is longer than 65536 bytes.");
   const auto tokens = with_aliases(lex(text));
   if (tokens.empty()) return refusal("Invalid filter '" + std::string(text) + "'. Could not be parsed.");
   std::vector<std::string> invalid;
@@ -159,6 +159,47 @@ Result<std::string, Refusal> quoted_value(const Operand& operand) {
                  operand.text + ". Use either single or double quotes.");
 }
 
+namespace {
+
+void append_utf8(std::string& out, std::uint32_t c) {
+  const auto byte = [&out](std::uint32_t bits) { out += static_cast<char>(bits); };
+  const auto rest = [&](int shift) { byte(0x80 | (c >> shift & 0x3f)); };
+  if (c < 0x80) return byte(c);
+  if (c < 0x800) return byte(0xc0 | c >> 6), rest(0);
+  if (c < 0x10000) return byte(0xe0 | c >> 12), rest(6), rest(0);
+  byte(0xf0 | c >> 18), rest(12), rest(6), rest(0);
+}
+
+// What Python makes of a backslash and `text` behind it, as far as that belongs to it: how much it is. 0: Python takes
+// it for an error (or, of \N{…}, we do).
+std::size_t append_escaped(std::string& out, std::string_view text) {
+  constexpr std::string_view plain = "\\'\"abfnrtv", meant = "\\'\"\a\b\f\n\r\t\v";
+  const char c = text.front();
+  if (const auto at = plain.find(c); at != plain.npos) return out += meant[at], 1;
+  if (c == '\n') return 1;
+  const bool octal = c >= '0' && c <= '7';
+  if (!octal && c != 'x' && c != 'u' && c != 'U') {
+    if (c == 'N') return 0;
+    return out += '\\', out += c, 1;
+  }
+  const auto digits = octal ? std::min(text.find_first_not_of("01234567"), std::min<std::size_t>(3, text.size()))
+                            : (c == 'x'   ? 2u
+                               : c == 'u' ? 4u
+                                          : 8u);
+  const std::size_t from = octal ? 0 : 1;
+  if (text.size() < from + digits) return 0;
+  std::uint32_t code = 0;
+  const auto* end = text.data() + from + digits;
+  if (const auto [stop, ec] = std::from_chars(text.data() + from, end, code, octal ? 8 : 16);
+      ec != std::errc() || stop != end)
+    return 0;
+  if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return 0;
+  append_utf8(out, code);
+  return from + digits;
+}
+
+}  // namespace
+
 // What Python's literal_eval makes of it: strings, with escapes, joined where they stand side by side.
 Result<std::vector<std::string>, Refusal> list_value(const Operand& operand) {
   const auto ill_formed = refusal(
@@ -183,8 +224,13 @@ Result<std::vector<std::string>, Refusal> list_value(const Operand& operand) {
       std::string value;
       std::size_t i = 1;
       for (; i < rest.size() && rest[i] != c; ++i) {
-        if (rest[i] == '\\' && i + 1 < rest.size()) ++i;
-        value += rest[i];
+        if (rest[i] != '\\' || i + 1 >= rest.size()) {
+          value += rest[i];
+        } else if (const auto taken = append_escaped(value, rest.substr(i + 1))) {
+          i += taken;
+        } else {
+          return ill_formed;
+        }
       }
       if (i >= rest.size()) return ill_formed;
       rest.remove_prefix(i + 1);

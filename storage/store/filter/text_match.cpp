@@ -99,6 +99,7 @@ Result<TextMatch, Refusal> TextMatch::make(std::string_view op, const Value& val
   match.op_ = op;
   if (const auto* text = std::get_if<std::string>(&value)) match.value_ = *text;
   if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) match.values_ = *texts;
+  std::sort(match.values_.begin(), match.values_.end());
   if (const auto* n = std::get_if<std::int64_t>(&value)) match.value_ = std::to_string(*n);
   if (op == "ILIKE") match.value_ = lower(match.value_);
   if (op == "RLIKE") try {
@@ -112,8 +113,7 @@ Result<TextMatch, Refusal> TextMatch::make(std::string_view op, const Value& val
 bool TextMatch::operator()(std::string_view text) const {
   if (op_ == "LIKE") return like(text, value_);
   if (op_ == "ILIKE") return like(lower(text), value_);
-  if (op_ == "IN" || op_ == "NOT IN")
-    return (std::find(values_.begin(), values_.end(), text) != values_.end()) == (op_ == "IN");
+  if (op_ == "IN" || op_ == "NOT IN") return std::binary_search(values_.begin(), values_.end(), text) == (op_ == "IN");
   if (op_ == "RLIKE") try {
       return boost::regex_search(characters_of(text), *regex_);
     } catch (const std::runtime_error&) {

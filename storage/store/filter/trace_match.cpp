@@ -218,8 +218,9 @@ Result<bool> TraceMatch::spans(const std::string& trace_id) const {
           if (compiled.clause.kind != "span") return true;
           if (key == "name") return compiled.text(text_at("/name"));
           if (key == "type") {
-            auto type = text_at("/attributes/mlflow.spanType");  // JSON in a string
-            return compiled.text(without_quotes(type));
+            const auto type = text_at("/attributes/mlflow.spanType");  // JSON in a string
+            return !type.empty() &&
+                   compiled.text(without_quotes(type));  // one that has none is unlike nothing, as NULL
           }
           if (key == "status") {
             const auto code = text_at("/status/code");

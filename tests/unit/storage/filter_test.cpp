@@ -42,6 +42,29 @@ TEST(TraceFilter, ReadsNamesInQuotesAndNamesOfSeveralWords) {
   EXPECT_EQ((*parsed)[3].key, "a b.c");
 }
 
+TEST(TraceFilter, ReadsEscapesInListsAsPythonDoes) {
+  const std::pair<std::string, std::string> texts[] = {
+      {R"(a\nb)", "a\nb"}, {R"(\x41\u017c\U0001F44D)", "A\u017c\U0001F44D"}, {R"(\101\60x)", "A0x"}, {R"(\'\\)", "'\\"},
+      {R"(\d+)", "\\d+"},
+  };
+  for (const auto& [written, meant] : texts) {
+    const auto parsed = parse_trace_filter("status IN ('" + written + "')");
+    ASSERT_TRUE(parsed) << written << parsed.error().message;
+    EXPECT_EQ(std::get<std::vector<std::string>>(parsed->front().value), std::vector<std::string>{meant}) << written;
+  }
+  for (const auto* broken : {R"(\x4)", R"(\u12)", R"(\xgg)", R"(\ud800)", R"(\U00110000)"})
+    EXPECT_NE(problem("status IN ('" + std::string(broken) + "')").find("ill-formed"), std::string::npos) << broken;
+}
+
+TEST(TraceFilter, TakesAThousandIds) {
+  std::string list;
+  for (int i = 1000; i < 2000; ++i)
+    list += (list.empty() ? "'" : ", '") + std::string("tr-00000000000000000000000000000") + std::to_string(i) + "'";
+  const auto parsed = parse_trace_filter("request_id IN (" + list + ")");
+  ASSERT_TRUE(parsed) << parsed.error().message.substr(0, 99);
+  EXPECT_EQ(std::get<std::vector<std::string>>(parsed->front().value).size(), 1000u);
+}
+
 TEST(TraceFilter, ReplacesNamesByWhatTheyStandFor) {
   const auto parsed = parse_trace_filter("name = 'x' AND run_id = 'r' AND trace.text LIKE '%y%'");
   ASSERT_TRUE(parsed) << parsed.error().message;
