@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <limits>
 #include <mutex>
 
 #include "ingest/front_door.hpp"
@@ -139,6 +140,21 @@ class GroupFailure {
   bool started_ = false;
 };
 
+// How long the topics keep what a consumer has not read yet: what alerts on its delay are measured by. Where the
+// brokers do not tell (no right to DescribeConfigs) there is no such figure, and the last one stands while they are
+// away.
+void note_retentions(const KafkaSources& sources, Metrics& metrics) {
+  const auto found = sources.retentions(std::chrono::seconds(5));
+  if (!found) return;
+  for (const auto& [stream, kept] : *found) {
+    const bool for_ever = kept == std::chrono::milliseconds::max();
+    metrics
+        .gauge("assay_topic_retention_seconds", "How long a topic keeps its records, read or not",
+               {{"stream", std::string(name_of(stream))}})
+        .Set(for_ever ? std::numeric_limits<double>::infinity() : std::chrono::duration<double>(kept).count());
+  }
+}
+
 int run(WorkerOptions& options) {
   std::optional<StopWhileStarting> starting(std::in_place);
   auto& kafka = options.kafka;
@@ -158,6 +174,7 @@ int run(WorkerOptions& options) {
   const auto memory = DbMemory::with(options.cache_bytes, options.write_buffer_bytes);
   auto sources = KafkaSources::open(kafka.config, kafka.wait);
   if (!sources) return complain(sources.error());
+  note_retentions(**sources, metrics);
   HomeThread home;
   auto log = KafkaLog::open(home.io(), kafka.config, metrics, kafka.wait);  // of dead letters that a sink gives up
   if (!log) return complain(log.error());
@@ -179,7 +196,11 @@ int run(WorkerOptions& options) {
                           .policy = options.policy,
                           .commit_interval = options.commit_interval,
                           .standby = options.standby,
-                          .topics_changed = [&sources] { return (*sources)->changed(); },
+                          .topics_changed =
+                              [&] {
+                                note_retentions(**sources, metrics);
+                                return (*sources)->changed();
+                              },
                           .on_failed = failed};
   auto assignment = Assignment::open(std::move(config), **sources, clock, metrics);
   if (!assignment) return complain(assignment.error());

@@ -12,6 +12,7 @@
 
 #include "ops/runtime/log.hpp"
 #include "storage/log/kafka_error.hpp"
+#include "storage/log/kafka_topics.hpp"
 
 namespace assay {
 namespace {
@@ -341,6 +342,11 @@ std::optional<std::string> KafkaSources::changed() {
   else if (!now.error().starts_with("no Kafka broker"))
     changed_ = now.error();
   return changed_;
+}
+
+Result<std::map<Stream, std::chrono::milliseconds>, std::string> KafkaSources::retentions(
+    std::chrono::milliseconds limit) const {
+  return topic_retentions(client_.get(), config_, limit);
 }
 
 Result<std::unique_ptr<EventSource>> KafkaSources::open(std::vector<StartAt> starts) {

@@ -89,6 +89,8 @@ class KafkaSources final : public EventSources {
   // Looks again at the topics. A sentence when they no longer have the partitions that they had at open(), which every
   // key's place depends on; nothing when they have. While no broker answers it is as it was. One thread.
   std::optional<std::string> changed();
+  // See topic_retentions(). Blocks up to `limit`. Thread-safe.
+  Result<std::map<Stream, std::chrono::milliseconds>, std::string> retentions(std::chrono::milliseconds limit) const;
 
  private:
   KafkaSources(KafkaConfig config, std::chrono::milliseconds limit) : config_(std::move(config)), limit_(limit) {}

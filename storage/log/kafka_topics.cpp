@@ -276,6 +276,24 @@ Result<ClusterState, std::string> describe_cluster(const KafkaConfig& config, st
   return cluster;
 }
 
+Result<std::map<Stream, std::chrono::milliseconds>, std::string> topic_retentions(rd_kafka_t* client,
+                                                                                  const KafkaConfig& config,
+                                                                                  std::chrono::milliseconds limit) {
+  std::vector<TopicState> topics;
+  for (const auto stream : all_streams)
+    if (kept(stream) == Kept::by_time)
+      topics.push_back({.stream = stream, .name = topic_of(config, stream), .exists = true});
+  if (auto problem = read_settings(client, topics, limit)) return *problem;
+  std::map<Stream, std::chrono::milliseconds> out;
+  for (const auto& topic : topics) {
+    const auto at = topic.settings.find("retention.ms");
+    if (at == topic.settings.end()) continue;
+    const auto ms = number_in(at->second);
+    out[topic.stream] = ms < 0 ? std::chrono::milliseconds::max() : std::chrono::milliseconds(ms);
+  }
+  return out;
+}
+
 Result<std::vector<TopicState>, std::string> describe_topics(const KafkaConfig& config,
                                                              std::chrono::milliseconds limit) {
   auto cluster = describe_cluster(config, limit);

@@ -56,6 +56,11 @@ struct TopicsReport {
 
 Result<ClusterState, std::string> describe_cluster(const KafkaConfig& config, std::chrono::milliseconds limit);
 
+// How long the topics that are kept by time keep a record; `max()`: for ever. With a client that is there already.
+Result<std::map<Stream, std::chrono::milliseconds>, std::string> topic_retentions(rd_kafka_t* client,
+                                                                                  const KafkaConfig& config,
+                                                                                  std::chrono::milliseconds limit);
+
 // In the order of all_streams.
 Result<std::vector<TopicState>, std::string> describe_topics(const KafkaConfig& config,
                                                              std::chrono::milliseconds limit);
