@@ -24,6 +24,10 @@ Committer::Committer(EventSources& sources, AssessmentSink& sink, Metrics& metri
       trimmed_(metrics.counter("assay_sink_trimmed_total",
                                "Records that were deleted by age before the sink had read them",
                                {{"sink", std::string(sink.name())}})),
+      unaccounted_gauge_(metrics.gauge("assay_sink_unaccounted",
+                                       "Records of assay.assessments read, but neither applied nor a duplicate, held, "
+                                       "dead or waiting",
+                                       {{"sink", std::string(sink.name())}})),
       lag_gauge_(metrics.gauge("assay_sink_lag_records", "Records in the log that the sink has not applied",
                                {{"sink", std::string(sink.name())}})),
       behind_gauge_(metrics.gauge("assay_sink_behind_seconds",
@@ -227,6 +231,7 @@ void Committer::count() {
   add(held_, counted_.held, now.held);
   add(dead_, counted_.dead, now.dead);
   counted_ = now;
+  unaccounted_gauge_.set(static_cast<double>(now.unaccounted() - sink_.unfinished()));
 }
 
 }  // namespace assay

@@ -39,8 +39,8 @@ inline constexpr std::chrono::minutes remote_stuck_after{30};
 class Committer {
  public:
   // All must outlive it. Metrics: assay_sink_records_total{sink,outcome}, assay_sink_lag_records{sink},
-  // assay_sink_behind_seconds{sink}, assay_sink_trimmed_total{sink}, assay_sink_failures_total{sink},
-  // assay_sink_batch_seconds{sink}.
+  // assay_sink_unaccounted{sink}, assay_sink_behind_seconds{sink}, assay_sink_trimmed_total{sink},
+  // assay_sink_failures_total{sink}, assay_sink_batch_seconds{sink}.
   Committer(EventSources& sources, AssessmentSink& sink, Metrics& metrics, CommitterOptions options = {});
   ~Committer();  // stops
 
@@ -83,7 +83,7 @@ class Committer {
   std::atomic<bool> opened_{false};
 
   Counter &applied_, &duplicate_, &held_, &dead_, &failures_, &trimmed_;
-  GaugePart lag_gauge_, behind_gauge_;
+  GaugePart unaccounted_gauge_, lag_gauge_, behind_gauge_;
   Histogram& batch_seconds_;
 
   StallWatch step_;

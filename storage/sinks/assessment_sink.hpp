@@ -47,6 +47,9 @@ class AssessmentSink {
 
   // Of everything that was read in this life of the process or, where the sink keeps it, ever. Thread-safe.
   virtual SinkLedger ledger() const = 0;
+
+  // Of what the ledger has read, what is kept here and has not ended: it waits for its trace. Thread-safe.
+  virtual std::int64_t unfinished() const { return 0; }
 };
 
 }  // namespace assay

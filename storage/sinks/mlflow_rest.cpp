@@ -82,6 +82,14 @@ SinkLedger MlflowSink::ledger() const {
   return ledger_;
 }
 
+std::int64_t MlflowSink::unfinished() const {
+  std::scoped_lock lock(mutex_);
+  std::int64_t count = 0;
+  for (const auto& [of, place] : places_)
+    if (of.stream == Stream::assessments) count += std::ssize(place.unfinished);
+  return count;
+}
+
 Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
   if (!records.empty()) oldest_ = clock_.now();
   for (const auto& record : records)

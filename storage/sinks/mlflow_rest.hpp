@@ -92,6 +92,7 @@ class MlflowSink final : public AssessmentSink {
   void all_read(Stream stream) override { traces_are_read_ |= stream == Stream::traces; }
   void stop() override;
   SinkLedger ledger() const override;
+  std::int64_t unfinished() const override;
   // Assessments that wait for their trace, and changes for their create. Thread-safe.
   std::int64_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
 

@@ -103,8 +103,14 @@ class ListSink final : public AssessmentSink {
   bool keeps_position_elsewhere() const override { return elsewhere; }
   bool takes(Stream stream) const override { return !full || stream == Stream::traces; }
   void all_read(Stream stream) override { read.insert(stream); }
-  SinkLedger ledger() const override { return ledger_; }
+  SinkLedger ledger() const override {
+    auto all = ledger_;
+    all.applied -= lost;
+    return all;
+  }
+  std::int64_t unfinished() const override { return waiting; }
 
+  std::int64_t lost = 0, waiting = 0;
   std::vector<std::string> values;
   int failures = 0;
   bool full = false, elsewhere = false;
@@ -166,6 +172,22 @@ TEST_F(CommitterTest, AFullSinkIsGivenTracesOnly) {
   EXPECT_EQ(sink.values, (std::vector<std::string>{"t"}));
   sink.full = false;
   EXPECT_EQ(*committer.step(0ms), 1u);
+}
+
+TEST_F(CommitterTest, SaysHowManyItsSinkCantAccountFor) {
+  const auto shown = [this](const std::string& count) {
+    return metrics.text().find("assay_sink_unaccounted{sink=\"list\"} " + count + "\n") != std::string::npos;
+  };
+  for (const auto value : {"0", "1", "2"}) log.add(Stream::assessments, value);
+  Committer committer(log, sink, metrics);
+  ASSERT_TRUE(committer.step(0ms));
+  EXPECT_TRUE(shown("0")) << metrics.text();
+  sink.lost = 2;
+  ASSERT_TRUE(committer.step(0ms));
+  EXPECT_TRUE(shown("2")) << metrics.text();
+  sink.waiting = 2;
+  ASSERT_TRUE(committer.step(0ms));
+  EXPECT_TRUE(shown("0")) << "what waits is no loss";
 }
 
 TEST_F(CommitterTest, ItsThreadTriesAgainAfterAFailureAndStopsWhenAsked) {
