@@ -7,9 +7,11 @@
 #include "ingest/http/given_ids.hpp"
 #include "ingest/mlflow/assessment_value.hpp"
 #include "ingest/mlflow/message_fields.hpp"
+#include "ingest/mlflow/usage_metadata.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/duration_text.hpp"
 #include "storage/records/exact_json.hpp"
+#include "storage/records/trace_record.hpp"
 
 namespace assay {
 namespace {
@@ -156,7 +158,12 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
   if (from.contains("issue")) return Rejection{501, "issue", "issues are not kept here"};
   if (kinds == 0) return invalid("", "Unknown assessment type: None");
   if (kinds != 1) return invalid("feedback", "one of feedback and expectation is needed");
-  if (auto problem = copy_text(from, "rationale", to, rationale_bytes_max)) return std::move(*problem);
+  if (to.contains("expectation")) {  // MLflow's have neither
+    to.erase("overrides");
+    out.overrides.clear();
+  } else if (auto problem = copy_text(from, "rationale", to, rationale_bytes_max)) {
+    return std::move(*problem);
+  }
   if (auto problem = copy_map(from, "metadata", to)) return std::move(*problem);
   if (const auto* metadata = to.if_contains("metadata"); metadata && holds_nul(metadata->get_object()))
     return invalid("metadata", "it has U+0000");
@@ -256,6 +263,8 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
   if (auto* tags = to.if_contains("tags")) tags->get_object().erase("mlflow.artifactLocation");
   json::object metadata;
   if (const auto* given = to.if_contains("trace_metadata")) metadata = given->get_object();
+  metadata.erase(experiment_name_key);  // ours to say; a trace that is a copy of another brings that one's
+  normalise_usage(metadata);
   metadata["mlflow.trace.infoFinalized"] = "true";
   to["trace_metadata"] = std::move(metadata);
   for (const std::string_view preview : {"request_preview", "response_preview"})

@@ -127,6 +127,36 @@ TEST(TraceRequest, ALocationIsAnExperimentAndSaysSo) {
   EXPECT_FALSE(parse_trace_request(trace(R"({"trace_id":"t","trace_location":{"type":"NOPE"}})"), now));
 }
 
+TEST(TraceRequest, AnExpectationHasNoRationaleAndOverridesNothing) {
+  const std::string more = R"(,"overrides":"a-1","rationale":"r")";
+  const auto expectation = parse_assessment_request(assessment(R"("expectation":{"value":1})" + more), "tr-1", now);
+  ASSERT_TRUE(expectation) << expectation.error().reason;
+  EXPECT_EQ(expectation->overrides, "");
+  EXPECT_FALSE(expectation->json.contains("overrides") || expectation->json.contains("rationale"));
+  const auto feedback = parse_assessment_request(assessment(R"("feedback":{"value":1})" + more), "tr-1", now);
+  ASSERT_TRUE(feedback) << feedback.error().reason;
+  EXPECT_EQ(feedback->overrides, "a-1");
+  EXPECT_EQ(feedback->json.at("rationale"), "r");
+}
+
+TEST(TraceRequest, WhatATraceUsedIsItsNumbersAlone) {
+  const auto metadata = [](const std::string& key, const std::string& text) {
+    const boost::json::object given{{"mlflow.trace." + key, text}, {"assay.experiment", "another's"}};
+    const auto read =
+        parse_trace_request(trace(R"({"trace_id":"t","trace_metadata":)" + boost::json::serialize(given) + "}"), now);
+    EXPECT_TRUE(read) << read.error().reason;
+    EXPECT_FALSE(read->info.at("trace_metadata").as_object().contains("assay.experiment"));
+    const auto* kept = read->info.at("trace_metadata").as_object().if_contains("mlflow.trace." + key);
+    return kept ? std::string(kept->as_string()) : "none";
+  };
+  EXPECT_EQ(metadata("tokenUsage", R"({"output_tokens":5.0,"x":1,"input_tokens":"7","total_tokens":1.5})"),
+            R"({"input_tokens": 7, "output_tokens": 5})");
+  EXPECT_EQ(metadata("cost", R"({"total_cost":1,"x":2,"input_cost":true})"), R"({"total_cost": 1.0})");
+  EXPECT_EQ(metadata("tokenUsage", "no JSON"), "none");
+  EXPECT_EQ(metadata("tokenUsage", R"({"input_tokens":null})"), "none");
+  EXPECT_EQ(metadata("session", "s"), "s");
+}
+
 TEST(TraceRequest, AnAssessmentsValueHoldsOnlyWhatTheClientReadsBack) {
   const std::pair<std::string, std::string> kept[] = {
       {R"("feedback":{"value":[1,{"aB":null}],"x":5,"serialized_value":5})", R"({"value":[1,{"aB":null}]})"},
