@@ -1,5 +1,8 @@
 #pragma once
-// Keys and values of the embedded log: see embedded_log.hpp. DO NOT CHANGE.
+// Keys and values of the embedded log. DO NOT CHANGE.
+//
+// Key in a stream's family: partition (4 bytes, big-endian), offset (8 bytes, big-endian). Value: key length (4 bytes),
+// key, then one byte (1: a value follows, 0: a tombstone) and the value.
 #include <optional>
 #include <string>
 #include <string_view>

@@ -212,11 +212,50 @@ void EmbeddedLog::write_until_stopped(std::stop_token stop) {
   }
 }
 
-Offset EmbeddedLog::add(const Record& record, Partition partition, Changes& changes) {
-  const auto offset = next_[static_cast<std::size_t>(record.stream)][static_cast<std::size_t>(partition)]++;
-  changes.put(*embedded::family_of(record.stream), embedded::key_of(partition, offset), embedded::value_of(record));
-  return offset;
-}
+// Offsets for records of some streams. While it lives nobody else numbers any there, so that what is written stands in
+// the order of its offsets; they are given back unless keep() is called.
+class EmbeddedLog::Numbering {
+ public:
+  using Streams = std::array<bool, stream_count>;
+  Numbering(EmbeddedLog& log, const Streams& streams) : log_(log), streams_(streams) {
+    for (std::size_t s = 0; s < stream_count; ++s)  // in the streams' order, as everybody locks them
+      if (streams_[s]) locks_.emplace_back(log_.stream_mutex_[s]);
+    for (std::size_t s = 0; s < stream_count; ++s)
+      if (streams_[s]) before_[s] = log_.next_[s];
+  }
+  ~Numbering() {
+    for (std::size_t s = 0; !kept_ && s < stream_count; ++s)
+      if (streams_[s]) log_.next_[s] = std::move(before_[s]);
+  }
+  Numbering(const Numbering&) = delete;
+
+  Partition partition_of(const Record& record) const {
+    return record.partition.value_or(assay::partition_of(record.key, log_.partitions(record.stream)));
+  }
+  // Adds the record to `changes` under its stream's next offset there.
+  Offset add(const Record& record, Partition partition, Changes& changes) {
+    const auto offset = log_.next_[static_cast<std::size_t>(record.stream)][static_cast<std::size_t>(partition)]++;
+    changes.put(*embedded::family_of(record.stream), embedded::key_of(partition, offset), embedded::value_of(record));
+    return offset;
+  }
+  // They are written; others go on.
+  void keep() {
+    kept_ = true;
+    locks_.clear();
+  }
+  // And may be read.
+  void publish() {
+    for (std::size_t s = 0; s < stream_count; ++s)
+      if (streams_[s]) log_.publish(static_cast<Stream>(s));
+  }
+
+ private:
+  EmbeddedLog& log_;
+  const Streams streams_;
+  std::vector<std::unique_lock<std::mutex>> locks_;
+  std::array<std::vector<Offset>, stream_count> before_;
+  bool kept_ = false;
+};
 
 // Whether the record stands in the log, or in this batch, already. Only records with identities can.
 Result<std::optional<Appended::Outcome>> EmbeddedLog::known(
@@ -237,37 +276,59 @@ Result<std::optional<Appended::Outcome>> EmbeddedLog::known(
 
 void EmbeddedLog::write_batch(std::span<PendingAppend* const> batch) {
   const auto start = std::chrono::steady_clock::now();
-  std::array<bool, stream_count> touched{};
-  for (const auto* waiting : batch)
-    for (const auto& record : waiting->records) touched[static_cast<std::size_t>(record.stream)] = true;
-
-  std::vector<std::unique_lock<std::mutex>> locks;
-  for (std::size_t s = 0; s < stream_count; ++s)
-    if (touched[s]) locks.emplace_back(stream_mutex_[s]);
-  std::array<std::vector<Offset>, stream_count> before;
-  for (std::size_t s = 0; s < stream_count; ++s)
-    if (touched[s]) before[s] = next_[s];
-
-  Changes changes;
-  std::map<std::string, std::uint64_t, std::less<>> identities;
   std::size_t count = 0;
-  error_code failure;
+  if (const auto failure = write_and_sync(batch, count)) {
+    if (failure == Error::log_full) disk_full_ = true;
+    for (auto* waiting : batch)
+      waiting->fail(failure == Error::log_full ? failure : make_error_code(Error::log_unavailable));
+    failed_total_.Increment(static_cast<double>(count));
+  } else {
+    appended_total_.Increment(static_cast<double>(count));
+    batches_total_.Increment();
+    sync_seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  complete(batch);
+}
+
+// `count`: of the records that it numbered.
+error_code EmbeddedLog::write_and_sync(std::span<PendingAppend* const> batch, std::size_t& count) {
+  Numbering::Streams streams{};
+  for (const auto* waiting : batch)
+    for (const auto& record : waiting->records) streams[static_cast<std::size_t>(record.stream)] = true;
+  Numbering numbering(*this, streams);
+  Changes changes;
+  if (const auto numbered = number(batch, numbering, changes, count); !numbered) return numbered.error();
+  if (const auto written = db_.write(changes); !written) {
+    // Where there is no room there may be some again; after anything else the database takes no more.
+    if (written.error() != Error::log_full) broke("write", written.error());
+    return written.error();
+  }
+  numbering.keep();
+  // After a sync that failed nobody knows what survives: no more is accepted until the next start reads the log anew.
+  if (const auto synced = config_.sync(db_); !synced) {
+    broke("sync", synced.error());
+    return Error::log_unavailable;
+  }
+  numbering.publish();
+  return {};
+}
+
+Result<void> EmbeddedLog::number(std::span<PendingAppend* const> batch, Numbering& numbering, Changes& changes,
+                                 std::size_t& count) const {
+  std::map<std::string, std::uint64_t, std::less<>> identities;
   for (auto* waiting : batch) {
     for (std::size_t i = 0; i < waiting->records.size(); ++i) {
       auto& record = waiting->records[i];
-      const auto partition = record.partition.value_or(partition_of(record.key, partitions(record.stream)));
+      const auto partition = numbering.partition_of(record);
       if (!record.identities.empty()) {
         const auto outcome = known(record, partition, identities);
-        if (!outcome) {
-          failure = outcome.error();
-          break;
-        }
+        if (!outcome) return outcome.error();
         if (*outcome) {
           waiting->results[i] = Appended{**outcome, partition, -1};
           continue;
         }
       }
-      const auto offset = add(record, partition, changes);
+      const auto offset = numbering.add(record, partition, changes);
       for (const auto& identity : record.identities) {
         identities.emplace(identity.record_id, identity.body_hash);
         changes.put(Family::seen, seen_key(partition, identity.record_id),
@@ -278,37 +339,7 @@ void EmbeddedLog::write_batch(std::span<PendingAppend* const> batch) {
     }
     changes.append(std::move(waiting->state));
   }
-  if (!failure) {
-    if (const auto written = db_.write(changes); !written) {
-      failure = written.error();
-      // Where there is no room there may be some again; after anything else the database takes no more.
-      if (failure != Error::log_full) broke("write", failure);
-    }
-  }
-  for (std::size_t s = 0; failure && s < stream_count; ++s)
-    if (touched[s]) next_[s] = before[s];  // nothing of it is there
-  locks.clear();
-
-  if (!failure) {
-    // After a sync that failed nobody knows what survives: no more is accepted until the next start reads the log anew.
-    if (const auto synced = config_.sync(db_); !synced) {
-      broke("sync", synced.error());
-      failure = Error::log_unavailable;
-    }
-  }
-  if (failure) {
-    if (failure == Error::log_full) disk_full_ = true;
-    for (auto* waiting : batch)
-      waiting->fail(failure == Error::log_full ? failure : make_error_code(Error::log_unavailable));
-    failed_total_.Increment(static_cast<double>(count));
-  } else {
-    for (std::size_t s = 0; s < stream_count; ++s)
-      if (touched[s]) publish(static_cast<Stream>(s));
-    appended_total_.Increment(static_cast<double>(count));
-    batches_total_.Increment();
-    sync_seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  complete(batch);
+  return {};
 }
 
 void EmbeddedLog::broke(const char* act, error_code problem) {
@@ -367,29 +398,16 @@ class EmbeddedCommitter final : public StepCommitter {
   explicit EmbeddedCommitter(EmbeddedLog& log) : log_(log) {}
 
   StepOutcome commit(Step& step) override {
-    std::array<bool, EmbeddedLog::stream_count> touched{};
+    EmbeddedLog::Numbering::Streams streams{};
     for (const auto& record : step.outputs)
-      if (record.stream != Stream::parked) touched[static_cast<std::size_t>(record.stream)] = true;
-    {
-      std::vector<std::unique_lock<std::mutex>> locks;
-      for (std::size_t s = 0; s < EmbeddedLog::stream_count; ++s)
-        if (touched[s]) locks.emplace_back(log_.stream_mutex_[s]);
-      std::array<std::vector<Offset>, EmbeddedLog::stream_count> before;
-      for (std::size_t s = 0; s < EmbeddedLog::stream_count; ++s)
-        if (touched[s]) before[s] = log_.next_[s];
-      Changes changes = std::move(step.state);
-      for (const auto& record : step.outputs) {
-        if (record.stream == Stream::parked) continue;
-        log_.add(record, record.partition.value_or(partition_of(record.key, log_.partitions(record.stream))), changes);
-      }
-      if (!log_.db_.write(changes)) {
-        for (std::size_t s = 0; s < EmbeddedLog::stream_count; ++s)
-          if (touched[s]) log_.next_[s] = before[s];
-        return StepOutcome::aborted;
-      }
-    }
-    for (std::size_t s = 0; s < EmbeddedLog::stream_count; ++s)
-      if (touched[s]) log_.publish(static_cast<Stream>(s));
+      if (record.stream != Stream::parked) streams[static_cast<std::size_t>(record.stream)] = true;
+    EmbeddedLog::Numbering numbering(log_, streams);
+    Changes changes = std::move(step.state);
+    for (const auto& record : step.outputs)
+      if (record.stream != Stream::parked) numbering.add(record, numbering.partition_of(record), changes);
+    if (!log_.db_.write(changes)) return StepOutcome::aborted;
+    numbering.keep();
+    numbering.publish();
     return StepOutcome::committed;
   }
 

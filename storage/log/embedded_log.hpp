@@ -4,9 +4,7 @@
 // All appends that wait are gathered by one writer thread into one write and one sync. A worker's step is one write of
 // its outputs, its state and its position, without a sync: it can be redone from the log, and the WAL keeps the order,
 // so what a crash leaves is always a prefix. Readers see a record once it is durable.
-//
-// Key in a stream's family: partition (4 bytes, big-endian), offset (8 bytes, big-endian). Value: key length (4 bytes),
-// key, then one byte (1: a value follows, 0: a tombstone) and the value. DO NOT CHANGE.
+// Its bytes on disk: embedded_format.hpp.
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -76,17 +74,19 @@ class EmbeddedLog final : public EventLog, public EventSources {
   friend class EmbeddedSource;
   friend class EmbeddedCommitter;
   struct PendingAppend;
+  class Numbering;
 
   EmbeddedLog(Db& db, std::string directory, EmbeddedLogConfig config, Metrics& metrics);
   Result<void> load();
   Task<void> submit(PendingAppend& waiting);
   void write_until_stopped(std::stop_token stop);
   void write_batch(std::span<PendingAppend* const> batch);
+  error_code write_and_sync(std::span<PendingAppend* const> batch, std::size_t& count);
+  Result<void> number(std::span<PendingAppend* const> batch, Numbering& numbering, Changes& changes,
+                      std::size_t& count) const;
   static void complete(std::span<PendingAppend* const> batch);
   Result<std::optional<Appended::Outcome>> known(const Record& record, Partition partition,
                                                  std::map<std::string, std::uint64_t, std::less<>>& batch) const;
-  // Adds the record to `changes` under the stream's next offset. Call with the stream's lock.
-  Offset add(const Record& record, Partition partition, Changes& changes);
   void broke(const char* act, error_code problem);
   void publish(Stream stream);
   void look_at_disk();
