@@ -16,6 +16,7 @@
 #include "workers/resolver.hpp"
 #include "workers/resolver_metrics.hpp"
 #include "workers/restore.hpp"
+#include "workers/step_size.hpp"
 
 namespace assay {
 
@@ -26,8 +27,8 @@ struct OpenedPartition {
   std::optional<Offset> committed;
 };
 
-// Fences whoever had the partition before. Called again after each failed step. Error::stopped: the partition belongs
-// to someone else now.
+// Fences whoever had the partition before. Called again after each failed step. Error::log_unavailable: it is not ours,
+// or not now; asked again after a pause.
 using OpenPartition = std::function<Result<OpenedPartition>()>;
 
 struct PartitionLoopConfig {
@@ -78,8 +79,7 @@ class PartitionLoop {
   bool behind() const { return behind_; }
   const Meta& meta() const { return meta_; }
   std::int64_t parked() const { return parked_; }
-  // Records that the last restore or follow() applied.
-  // The state's, as of then.
+  // As of the last restore or follow().
   Instant restored_accepted_max() const { return restore_.accepted_max(); }
 
  private:
@@ -88,8 +88,8 @@ class PartitionLoop {
   Result<void> open_source(std::optional<Offset> committed);
   void note_trimmed(Trimmed lost);
   bool decided_backlog() const;
-  void size_steps(bool committed);
   void count_lag();
+  Result<Ran> step(std::chrono::milliseconds wait);
   Result<void> join();
   Result<void> gather(std::chrono::milliseconds wait);
   Result<void> gather_more();
@@ -124,9 +124,8 @@ class PartitionLoop {
     Instant at;
     Offset requests_end;
   };
-  Ends backlog_;          // as of open()
-  ResolvePolicy policy_;  // config_'s, with smaller steps where those were not committed
-  int halvings_ = 0, committed_since_ = 0;
+  Ends backlog_;  // as of open()
+  StepSize size_;
   Meta meta_;
   std::int64_t parked_ = 0;  // entries of the state
   Offset trimmed_to_ = 0;    // what was lost before it has been counted
