@@ -6,35 +6,18 @@
 #include "ops/runtime/thread.hpp"
 
 namespace assay {
+namespace {
+
+const SystemClock system_clock;
+
+}  // namespace
 
 Committer::Committer(EventSources& sources, AssessmentSink& sink, Metrics& metrics, CommitterOptions options)
     : sources_(sources),
       sink_(sink),
       options_(std::move(options)),
-      applied_(metrics.counter("assay_sink_records_total", "Records of assay.assessments by what became of them",
-                               {{"sink", std::string(sink.name())}, {"outcome", "applied"}})),
-      duplicate_(metrics.counter("assay_sink_records_total", "Records of assay.assessments by what became of them",
-                                 {{"sink", std::string(sink.name())}, {"outcome", "duplicate"}})),
-      held_(metrics.counter("assay_sink_records_total", "Records of assay.assessments by what became of them",
-                            {{"sink", std::string(sink.name())}, {"outcome", "held"}})),
-      dead_(metrics.counter("assay_sink_records_total", "Records of assay.assessments by what became of them",
-                            {{"sink", std::string(sink.name())}, {"outcome", "dead"}})),
-      failures_(metrics.counter("assay_sink_failures_total", "Turns that failed and are tried again",
-                                {{"sink", std::string(sink.name())}})),
-      trimmed_(metrics.counter("assay_sink_trimmed_total",
-                               "Records that were deleted by age before the sink had read them",
-                               {{"sink", std::string(sink.name())}})),
-      unaccounted_gauge_(metrics.gauge("assay_sink_unaccounted",
-                                       "Records of assay.assessments read, but neither applied nor a duplicate, held, "
-                                       "dead or waiting",
-                                       {{"sink", std::string(sink.name())}})),
-      lag_gauge_(metrics.gauge("assay_sink_lag_records", "Records in the log that the sink has not applied",
-                               {{"sink", std::string(sink.name())}})),
-      behind_gauge_(metrics.gauge("assay_sink_behind_seconds",
-                                  "Age of the oldest record of the batch in hand; 0 when nothing is left to apply",
-                                  {{"sink", std::string(sink.name())}})),
-      batch_seconds_(
-          metrics.latency("assay_sink_batch_seconds", "Time to apply one batch", {{"sink", std::string(sink.name())}})),
+      clock_(options_.clock ? *options_.clock : system_clock),
+      metrics_(metrics, sink.name()),
       step_(options_.stuck_after) {}
 
 Committer::~Committer() { stop(); }
@@ -76,7 +59,7 @@ void Committer::run(std::stop_token stop) {
       continue;
     }
     if (stop.stop_requested()) return;
-    failures_.Increment();
+    metrics_.failures.Increment();
     const auto pause = backoff.next();
     spdlog::warn("event=sink_failed sink={} error=\"{}\" again_in_ms={} lag={}", sink_.name(), done.error().message(),
                  pause.count(), lag());
@@ -118,7 +101,7 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
   if (const auto noted = note_progress(); !noted) return noted.error();
   if (!applied) return applied.error();
   if (!pending_.empty())
-    batch_seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+    metrics_.batch_seconds.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
   const auto n = pending_.size();
   pending_ = {};
   return n;
@@ -164,7 +147,7 @@ void Committer::note_trimmed() {
     const auto from = std::max(lost->from, sink_.applied(partition));  // before that it reads for its marks alone
     const Offset no_record = partition.stream == Stream::traces ? 0 : 1;
     if (lost->to - from <= no_record) continue;
-    trimmed_.Increment(static_cast<double>(lost->to - from));
+    metrics_.trimmed.Increment(static_cast<double>(lost->to - from));
     spdlog::error("event=records_deleted_unread sink={} stream={} partition={} from={} records={}", sink_.name(),
                   name_of(partition.stream), partition.partition, from, lost->to - from);
   }
@@ -214,24 +197,17 @@ Result<void> Committer::note_progress() {
     if (options_.progress) options_.progress->advance(Follower::store, partition, applied);
   }
   lag_ = lag;
-  lag_gauge_.set(static_cast<double>(lag));
+  metrics_.lag.set(static_cast<double>(lag));
   const bool known = lag > 0 && batch_at_ != Instant();
-  behind_gauge_.set(known ? std::chrono::duration<double>(SystemClock().now() - batch_at_).count() : 0);
+  metrics_.behind_seconds.set(known ? std::chrono::duration<double>(clock_.now() - batch_at_).count() : 0);
   return {};
 }
 
 void Committer::count() {
   const auto now = sink_.ledger();
-  const auto add = [](Counter& counter, std::int64_t before, std::int64_t after) {
-    if (after > before) counter.Increment(static_cast<double>(after - before));
-  };
-  // A sink that keeps its ledger goes on counting where it was.
-  add(applied_, counted_.applied, now.applied);
-  add(duplicate_, counted_.duplicate, now.duplicate);
-  add(held_, counted_.held, now.held);
-  add(dead_, counted_.dead, now.dead);
+  metrics_.count(counted_, now);
   counted_ = now;
-  unaccounted_gauge_.set(static_cast<double>(now.unaccounted() - sink_.unfinished()));
+  metrics_.unaccounted.set(static_cast<double>(now.unaccounted() - sink_.unfinished()));
 }
 
 }  // namespace assay

@@ -11,13 +11,12 @@
 #include <thread>
 
 #include "ops/runtime/clock.hpp"
-#include "ops/runtime/gauge_part.hpp"
-#include "ops/runtime/metrics.hpp"
 #include "storage/log/event_source.hpp"
 #include "storage/log/progress.hpp"
 #include "storage/log/stall_watch.hpp"
 #include "storage/sinks/assessment_sink.hpp"
 #include "workers/backoff.hpp"
+#include "workers/committer_metrics.hpp"
 
 namespace assay {
 
@@ -28,6 +27,7 @@ struct CommitterOptions {
   std::chrono::milliseconds idle_wait{200};  // how often an idle sink gets its chance to retry what waits in it
   std::chrono::milliseconds backoff_first{100}, backoff_max{10'000};
   Progress* progress = nullptr;                           // told as Follower::store, where given
+  const Clock* clock = nullptr;                           // none: the system's
   std::optional<std::vector<Partition>> partitions = {};  // of each stream; none: all of them
   // In one step() nothing is applied for so long: see stuck(). Longer than the sink may take for one record.
   std::chrono::milliseconds stuck_after = std::chrono::minutes(1);
@@ -73,6 +73,8 @@ class Committer {
   EventSources& sources_;
   AssessmentSink& sink_;
   CommitterOptions options_;
+  const Clock& clock_;
+  CommitterMetrics metrics_;
   std::vector<StreamPartition> partitions_;
   std::size_t turn_ = 0;                       // which partition is next, where they are read one by one
   std::span<const LogRecord> pending_;         // read and not yet applied; views into the source
@@ -81,10 +83,6 @@ class Committer {
   SinkLedger counted_;
   std::atomic<std::int64_t> lag_{0};
   std::atomic<bool> opened_{false};
-
-  Counter &applied_, &duplicate_, &held_, &dead_, &failures_, &trimmed_;
-  GaugePart unaccounted_gauge_, lag_gauge_, behind_gauge_;
-  Histogram& batch_seconds_;
 
   StallWatch step_;
   mutable std::mutex mutex_;  // the source's life against wake(), and partitions_ against stuck()
