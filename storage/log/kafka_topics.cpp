@@ -192,77 +192,101 @@ std::vector<std::string> wrong_partitions(const std::vector<TopicState>& topics,
 
 long long ms_of(std::chrono::hours hours) { return std::chrono::milliseconds(hours).count(); }
 
-void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
-  const auto setting = [&](const char* name) {
-    const auto at = topic.settings.find(name);
-    return at == topic.settings.end() ? std::string() : at->second;
-  };
-  const auto policy = setting("cleanup.policy");
+std::string setting(const TopicState& topic, const char* name) {
+  const auto at = topic.settings.find(name);
+  return at == topic.settings.end() ? std::string() : at->second;
+}
+
+void check_cleanup(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
+  const auto policy = setting(topic, "cleanup.policy");
+  if (policy.empty()) return;
   const bool compacts = policy.find("compact") != std::string::npos;
   const bool deletes = policy.find("delete") != std::string::npos;
-  if (!policy.empty()) {
-    if (kept(topic.stream) == Kept::compacted && (deletes || !compacts))
-      report.problems.push_back(
-          fmt::format("{}: cleanup.policy is '{}', it must be 'compact': records would be lost", topic.name, policy));
-    if (kept(topic.stream) == Kept::by_time && compacts)
-      report.problems.push_back(fmt::format(
-          "{}: cleanup.policy is '{}', it must be 'delete': records of one key would be lost", topic.name, policy));
-    if (kept(topic.stream) == Kept::compacted_and_maybe_by_time && !compacts)
-      report.problems.push_back(
-          fmt::format("{}: cleanup.policy is '{}', it must be 'compact' or 'compact,delete': ids would be lost",
-                      topic.name, policy));
-    if (kept(topic.stream) == Kept::compacted_and_maybe_by_time && deletes &&
-        (plan.requests.count() == 0 || number_in(setting("retention.ms")) < ms_of(plan.requests)))
-      report.warnings.push_back(fmt::format(
-          "{}: retention.ms is {}: ids of traces are forgotten after it, whatever the workers' --request-retention",
-          topic.name, setting("retention.ms")));
-    if (kept(topic.stream) == Kept::compacted_and_by_time && !compacts)
-      report.warnings.push_back(
-          fmt::format("{}: cleanup.policy is '{}': purged dead letters are kept until retention", topic.name, policy));
+  switch (kept(topic.stream)) {
+    case Kept::by_time:
+      if (compacts)
+        report.problem(fmt::format("{}: cleanup.policy is '{}', it must be 'delete': records of one key would be lost",
+                                   topic.name, policy));
+      return;
+    case Kept::compacted:
+      if (deletes || !compacts)
+        report.problem(
+            fmt::format("{}: cleanup.policy is '{}', it must be 'compact': records would be lost", topic.name, policy));
+      return;
+    case Kept::compacted_and_by_time:
+      if (!compacts)
+        report.warning(fmt::format("{}: cleanup.policy is '{}': purged dead letters are kept until retention",
+                                   topic.name, policy));
+      return;
+    case Kept::compacted_and_maybe_by_time:
+      if (!compacts)
+        report.problem(
+            fmt::format("{}: cleanup.policy is '{}', it must be 'compact' or 'compact,delete': ids would be lost",
+                        topic.name, policy));
+      if (deletes && (plan.requests.count() == 0 || number_in(setting(topic, "retention.ms")) < ms_of(plan.requests)))
+        report.warning(fmt::format(
+            "{}: retention.ms is {}: ids of traces are forgotten after it, whatever the workers' --request-retention",
+            topic.name, setting(topic, "retention.ms")));
+      return;
   }
-  const auto retention = setting("retention.ms");
-  if (kept(topic.stream) == Kept::by_time && !retention.empty() && number_in(retention) >= 0) {
-    const auto needed = std::max(plan.park_max, plan.dedupe_window);
-    if (number_in(retention) < needed.count())
-      report.problems.push_back(fmt::format(
-          "{}: retention.ms is {}, less than the {} that feedback may be parked or its repeats recognised for; "
-          "kafka-configs.sh --alter sets it",
-          topic.name, retention, needed.count()));
-    else if (number_in(retention) < plan.retention.count())
-      report.warnings.push_back(fmt::format("{}: retention.ms is {}, less than the {} planned", topic.name, retention,
-                                            plan.retention.count()));
-  }
-  const auto tombstones = setting("delete.retention.ms");
-  const auto tombstones_kept = tombstones.empty() ? -1 : number_in(tombstones);
-  if (topic.stream == Stream::parked && tombstones_kept >= 0 && tombstones_kept < tombstones_min.count())
-    report.warnings.push_back(fmt::format(
+}
+
+void check_retention(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
+  const auto retention = setting(topic, "retention.ms");
+  if (kept(topic.stream) != Kept::by_time || retention.empty() || number_in(retention) < 0) return;
+  const auto needed = std::max(plan.park_max, plan.dedupe_window);
+  if (number_in(retention) < needed.count())
+    report.problem(fmt::format(
+        "{}: retention.ms is {}, less than the {} that feedback may be parked or its repeats recognised for; "
+        "kafka-configs.sh --alter sets it",
+        topic.name, retention, needed.count()));
+  else if (number_in(retention) < plan.retention.count())
+    report.warning(
+        fmt::format("{}: retention.ms is {}, less than the {} planned", topic.name, retention, plan.retention.count()));
+}
+
+void check_tombstones(const TopicState& topic, TopicsReport& report) {
+  const auto tombstones = setting(topic, "delete.retention.ms");
+  if (topic.stream != Stream::parked || tombstones.empty()) return;
+  const auto kept_for = number_in(tombstones);
+  if (kept_for >= 0 && kept_for < tombstones_min.count())
+    report.warning(fmt::format(
         "{}: delete.retention.ms is {}, less than {}: a worker that was away for longer may release once more what has "
         "ended; kafka-configs.sh --alter sets it",
         topic.name, tombstones, tombstones_min.count()));
-  const auto in_sync = number_in(setting("min.insync.replicas"));
+}
+
+void check_replicas(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
+  const auto in_sync = number_in(setting(topic, "min.insync.replicas"));
   if (in_sync > topic.replicas)
-    report.problems.push_back(fmt::format("{}: min.insync.replicas is {} with {} replicas: nothing can be written",
-                                          topic.name, in_sync, topic.replicas));
+    report.problem(fmt::format("{}: min.insync.replicas is {} with {} replicas: nothing can be written", topic.name,
+                               in_sync, topic.replicas));
   if (topic.replicas >= 2 && in_sync < 2)
-    report.warnings.push_back(fmt::format(
-        "{}: min.insync.replicas is {}: one broker's disk alone may hold what was accepted", topic.name, in_sync));
+    report.warning(fmt::format("{}: min.insync.replicas is {}: one broker's disk alone may hold what was accepted",
+                               topic.name, in_sync));
   if (topic.replicas >= 2 && in_sync == topic.replicas)
-    report.warnings.push_back(fmt::format("{}: min.insync.replicas is {} of {} replicas: no broker may be away",
-                                          topic.name, in_sync, topic.replicas));
+    report.warning(fmt::format("{}: min.insync.replicas is {} of {} replicas: no broker may be away", topic.name,
+                               in_sync, topic.replicas));
   if (topic.leaderless > 0)
-    report.problems.push_back(
+    report.problem(
         fmt::format("{}: {} partitions have no leader: nothing can be written there", topic.name, topic.leaderless));
   else if (topic.in_sync < topic.replicas)
-    report.warnings.push_back(fmt::format("{}: a partition has {} of its {} replicas in sync now", topic.name,
-                                          topic.in_sync, topic.replicas));
+    report.warning(fmt::format("{}: a partition has {} of its {} replicas in sync now", topic.name, topic.in_sync,
+                               topic.replicas));
   if (plan.replicas && topic.replicas < *plan.replicas)
-    report.problems.push_back(fmt::format("{}: {} replicas, not {}", topic.name, topic.replicas, *plan.replicas));
+    report.problem(fmt::format("{}: {} replicas, not {}", topic.name, topic.replicas, *plan.replicas));
   if (topic.replicas == 1)
-    report.warnings.push_back(fmt::format(
+    report.warning(fmt::format(
         "{}: one replica: what was accepted is lost with that broker's disk, and on a power failure", topic.name));
-  if (setting("unclean.leader.election.enable") == "true")
-    report.problems.push_back(
-        fmt::format("{}: unclean.leader.election.enable is true: accepted records can be lost", topic.name));
+  if (setting(topic, "unclean.leader.election.enable") == "true")
+    report.problem(fmt::format("{}: unclean.leader.election.enable is true: accepted records can be lost", topic.name));
+}
+
+void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
+  check_cleanup(topic, plan, report);
+  check_retention(topic, plan, report);
+  check_tombstones(topic, report);
+  check_replicas(topic, plan, report);
 }
 
 }  // namespace
@@ -354,11 +378,11 @@ TopicsReport check_topics(const std::vector<TopicState>& topics, const TopicPlan
   report.problems = wrong_partitions(topics, plan);
   for (const auto& topic : topics) {
     if (!topic.exists) {
-      report.problems.push_back(topic.name + " is missing: run `assay topics create`");
+      report.problem(topic.name + " is missing: run `assay topics create`");
       continue;
     }
     if (topic.stream == Stream::catalog && topic.partitions != 1)
-      report.problems.push_back(fmt::format("{} has {} partitions, it must have one", topic.name, topic.partitions));
+      report.problem(fmt::format("{} has {} partitions, it must have one", topic.name, topic.partitions));
     check_topic(topic, plan, report);
   }
   return report;
@@ -370,7 +394,7 @@ TopicsReport check_cluster(const ClusterState& cluster, const TopicPlan& plan) {
   for (const auto& topic : cluster.topics) replicas = std::max(replicas, topic.replicas);
   for (const auto& topic : cluster.internal)
     if (topic.replicas < replicas)
-      report.warnings.push_back(fmt::format(
+      report.warning(fmt::format(
           "{}: {} replicas where the topics have {}: positions and transactions are lost with fewer brokers "
           "than records are",
           topic.name, topic.replicas, replicas));

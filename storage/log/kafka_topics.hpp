@@ -50,6 +50,8 @@ struct TopicsReport {
   std::vector<std::string> problems;  // the promises can't be kept so
   std::vector<std::string> warnings;
   bool ok() const { return problems.empty(); }
+  void problem(std::string sentence) { problems.push_back(std::move(sentence)); }
+  void warning(std::string sentence) { warnings.push_back(std::move(sentence)); }
 };
 
 // All block up to `limit`; errors are sentences.
