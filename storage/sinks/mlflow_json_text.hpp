@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "storage/records/python_text.hpp"
+#include "storage/records/utf8.hpp"
 #include "storage/sinks/mlflow_columns.hpp"
 
 namespace assay::mlflow {
@@ -16,16 +17,9 @@ namespace assay::mlflow {
 namespace dom = simdjson::dom;
 inline constexpr std::size_t id_max = 50, name_max = 250;  // characters
 
-inline std::size_t characters(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
-}
+inline std::size_t characters(std::string_view text) { return utf8_characters(text); }
 inline std::string cut(std::string_view text, std::size_t characters_max) {
-  std::size_t n = 0;
-  for (std::size_t at = 0; at < text.size(); ++at)
-    if ((static_cast<unsigned char>(text[at]) & 0xc0) != 0x80 && n++ == characters_max)
-      return std::string(text.substr(0, at));
-  return std::string(text);
+  return std::string(utf8_first(text, characters_max));
 }
 inline bool is_text(std::string_view text) { return text.find('\0') == text.npos; }
 

@@ -104,7 +104,8 @@ Result<std::optional<std::string>> Store::trace_info(std::string_view trace_id) 
     for (const auto& assessment : *assessments) json.raw(assessment.row.json(assessment.valid));
     json.end_array();
   }
-  return std::optional((*row)->info_json(trace_id, feedback_tag(*assessments), list, *spans_are_here));
+  return std::optional(
+      (*row)->info_json(trace_id, feedback_tag(*assessments), list, *spans_are_here, TraceRow::Texts::shown));
 }
 
 // As the sinks have it in their tables.

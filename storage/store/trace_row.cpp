@@ -8,6 +8,7 @@
 #include "storage/records/duration_text.hpp"
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/utf8.hpp"
 #include "storage/records/valid_json.hpp"
 #include "storage/store/bytes.hpp"
 #include "storage/store/raw_json.hpp"
@@ -17,6 +18,8 @@ namespace {
 
 constexpr std::uint8_t trace_format = 1;
 constexpr std::string_view tags = "tags.", metadata = "trace_metadata.";
+const std::string experiment_path = std::string(metadata).append(experiment_name_key);
+constexpr std::size_t shown_key = 250, shown_metadata = 250, shown_tag = 4096;  // characters
 
 using Level = TraceRank::Level;
 
@@ -89,7 +92,8 @@ Result<bool, Malformed> TraceRow::apply(const TraceRecord& record) {
       return for_each_field(entries, [&](std::string_view key, simdjson::ondemand::value v) {
         auto entry = path + "." + std::string(key);
         const auto raw = raw_json(v);
-        if (raw) changed |= set(std::move(entry), of, *raw);
+        const bool inferred = record.from_spans && name != "tags";
+        if (raw) changed |= inferred ? set_inferred(std::move(entry), of, *raw) : set(std::move(entry), of, *raw);
         return raw.has_value();
       });
     }
@@ -108,7 +112,7 @@ bool TraceRow::set_inferred(std::string path, const TraceRank& rank, std::string
   if (path == "state" && json != R"("IN_PROGRESS")") own.level = Level::ended;
   const bool start = path == "request_time", end = path == "end_time";
   const auto at = fields_.find(path);
-  if (path == "trace_location" && at != fields_.end()) {
+  if ((path == "trace_location" || path.starts_with(metadata)) && at != fields_.end()) {
     if (at->second.rank.level != Level::inferred || at->second.rank <= own) return false;
     at->second = {own, std::string(json)};
     return true;
@@ -210,7 +214,7 @@ std::optional<std::string> TraceRow::tag(std::string_view key, std::string_view 
 }
 
 std::string TraceRow::info_json(std::string_view trace_id, std::string_view feedback_tag, std::string_view assessments,
-                                bool has_spans) const {
+                                bool has_spans, Texts texts) const {
   static constexpr std::array<const char*, 5> first = {"client_request_id", "trace_location", "request_time",
                                                        "execution_duration", "state"};
   std::string out;
@@ -227,10 +231,19 @@ std::string TraceRow::info_json(std::string_view trace_id, std::string_view feed
     const auto entry = [&](std::string_view key) -> JsonWriter& {
       if (!any) json.key(prefix.substr(0, prefix.size() - 1)).begin_object();
       any = true;
-      return json.key(key);
+      return json.key(texts == Texts::shown ? utf8_first(key, shown_key) : key);
+    };
+    const auto write = [&](const std::string& path, const Register& field) {
+      auto& at = entry(std::string_view(path).substr(prefix.size()));
+      const auto most = prefix == tags ? shown_tag : shown_metadata;
+      const auto text = texts == Texts::shown && field.json.size() > most + 2 ? text_at(path) : std::nullopt;
+      if (text)
+        at.value(utf8_first(*text, most));
+      else
+        at.raw(field.json);
     };
     for (auto at = fields_.lower_bound(std::string(prefix)); at != fields_.end() && at->first.starts_with(prefix); ++at)
-      if (present(at->second)) entry(std::string_view(at->first).substr(prefix.size())).raw(at->second.json);
+      if (present(at->second) && !(texts == Texts::shown && at->first == experiment_path)) write(at->first, at->second);
     if (!tag.empty() && !text_at("tags.assay.feedback")) entry("assay.feedback").value(tag);
     if (prefix == tags) {
       for (const auto key : {spans_location_tag, artifact_location_tag})

@@ -4,8 +4,8 @@
 // register the one that ranks higher wins, by (level, accepted_at, content). A record that says IN_PROGRESS is not
 // final, so a placeholder or a late start never takes away what the end of a trace has said; tags go by time alone.
 // What was only concluded from spans gives way to what was said of the trace itself, but for a root span that has
-// ended: it ends a trace that is in progress. Of several such conclusions the earliest start, the latest end and the
-// first location count.
+// ended: it ends a trace that is in progress. Of several such conclusions the earliest start, the latest end, the first
+// location and the first metadata (session, user) count.
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -53,9 +53,12 @@ class TraceRow {
   // When what is set now must have been accepted so that it counts: after everything that is here.
   Instant after() const;
   // MLflow's trace_info; `feedback_tag`, where not empty, is the value of the tag assay.feedback unless somebody has
-  // set it, and `assessments` a JSON list. With `has_spans` a tag says that they are here.
+  // set it, and `assessments` a JSON list. With `has_spans` a tag says that they are here. MLflow keeps tags and
+  // metadata of any length, and shows no more of them than its client sends (Texts::shown; nor is the experiment's name
+  // shown, which is for the sinks).
+  enum class Texts { whole, shown };
   std::string info_json(std::string_view trace_id, std::string_view feedback_tag, std::string_view assessments,
-                        bool has_spans = true) const;
+                        bool has_spans = true, Texts texts = Texts::whole) const;
 
   std::string encode() const;
   static std::optional<TraceRow> decode(std::string_view bytes);

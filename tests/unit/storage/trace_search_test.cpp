@@ -84,6 +84,18 @@ TEST_F(TraceSearchTest, PagesNeitherRepeatNorLeaveOutWhereTimesAreEqual) {
   EXPECT_EQ(all, "tr-a tr-b tr-c tr-d tr-e tr-f tr-g");
 }
 
+TEST_F(TraceSearchTest, WhatIsNamedTwiceFindsATraceOnce) {
+  for (const char c : std::string("edcba"))
+    add_trace(std::string("tr-") + c, 5, R"("state":"OK","client_request_id":"r")");
+  apply();
+  const std::string all = "tr-a tr-b tr-c tr-d tr-e";
+  EXPECT_EQ(find("status IN ('OK', 'OK')"), all);
+  EXPECT_EQ(find("client_request_id IN ('r', 'x', 'r')"), all);
+  auto twice = query("");
+  twice.experiments = {"1", "1"};
+  EXPECT_EQ(page(twice), all);
+}
+
 TEST_F(TraceSearchTest, ANewTraceBetweenTwoPagesMovesNothing) {
   for (int i = 0; i < 4; ++i) add_trace("tr-" + std::to_string(i), i);
   apply();
@@ -232,6 +244,14 @@ TEST_F(TraceSearchTest, OneSpanMustMatchAllClausesAboutSpans) {
   EXPECT_EQ(find("trace.text LIKE '%tool%'"), "tr-1");
 }
 
+TEST_F(TraceSearchTest, ASpanThatSaysNoTypeIsUnlikeNone) {
+  add_trace("tr-1", 1, "", R"([{"span_id":"a","name":"step","attributes":{},"end_time_unix_nano":5}])");
+  apply();
+  for (const auto* clause : {"span.type != 'LLM'", "span.type NOT IN ('LLM')", "span.type LIKE '%'"})
+    EXPECT_EQ(find(clause), "") << clause;
+  EXPECT_EQ(find("span.name = 'step'"), "tr-1");
+}
+
 TEST_F(TraceSearchTest, WhatWasConcludedFromSpansGivesWayWhateverCameFirst) {
   const auto said = trace("tr-1", at(10), located("1", at(1)) + R"(,"execution_duration":"2s","state":"OK")");
   TraceRecord record{.from_spans = true, .trace_id = "tr-1", .accepted_at = at(20)};
@@ -275,6 +295,25 @@ TEST_F(TraceSearchTest, OfSpansThatComeInPartsTheEarliestStartAndTheLatestEndCou
     EXPECT_EQ(row->duration_ms(), 8000);
     EXPECT_NE(row->info_json("tr-1", "", "").find(R"("execution_duration":"8s")"), std::string::npos);
     EXPECT_EQ(row->info_json("tr-1", "", "").find("end_time"), std::string::npos);
+  }
+}
+
+TEST_F(TraceSearchTest, OfSessionsThatSpansNameTheFirstCountsWhateverCameFirst) {
+  const auto part = [](const std::string& session, int accepted) {
+    TraceRecord record{.from_spans = true, .trace_id = "tr-1", .accepted_at = at(accepted)};
+    record.info = R"({"trace_id":"tr-1","trace_metadata":{"mlflow.trace.session":")" + session + "\"}}";
+    return record;
+  };
+  const std::string path = "trace_metadata.mlflow.trace.session";
+  for (const bool turned : {false, true}) {
+    TraceRow row;
+    ASSERT_TRUE(row.apply(turned ? part("b", 21) : part("a", 20)));
+    ASSERT_TRUE(row.apply(turned ? part("a", 20) : part("b", 21)));
+    EXPECT_EQ(row.text_at(path), "a");
+    auto said = part("c", 19);
+    said.from_spans = false;
+    ASSERT_TRUE(row.apply(said));
+    EXPECT_EQ(row.text_at(path), "c");
   }
 }
 

@@ -1,0 +1,35 @@
+#include "storage/store/trace_row.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/json/parse.hpp>
+
+namespace assay {
+namespace {
+
+TEST(TraceRow, ShowsNoMoreOfATextThanMlflowAndKeepsItWhole) {
+  const auto many = [](std::size_t n) {
+    std::string out;
+    for (std::size_t i = 0; i < n; ++i) out += "\u017c";  // of two bytes
+    return out;
+  };
+  const std::string key(251, 'k');
+  TraceRecord record{.trace_id = "tr-1", .accepted_at = *parse_time("2026-11-23T15:57:31.547Z")};
+  record.info = R"({"trace_id":"tr-1","tags":{"long":")" + many(5000) + R"(","fits":")" + many(4096) + R"(",")" + key +
+                R"(":"v"},"trace_metadata":{"m":")" + many(251) + R"(","assay.experiment":"shop"}})";
+  TraceRow row;
+  ASSERT_TRUE(row.apply(record));
+  const auto shown = boost::json::parse(row.info_json("tr-1", "", "", false, TraceRow::Texts::shown));
+  EXPECT_EQ(shown.at("tags").at("long"), boost::json::value(many(4096)));
+  EXPECT_EQ(shown.at("tags").at("fits"), boost::json::value(many(4096)));
+  EXPECT_EQ(shown.at("tags").at(key.substr(1)), "v");
+  EXPECT_EQ(shown.at("trace_metadata").at("m"), boost::json::value(many(250)));
+  EXPECT_EQ(shown.at("trace_metadata").as_object().size(), 1u) << "the experiment's name is for the sinks";
+  const auto whole = boost::json::parse(row.info_json("tr-1", "", ""));
+  EXPECT_EQ(whole.at("tags").at("long"), boost::json::value(many(5000)));
+  EXPECT_EQ(whole.at("trace_metadata").at("assay.experiment"), "shop");
+  EXPECT_EQ(whole.at("trace_metadata").at("m"), boost::json::value(many(251)));
+}
+
+}  // namespace
+}  // namespace assay
