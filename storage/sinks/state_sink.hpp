@@ -22,8 +22,6 @@ class StateSink final : public AssessmentSink {
   SinkLedger ledger() const override { return {}; }  // of assay.assessments, which it does not follow
 
  private:
-  Result<void> apply_parked(Partition partition, std::span<const LogRecord* const> records, Changes& changes);
-
   KeyValue& kv_;
   mutable std::mutex mutex_;
   std::map<StreamPartition, Offset> applied_;

@@ -1,5 +1,8 @@
 #include "storage/state/parked_state.hpp"
 
+#include <map>
+
+#include "ops/runtime/log.hpp"
 #include "storage/state/state_keys.hpp"
 
 namespace assay {
@@ -35,6 +38,37 @@ Result<std::vector<std::optional<ParkedRecord>>> find_parked(const KeyValue& sta
   return out;
 }
 
+// What a record replaces stands under other keys, too.
+Result<std::int64_t> replay_parked(const KeyValue& state, Partition partition, std::span<const LogRecord> records,
+                                   Changes& changes) {
+  std::vector<std::string> ids;
+  for (const auto& record : records) ids.emplace_back(record.key);
+  const auto found = find_parked(state, partition, ids);
+  if (!found) return found.error();
+  std::map<std::string, std::optional<ParkedRecord>, std::less<>> known;
+  for (std::size_t i = 0; i < ids.size(); ++i) known.try_emplace(ids[i], (*found)[i]);
+  std::int64_t more = 0;
+  for (const auto& record : records) {
+    auto& parked = known.find(record.key)->second;
+    if (parked) {
+      unpark(changes, partition, *parked);
+      parked.reset();
+      --more;
+    }
+    if (record.tombstone) continue;
+    auto parsed = parse_parked_record(record.value);
+    if (!parsed) {
+      spdlog::error("event=changelog_unreadable partition={} offset={} problem=\"{}\"", partition, record.offset,
+                    parsed.error().reason);
+      continue;
+    }
+    parked = std::move(*parsed);
+    park(changes, partition, *parked);
+    ++more;
+  }
+  return more;
+}
+
 Result<std::vector<std::string>> waiting_for(const KeyValue& state, Partition partition, std::string_view id,
                                              std::size_t most) {
   const auto prefix = state::waiting_prefix(partition, id);
@@ -51,7 +85,7 @@ Result<std::vector<std::string>> waiting_for(const KeyValue& state, Partition pa
 
 Result<std::vector<std::string>> awaited_ids(const KeyValue& state, Partition partition, std::string_view after,
                                              std::size_t most) {
-  const auto all = state::prefix(partition) + "t";
+  const auto all = state::waiting_prefix(partition);
   const auto end = after_prefix(all);
   auto from = after.empty() ? all : after_prefix(state::waiting_prefix(partition, after));
   std::vector<std::string> out;
@@ -73,7 +107,7 @@ Result<std::vector<std::string>> awaited_ids(const KeyValue& state, Partition pa
 }
 
 Result<std::vector<std::string>> expired_at(const KeyValue& state, Partition partition, Instant now, std::size_t most) {
-  const auto from = state::prefix(partition) + "e";
+  const auto from = state::expiry_prefix(partition);
   std::vector<std::string> out;
   if (most == 0) return out;
   const auto scanned =
@@ -87,7 +121,7 @@ Result<std::vector<std::string>> expired_at(const KeyValue& state, Partition par
 }
 
 Result<std::optional<Instant>> next_expiry(const KeyValue& state, Partition partition) {
-  const auto from = state::prefix(partition) + "e";
+  const auto from = state::expiry_prefix(partition);
   std::optional<Instant> at;
   const auto scanned =
       state.scan(Family::parked, from, after_prefix(from), [&](std::string_view key, std::string_view) {
@@ -99,7 +133,7 @@ Result<std::optional<Instant>> next_expiry(const KeyValue& state, Partition part
 }
 
 Result<std::int64_t> count_parked(const KeyValue& state, Partition partition) {
-  const auto from = state::prefix(partition) + "r";
+  const auto from = state::parked_prefix(partition);
   std::int64_t count = 0;
   const auto scanned = state.scan(Family::parked, from, after_prefix(from), [&](std::string_view, std::string_view) {
     ++count;

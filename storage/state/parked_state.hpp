@@ -12,6 +12,11 @@ namespace assay {
 void park(Changes& changes, Partition partition, const ParkedRecord& parked);
 void unpark(Changes& changes, Partition partition, const ParkedRecord& parked);
 
+// What these records of the changelog make of the state: of a key the last one decides. What can't be read is left out,
+// and logged. Returns by how many more are parked afterwards.
+Result<std::int64_t> replay_parked(const KeyValue& state, Partition partition, std::span<const LogRecord> records,
+                                   Changes& changes);
+
 // What is parked under these record_ids, in their order. Error::corrupt when a value can't be read.
 Result<std::vector<std::optional<ParkedRecord>>> find_parked(const KeyValue& state, Partition partition,
                                                              std::span<const std::string> record_ids);

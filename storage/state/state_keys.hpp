@@ -9,6 +9,7 @@
 //   parked   't' length of id (2), id that it waits for, order (8), record_id  -> ""
 //   parked   'e' expires_at in ms (8), record_id                    -> ""
 //   meta     a name of those below                                  -> a number (8), or the ledger's
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,13 +23,21 @@ inline std::string prefix(Partition partition) { return big_endian(static_cast<s
 
 inline std::string index_key(Partition partition, std::string_view id) { return prefix(partition).append(id); }
 
+inline std::string parked_prefix(Partition partition) { return prefix(partition).append("r"); }
 inline std::string parked_key(Partition partition, std::string_view record_id) {
-  return prefix(partition).append("r").append(record_id);
+  return parked_prefix(partition).append(record_id);
+}
+// The record_id, if it is a key of the first of the three spaces: the other two say the same.
+inline std::optional<std::string_view> parked_id(std::string_view key) {
+  constexpr std::size_t partition = 4;
+  if (key.size() <= partition || key[partition] != 'r') return {};
+  return key.substr(partition + 1);
 }
 
+inline std::string waiting_prefix(Partition partition) { return prefix(partition).append("t"); }
 // The length before the id, because an id may hold any byte and be another one's beginning.
 inline std::string waiting_prefix(Partition partition, std::string_view id) {
-  auto key = prefix(partition).append("t");
+  auto key = waiting_prefix(partition);
   key += static_cast<char>(id.size() >> 8);
   key += static_cast<char>(id.size());
   return key.append(id);
@@ -38,9 +47,10 @@ inline std::string waiting_key(Partition partition, std::string_view id, std::in
   return waiting_prefix(partition, id).append(big_endian(static_cast<std::uint64_t>(order))).append(record_id);
 }
 
+inline std::string expiry_prefix(Partition partition) { return prefix(partition).append("e"); }
 inline std::string expiry_prefix(Partition partition, Instant at) {
   const auto ms = std::max<std::int64_t>(0, at.time_since_epoch().count());
-  return prefix(partition).append("e").append(big_endian(static_cast<std::uint64_t>(ms)));
+  return expiry_prefix(partition).append(big_endian(static_cast<std::uint64_t>(ms)));
 }
 inline std::string expiry_key(Partition partition, Instant at, std::string_view record_id) {
   return expiry_prefix(partition, at).append(record_id);
