@@ -73,7 +73,7 @@ Result<void> PartitionLoop::open() {
   return {};
 }
 
-Result<void> PartitionLoop::follow(Offset committed) { return restore_.run(committed, false); }
+Result<void> PartitionLoop::follow(Offset committed) { return restore_.run(committed); }
 
 void PartitionLoop::wake() {
   restore_.wake();

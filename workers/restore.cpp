@@ -35,7 +35,7 @@ class Restore::Run {
         index_(state_, Family::index, index_run_bytes),
         seen_(state_, Family::seen, seen_run_bytes) {}
 
-  Result<void> run(Offset committed, bool owner) {
+  Result<void> run(Offset committed) {
     if (auto done = finish_wipe(state_, partition_); !done) return done;
     if (auto loaded = load(); !loaded) return loaded;
     if (meta_.feedback > committed) {
@@ -50,7 +50,7 @@ class Restore::Run {
       restored = streams(committed);
     }
     if (!restored) return restored;
-    return settle(committed, owner);
+    return settle(committed);
   }
 
  private:
@@ -58,7 +58,7 @@ class Restore::Run {
     auto meta = load_meta(state_, partition_);
     if (!meta) return meta.error();
     meta_ = saved_ = *meta;
-    counts_ = meta_.feedback != 0 || meta_.ledger != Ledger{};
+    counts_ = meta_.feedback != 0 || meta_.ledger.logged != 0;
     return {};
   }
 
@@ -115,17 +115,10 @@ class Restore::Run {
   // accepted_at is at most the partition's largest, where the dedupe window ends; so every entry that may still count
   // was accepted later than that less the window, and none of those stands before the offset of that time.
   Result<void> find_window(Offset committed) {
-    std::optional<Instant> latest;
-    const auto peeked = each_chunk(*outer_.source_, feedback(), committed, [&](std::span<const LogRecord> records) {
-      for (const auto& record : records)
-        if (const auto parsed = parse_logged_feedback(record))
-          latest = std::max(latest.value_or(Instant::min()), parsed->logged_at());
-      return Result<void>();
-    });
-    if (!peeked) return peeked;
+    if (auto peeked = each_chunk(*outer_.source_, feedback(), committed, &Run::peek); !peeked) return peeked;
     Offset from = 0;
-    if (latest) {
-      const auto since = *latest - policy_.dedupe_window - clocks_differ;
+    if (latest_) {
+      const auto since = *latest_ - policy_.dedupe_window - clocks_differ;
       const auto first = outer_.sources_.first_since(feedback(), since);
       if (!first) return first.error();
       from = std::min(*first, committed);
@@ -135,24 +128,22 @@ class Restore::Run {
     return outer_.source_->seek(feedback(), from);
   }
 
+  Result<void> peek(std::span<const LogRecord> records) {
+    for (const auto& record : records)
+      if (const auto parsed = parse_logged_feedback(record))
+        latest_ = std::max(latest_.value_or(Instant::min()), parsed->logged_at());
+    return {};
+  }
+
   Result<void> streams(Offset committed) {
     if (auto opened = open_sources(committed); !opened) return opened;
     const auto changes_end = outer_.changelog_->end(changelog());
     if (!changes_end) return changes_end.error();
-    if (auto r = each_chunk(*outer_.changelog_, changelog(), *changes_end,
-                            [&](std::span<const LogRecord> records) { return take_parked(records); });
-        !r)
-      return r;
+    if (auto r = each_chunk(*outer_.changelog_, changelog(), *changes_end, &Run::take_parked); !r) return r;
     const auto requests_end = outer_.source_->end(requests());
     if (!requests_end) return requests_end.error();
-    if (auto r = each_chunk(*outer_.source_, requests(), *requests_end,
-                            [&](std::span<const LogRecord> records) { return take_requests(records); });
-        !r)
-      return r;
-    if (auto r = each_chunk(*outer_.source_, feedback(), committed,
-                            [&](std::span<const LogRecord> records) { return take_feedback(records); });
-        !r)
-      return r;
+    if (auto r = each_chunk(*outer_.source_, requests(), *requests_end, &Run::take_requests); !r) return r;
+    if (auto r = each_chunk(*outer_.source_, feedback(), committed, &Run::take_feedback); !r) return r;
     // A chunk never begins at or behind the committed position, but may reach over it where the log has gaps.
     if (outer_.source_->position(feedback()) != committed)
       if (auto sought = outer_.source_->seek(feedback(), committed); !sought) return sought;
@@ -163,7 +154,7 @@ class Restore::Run {
   }
 
   // Hands over the records of one partition up to `end`.
-  template <class Take>
+  using Take = Result<void> (Run::*)(std::span<const LogRecord>);
   Result<void> each_chunk(EventSource& source, StreamPartition where, Offset end, Take take) {
     auto idle = std::chrono::milliseconds(0);
     while (source.position(where) < end) {
@@ -176,7 +167,7 @@ class Restore::Run {
       while (!upto.empty() && upto.back().offset >= end) upto = upto.first(upto.size() - 1);
       if (!upto.empty()) {
         outer_.applied_ += static_cast<std::int64_t>(upto.size());
-        if (auto taken = take(upto); !taken) return taken;
+        if (auto taken = (this->*take)(upto); !taken) return taken;
       }
       if (source.position(where) != before) {
         idle = {};
@@ -202,9 +193,13 @@ class Restore::Run {
 
   Result<void> take_parked(std::span<const LogRecord> records) {
     Changes changes;
-    if (auto applied = apply_parked(records, changes); !applied) return applied;
+    const auto more = replay_parked(state_, partition_, records, changes);
+    if (!more) return more.error();
+    meta_.parked = records.back().offset + 1;
+    meta_.ledger.parked += *more;
     auto meta = saved_;
-    meta.parked = meta_.parked = records.back().offset + 1;
+    meta.parked = meta_.parked;
+    meta.ledger.parked = meta_.ledger.parked;
     return save(std::move(changes), meta);
   }
 
@@ -243,30 +238,6 @@ class Restore::Run {
     meta.requests = saved_.requests;
     meta.parked = saved_.parked;
     return save({}, meta);
-  }
-
-  Result<void> apply_parked(std::span<const LogRecord> records, Changes& changes) {
-    std::vector<std::string> ids;
-    for (const auto& record : records) ids.emplace_back(record.key);
-    const auto found = find_parked(state_, partition_, ids);
-    if (!found) return found.error();
-    std::map<std::string, std::optional<ParkedRecord>, std::less<>> known;
-    for (std::size_t i = 0; i < ids.size(); ++i) known.try_emplace(ids[i], (*found)[i]);
-    for (const auto& record : records) {
-      auto& parked = known.find(record.key)->second;
-      if (parked) unpark(changes, partition_, *parked);
-      parked.reset();
-      if (record.tombstone) continue;
-      auto parsed = parse_parked_record(record.value);
-      if (!parsed) {
-        spdlog::error("event=changelog_unreadable partition={} offset={} problem=\"{}\"", partition_, record.offset,
-                      parsed.error().reason);
-        continue;
-      }
-      parked = std::move(*parsed);
-      park(changes, partition_, *parked);
-    }
-    return {};
   }
 
   // The entry of an id: of this run, or of the state.
@@ -313,14 +284,12 @@ class Restore::Run {
     return {};
   }
 
-  Result<void> settle(Offset committed, bool owner) {
+  // What has left the parked by the changelog's word was forwarded, or is dead. What the state has lost beside that was
+  // not: the ledger counts it as parked still, and whoever counts the entries finds them too few.
+  Result<void> settle(Offset committed) {
     meta_.feedback = committed;
     outer_.accepted_max_ = meta_.accepted_max;
-    if (!owner) return save({}, meta_);
-    const auto parked = count_parked(state_, partition_);
-    if (!parked) return parked.error();
     auto& ledger = meta_.ledger;
-    ledger.parked = *parked;
     ledger.logged = std::max(ledger.logged, ledger.duplicate + ledger.dead + ledger.parked);
     ledger.forwarded = ledger.logged - ledger.duplicate - ledger.dead - ledger.parked;
     return save({}, meta_);
@@ -330,8 +299,9 @@ class Restore::Run {
   KeyValue& state_;
   const Partition partition_;
   const ResolvePolicy& policy_;
-  Meta meta_, saved_;    // as of what was read, as of what was written
-  bool counts_ = false;  // the ledger goes on: the state was not empty
+  Meta meta_, saved_;              // as of what was read, as of what was written
+  bool counts_ = false;            // the ledger goes on: the state was not empty
+  std::optional<Instant> latest_;  // accepted_at, of what was peeked at
   SortedLoad index_, seen_;
   std::unordered_map<std::string, std::optional<Seen>> fresh_;  // of the ids that this run of seen_ has met
   std::string key_;
@@ -343,11 +313,11 @@ Restore::Restore(EventSources& sources, KeyValue& state, Partition partition, co
 
 Restore::~Restore() = default;
 
-Result<void> Restore::run(Offset committed, bool owner) {
+Result<void> Restore::run(Offset committed) {
   applied_ = 0;
   if (stopped_) return Error::stopped;
   const auto began = std::chrono::steady_clock::now();
-  auto ran = Run(*this).run(committed, owner);
+  auto ran = Run(*this).run(committed);
   const auto took =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
   if (ran && applied_ >= 10'000)

@@ -13,7 +13,8 @@
 // harmless, because the last record of a key decides.
 //
 // Of the ledger the log does not hold enough to rebuild it: an empty state begins a new one with what is parked; one
-// that lags counts the repeats it can see, what is parked, and takes the rest of what was logged for forwarded.
+// that lags counts the repeats it can see, what the changelog has parked and ended, and takes the rest of what was
+// logged for forwarded. So it says of a state that has lost what is parked how much there should be.
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -37,9 +38,8 @@ class Restore {
 
   // `committed`: the feedback position that the log has committed; of an owner, read after every predecessor was
   // fenced. Afterwards the state's meta holds it. Error::timed_out when a stream that is not at its end brings nothing
-  // for `patience`, Error::stopped after stop(). Not as the `owner`: the ledger is left unsettled, because that walks
-  // all that is parked.
-  Result<void> run(Offset committed, bool owner = true);
+  // for `patience`, Error::stopped after stop().
+  Result<void> run(Offset committed);
 
   // Of the requests and the feedback, after run(): stands at the state's positions. The next run() finds it where it
   // was left.
@@ -51,8 +51,6 @@ class Restore {
   // Ends a read of source() that waits. Thread-safe.
   void wake();
 
-  // Records that the last run() applied.
-  std::int64_t applied() const { return applied_; }
   // The state's, as of the last run().
   Instant accepted_max() const { return accepted_max_; }
 
@@ -67,7 +65,7 @@ class Restore {
   std::atomic<bool> stopped_{false};
   std::mutex mutex_;  // of source_'s life, for wake()
   std::unique_ptr<EventSource> source_, changelog_;
-  std::int64_t applied_ = 0;
+  std::int64_t applied_ = 0;  // records, by the last run()
   Instant accepted_max_;
 };
 
