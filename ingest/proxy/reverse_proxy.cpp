@@ -42,6 +42,18 @@ bool is_named(const std::vector<std::string>& names, std::string_view name) {
   return std::any_of(names.begin(), names.end(), [&](const auto& one) { return same_name(one, name); });
 }
 
+bool is_origin_of(std::string_view origin, std::string_view host) {
+  if (host.empty() || !origin.ends_with(host)) return false;
+  origin.remove_suffix(host.size());
+  return origin == "http://" || origin == "https://";
+}
+
+// What the server behind says of origins is not said here: the door's own gate has.
+bool is_of_origins(std::string_view name) {
+  constexpr std::string_view prefix = "Access-Control-";
+  return same_name(name.substr(0, prefix.size()), prefix);
+}
+
 // A value of Forwarded: a token, or quoted.
 std::string forwarded_value(std::string_view text) {
   std::string out = "\"";
@@ -100,11 +112,11 @@ HttpRequest ReverseProxy::outgoing(const Request& request) const {
       forwarded.append(forwarded.empty() ? "" : ", ").append(value);
       continue;
     }
-    std::string text(value);
-    if (same_name(name, "Origin") && !host.empty() &&
-        (text == "http://" + std::string(host) || text == "https://" + std::string(host)))
-      text = origin_;
-    out.headers.push_back({std::string(name), std::move(text)});
+    if (same_name(name, "Origin")) {
+      if (is_origin_of(value, host)) out.headers.push_back({std::string(name), origin_});
+      continue;
+    }
+    out.headers.push_back({std::string(name), std::string(value)});
   }
   const auto peer = request.peer.to_string();
   const auto* proto = request.tls ? "https" : "http";
@@ -158,7 +170,7 @@ Task<void> ReverseProxy::pass_back(HttpStream upstream, const Request& request, 
   std::vector<std::pair<std::string_view, std::string>> headers;
   std::optional<std::uint64_t> length;
   for (const auto& [name, value] : head.headers) {
-    if (is_of_one_hop(name) || is_named(named, name) || same_name(name, "Date")) continue;
+    if (is_of_one_hop(name) || is_of_origins(name) || is_named(named, name) || same_name(name, "Date")) continue;
     if (same_name(name, "Content-Length")) {
       std::uint64_t n = 0;
       const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), n);

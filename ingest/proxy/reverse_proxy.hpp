@@ -3,9 +3,11 @@
 // passed back, both piece by piece, so that the slower side sets the pace and memory is bounded.
 //
 // What changes on the way: the headers of one hop (Connection and what it names, Keep-Alive, TE, Trailer, Upgrade, …)
-// stay on their hop; X-Forwarded-For, -Proto and -Host and Forwarded say where it came from; an Origin that is this
-// door's own becomes the server's own, as its cross-origin check expects; a Location there becomes one here. A client's
-// Authorization is passed on where this door has no keys of its own; ours is never lent to it.
+// stay on their hop; X-Forwarded-For, -Proto and -Host and Forwarded say where it came from; a Location there becomes
+// one here. Which pages may ask is for this door's gate alone to say, and it has: an Origin that is this door's own
+// becomes the server's own, as its cross-origin check expects, any other is not passed on, nor are the server's
+// Access-Control headers passed back. A client's Authorization is passed on where this door has no keys of its own;
+// ours is never lent to it.
 //
 // A body that does not come, or is broken, is the client's fault: it is told so, and no failure of the server's is
 // counted.
