@@ -1,18 +1,17 @@
 #pragma once
-// What the doors for feedback share: who asks about what, the ids they choose, the append, the answer.
+// What the doors for feedback share: what they know of a trace, the append, the answer.
 #include <chrono>
 #include <optional>
 #include <string>
 
 #include "ingest/access/gate.hpp"
-#include "ingest/feedback/assessment_body.hpp"
 #include "ingest/feedback/change_times.hpp"
 #include "ingest/feedback/feedback_metrics.hpp"
+#include "ingest/feedback/feedback_request.hpp"
 #include "ingest/feedback/new_feedback.hpp"
 #include "ingest/feedback/recent_feedback.hpp"
 #include "ingest/feedback/recent_traces.hpp"
 #include "ingest/feedback/unknown_traces.hpp"
-#include "ingest/http/query.hpp"
 #include "ingest/http/request.hpp"
 #include "ingest/http/response.hpp"
 #include "ops/runtime/clock.hpp"
@@ -43,23 +42,6 @@ struct FeedbackDoor {
   UnknownTraces* unknown = nullptr;            // who says 404 instead of parking; null: nobody does
 };
 
-// Who and what, from the query and the headers.
-struct FeedbackRequest {
-  Query query;
-  std::optional<Target> target;
-  std::optional<std::string> key;          // Idempotency-Key
-  std::string user;                        // of the capability, else user_id of the query, else X-User-ID, else empty
-  const Capability* capability = nullptr;  // what the caller may do, where it came with one
-};
-// 403 where a capability is for another answer.
-Result<FeedbackRequest, Rejection> read_feedback_request(const Request& request);
-// The same, of a door that must be told what the feedback is about; `usual`: the id that a missing one is called by.
-Result<FeedbackRequest, Rejection> read_targeted_request(const Request& request, Target::Kind usual);
-
-// A create without a target of its own is about the capability's answer.
-void imply_target(FeedbackRequest& asked);
-// What the capability does not allow of this; as whom it is said is the capability's to say.
-std::optional<Rejection> hold_to_capability(const FeedbackRequest& asked, AssessmentBody& body);
 // A change or a look by capability: only at what was said with it.
 std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const FeedbackRequest& asked,
                                             std::string_view id);
