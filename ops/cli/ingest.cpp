@@ -66,6 +66,7 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka, const SpoolOptions& spoo
     if (const auto started = view->start(); !started) return complain(started.error());
   }
   DoorWithRoutes door(options, (*log)->log(), view ? &view->view() : nullptr, false, **db, metrics, clock);
+  door.front().add_live_check([&] { return (*log)->log().live() && (!view || view->live()); });
   if (view) door.front().add_check({"view", [&] { return view->caught_up(view_options.lag_max); }});
   starting.reset();  // from here on there is what a drain is for
   if (const auto started = door.start(); !started) return complain(started.error());

@@ -101,6 +101,10 @@ Result<void> KafkaView::caught_up(std::int64_t lag_max) const {
   return {};
 }
 
+bool KafkaView::live() const {
+  return !store_committer_.stuck() && !state_committer_.stuck() && !round_step_.stalled() && !sinks_step_.stalled();
+}
+
 std::vector<StreamPartition> KafkaView::all(std::initializer_list<Stream> streams) const {
   std::vector<StreamPartition> out;
   for (const auto stream : streams)
@@ -144,7 +148,10 @@ void KafkaView::watch(std::stop_token stop) {
   auto pause = ask_first;
   while (!stop.stop_requested()) {
     if (std::unique_lock lock(mutex_); !wake_.wait(lock, stop, [this] { return wanted(); })) return;
-    if (const auto version = round_.look()) {
+    round_step_.begin();
+    const auto version = round_.look();
+    round_step_.end();
+    if (version) {
       reached_ = *version;
       settled_.advance(Follower::store, one_place, *version);
       pause = ask_first;
@@ -189,6 +196,7 @@ bool KafkaView::followed(const KafkaOffsets::Offsets& ends) {
 // On a thread of its own: brokers that don't answer would keep readers waiting.
 void KafkaView::watch_sinks(std::stop_token stop) {
   do {
+    const StallWatch::Step looking(sinks_step_);
     look_at_sinks();
     look_whether_all_is_seen();
   } while (sleep_unless_stopped(stop, sinks_every));

@@ -13,6 +13,7 @@
 #include "ops/cli/view_round.hpp"
 #include "storage/log/kafka_offsets.hpp"
 #include "storage/log/kafka_source.hpp"
+#include "storage/log/stall_watch.hpp"
 #include "storage/sinks/state_sink.hpp"
 #include "storage/sinks/store_sink.hpp"
 #include "storage/view/store_view.hpp"
@@ -48,6 +49,8 @@ class KafkaView {
   void stop();
   // For /readyz: everything has been read, but for `lag_max` records; or nobody can know, because Kafka is away.
   Result<void> caught_up(std::int64_t lag_max) const;
+  // For /livez: none of its threads hangs.
+  bool live() const;
 
  private:
   Task<Result<void>> applied(std::chrono::milliseconds limit);
@@ -83,6 +86,7 @@ class KafkaView {
   mutable std::mutex mutex_;  // of the sleeps, and of mlflow_offsets_
   std::condition_variable_any wake_;
   std::map<StreamPartition, Offset> mlflow_offsets_;
+  StallWatch round_step_{std::chrono::minutes(1)}, sinks_step_{std::chrono::minutes(1)};
   std::jthread watcher_, sinks_watcher_;
 };
 

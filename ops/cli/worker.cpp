@@ -144,7 +144,7 @@ class GroupFailure {
 // brokers do not tell (no right to DescribeConfigs) there is no such figure, and the last one stands while they are
 // away.
 void note_retentions(const KafkaSources& sources, Metrics& metrics) {
-  const auto found = sources.retentions(std::chrono::seconds(5));
+  const auto found = sources.retentions(std::chrono::seconds(1));  // a stop may wait for it
   if (!found) return;
   for (const auto& [stream, kept] : *found) {
     const bool for_ever = kept == std::chrono::milliseconds::max();
