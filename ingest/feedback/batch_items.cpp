@@ -9,7 +9,9 @@ namespace {
 BatchItem item_of(const Result<AssessmentBody, Rejection>& body, std::string_view user, Instant now) {
   if (!body) return {body.error(), {}};
   const auto who = body->user_id ? std::string_view(*body->user_id) : user;
-  return {{}, new_feedback("feedback/batch", *body->target, body->idempotency_key, who, {&*body, 1}, now)};
+  const FeedbackSource source{
+      .door = "feedback/batch", .target = *body->target, .key = body->idempotency_key, .user = who, .now = now};
+  return {{}, new_feedback(source, {&*body, 1})};
 }
 
 // The elements of a list that does not parse as a whole; none: it has no end, or something behind it.

@@ -5,10 +5,22 @@
 
 namespace assay {
 
+const CapabilityKeys* capability_keys(const FeedbackDoor& door) {
+  return door.gate ? door.gate->capability_keys() : nullptr;
+}
+
+FeedbackRecord new_feedback(const FeedbackDoor& door, std::string_view name, const FeedbackRequest& asked,
+                            std::span<const AssessmentBody> bodies) {
+  FeedbackSource source{
+      .door = name, .target = *asked.target, .key = asked.key, .user = asked.user, .now = door.clock.now()};
+  if (const auto* keys = capability_keys(door); keys && asked.capability) source.mark.emplace(*keys, *asked.capability);
+  return new_feedback(source, bodies);
+}
+
 std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const FeedbackRequest& asked,
                                             std::string_view id) {
   if (!asked.capability) return {};
-  const auto* keys = door.gate ? door.gate->capability_keys() : nullptr;
+  const auto* keys = capability_keys(door);
   if (keys && keys->owns(*asked.capability, id)) return {};
   return Rejection{403, "assessment_id", "it was not said with this feedback token"};
 }

@@ -42,6 +42,12 @@ struct FeedbackDoor {
   UnknownTraces* unknown = nullptr;            // who says 404 instead of parking; null: nobody does
 };
 
+// Who signs what is said with a capability; null: nobody.
+const CapabilityKeys* capability_keys(const FeedbackDoor& door);
+// What was asked, as the record of it: see new_feedback.hpp. `name` is the door's; `asked` has a target.
+FeedbackRecord new_feedback(const FeedbackDoor& door, std::string_view name, const FeedbackRequest& asked,
+                            std::span<const AssessmentBody> bodies);
+
 // A change or a look by capability: only at what was said with it.
 std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const FeedbackRequest& asked,
                                             std::string_view id);

@@ -5,9 +5,8 @@
 
 namespace assay {
 
-FeedbackRecord new_feedback(std::string_view door, const Target& target, const std::optional<std::string>& key,
-                            std::string_view user, std::span<const AssessmentBody> bodies, Instant now,
-                            const CapabilityKeys* keys, const Capability* capability) {
+FeedbackRecord new_feedback(const FeedbackSource& from, std::span<const AssessmentBody> bodies) {
+  const auto& [door, target, key, user, now, mark] = from;
   FeedbackRecord record{.target = target, .accepted_at = now, .idempotent = key.has_value()};
   const auto time = format_time(now);
   std::string said;
@@ -22,11 +21,11 @@ FeedbackRecord new_feedback(std::string_view door, const Target& target, const s
     FeedbackItem item;
     item.assessment_id = key ? derived_id(assessment_prefix, {*key, door, target.field(), target.id, body.name})
                              : time_ordered_id(assessment_prefix, now);
-    if (capability && keys) {
+    if (mark) {
       if (!key) item.assessment_id = random_id(assessment_prefix);  // half of it is kept, and has to be random enough
       item.assessment_id =
           std::string(assessment_prefix) +
-          keys->own_id(*capability, std::string_view(item.assessment_id).substr(assessment_prefix.size()));
+          mark->keys.own_id(mark->capability, std::string_view(item.assessment_id).substr(assessment_prefix.size()));
     }
     item.record_id = item.assessment_id;
     item.json.reserve(body.members.size() + 320);

@@ -56,12 +56,10 @@ Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
     co_return error_response(request.path, 422, "it is too long", "comment");
   if (comment && comment->find('\0') != comment->npos)
     co_return error_response(request.path, 422, "it has U+0000", "comment");
-  const auto& target = *asked->target;
   auto bodies = bodies_of(*scores, asked->user, comment);
   for (auto& body : bodies)
     if (const auto problem = hold_to_capability(*asked, body)) co_return error_response(request.path, *problem);
-  const auto feedback = new_feedback("detailed-feedback", target, asked->key, asked->user, bodies, door.clock.now(),
-                                     door.gate ? door.gate->capability_keys() : nullptr, asked->capability);
+  const auto feedback = new_feedback(door, "detailed-feedback", *asked, bodies);
   auto accepted = co_await accept(door, request, feedback, door.metrics.created);
   if (!accepted) co_return std::move(accepted.error());
 
@@ -72,7 +70,7 @@ Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
   json.end_object().key("assessment_ids").begin_object();
   for (std::size_t i = 0; i < std::size(dimensions); ++i) json.field(dimensions[i], feedback.items[i].assessment_id);
   json.end_object().end_object();
-  co_return accepted_response(door, target, *accepted, more.substr(1, more.size() - 2));
+  co_return accepted_response(door, feedback.target, *accepted, more.substr(1, more.size() - 2));
 }
 
 }  // namespace assay

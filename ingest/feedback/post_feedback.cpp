@@ -9,14 +9,12 @@ Task<Response> post_feedback(FeedbackDoor& door, Request& request) {
   auto body = parse_assessment_body(request.body, true);
   if (!body) co_return error_response(request.path, body.error());
   if (const auto problem = hold_to_capability(*asked, *body)) co_return error_response(request.path, *problem);
-  const auto& target = *asked->target;
-  const auto feedback = new_feedback("feedback", target, asked->key, asked->user, {&*body, 1}, door.clock.now(),
-                                     door.gate ? door.gate->capability_keys() : nullptr, asked->capability);
+  const auto feedback = new_feedback(door, "feedback", *asked, {&*body, 1});
   auto accepted = co_await accept(door, request, feedback, door.metrics.created);
   if (!accepted) co_return std::move(accepted.error());
   std::string id = R"("assessment_id":)";
   append_json_string(id, feedback.items.front().assessment_id);
-  co_return accepted_response(door, target, *accepted, id);
+  co_return accepted_response(door, feedback.target, *accepted, id);
 }
 
 }  // namespace assay

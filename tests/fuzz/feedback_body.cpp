@@ -18,11 +18,13 @@ void must_be_sayable(const Rejection& rejection) {
 
 void one(std::string_view bytes) {
   const Target target{Target::Kind::trace_id, "tr-1"};
+  const std::optional<std::string> key = "key";
   const auto now = *parse_time("2026-11-23T15:57:31.547Z");
   if (const auto body = parse_assessment_body(bytes, false); !body) {
     must_be_sayable(body.error());
   } else {
-    const auto feedback = new_feedback("feedback", target, "key", "ana", {&*body, 1}, now);
+    const FeedbackSource source{.door = "feedback", .target = target, .key = key, .user = "ana", .now = now};
+    const auto feedback = new_feedback(source, {&*body, 1});
     const auto record = to_record(feedback);
     const auto again = parse_feedback_record(*record.value);
     must(again.has_value(), "what is accepted reads back");
