@@ -17,7 +17,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t records_max = 10'000;         // of one upsert
+constexpr std::size_t records_max = 50'000;         // of one upsert
 constexpr std::int64_t page_max = 50'000;           // records of one answer
 constexpr std::size_t page_bytes_max = 16u << 20;   // about; a page ends behind the record that reaches it
 constexpr std::size_t step_size = 128;              // records that are handled without a pause
@@ -52,11 +52,9 @@ Task<Response> upsert_records(MlflowDoor& door, Request& request) {
   const auto parsed = parse_python_json(*text, ec, options);
   if (ec || !parsed.is_array()) co_return error_response(invalid_parameter("records: it is not a list as JSON"));
   if (parsed.get_array().size() > records_max)
-    co_return error_response(invalid_parameter("records: there are more than 10000"));
-  const auto turn = co_await door.catalog.enter(door.config.view_wait);
-  if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
-  auto refused = co_await ready_to_read(door, request);
-  if (refused) co_return std::move(*refused);
+    co_return error_response(invalid_parameter("records: there are more than 50000"));
+  auto turn = co_await begin_change(door, request);
+  if (turn.refused) co_return std::move(*turn.refused);
   const Catalog catalog(door.view->kv());
   auto dataset = catalog.dataset(id);
   if (!dataset) co_return read_failed(request, dataset.error());
@@ -85,7 +83,7 @@ Task<Response> upsert_records(MlflowDoor& door, Request& request) {
   std::vector<Record> records;
   for (const auto& record : upsert.finish()) records.push_back(to_record(record, now));
   records.push_back(to_record(state, now));
-  refused = co_await write_all(door, request, std::move(records));
+  auto refused = co_await write_all(door, request, std::move(records));
   if (refused) co_return std::move(*refused);
   refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
@@ -173,10 +171,8 @@ Task<Response> delete_records(MlflowDoor& door, Request& request) {
   if (!ids) co_return error_response(ids.error());
   std::sort(ids->begin(), ids->end());
   ids->erase(std::unique(ids->begin(), ids->end()), ids->end());
-  const auto turn = co_await door.catalog.enter(door.config.view_wait);
-  if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
-  auto refused = co_await ready_to_read(door, request);
-  if (refused) co_return std::move(*refused);
+  auto turn = co_await begin_change(door, request);
+  if (turn.refused) co_return std::move(*turn.refused);
   const Catalog catalog(door.view->kv());
   const auto now = door.clock.now();
   std::vector<Record> records;
@@ -195,7 +191,7 @@ Task<Response> delete_records(MlflowDoor& door, Request& request) {
     records.push_back(to_record(**dataset, now));
   }
   if (deleted > 0) {
-    refused = co_await write_all(door, request, std::move(records));
+    auto refused = co_await write_all(door, request, std::move(records));
     if (refused) co_return std::move(*refused);
   }
   co_return durable(door, R"({"deleted_count":)" + std::to_string(deleted) + "}");

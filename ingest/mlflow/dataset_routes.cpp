@@ -150,10 +150,8 @@ using Change = std::function<std::optional<MlflowError>(const json::object& body
 Task<Response> change(MlflowDoor& door, Request& request, const Change& change, MlflowError unknown, bool answers) {
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
-  const auto turn = co_await door.catalog.enter(door.config.view_wait);
-  if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
-  auto refused = co_await ready_to_read(door, request);
-  if (refused) co_return std::move(*refused);
+  auto turn = co_await begin_change(door, request);
+  if (turn.refused) co_return std::move(*turn.refused);
   auto found = Catalog(door.view->kv()).dataset(request.params[0]);
   if (!found) co_return read_failed(request, found.error());
   if (!*found) co_return unknown.code.empty() ? answer("{}") : error_response(unknown);
@@ -161,7 +159,7 @@ Task<Response> change(MlflowDoor& door, Request& request, const Change& change, 
   if (const auto problem = change(*body, dataset)) co_return error_response(*problem);
   std::vector<Record> records;
   records.push_back(to_record(dataset, door.clock.now()));
-  refused = co_await write(door, request, std::move(records));
+  auto refused = co_await write(door, request, std::move(records));
   if (refused) co_return std::move(*refused);
   co_return durable(door, answers ? R"({"dataset":)" + dataset_json(dataset, false) + "}" : std::string("{}"));
 }

@@ -172,6 +172,16 @@ Task<std::optional<Response>> ready_to_read(MlflowDoor& door, const Request& req
   co_return std::nullopt;
 }
 
+Task<CatalogTurn> begin_change(MlflowDoor& door, const Request& request) {
+  auto turn = co_await door.catalog.enter(door.config.view_wait);
+  CatalogTurn begun{std::move(turn), {}};
+  if (begun.turn)
+    begun.refused = co_await ready_to_read(door, request);
+  else
+    begun.refused = error_response(request.path, make_error_code(Error::timed_out));
+  co_return begun;
+}
+
 Task<std::optional<Response>> write_all(MlflowDoor& door, const Request& request, std::vector<Record> records) {
   const auto appended = co_await door.log.append_all(std::move(records));
   for (const auto& one : appended)

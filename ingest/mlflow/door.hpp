@@ -20,9 +20,8 @@
 namespace assay {
 
 struct MlflowDoorConfig {
-  bool server_behind = false;  // an MLflow server stands behind this door: what is not known here is asked of it
-  bool own_experiments =
-      true;  // false: an experiment that is not known here may be one of an MLflow's that a sink fills
+  bool server_behind = false;   // an MLflow server stands behind this door: what is not known here is asked of it
+  bool own_experiments = true;  // false: one that is not known here may be of an MLflow that a sink writes to
   std::chrono::milliseconds view_wait{2'000};     // for a view to have applied what was acknowledged
   std::chrono::milliseconds spans_wait{3'000};    // for spans that are on their way when a whole trace is asked for
   std::size_t assessment_bytes_max = 512u << 10;  // body of one
@@ -86,6 +85,13 @@ Response durable(const MlflowDoor& door, std::string body);
 
 // Everything that was acknowledged before can be read; otherwise the refusal: 501 without a view.
 Task<std::optional<Response>> ready_to_read(MlflowDoor& door, const Request& request);
+// A change of experiments or datasets: no other one runs until `turn` dies, and all that the earlier ones have made can
+// be read. Otherwise the refusal.
+struct CatalogTurn {
+  std::optional<AsyncMutex::Turn> turn;
+  std::optional<Response> refused;
+};
+Task<CatalogTurn> begin_change(MlflowDoor& door, const Request& request);
 // All or none; the refusal where it was not written.
 Task<std::optional<Response>> write_all(MlflowDoor& door, const Request& request, std::vector<Record> records);
 // What becomes of a failed read.
