@@ -8,6 +8,7 @@
 #include "ops/runtime/ids.hpp"
 #include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/utf8.hpp"
 #include "storage/store/catalog.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
 
@@ -38,13 +39,13 @@ std::int64_t millis(Instant at) { return at.time_since_epoch().count(); }
 
 std::optional<MlflowError> problem_with_tag(std::string_view key, std::string_view value) {
   if (auto problem = problem_with_tag_name(key)) return problem;
-  if (characters(value) > tag_characters_max)
+  if (utf8_characters(value) > tag_characters_max)
     return invalid_parameter("'value' exceeds the maximum length of 20000 characters");
   return {};
 }
 
 std::optional<MlflowError> problem_with_name(std::string_view name) {
-  if (characters(name) > name_characters_max)
+  if (utf8_characters(name) > name_characters_max)
     return invalid_parameter("'name' exceeds the maximum length of 500 characters");
   if (name.find('\0') != name.npos) return invalid_parameter("Invalid experiment name: it has U+0000");
   return {};
@@ -67,15 +68,11 @@ std::optional<MlflowError> problem_with_location(std::string_view location) {
         "variable on the server to allow it.");
   if (location.starts_with("runs:"))
     return invalid_parameter("Artifact location cannot be a runs:/ URI. Given: '" + std::string(location) + "'");
-  if (characters(location) > location_characters_max)
+  if (utf8_characters(location) > location_characters_max)
     return invalid_parameter(
         "Invalid artifact path length. The length of the artifact path cannot be greater than 2048 characters. To "
         "configure this limit, please set the MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH environment variable.");
   return {};
-}
-
-MlflowError no_experiment(std::string_view id) {
-  return does_not_exist("No Experiment with id=" + std::string(id) + " exists");
 }
 
 // By a body's or a query's experiment_id; an error of MLflow's, or one of reading.
@@ -90,12 +87,6 @@ Lookup look_up(MlflowDoor& door, const Request& request, const std::string& id) 
   if (!found) return {{}, read_failed(request, found.error())};
   if (!*found) return {{}, error_response(no_experiment(id))};
   return {std::move(*found), {}};
-}
-
-std::optional<MlflowError> problem_with_stage(const Experiment& experiment) {
-  if (!experiment.deleted) return {};
-  return invalid_parameter("The experiment " + experiment.experiment_id +
-                           " must be in the 'active' state. Current state is deleted.");
 }
 
 // Written, and applied here, so that the next change sees it.
@@ -137,10 +128,8 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   if (auto problem = problem_with_name(*name)) co_return error_response(*problem);
   auto tags = tags_in(*body);
   if (!tags) co_return error_response(tags.error());
-  const auto turn = co_await door.catalog.enter(door.config.view_wait);
-  if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
-  auto refused = co_await ready_to_read(door, request);
-  if (refused) co_return std::move(*refused);
+  auto turn = co_await begin_change(door, request);
+  if (turn.refused) co_return std::move(*turn.refused);
   const Catalog catalog(door.view->kv());
   const auto taken = catalog.experiment_named(*name);
   if (!taken) co_return read_failed(request, taken.error());
@@ -159,7 +148,7 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   auto experiment = new_experiment(*name, id, door.clock.now());
   if (!location.empty()) experiment.artifact_location = location;
   experiment.tags = std::move(*tags);
-  refused = co_await write(door, request, std::move(experiment));
+  auto refused = co_await write(door, request, std::move(experiment));
   if (refused) co_return std::move(*refused);
   co_return durable(door, R"({"experiment_id":")" + id + "\"}");
 }
@@ -279,20 +268,28 @@ Task<Response> change(MlflowDoor& door, Request& request, const Change& change) 
     if (const auto text = required_text(*body, name); !text) co_return error_response(text.error());
   if (change.problem)
     if (const auto problem = change.problem(*body)) co_return error_response(*problem);
-  const auto turn = co_await door.catalog.enter(door.config.view_wait);
-  if (!turn) co_return error_response(request.path, make_error_code(Error::timed_out));
-  auto refused = co_await ready_to_read(door, request);
-  if (refused) co_return std::move(*refused);
+  auto turn = co_await begin_change(door, request);
+  if (turn.refused) co_return std::move(*turn.refused);
   auto found = look_up(door, request, *id);
   if (found.refused) co_return std::move(*found.refused);
   if (const auto problem = change.act(*body, *found.experiment, Catalog(door.view->kv())))
     co_return error_response(*problem);
-  refused = co_await write(door, request, std::move(*found.experiment));
+  auto refused = co_await write(door, request, std::move(*found.experiment));
   if (refused) co_return std::move(*refused);
   co_return durable(door, "{}");
 }
 
 }  // namespace
+
+MlflowError no_experiment(std::string_view id) {
+  return does_not_exist("No Experiment with id=" + std::string(id) + " exists");
+}
+
+std::optional<MlflowError> problem_with_stage(const Experiment& experiment) {
+  if (!experiment.deleted) return {};
+  return invalid_parameter("The experiment " + experiment.experiment_id +
+                           " must be in the 'active' state. Current state is deleted.");
+}
 
 std::string new_experiment_id(std::string_view name, int attempt) {
   const auto hash = content_hash({"experiment", name, std::to_string(attempt)});

@@ -12,4 +12,9 @@ void add_experiment_routes(Router& router, MlflowDoor& door);
 std::string new_experiment_id(std::string_view name, int attempt = 0);
 Experiment new_experiment(std::string_view name, std::string_view id, Instant at);
 
+// In MLflow's words.
+MlflowError no_experiment(std::string_view id);
+// That it is not active, where it has to be.
+std::optional<MlflowError> problem_with_stage(const Experiment& experiment);
+
 }  // namespace assay

@@ -6,12 +6,13 @@
 #include "ingest/mlflow/trace_routes.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/trace_record.hpp"
+#include "storage/records/utf8.hpp"
 #include "storage/store/store.hpp"
 
 namespace assay {
 namespace {
 
-constexpr std::size_t value_characters_max = 4096;
+constexpr std::size_t name_characters_max = 4096;
 constexpr std::string_view trace_name = "mlflow.traceName";
 
 std::string json_text(std::string_view text) {
@@ -23,14 +24,6 @@ std::string json_text(std::string_view text) {
 bool is_immutable(std::string_view key, bool erase) {
   return key == "mlflow.trace.spansLocation" || key == "mlflow.trace.archiveLocation" ||
          (key == "mlflow.trace.archivalFailure" && !erase);
-}
-
-// Cut to so many characters, as MLflow cuts.
-std::string_view shortened(std::string_view text, std::size_t characters_max) {
-  std::size_t n = 0;
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80 && n++ == characters_max) return text.substr(0, i);
-  return text;
 }
 
 std::optional<MlflowError> problem_with_value(const boost::json::object& body) {
@@ -50,9 +43,9 @@ Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase) {
                                                (erase ? "deleted" : "set") + " on a trace."));
   if (!erase) {
     if (auto problem = problem_with_tag_name(*key)) co_return error_response(*problem);
-    if (*key == trace_name && characters(value) > value_characters_max)
+    if (*key == trace_name && utf8_characters(value) > name_characters_max)
       co_return error_response(invalid_parameter("'Trace name' exceeds the maximum length of 4096 characters"));
-    value = std::string(shortened(value, value_characters_max));
+    value = std::string(utf8_first(value, tag_characters_max));
   }
   Instant at = door.clock.now();
   if (door.view) {
@@ -88,12 +81,6 @@ Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase) {
 
 }  // namespace
 
-std::size_t characters(std::string_view text) {
-  std::size_t n = 0;
-  for (const char c : text) n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  return n;
-}
-
 std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size_t length_max) {
   const auto bad = [&](const std::string& why) {
     return invalid_parameter("Invalid value " + json_text(key) + " for parameter 'key' supplied: " + why);
@@ -114,7 +101,7 @@ std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size
         "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. "
         "This name would resolve to '" +
         normal + "'");
-  if (characters(key) > length_max)
+  if (utf8_characters(key) > length_max)
     return invalid_parameter("'key' exceeds the maximum length of " + std::to_string(length_max) + " characters");
   return {};
 }

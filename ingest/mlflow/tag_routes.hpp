@@ -10,7 +10,7 @@ void add_tag_routes(Router& router, MlflowDoor& door);
 // Whether `key` may name a tag: MLflow's rules of names.
 std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size_t length_max = 250);
 
-// How long a text is, as MLflow counts.
-std::size_t characters(std::string_view text);
+// So much of a trace's tag is kept; what is shown of it is less (storage/store/trace_row.hpp).
+inline constexpr std::size_t tag_characters_max = 8000;
 
 }  // namespace assay

@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 #include <set>
 
+#include "ingest/mlflow/experiment_routes.hpp"
 #include "ingest/mlflow/pending.hpp"
 #include "ingest/mlflow/search_route.hpp"
 #include "ingest/mlflow/span_json.hpp"
@@ -25,14 +26,16 @@ namespace json = boost::json;
 
 constexpr std::size_t batch_max = 500;
 
-std::optional<MlflowError> problem_with(const Catalog& catalog, std::string_view id, bool& known) {
-  const auto found = catalog.experiment(id);
-  known = found && *found;
-  if (!known) return does_not_exist("No Experiment with id=" + std::string(id) + " exists");
-  if ((*found)->deleted)
-    return invalid_parameter("The experiment " + std::string(id) +
-                             " must be in the 'active' state. Current state is deleted.");
-  return {};
+// As the view knows it now.
+Result<std::string, MlflowError> name_of_experiment(const MlflowDoor& door, std::string_view id, Stage wanted) {
+  const auto found = Catalog(door.view->kv()).experiment(id);
+  if (!found || !*found) {
+    if (!door.config.own_experiments) return std::string();
+    return no_experiment(id);
+  }
+  if (wanted == Stage::active)
+    if (auto problem = problem_with_stage(**found)) return std::move(*problem);
+  return id == default_experiment_id ? std::string() : (*found)->name;  // every MLflow has that one, under its id
 }
 
 // Whether spans of the trace have come: as far as this door has just seen, or as the store has it.
@@ -160,8 +163,8 @@ Task<Response> get_trace(MlflowDoor& door, Request& request) {
       does_not_exist("Trace with ID " + id + " is not fully exported yet, please try again later."));
 }
 
-// Where one of them is not here as a whole they are all asked of the server behind, which has them in its tables: nobody
-// looks here for spans that it has as artifacts.
+// Where one of them is not here as a whole they are all asked of the server behind, which has them in its tables:
+// nobody looks here for spans that it has as artifacts.
 Task<Response> batch_get(MlflowDoor& door, Request& request) {
   const auto query = Query::parse_repeating(request.query, {"trace_ids", "experiment_ids"});
   if (!query) co_return error_response(request.path, query.error());
@@ -261,11 +264,12 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request) {
   const Store store(door.view->kv());
   std::vector<std::string> found;
   if (until) {
-    const auto visited = store.traces_of_experiment(
-        *experiment, Instant{}, Instant(std::chrono::milliseconds(*until + 1)), [&](std::string_view id, Instant) {
-          found.emplace_back(id);
-          return !most || std::ssize(found) < *most;
-        });
+    constexpr auto end_of_time = std::int64_t{1} << 50;  // who wants all of them gives the largest number that he has
+    const Instant behind{std::chrono::milliseconds(std::min(*until, end_of_time) + 1)};
+    const auto visited = store.traces_of_experiment(*experiment, Instant{}, behind, [&](std::string_view id, Instant) {
+      found.emplace_back(id);
+      return !most || std::ssize(found) < *most;
+    });
     if (!visited) co_return read_failed(request, visited.error());
   }
   const std::set<std::string> asked(ids->begin(), ids->end());
@@ -294,14 +298,16 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request) {
 
 Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& request, const TraceRequest& trace,
                                           Instant now) {
+  auto info = trace.info;
   if (!trace.experiment_id.empty()) {
-    const auto problem = co_await problem_with_experiment(door, trace.experiment_id);
-    if (problem) co_return error_response(*problem);
+    const auto name = co_await experiment_for_traces(door, trace.experiment_id, Stage::active);
+    if (!name) co_return error_response(name.error());
+    if (!name->empty()) info["trace_metadata"].get_object()[experiment_name_key] = *name;
   }
   TraceRecord known;
   known.trace_id = trace.trace_id;
   known.accepted_at = now;
-  known.info = json::serialize(trace.info);
+  known.info = json::serialize(info);
   auto records = request_records(trace.trace_id, trace.client_request_id, now);
   records.insert(records.begin(), to_record(known));
   for (const auto& assessment : trace.assessments) records.push_back(to_record(assessment.record));
@@ -326,17 +332,16 @@ std::string artifact_location(const std::string& experiment_id, const std::strin
 }
 
 // What is known now decides, where it is a yes; a no waits for what was written before.
-Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::string_view experiment_id) {
-  if (!door.view || !door.config.own_experiments) co_return std::nullopt;
-  if (const auto problem = filter::problem_with_experiment_id(experiment_id))
+Task<Result<std::string, MlflowError>> experiment_for_traces(MlflowDoor& door, std::string_view experiment_id,
+                                                             Stage wanted) {
+  if (!door.view || door.config.server_behind) co_return std::string();
+  if (const auto problem = filter::problem_with_experiment_id(experiment_id); problem && door.config.own_experiments)
     co_return invalid_parameter(problem->message);
-  const Catalog catalog(door.view->kv());
-  bool known = false;
-  auto problem = problem_with(catalog, experiment_id, known);
-  if (!problem) co_return std::nullopt;
+  auto name = name_of_experiment(door, experiment_id, wanted);
+  if (name) co_return name;
   const auto applied = co_await door.view->applied(door.config.view_wait);
-  if (!applied) co_return std::nullopt;  // not sure, so not refused
-  co_return problem_with(catalog, experiment_id, known);
+  if (!applied) co_return std::string();  // not sure, so not refused
+  co_return name_of_experiment(door, experiment_id, wanted);
 }
 
 void add_trace_routes(Router& router, MlflowDoor& door) {

@@ -16,8 +16,8 @@ namespace assay {
 // Before an MLflow server: what this door takes itself; the server is asked for all the rest.
 void add_trace_routes(Router& router, MlflowDoor& door);
 
-// What is known of the trace, the ids that name it, and what was said about it: all or none. The refusal where it was
-// not written.
+// What is known of the trace, the ids that name it, and what was said about it: all or none; the name of its experiment
+// is among it. The refusal where it was not written.
 Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& request, const TraceRequest& trace,
                                           Instant now);
 
@@ -27,7 +27,11 @@ Response trace_not_found(MlflowDoor& door, std::string_view trace_id, std::strin
 // The tag mlflow.artifactLocation of a trace.
 std::string artifact_location(const std::string& experiment_id, const std::string& trace_id);
 
-// The experiment may get traces: it is there and active; otherwise why not. Without a view nobody can say: it may.
-Task<std::optional<MlflowError>> problem_with_experiment(MlflowDoor& door, std::string_view experiment_id);
+// The experiment may get traces: it is there, and active where that is wanted; otherwise why not. Without a view nobody
+// can say: it may. Where its id is this door's own, its name, which goes into each trace's metadata so that it stands
+// in the MLflow's experiment of that name (see experiment_name_key); else empty.
+enum class Stage { active, any };
+Task<Result<std::string, MlflowError>> experiment_for_traces(MlflowDoor& door, std::string_view experiment_id,
+                                                             Stage wanted);
 
 }  // namespace assay

@@ -18,11 +18,6 @@ namespace {
 
 namespace json = boost::json;
 
-std::string text_of(const json::object& object, std::string_view name) {
-  const auto* value = object.if_contains(name);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
 // [{"key":K,"value":V}…] as {K:V…}; of a key given twice the last counts.
 Result<json::object, MlflowError> pairs_in(const json::object& body, std::string_view name) {
   json::object out;
@@ -32,8 +27,8 @@ Result<json::object, MlflowError> pairs_in(const json::object& body, std::string
   if (!list) return wrong_value(name, *value, python_type(*value));
   for (const auto& element : *list) {
     const auto* pair = element.if_object();
-    if (!pair || text_of(*pair, "key").empty()) return wrong_value(name, *value, "list");
-    out[text_of(*pair, "key")] = text_of(*pair, "value");
+    if (!pair || text_in(*pair, "key").empty()) return wrong_value(name, *value, "list");
+    out[text_in(*pair, "key")] = text_in(*pair, "value");
   }
   return out;
 }
@@ -44,13 +39,13 @@ json::array pairs_of(const json::object& map) {
   return out;
 }
 
-std::string_view status_of(std::string_view state) {
+std::string_view second_status(std::string_view state) {
   return state == "STATE_UNSPECIFIED" ? "TRACE_STATUS_UNSPECIFIED" : state;
 }
 
 // "0.048s" in milliseconds; 0 where there is none.
 std::int64_t duration_ms(const json::object& info) {
-  const auto text = text_of(info, "execution_duration");
+  const auto text = text_in(info, "execution_duration");
   return text.empty() ? 0 : static_cast<std::int64_t>(std::strtod(text.c_str(), nullptr) * 1000 + 0.5);
 }
 
@@ -61,13 +56,13 @@ json::object object_in(const json::object& object, std::string_view name) {
 
 json::object second_form(const json::object& info) {
   const auto location = object_in(object_in(info, "trace_location"), "mlflow_experiment");
-  const auto began = parse_time(text_of(info, "request_time"));
+  const auto began = parse_time(text_in(info, "request_time"));
   json::object out;
-  out["request_id"] = text_of(info, "trace_id");
-  out["experiment_id"] = text_of(location, "experiment_id");
+  out["request_id"] = text_in(info, "trace_id");
+  out["experiment_id"] = text_in(location, "experiment_id");
   out["timestamp_ms"] = began ? began->time_since_epoch().count() : 0;
   out["execution_time_ms"] = duration_ms(info);
-  out["status"] = status_of(text_of(info, "state"));
+  out["status"] = second_status(text_in(info, "state"));
   out["request_metadata"] = pairs_of(object_in(info, "trace_metadata"));
   out["tags"] = pairs_of(object_in(info, "tags"));
   return out;

@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 #include <map>
 
+#include "ingest/mlflow/tag_routes.hpp"
 #include "ingest/otlp/otlp_protobuf.hpp"
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
@@ -16,7 +17,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t preview_bytes_max = 1000;
+constexpr std::size_t preview_characters_max = 1000;
 constexpr std::string_view tag_prefix = "mlflow.traceTag.";
 
 // An attribute's value as MLflow keeps it: JSON in a string.
@@ -26,6 +27,9 @@ std::string kept_text(const json::value& value) {
   const auto* text = value.if_string();
   return text ? std::string(text->data(), text->size()) : dumped(value);
 }
+
+// As much of it as MLflow keeps of a tag.
+std::string tag_text(const json::value& value) { return std::string(utf8_first(kept_text(value), tag_characters_max)); }
 
 Instant milliseconds(std::uint64_t nanoseconds) {
   return Instant(std::chrono::milliseconds(static_cast<std::int64_t>(nanoseconds / 1'000'000)));
@@ -103,14 +107,30 @@ const json::value* last_message(const json::object& from, std::string_view role)
   return nullptr;
 }
 
+// What a message says: its content, or the first text among its parts; empty: it says none.
+std::string text_of(const json::value& message) {
+  const auto text_in = [](const json::value* value) {
+    const auto* text = value ? value->if_string() : nullptr;
+    return text ? std::string(text->data(), text->size()) : std::string();
+  };
+  const auto& content = message.get_object().at("content");
+  if (!content.is_array()) return text_in(&content);
+  for (const auto& part : content.get_array()) {
+    if (part.is_string()) return text_in(&part);
+    const auto* fields = part.if_object();
+    const auto type = fields ? text_in(fields->if_contains("type")) : std::string();
+    if (type == "text" || type == "output_text") return text_in(fields->if_contains("text"));
+  }
+  return {};
+}
+
 std::string preview_of(const json::value& value, std::string_view role) {
-  std::string text = dumped(value);
+  std::string text;
   if (value.is_object())
-    if (const auto* message = last_message(value.get_object(), role))
-      if (const auto* content = message->get_object().at("content").if_string(); content && !content->empty())
-        text.assign(content->data(), content->size());
-  if (text.size() <= preview_bytes_max) return text;
-  return std::string(utf8_prefix(text, preview_bytes_max - 3)) + "...";
+    if (const auto* message = last_message(value.get_object(), role)) text = text_of(*message);
+  if (text.empty()) text = dumped(value);
+  if (utf8_characters(text) <= preview_characters_max) return text;
+  return std::string(utf8_first(text, preview_characters_max - 3)) + "...";
 }
 
 struct Gathered {
@@ -129,8 +149,8 @@ Tags tags_of(const OtlpResource& resource) {
   Tags tags;
   for (const auto& [key, value] : resource.attributes) {
     const std::string_view name(key.data(), key.size());
-    if (name.starts_with("telemetry.sdk.") || name.starts_with("mlflow.") || name.size() > 250) continue;
-    const auto text = kept_text(value);
+    if (name.starts_with("telemetry.sdk.") || name.starts_with("mlflow.") || problem_with_tag_name(name)) continue;
+    const auto text = tag_text(value);
     tags.bytes += name.size() + text.size() + 32;
     tags.entries[key] = text;
   }
@@ -149,15 +169,18 @@ void gather(const OtlpSpan& span, const std::string& trace_id, Gathered& into) {
     into.metadata["mlflow.trace.user"] = kept_text(*user);
   if (!span.parent_id.empty()) return;
   into.root = &span;
-  for (const auto& [key, value] : span.attributes)
-    if (const std::string_view name(key.data(), key.size()); name.starts_with(tag_prefix))
-      into.tags[name.substr(tag_prefix.size())] = kept_text(value);
+  for (const auto& [key, value] : span.attributes) {
+    std::string_view name(key.data(), key.size());
+    if (!name.starts_with(tag_prefix)) continue;
+    name.remove_prefix(tag_prefix.size());
+    if (!problem_with_tag_name(name)) into.tags[name] = tag_text(value);
+  }
 }
 
-std::string info_of(const std::string& trace_id, std::string_view experiment_id, const Gathered& trace) {
+std::string info_of(const std::string& trace_id, const OtlpExperiment& experiment, const Gathered& trace) {
   json::object info{{"trace_id", trace_id}};
-  json::object experiment{{"experiment_id", experiment_id}}, location{{"type", "MLFLOW_EXPERIMENT"}};
-  location["mlflow_experiment"] = std::move(experiment);
+  json::object with_id{{"experiment_id", experiment.id}}, location{{"type", "MLFLOW_EXPERIMENT"}};
+  location["mlflow_experiment"] = std::move(with_id);
   info["trace_location"] = std::move(location);
   info["request_time"] = format_time(milliseconds(trace.start));
   if (trace.end) info["end_time"] = format_time(milliseconds(trace.end));
@@ -169,7 +192,9 @@ std::string info_of(const std::string& trace_id, std::string_view experiment_id,
       info["response_preview"] = preview_of(*outputs, "assistant");
   }
   if (!trace.tags.empty()) info["tags"] = trace.tags;
-  if (!trace.metadata.empty()) info["trace_metadata"] = trace.metadata;
+  auto metadata = trace.metadata;
+  if (!experiment.name.empty()) metadata[experiment_name_key] = experiment.name;
+  if (!metadata.empty()) info["trace_metadata"] = std::move(metadata);
   return json::serialize(info);
 }
 
@@ -179,7 +204,7 @@ OtlpProblem too_many_tags(std::size_t bytes_max) {
 }
 
 Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpResource>& resources,
-                                                         std::string_view experiment_id, Instant now,
+                                                         const OtlpExperiment& experiment, Instant now,
                                                          const OtlpLimits& limits) {
   if (resources.empty()) return OtlpProblem{400, "Invalid OpenTelemetry format - no spans found"};
   std::map<std::string, Gathered> traces;
@@ -205,7 +230,7 @@ Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpR
   std::vector<TraceRecord> out;
   for (const auto& id : order) {
     const auto& trace = traces.at(id);
-    const auto info = info_of(id, experiment_id, trace);
+    const auto info = info_of(id, experiment, trace);
     std::string spans;
     const auto flush = [&] {
       if (spans.empty()) return;
@@ -224,18 +249,18 @@ Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpR
 
 }  // namespace
 
-Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp(std::string_view protobuf, std::string_view experiment_id,
+Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp(std::string_view protobuf, const OtlpExperiment& experiment,
                                                          Instant now, const OtlpLimits& limits) {
   const auto resources = read_otlp_protobuf(protobuf, limits.spans_max);
   if (!resources) return OtlpProblem{400, "Invalid OpenTelemetry format"};
-  return records_of(*resources, experiment_id, now, limits);
+  return records_of(*resources, experiment, now, limits);
 }
 
-Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp_json(std::string_view text, std::string_view experiment_id,
+Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp_json(std::string_view text, const OtlpExperiment& experiment,
                                                               Instant now, const OtlpLimits& limits) {
   const auto resources = read_otlp_json(text, limits.spans_max);
   if (!resources) return OtlpProblem{400, "Invalid OpenTelemetry format"};
-  return records_of(*resources, experiment_id, now, limits);
+  return records_of(*resources, experiment, now, limits);
 }
 
 }  // namespace assay

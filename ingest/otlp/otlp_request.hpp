@@ -17,6 +17,11 @@ struct OtlpProblem {
   std::string detail;
 };
 
+struct OtlpExperiment {
+  std::string_view id;
+  std::string_view name = {};  // see experiment_name_key; empty: not said
+};
+
 struct OtlpLimits {
   std::size_t spans_max = 10'000;
   std::size_t record_bytes_max = 512u << 10;  // of the spans in one record: a trace may need several
@@ -24,9 +29,9 @@ struct OtlpLimits {
 };
 
 // Traces in the order in which they first appear; a large one as several records.
-Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp(std::string_view protobuf, std::string_view experiment_id,
+Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp(std::string_view protobuf, const OtlpExperiment& experiment,
                                                          Instant now, const OtlpLimits& limits = {});
-Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp_json(std::string_view json, std::string_view experiment_id,
+Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp_json(std::string_view json, const OtlpExperiment& experiment,
                                                               Instant now, const OtlpLimits& limits = {});
 
 }  // namespace assay

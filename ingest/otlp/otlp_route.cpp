@@ -7,6 +7,7 @@
 #include "storage/records/json_writer.hpp"
 #include "storage/records/request_record.hpp"
 #include "storage/store/filter/clause.hpp"
+#include "storage/store/store.hpp"
 
 namespace assay {
 namespace {
@@ -24,7 +25,7 @@ Response refusal(unsigned status, std::string_view detail) {
 // The traces of a body, packed or not. What it unpacks to is counted against the door's budget until the answer, and
 // lives no longer than this.
 Result<std::vector<TraceRecord>, OtlpProblem> read_traces(const MlflowDoor& door, const Request& request,
-                                                          std::string_view type, std::string_view experiment,
+                                                          std::string_view type, const OtlpExperiment& experiment,
                                                           Instant now) {
   const auto coding = filter::lower(request.header("Content-Encoding").value_or(""));
   const auto has_room = [&request](std::size_t bytes) { return !request.permit || request.permit->grow(bytes); };
@@ -38,6 +39,16 @@ Result<std::vector<TraceRecord>, OtlpProblem> read_traces(const MlflowDoor& door
     body = unpacked = std::move(*plain);
   }
   return type == protobuf_type ? parse_otlp(body, experiment, now) : parse_otlp_json(body, experiment, now);
+}
+
+// Late spans of a trace go to where the trace is, whatever the header says.
+bool are_known(const MlflowDoor& door, const std::vector<TraceRecord>& traces) {
+  if (!door.view) return false;
+  const Store store(door.view->kv());
+  return std::ranges::all_of(traces, [&store](const TraceRecord& trace) {
+    const auto row = store.trace(trace.trace_id);
+    return row && *row;
+  });
 }
 
 Response refusal(const OtlpProblem& problem) {
@@ -59,10 +70,11 @@ Task<Response> export_spans(MlflowDoor& door, Request& request) {
     co_return refusal(400, "Invalid Content-Type: " + (given.empty() ? std::string("None") : given) +
                                ". Expected: application/x-protobuf or application/json");
   const auto now = door.clock.now();
-  auto traces = read_traces(door, request, type, *experiment, now);
+  const auto name = co_await experiment_for_traces(door, *experiment, Stage::any);
+  const OtlpExperiment into{*experiment, name ? std::string_view(*name) : std::string_view()};
+  auto traces = read_traces(door, request, type, into, now);
   if (!traces) co_return refusal(traces.error());
-  const auto problem = co_await problem_with_experiment(door, *experiment);
-  if (problem) co_return error_response(*problem);
+  if (!name && !are_known(door, *traces)) co_return error_response(name.error());
 
   std::vector<Record> records;
   std::vector<std::string> ids;

@@ -35,7 +35,7 @@ struct FrontDoorOptions {
   std::optional<std::size_t> connections_per_address;
   std::string unknown_trace = "park";
   bool reject_unknown_trace = false;  // 404 instead of parking: needs a view or an MLflow behind
-  bool own_experiments = true;        // false: traces go on to an MLflow server, whose experiments they name
+  bool own_experiments = true;        // see MlflowDoorConfig
   ProxyConfig behind;                 // the MLflow server that everything goes to which this door does not answer
   std::size_t model_connections_max = 20'000;
   std::string behind_authorization;  // of what the door itself asks it; a client's request brings its own

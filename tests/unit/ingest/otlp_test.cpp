@@ -52,7 +52,7 @@ TEST(Otlp, KeepsSpansAsMlflowDoesAndConcludesTheTrace) {
       request({span("rootspan", "", "root",
                     pb::bytes(9, pb::key_value("mlflow.spanInputs", inputs)) + pb::bytes(15, pb::number(3, 1))),
                span("childspa", "rootspan", "child", pb::bytes(9, pb::key_value("m", list)))}),
-      "7", now);
+      {"7"}, now);
   ASSERT_TRUE(traces) << traces.error().detail;
   ASSERT_EQ(traces->size(), 1u);
   const auto& trace = traces->front();
@@ -77,7 +77,7 @@ TEST(Otlp, AnswersSpansAsTheyCame) {
   const auto traces =
       parse_otlp(request({span("childspa", "rootspan", "child", pb::bytes(9, pb::key_value("n", pb::number(3, 5)))),
                           span("rootspan", "", "root", pb::bytes(15, pb::bytes(2, "why") + pb::number(3, 2)))}),
-                 "7", now);
+                 {"7"}, now);
   ASSERT_TRUE(traces);
   std::size_t count = 0;
   const auto spans = boost::json::parse(proto_spans(traces->front().spans, count));
@@ -95,7 +95,7 @@ TEST(Otlp, ALargeTraceIsSeveralRecords) {
     spans.push_back(
         span(id, i ? "span1000" : "", "x", pb::bytes(9, pb::key_value("big", pb::text(std::string(1000, 'x'))))));
   }
-  const auto traces = parse_otlp(request(spans), "7", now, {.record_bytes_max = 10'000});
+  const auto traces = parse_otlp(request(spans), {"7"}, now, {.record_bytes_max = 10'000});
   ASSERT_TRUE(traces);
   EXPECT_GE(traces->size(), 4u);
   std::size_t total = 0;
@@ -108,15 +108,17 @@ TEST(Otlp, ALargeTraceIsSeveralRecords) {
 
 TEST(Otlp, RefusesWhatItCanNotRead) {
   const auto whole = request({span("rootspan", "", "root")});
-  for (std::size_t cut = 1; cut < whole.size(); ++cut) EXPECT_FALSE(parse_otlp(whole.substr(0, cut), "7", now)) << cut;
-  EXPECT_EQ(parse_otlp("", "7", now).error().detail, "Invalid OpenTelemetry format - no spans found");
-  EXPECT_EQ(parse_otlp(request({span("short", "", "x")}), "7", now).error().status, 422u);
-  EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "\xff")}), "7", now)) << "not UTF-8";
-  EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "a"), span("rootspa2", "", "b")}), "7", now, {.spans_max = 1}));
+  for (std::size_t cut = 1; cut < whole.size(); ++cut)
+    EXPECT_FALSE(parse_otlp(whole.substr(0, cut), {"7"}, now)) << cut;
+  EXPECT_EQ(parse_otlp("", {"7"}, now).error().detail, "Invalid OpenTelemetry format - no spans found");
+  EXPECT_EQ(parse_otlp(request({span("short", "", "x")}), {"7"}, now).error().status, 422u);
+  EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "\xff")}), {"7"}, now)) << "not UTF-8";
+  EXPECT_FALSE(
+      parse_otlp(request({span("rootspan", "", "a"), span("rootspa2", "", "b")}), {"7"}, now, {.spans_max = 1}));
   // A value inside a value inside a value …
   std::string any = pb::text("deep");
   for (int i = 0; i < 200; ++i) any = pb::bytes(5, pb::bytes(1, any));
-  EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "x", pb::bytes(9, pb::key_value("k", any)))}), "7", now));
+  EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "x", pb::bytes(9, pb::key_value("k", any)))}), {"7"}, now));
 }
 
 TEST(Otlp, WhatIsTakenIsReadHoweverDeepItIs) {
@@ -130,7 +132,7 @@ TEST(Otlp, WhatIsTakenIsReadHoweverDeepItIs) {
     const auto event = pb::fixed(1, second) + pb::bytes(2, "e") + pb::bytes(3, said);
     const auto link = pb::bytes(1, "0123456789abcdef") + pb::bytes(2, "linkspan") + pb::bytes(4, said);
     const auto traces = parse_otlp(
-        request({span("rootspan", "", "root", pb::bytes(9, said) + pb::bytes(11, event) + pb::bytes(13, link))}), "7",
+        request({span("rootspan", "", "root", pb::bytes(9, said) + pb::bytes(11, event) + pb::bytes(13, link))}), {"7"},
         now);
     ASSERT_TRUE(traces) << depth;
     std::size_t count = 0;
@@ -151,6 +153,57 @@ TEST(Otlp, WhatIsTakenIsReadHoweverDeepItIs) {
   }
 }
 
+boost::json::value info_of_root(const std::string& key, std::string_view any,
+                                const OtlpExperiment& experiment = {"7"}) {
+  const auto attribute = pb::bytes(9, pb::bytes(1, key) + pb::bytes(2, any));
+  const auto traces = parse_otlp(request({span("rootspan", "", "root", attribute)}), experiment, now);
+  EXPECT_TRUE(traces);
+  return boost::json::parse(traces->front().info);
+}
+std::string pairs(const std::vector<std::pair<std::string, std::string>>& entries) {
+  std::string list;
+  for (const auto& [key, any] : entries) list += pb::bytes(1, pb::key_value(key, any));
+  return pb::bytes(6, list);
+}
+std::string list(const std::vector<std::string>& entries) {
+  std::string out;
+  for (const auto& any : entries) out += pb::bytes(1, any);
+  return pb::bytes(5, out);
+}
+
+TEST(Otlp, APreviewIsOfSoManyCharactersAndOfTheTextInAMessagesParts) {
+  const auto preview = [](std::string_view any) {
+    return std::string(info_of_root("mlflow.spanInputs", any).at("request_preview").as_string());
+  };
+  const auto said = [&](const std::string& content) {
+    return preview(pairs({{"messages", list({pairs({{"role", pb::text("user")}, {"content", content}})})}}));
+  };
+  const auto many = [](int n) {
+    std::string out;
+    for (int i = 0; i < n; ++i) out += "\u554f";
+    return out;
+  };
+  EXPECT_EQ(said(pb::text(many(1000))), many(1000));
+  EXPECT_EQ(said(pb::text(many(1001))), many(997) + "...");
+  const auto image = pairs({{"type", pb::text("image_url")}, {"text", pb::text("no")}});
+  EXPECT_EQ(said(list({image, pairs({{"type", pb::text("text")}, {"text", pb::text("hi")}})})), "hi");
+  EXPECT_EQ(said(list({image, pb::text("there")})), "there");
+  EXPECT_EQ(said(list({image})).substr(0, 12), R"({"messages":)");
+}
+
+TEST(Otlp, ATagHasANameThatMlflowTakesAndAsMuchAsItKeeps) {
+  const std::string prefix = "mlflow.traceTag.";
+  EXPECT_FALSE(info_of_root(prefix + "a@b", pb::text("v")).at("tags").as_object().contains("a@b"));
+  EXPECT_EQ(info_of_root(prefix + "a/b", pb::text("v")).at("tags").at("a/b"), "v");
+  EXPECT_EQ(info_of_root(prefix + "k", pb::text(std::string(9000, 'x'))).at("tags").at("k").as_string().size(), 8000u);
+}
+
+TEST(Otlp, SaysTheNameOfTheExperimentWhereItIsKnown) {
+  EXPECT_EQ(info_of_root("k", pb::text("v"), {"123456789", "shop"}).at("trace_metadata").at("assay.experiment"),
+            "shop");
+  EXPECT_FALSE(info_of_root("k", pb::text("v")).as_object().contains("trace_metadata"));
+}
+
 // A few bytes of a resource become as many for each of its traces.
 TEST(Otlp, BoundsWhatItsTracesKeepOfTheirResource) {
   std::string scope;
@@ -158,7 +211,7 @@ TEST(Otlp, BoundsWhatItsTracesKeepOfTheirResource) {
     scope += pb::bytes(2, pb::bytes(1, "0123456789ab" + std::to_string(1000 + i)) + pb::bytes(2, "rootspan"));
   const auto with = [&](std::size_t bytes) {
     const auto resource = pb::bytes(1, pb::bytes(1, pb::key_value("service.name", pb::text(std::string(bytes, 's')))));
-    return parse_otlp(pb::bytes(1, resource + pb::bytes(2, scope)), "7", now, {.tag_bytes_max = 100'000});
+    return parse_otlp(pb::bytes(1, resource + pb::bytes(2, scope)), {"7"}, now, {.tag_bytes_max = 100'000});
   };
   ASSERT_TRUE(with(900));
   EXPECT_EQ(with(900)->size(), 100u);
@@ -170,7 +223,7 @@ TEST(Otlp, ReadsJsonAsWell) {
       R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"1011121314151617",
         "name":"root","startTimeUnixNano":"1000000000","endTimeUnixNano":"3000000000","attributes":[{"key":"n","value":
         {"intValue":"5"}}],"status":{"code":2}}]}]}]})",
-      "7", now);
+      {"7"}, now);
   ASSERT_TRUE(traces) << traces.error().detail;
   EXPECT_EQ(traces->front().trace_id, "tr-000102030405060708090a0b0c0d0e0f");
   EXPECT_EQ(boost::json::parse(traces->front().info).at("state"), "ERROR");
