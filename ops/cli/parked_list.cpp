@@ -20,12 +20,12 @@ void print(const ParkedRecord& parked) {
 }  // namespace
 
 int list_parked(const KeyValue& state, const std::string& output) {
-  const auto kind_at = state::prefix(0).size();
   std::size_t shown = 0;
   bool more = false;
   std::string json = "[";
   const auto scanned = state.scan(Family::parked, {}, {}, [&](std::string_view key, std::string_view value) {
-    if (key.size() <= kind_at || key[kind_at] != 'r') return true;  // the other two key spaces say the same
+    const auto record_id = state::parked_id(key);
+    if (!record_id) return true;
     more = shown == shown_max;
     if (more) return false;
     ++shown;
@@ -34,7 +34,7 @@ int list_parked(const KeyValue& state, const std::string& output) {
     else if (const auto parked = parse_parked_record(value))
       print(*parked);
     else
-      std::cout << key.substr(kind_at + 1) << "  can't be read: " << parked.error().reason << "\n";
+      std::cout << *record_id << "  can't be read: " << parked.error().reason << "\n";
     return true;
   });
   if (!scanned) return complain("the store can't be read: " + scanned.error().message());

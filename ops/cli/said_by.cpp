@@ -6,7 +6,10 @@
 #include "storage/records/catalog_record.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/records/parked_record.hpp"
+#include "storage/state/state_keys.hpp"
 #include "storage/store/assessment_row.hpp"
+#include "storage/store/catalog.hpp"
+#include "storage/store/keys.hpp"
 #include "storage/store/trace_row.hpp"
 
 namespace assay::cli {
@@ -73,9 +76,9 @@ Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, UsersId
   SaidBy said;
   const auto assessment = [&](std::string_view key, std::string_view value) {
     const auto row = AssessmentRow::decode(value);
-    const auto nul = key.find('\0');
-    if (!row || nul == key.npos) return true;
-    SaidBy::Assessment found{std::string(key.substr(nul + 1)), std::string(key.substr(0, nul))};
+    const auto in = store_keys::split(key);
+    if (!row || !in) return true;
+    SaidBy::Assessment found{std::string(in->rest), std::string(in->trace_id)};
     if (row->base() && !is_said_by(row->base()->json, user)) return true;
     if (row->base()) ids.assessments.insert(found.id);
     said.assessments.push_back(std::move(found));
@@ -85,19 +88,18 @@ Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, UsersId
     if (const auto scanned = kv.scan(family, {}, {}, assessment); !scanned) return scanned.error();
 
   const auto trace = [&](std::string_view key, std::string_view value) {
-    const auto nul = key.find('\0');
-    if (nul == key.npos || key.substr(nul + 1) != "i") return true;
-    const auto id = key.substr(0, nul);
+    const auto id = store_keys::trace_of_info(key);
+    if (!id) return true;
     const auto row = TraceRow::decode(value);
-    if (!row || !is_asked_by(row->info_json(id, {}, "[]"), user)) return true;
-    said.traces.emplace_back(id);
-    ids.traces.emplace(id);
+    if (!row || !is_asked_by(row->info_json(*id, {}, "[]"), user)) return true;
+    said.traces.emplace_back(*id);
+    ids.traces.emplace(*id);
     return true;
   };
   if (const auto scanned = kv.scan(Family::traces, {}, {}, trace); !scanned) return scanned.error();
 
   const auto parked = [&](std::string_view key, std::string_view value) {
-    if (key.size() < 5 || key[4] != 'r') return true;
+    if (!state::parked_id(key)) return true;
     if (auto found = parked_by(value, user, ids)) said.parked.push_back(std::move(*found));
     return true;
   };
@@ -114,7 +116,7 @@ Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, UsersId
   if (const auto scanned = kv.scan(Family::dead, {}, {}, dead); !scanned) return scanned.error();
 
   const auto in_catalog = [&](std::string_view key, std::string_view value) {
-    if (!key.starts_with('r')) return true;
+    if (!is_dataset_record(key)) return true;
     if (auto found = copied_from(value, ids.traces, user)) said.dataset_records.push_back(std::move(*found));
     return true;
   };

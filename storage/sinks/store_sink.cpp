@@ -45,6 +45,14 @@ Parsed parse(std::span<const LogRecord> records) {
   return out;
 }
 
+// What an entry of one experiment, or of one name of assessments, begins with.
+std::string_view name_in(std::string_view index_key) { return index_key.substr(0, index_key.find('\0') + 1); }
+
+std::string trace_in(std::string_view index_key) {
+  const auto rest = store_keys::index_entry(index_key, name_in(index_key)).rest;
+  return std::string(rest.substr(0, rest.find('\0')));
+}
+
 // At most so many keys of the index from `from` on, of its kind and under any name, of what is older than `until`.
 Result<std::vector<std::string>> older(const KeyValue& kv, std::string from, Instant until, std::size_t most) {
   std::vector<std::string> keys;
@@ -52,8 +60,8 @@ Result<std::vector<std::string>> older(const KeyValue& kv, std::string from, Ins
   while (!from.empty()) {
     std::string next_name;
     const auto visit = [&](std::string_view key, std::string_view) {
-      const auto name = key.substr(0, key.find('\0') + 1);
-      if (read_big_endian64(key.substr(name.size())) < store_keys::time_bits(until)) {
+      const auto name = name_in(key);
+      if (store_keys::index_entry(key, name).at < until) {
         keys.emplace_back(key);
         return keys.size() < most;
       }
@@ -64,11 +72,6 @@ Result<std::vector<std::string>> older(const KeyValue& kv, std::string from, Ins
     from = std::move(next_name);
   }
   return keys;
-}
-
-std::string trace_in(const std::string& index_key) {
-  const auto at = index_key.find('\0') + 1 + 8;
-  return index_key.substr(at, index_key.find('\0', at) - at);
 }
 
 // Traces that are older than `until`, at most so many: by themselves, and those that nobody has told of by what was

@@ -2,7 +2,7 @@
 
 #include <unordered_set>
 
-#include "storage/store/keys.hpp"
+#include "storage/state/scan_checked.hpp"
 #include "storage/store/trace_index.hpp"
 
 namespace assay {
@@ -52,9 +52,10 @@ Result<void> StoreBatch::load_ids(std::vector<std::string> ids) {
     auto& assessment = assessments_[ids[i]];
     const auto& value = (*where)[i];
     if (!value) continue;
-    if (value->empty()) return make_error_code(Error::corrupt);
-    assessment.kind = static_cast<Kind>(value->front());
-    assessment.trace_id = assessment.new_trace_id = value->substr(1);
+    const auto located = store_keys::located(*value);
+    if (!located) return make_error_code(Error::corrupt);
+    assessment.kind = located->kind;
+    assessment.trace_id = assessment.new_trace_id = located->trace_id;
     if (assessment.kind == Kind::deleted) {
       assessment.row.erase();
       continue;
@@ -157,40 +158,32 @@ Result<void> StoreBatch::load_spans(std::span<const TraceRecord> records) {
 
 Result<void> StoreBatch::load_usages(const std::string& trace_id, Trace& trace) {
   const auto prefix = store_keys::usage(trace_id, "");
-  bool corrupt = false;
-  const auto scanned =
-      kv_.scan(Family::traces, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
-        std::string id(key.substr(prefix.size()));
-        auto usage = SpanUsage::decode(id, value);
-        if (!usage) return corrupt = true, false;
-        trace.usages.insert_or_assign(std::move(id), std::move(*usage));
-        return true;
-      });
-  if (!scanned) return scanned;
-  if (corrupt) return make_error_code(Error::corrupt);
-  return {};
+  const auto visit = [&](std::string_view key, std::string_view value) -> Result<bool> {
+    std::string id(key.substr(prefix.size()));
+    auto usage = SpanUsage::decode(id, value);
+    if (!usage) return corrupt();
+    trace.usages.insert_or_assign(std::move(id), std::move(*usage));
+    return true;
+  };
+  return scan_checked(kv_, Family::traces, prefix, after_prefix(prefix), visit);
 }
 
 // Of a trace without a tally: it has no span yet, or its spans were kept by a version that counted none. One span at a
 // time: there was no bound then.
 Result<void> StoreBatch::count_spans(const std::string& trace_id, Trace& trace) {
   const auto prefix = store_keys::span(trace_id, "");
-  bool corrupt = false;
-  const auto scanned =
-      kv_.scan(Family::traces, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
-        const auto span = SpanRow::decode(value);
-        if (!span) return corrupt = true, false;
-        std::string id(key.substr(prefix.size()));
-        trace.tally.add(*span);
-        auto usage = usage_of_span(span->json);
-        if (usage.empty()) return true;
-        trace.changed_usages.push_back(id);
-        trace.usages.insert_or_assign(std::move(id), std::move(usage));
-        return true;
-      });
-  if (!scanned) return scanned;
-  if (corrupt) return make_error_code(Error::corrupt);
-  return {};
+  const auto visit = [&](std::string_view key, std::string_view value) -> Result<bool> {
+    const auto span = SpanRow::decode(value);
+    if (!span) return corrupt();
+    std::string id(key.substr(prefix.size()));
+    trace.tally.add(*span);
+    auto usage = usage_of_span(span->json);
+    if (usage.empty()) return true;
+    trace.changed_usages.push_back(id);
+    trace.usages.insert_or_assign(std::move(id), std::move(usage));
+    return true;
+  };
+  return scan_checked(kv_, Family::traces, prefix, after_prefix(prefix), visit);
 }
 
 bool StoreBatch::trace_deleted(const std::string& trace_id) const {
@@ -294,7 +287,7 @@ Result<void> StoreBatch::erase_trace(const std::string& trace_id, Trace& trace) 
   return {};
 }
 
-void StoreBatch::finish(const std::string& id, Assessment& assessment, Changes& out) const {
+void StoreBatch::write_assessment(const std::string& id, Assessment& assessment, Changes& out) const {
   auto& row = assessment.row;
   const auto kind = row.deleted() ? Kind::deleted : row.base() ? Kind::row : Kind::held;
   const bool moved = kind != assessment.kind || assessment.trace_id != assessment.new_trace_id;
@@ -302,7 +295,7 @@ void StoreBatch::finish(const std::string& id, Assessment& assessment, Changes& 
     const auto old_key = store_keys::assessment(assessment.trace_id, id);
     if (assessment.kind == Kind::row) out.erase(Family::assessments, old_key);
     if (assessment.kind == Kind::held) out.erase(Family::held, old_key);
-    out.put(Family::assessment_ids, id, static_cast<char>(kind) + assessment.new_trace_id);
+    out.put(Family::assessment_ids, id, store_keys::located_value({kind, assessment.new_trace_id}));
   }
   auto index_key = index_key_of(id, assessment.new_trace_id, row);
   if (index_key != assessment.index_key) {
@@ -314,7 +307,7 @@ void StoreBatch::finish(const std::string& id, Assessment& assessment, Changes& 
           row.encode());
 }
 
-void StoreBatch::finish(const std::string& id, Trace& trace, Changes& out) const {
+void StoreBatch::write_trace(const std::string& id, Trace& trace, Changes& out) const {
   auto index_keys = trace.deleted ? std::vector<std::string>() : trace_index::keys_of(id, trace.row);
   if (index_keys != trace.index_keys) {
     for (auto& key : trace.index_keys) out.erase(Family::trace_index, std::move(key));
@@ -331,8 +324,11 @@ void StoreBatch::finish(const std::string& id, Trace& trace, Changes& out) const
   if (trace.changed_spans.empty()) return;
   for (const auto& span_id : trace.changed_usages) {
     const auto& usage = trace.usages.at(span_id);
-    usage.empty() ? out.erase(Family::traces, store_keys::usage(id, span_id))
-                  : out.put(Family::traces, store_keys::usage(id, span_id), usage.encode());
+    auto key = store_keys::usage(id, span_id);
+    if (usage.empty())
+      out.erase(Family::traces, std::move(key));
+    else
+      out.put(Family::traces, std::move(key), usage.encode());
   }
   out.put(Family::traces, store_keys::span_tally(id), trace.tally.encode());
 }
@@ -340,11 +336,11 @@ void StoreBatch::finish(const std::string& id, Trace& trace, Changes& out) const
 Changes StoreBatch::finish() {
   Changes out;
   for (auto& [id, assessment] : assessments_)
-    if (assessment.changed) finish(id, assessment, out);
+    if (assessment.changed) write_assessment(id, assessment, out);
   for (auto& [id, trace] : traces_) {
     if (!trace.changed) continue;
     if (trace.concludes && !trace.deleted) conclude(trace);
-    finish(id, trace, out);
+    write_trace(id, trace, out);
   }
   if (deleted_a_trace_) out.put(Family::meta, std::string(store_keys::tombstones), {});
   return out;

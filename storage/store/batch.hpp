@@ -8,6 +8,7 @@
 
 #include "storage/state/key_value.hpp"
 #include "storage/store/assessment_row.hpp"
+#include "storage/store/keys.hpp"
 #include "storage/store/trace_row.hpp"
 #include "storage/store/trace_usage.hpp"
 
@@ -37,11 +38,11 @@ class StoreBatch {
   bool deleted_a_trace() const { return deleted_a_trace_; }
 
  private:
-  enum class Kind : char { none = 0, row = 'r', held = 'h', deleted = 'd' };
+  using Kind = store_keys::Located::Kind;
   struct Assessment {
-    Kind kind = Kind::none;  // as in the database
-    std::string trace_id;    // the same
-    std::string index_key;   // the same; empty: none
+    std::optional<Kind> kind;  // as in the database
+    std::string trace_id;      // the same
+    std::string index_key;     // the same; empty: none
     AssessmentRow row;
     std::string new_trace_id;
     bool changed = false;
@@ -69,8 +70,8 @@ class StoreBatch {
   static void conclude(Trace& trace);
   Result<void> erase_trace(const std::string& trace_id, Trace& trace);
   bool trace_deleted(const std::string& trace_id) const;
-  void finish(const std::string& id, Assessment& assessment, Changes& out) const;
-  void finish(const std::string& id, Trace& trace, Changes& out) const;
+  void write_assessment(const std::string& id, Assessment& assessment, Changes& out) const;
+  void write_trace(const std::string& id, Trace& trace, Changes& out) const;
 
   const KeyValue& kv_;
   const bool tombstones_;

@@ -1,5 +1,7 @@
 #include "storage/store/catalog.hpp"
 
+#include "storage/state/scan_checked.hpp"
+
 namespace assay {
 namespace {
 
@@ -21,17 +23,15 @@ Result<std::optional<T>> read(const Result<std::optional<std::string>>& value) {
 template <class T>
 Result<std::vector<T>> read_all(const KeyValue& kv, char kind) {
   std::vector<T> out;
-  bool corrupt = false;
   const std::string prefix(1, kind);
-  const auto scanned =
-      kv.scan(Family::catalog, prefix, after_prefix(prefix), [&](std::string_view, std::string_view value) {
-        auto parsed = parse_catalog_record(value);
-        corrupt |= !parsed || !std::holds_alternative<T>(*parsed);
-        if (!corrupt) out.push_back(std::get<T>(std::move(*parsed)));
-        return !corrupt;
-      });
+  const auto visit = [&](std::string_view, std::string_view value) -> Result<bool> {
+    auto parsed = parse_catalog_record(value);
+    if (!parsed || !std::holds_alternative<T>(*parsed)) return corrupt();
+    out.push_back(std::get<T>(std::move(*parsed)));
+    return true;
+  };
+  const auto scanned = scan_checked(kv, Family::catalog, prefix, after_prefix(prefix), visit);
   if (!scanned) return scanned.error();
-  if (corrupt) return make_error_code(Error::corrupt);
   return out;
 }
 
@@ -44,6 +44,8 @@ Experiment default_experiment() {
 bool holds_nul(std::string_view text) { return text.find('\0') != text.npos; }
 
 }  // namespace
+
+bool is_dataset_record(std::string_view key) { return key.starts_with('r'); }
 
 Result<std::optional<Experiment>> Catalog::experiment(std::string_view experiment_id) const {
   auto found = read<Experiment>(kv_.get(Family::catalog, key_of('e', experiment_id)));
@@ -79,16 +81,12 @@ Result<void> Catalog::records(std::string_view dataset_id, const RecordPlace& af
   const auto prefix = prefix_of('r', dataset_id);
   auto from = prefix;
   if (after.created_time >= 0) from += created(after.created_time) + after.record_id + '\0';
-  bool corrupt = false;
-  const auto scanned =
-      kv_.scan(Family::catalog, from, after_prefix(prefix), [&](std::string_view, std::string_view value) {
-        auto parsed = parse_catalog_record(value);
-        corrupt |= !parsed || !std::holds_alternative<DatasetRecord>(*parsed);
-        return !corrupt && visit(std::get<DatasetRecord>(std::move(*parsed)));
-      });
-  if (!scanned) return scanned;
-  if (corrupt) return make_error_code(Error::corrupt);
-  return {};
+  const auto visit_value = [&](std::string_view, std::string_view value) -> Result<bool> {
+    auto parsed = parse_catalog_record(value);
+    if (!parsed || !std::holds_alternative<DatasetRecord>(*parsed)) return corrupt();
+    return visit(std::get<DatasetRecord>(std::move(*parsed)));
+  };
+  return scan_checked(kv_, Family::catalog, from, after_prefix(prefix), visit_value);
 }
 
 Result<std::size_t> Catalog::count_records(std::string_view dataset_id, std::string& after, std::size_t most) const {

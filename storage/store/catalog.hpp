@@ -15,6 +15,8 @@
 
 namespace assay {
 
+bool is_dataset_record(std::string_view key);
+
 // Reads. Thread-safe. The experiment "0", Default, is always there.
 class Catalog {
  public:

@@ -17,6 +17,7 @@
 //   meta            "store/…"                  positions, ledgers, "store/tombstones"
 //
 // Ids and names hold no NUL byte: the store refuses records where they do.
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,35 @@ inline std::string assessment(std::string_view trace_id, std::string_view assess
   return in_trace(trace_id, assessment_id);
 }
 
+struct InTrace {
+  std::string_view trace_id, rest;
+};
+// A key of traces, assessments or held.
+inline std::optional<InTrace> split(std::string_view key) {
+  const auto nul = key.find('\0');
+  if (nul == key.npos) return {};
+  return InTrace{key.substr(0, nul), key.substr(nul + 1)};
+}
+// The trace, if it is the key of its info.
+inline std::optional<std::string_view> trace_of_info(std::string_view key) {
+  const auto in = split(key);
+  if (!in || in->rest != "i") return {};
+  return in->trace_id;
+}
+
+// Where an assessment is: the value in assessment_ids.
+struct Located {
+  enum class Kind : char { row = 'r', held = 'h', deleted = 'd' } kind = Kind::row;
+  std::string trace_id;
+};
+inline std::string located_value(const Located& located) { return static_cast<char>(located.kind) + located.trace_id; }
+inline std::optional<Located> located(std::string_view value) {
+  if (value.empty()) return {};
+  const auto kind = static_cast<Located::Kind>(value.front());
+  if (kind != Located::Kind::row && kind != Located::Kind::held && kind != Located::Kind::deleted) return {};
+  return Located{kind, std::string(value.substr(1))};
+}
+
 inline std::uint64_t time_bits(Instant at) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, at.time_since_epoch().count()));
 }
@@ -60,6 +90,16 @@ inline std::string index_prefix(char kind, std::string_view name) {
 }
 inline std::string index(char kind, std::string_view name, Instant at, std::string_view rest) {
   return index_prefix(kind, name) + big_endian(time_bits(at)) + std::string(rest);
+}
+
+struct IndexEntry {
+  Instant at;
+  std::string_view rest;  // of the assessments' index with the assessment's id behind the trace's
+};
+// A key of trace_index that begins with this prefix.
+inline IndexEntry index_entry(std::string_view key, std::string_view prefix) {
+  const auto behind = key.substr(prefix.size());
+  return {Instant(std::chrono::milliseconds(static_cast<std::int64_t>(read_big_endian64(behind)))), behind.substr(8)};
 }
 
 inline std::string tombstone_value(Instant deleted_at) { return big_endian(time_bits(deleted_at)); }

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "storage/records/json_writer.hpp"
+#include "storage/state/scan_checked.hpp"
 #include "storage/store/feedback_tag.hpp"
-#include "storage/store/keys.hpp"
 
 namespace assay {
 
@@ -15,12 +15,9 @@ Result<std::optional<Store::Located>> Store::locate(std::string_view assessment_
   const auto value = kv_.get(Family::assessment_ids, assessment_id);
   if (!value) return value.error();
   if (!*value) return std::optional<Located>();
-  if ((*value)->empty()) return make_error_code(Error::corrupt);
-  const char kind = (**value)[0];
-  return std::optional(Located{kind == 'r'   ? Located::Kind::row
-                               : kind == 'h' ? Located::Kind::held
-                                             : Located::Kind::deleted,
-                               (*value)->substr(1)});
+  auto located = store_keys::located(**value);
+  if (!located) return make_error_code(Error::corrupt);
+  return located;
 }
 
 Result<std::optional<Store::Assessment>> Store::find(std::string_view assessment_id) const {
@@ -37,17 +34,15 @@ Result<std::optional<Store::Assessment>> Store::find(std::string_view assessment
 Result<std::vector<Store::Assessment>> Store::assessments_of(std::string_view trace_id) const {
   std::vector<Assessment> out;
   const auto prefix = store_keys::trace_prefix(trace_id);
-  bool corrupt = false;
-  const auto scanned =
-      kv_.scan(Family::assessments, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view value) {
-        auto row = AssessmentRow::decode(value);
-        if (!row || !row->base()) return corrupt = true, false;
-        const auto created_at = row->created_at();
-        out.push_back({std::string(key.substr(prefix.size())), std::move(*row), created_at});
-        return true;
-      });
+  const auto visit = [&](std::string_view key, std::string_view value) -> Result<bool> {
+    auto row = AssessmentRow::decode(value);
+    if (!row || !row->base()) return corrupt();
+    const auto created_at = row->created_at();
+    out.push_back({std::string(key.substr(prefix.size())), std::move(*row), created_at});
+    return true;
+  };
+  const auto scanned = scan_checked(kv_, Family::assessments, prefix, after_prefix(prefix), visit);
   if (!scanned) return scanned.error();
-  if (corrupt) return make_error_code(Error::corrupt);
   std::set<std::string_view> overridden;
   for (const auto& assessment : out) overridden.insert(assessment.row.base()->overrides);
   for (auto& assessment : out) assessment.valid = !overridden.contains(assessment.id);
@@ -136,16 +131,14 @@ Result<std::string> Store::spans(std::string_view trace_id) const {
   JsonWriter json(out);
   json.begin_array();
   const auto prefix = store_keys::span(trace_id, "");
-  bool corrupt = false;
-  const auto scanned =
-      kv_.scan(Family::traces, prefix, after_prefix(prefix), [&](std::string_view, std::string_view value) {
-        const auto span = SpanRow::decode(value);
-        if (!span) return corrupt = true, false;
-        json.raw(span->json);
-        return true;
-      });
+  const auto visit = [&](std::string_view, std::string_view value) -> Result<bool> {
+    const auto span = SpanRow::decode(value);
+    if (!span) return corrupt();
+    json.raw(span->json);
+    return true;
+  };
+  const auto scanned = scan_checked(kv_, Family::traces, prefix, after_prefix(prefix), visit);
   if (!scanned) return scanned.error();
-  if (corrupt) return make_error_code(Error::corrupt);
   json.end_array();
   return out;
 }
@@ -166,8 +159,8 @@ Result<void> Store::traces_of_experiment(std::string_view experiment_id, Instant
   const auto prefix = store_keys::index_prefix('e', experiment_id);
   return kv_.scan(Family::trace_index, prefix + big_endian(store_keys::time_bits(from)),
                   prefix + big_endian(store_keys::time_bits(to)), [&](std::string_view key, std::string_view) {
-                    const auto time = static_cast<std::int64_t>(read_big_endian64(key.substr(prefix.size())));
-                    return visit(key.substr(prefix.size() + 8), Instant(std::chrono::milliseconds(time)));
+                    const auto entry = store_keys::index_entry(key, prefix);
+                    return visit(entry.rest, entry.at);
                   });
 }
 

@@ -11,6 +11,7 @@
 
 #include "storage/state/key_value.hpp"
 #include "storage/store/assessment_row.hpp"
+#include "storage/store/keys.hpp"
 #include "storage/store/trace_row.hpp"
 
 namespace assay {
@@ -23,10 +24,7 @@ class Store {
   // `kv` must outlive it.
   explicit Store(const KeyValue& kv) : kv_(kv) {}
 
-  struct Located {
-    enum class Kind { row, held, deleted } kind = Kind::row;
-    std::string trace_id;
-  };
+  using Located = store_keys::Located;
   // Where an assessment is; none: the store has not heard of it.
   Result<std::optional<Located>> locate(std::string_view assessment_id) const;
 

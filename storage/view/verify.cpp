@@ -9,6 +9,7 @@
 #include "storage/sinks/poison.hpp"
 #include "storage/sinks/positions.hpp"
 #include "storage/state/seen.hpp"
+#include "storage/state/state_keys.hpp"
 #include "storage/store/store.hpp"
 
 namespace assay {
@@ -91,7 +92,7 @@ class Verifier {
 
   Result<void> read_parked() {
     for (Partition p = 0; p < in_.log.partitions(Stream::feedback); ++p) {
-      const auto prefix = big_endian(static_cast<std::uint32_t>(p)) + "r";
+      const auto prefix = state::parked_prefix(p);
       const auto scanned =
           (in_.parked ? *in_.parked : in_.kv)
               .scan(Family::parked, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view) {
@@ -164,12 +165,13 @@ class Verifier {
 
   void judge(const AssessmentRecord& record, StreamPartition of, Offset offset, Offset stored,
              const std::optional<std::string>& where, AssessmentCount& count) {
-    const char kind = where && !where->empty() ? where->front() : 0;
+    using Kind = store_keys::Located::Kind;
+    const auto located = where ? store_keys::located(*where) : std::nullopt;
     if (offset >= stored)
       ++count.in_flight;
-    else if (kind == 'r' || kind == 'd')
+    else if (located && located->kind != Kind::held)
       ++count.stored;
-    else if (kind == 'h' && record.op == Op::update)
+    else if (located && record.op == Op::update)
       ++count.held;
     else if (dead_.count(hash_of(place_id(of, offset))))
       ++count.dead;
@@ -284,9 +286,11 @@ class Verifier {
         return false;
       }
       for (std::size_t i = 0; i < ids.size(); ++i) {
-        if ((*where)[i] == "r" + traces[i]) continue;
+        if ((*where)[i] == store_keys::located_value({store_keys::Located::Kind::row, traces[i]})) continue;
         // The index was read after the row: it may have moved or been deleted in between.
-        if (const auto again = in_.kv.get(Family::assessments, traces[i] + '\0' + ids[i]); again && !*again) continue;
+        if (const auto again = in_.kv.get(Family::assessments, store_keys::assessment(traces[i], ids[i]));
+            again && !*again)
+          continue;
         ++out_.stored_twice;
         example("the store has a row of " + ids[i] + " under " + traces[i] + " that its index does not name");
       }
@@ -295,9 +299,9 @@ class Verifier {
       return true;
     };
     const auto scanned = in_.kv.scan(Family::assessments, "", "", [&](std::string_view key, std::string_view) {
-      const auto nul = key.find('\0');
-      traces.emplace_back(key.substr(0, nul));
-      ids.emplace_back(key.substr(nul + 1));
+      const auto row = store_keys::split(key).value_or(store_keys::InTrace{key, key});
+      traces.emplace_back(row.trace_id);
+      ids.emplace_back(row.rest);
       return ids.size() < batch_max || compare();
     });
     if (!scanned) return scanned;
