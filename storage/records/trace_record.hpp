@@ -18,8 +18,8 @@
 
 namespace assay {
 
-// In trace_metadata: the name of the trace's experiment, where the id beside it is our own. A sink whose experiments are
-// a real MLflow's takes the name.
+// In trace_metadata: the name of the trace's experiment, where the id beside it is our own. A sink whose experiments
+// are a real MLflow's takes the name.
 inline constexpr std::string_view experiment_name_key = "assay.experiment";
 
 struct TraceRecord {
