@@ -17,6 +17,7 @@
 #include "ingest/http/router.hpp"
 #include "ingest/http/tls.hpp"
 #include "ingest/server/peer_counts.hpp"
+#include "ingest/server/receive_buffer.hpp"
 #include "ingest/server/server_metrics.hpp"
 #include "ops/runtime/task.hpp"
 
@@ -69,37 +70,60 @@ class Session final : public ResponseStream, public RequestBody {
   enum class Phase { idle, head, body, handling, streaming, writing, lingering };
   enum class Answer { none, streaming, complete, handed_over };
 
+  // The way of a request: session.cpp.
   Task<bool> serve_one();
-  Task<bool> begin_tls();
-  Task<void> end_tls();
-  Task<bool> turn_away(const Route* route);
+  bool let_in(const Router::RouteMatch& found);
+  Result<Admission::Permit, Response> admit(const Router::RouteMatch& found);
+  std::size_t body_bytes_max() const;
+  std::size_t body_bytes_at_once() const;
+  Request request_of(const Router::RouteMatch& found, Admission::Permit& permit) const;
+  Task<void> handle(Request& request);
+  const Route* to_ask_instead(const Response& response) const;
+  Task<void> pass_on(const Route& behind, Request& request);
+  bool finish();
+
+  // session_read.cpp.
   Task<bool> read_head();
-  std::size_t body_bytes_max_of(const Route& route) const;
-  Task<Result<void, Rejection>> read_body(std::size_t body_bytes_max, Admission::Permit& permit);
+  void forget_request();
+  Result<void, Rejection> take_head(std::size_t size);
+  Task<Result<void, Rejection>> read_body(Admission::Permit& permit);
+  Task<Result<void>> invite_body();
   Task<Result<void, Rejection>> read_sized_body(std::size_t size);
-  Task<Result<void, Rejection>> read_chunked_body(std::size_t body_bytes_max, Admission::Permit& permit);
+  Task<Result<void, Rejection>> read_chunked_body(Admission::Permit& permit);
   Task<Result<std::string_view>> read_some_chunked();
+  Result<std::size_t, Rejection> take_chunks();
   error_code too_late();
-  Task<void> handle(const Route& route, Request& request);
-  Task<Result<void>> answer_or_ask_behind(const Route& route, Request& request, Response response);
-  Task<bool> say_no(const Route* route, Response response);
-  Task<void> say_no_and_close(Rejection rejection);
+  Task<bool> receive_more();
+  bool make_all_room();
+
+  // session_refuse.cpp.
+  Task<bool> turn_away();
+  Task<bool> say_no(Response response);
+  Task<bool> say_no_and_close(Rejection rejection);
+  Task<bool> refuse_body(Rejection rejection, Admission::Permit& permit);
   Task<bool> discard_body();
   Task<void> linger();
-  Task<Result<void>> send(const Response& response);
-  Task<Result<void>> write_all(std::string_view bytes);
-  Task<bool> receive_more();
-  void make_room(std::size_t capacity);
-  bool make_all_room();
-  void to_the_front();
-
-  void enter(Phase phase, std::chrono::milliseconds limit);
-  void append_head(unsigned status, std::string_view content_type, Headers headers, std::optional<std::size_t> length);
   void count_refusal(unsigned status);
   void give_up();
+
+  // session_stream.cpp.
+  Task<Result<void>> send(const Response& response);
+  std::string_view compose(const Response& response);
+  Task<Result<void>> begin_head(unsigned status, std::string_view content_type, Headers headers,
+                                std::optional<std::size_t> length);
+  void append_head(unsigned status, std::string_view content_type, Headers headers, std::optional<std::size_t> length);
+  Task<Result<void>> write_all(std::string_view bytes);
+
+  Task<bool> begin_tls();
+  Task<void> end_tls();
+  void enter(Phase phase, std::chrono::milliseconds limit);
   bool keeps_alive() const { return head_.keep_alive && !close_after_ && !shared_.draining; }
-  std::string_view buffered() const { return {buffer_.get() + start_, end_ - start_}; }
-  std::string_view behind_head() const { return buffered().substr(head_size_); }
+  // When it is answered: nobody will read the rest.
+  bool leaves_body() const { return body_passed_on_ && !body_ended_; }
+  double seconds_since_head() const;
+  std::string_view behind_head() const { return buffer_.bytes().substr(head_size_); }
+
+  static constexpr std::size_t passed_piece_bytes = 64u << 10;  // of a body that is passed on, in memory at once
 
   Wire socket_;
   ServerShared& shared_;
@@ -109,15 +133,13 @@ class Session final : public ResponseStream, public RequestBody {
   SteadyTime deadline_ = SteadyTime::max();
   IpAddress peer_;
   const Route* route_ = nullptr;  // of the request that is served; null: it has none, or not yet
-  Gate::AccessDecision verdict_;  // on the request that is served
+  Gate::AccessDecision access_;   // of the request that is served
   int refused_in_a_row_ = 0;      // by a quota
   bool expired_ = false;          // the sweep has ended what is waited for, or is about to: since the last enter()
   bool gave_up_ = false;          // the sweep has answered while the handler still runs
 
-  // [start_, end_): what has come and is not used up. A request's head begins at start_ and stays where it is until its
-  // answer is written, since the request's views point there.
-  std::unique_ptr<char[]> buffer_;
-  std::size_t capacity_ = 0, start_ = 0, end_ = 0;
+  // A request's head is what it begins with, and stays where it is until its answer is written.
+  ReceiveBuffer buffer_;
   HeadScanner scanner_;
   std::size_t head_size_ = 0;
   std::size_t body_used_ = 0;  // bytes behind the head that belong to the body

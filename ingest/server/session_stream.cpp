@@ -24,7 +24,7 @@ bool fit_for_a_header(std::string_view value) {
 
 void Session::append_head(unsigned status, std::string_view content_type, Headers headers,
                           std::optional<std::size_t> length) {
-  if (body_passed_on_ && !body_ended_) close_after_ = true;  // nobody will read the rest
+  if (leaves_body()) close_after_ = true;
   char digits[24];
   const auto number = [&](std::size_t n) {
     const auto end = std::to_chars(digits, digits + sizeof digits, n).ptr;
@@ -37,7 +37,7 @@ void Session::append_head(unsigned status, std::string_view content_type, Header
     out_.append("Content-Type: ").append(content_type).append("\r\n");
   for (const auto& [name, value] : headers)
     if (fit_for_a_header(value)) out_.append(name).append(": ").append(value).append("\r\n");
-  out_ += verdict_.headers;
+  out_ += access_.headers;
   if (length && status != 204 && status != 304) out_.append("Content-Length: ").append(number(*length)).append("\r\n");
   if (chunked_) out_.append("Transfer-Encoding: chunked\r\n");
   out_.append(keeps_alive() ? (head_.http_1_0 || chunked_ ? "Connection: keep-alive\r\n\r\n" : "\r\n")
@@ -46,18 +46,25 @@ void Session::append_head(unsigned status, std::string_view content_type, Header
 
 Task<Result<void>> Session::send(const Response& response) {
   if (response.status == 503) shared_.metrics.refused_later(response.cause);
+  status_ = response.status;
+  answer_ = Answer::complete;
+  const auto rest = compose(response);
+  auto sent = co_await write_all(out_);
+  if (sent && !rest.empty()) sent = co_await write_all(rest);
+  if (!sent) answer_ = Answer::streaming;  // incomplete
+  co_return sent;
+}
+
+// Its head in out_, with its body where that is short; what is still to be written otherwise.
+std::string_view Session::compose(const Response& response) {
   chunked_ = false;
   out_.clear();
   const auto body = response.text();
   append_head(response.status, response.content_type, response.headers, body.size());
-  status_ = response.status;
-  answer_ = Answer::complete;
-  const bool bare = cut_body_ || response.status == 204 || response.status == 304;
-  if (!bare && body.size() <= copied_bytes_max) out_ += body;
-  auto sent = co_await write_all(out_);
-  if (sent && !bare && body.size() > copied_bytes_max) sent = co_await write_all(body);
-  if (!sent) answer_ = Answer::streaming;  // incomplete
-  co_return sent;
+  if (cut_body_ || response.status == 204 || response.status == 304) return {};
+  if (body.size() > copied_bytes_max) return body;
+  out_ += body;
+  return {};
 }
 
 // The limit is on the client taking nothing, not on the whole.
@@ -84,25 +91,22 @@ Task<Result<void>> Session::respond(Response response) {
 }
 
 Task<Result<void>> Session::begin(unsigned status, std::string_view content_type, Headers headers) {
-  if (gave_up_ || answer_ != Answer::none) co_return Error::stopped;
-  answer_ = Answer::streaming;
-  status_ = status;
-  chunked_ = !head_.http_1_0;
-  if (!chunked_) close_after_ = true;  // HTTP/1.0: the end of the connection ends the body
-  out_.clear();
-  append_head(status, content_type, headers, {});
-  const auto written = co_await write_all(out_);
-  if (written) enter(Phase::streaming, std::chrono::milliseconds::max());
-  co_return written;
+  return begin_head(status, content_type, headers, {});
 }
 
 Task<Result<void>> Session::begin_sized(unsigned status, Headers headers, std::uint64_t length) {
+  return begin_head(status, {}, headers, static_cast<std::size_t>(length));
+}
+
+Task<Result<void>> Session::begin_head(unsigned status, std::string_view content_type, Headers headers,
+                                       std::optional<std::size_t> length) {
   if (gave_up_ || answer_ != Answer::none) co_return Error::stopped;
   answer_ = Answer::streaming;
   status_ = status;
-  chunked_ = false;
+  chunked_ = !length && !head_.http_1_0;
+  if (!length && !chunked_) close_after_ = true;  // HTTP/1.0: the end of the connection ends the body
   out_.clear();
-  append_head(status, {}, headers, static_cast<std::size_t>(length));
+  append_head(status, content_type, headers, length);
   const auto written = co_await write_all(out_);
   if (written) enter(Phase::streaming, std::chrono::milliseconds::max());
   co_return written;
@@ -154,7 +158,7 @@ std::unique_ptr<TakenConnection> Session::take_over() {
   close_after_ = true;
   enter(Phase::streaming, std::chrono::milliseconds::max());
   auto draining = [this] { return shared_.draining.load(); };
-  return std::make_unique<TakenConnection>(TakenConnection{std::move(socket_), std::string(buffered()), draining});
+  return std::make_unique<TakenConnection>(TakenConnection{std::move(socket_), std::string(buffer_.bytes()), draining});
 }
 
 bool Session::gone() { return shared_.insisting || socket_.peer_closed(); }

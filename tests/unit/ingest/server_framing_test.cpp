@@ -66,6 +66,11 @@ TEST_F(HttpServer, AsksForTheBodyOfAClientThatWaits) {
   ASSERT_TRUE(c.send("POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"));
   EXPECT_EQ(c.read_response(true), "HTTP/1.1 100 Continue\r\n\r\n");
   EXPECT_EQ(body(c.ask("abc")), "abc");
+  ASSERT_TRUE(c.send("POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  EXPECT_EQ(c.read_response(true), "HTTP/1.1 100 Continue\r\n\r\n");
+  ASSERT_TRUE(c.send("3\r\nabc\r\n"));
+  EXPECT_EQ(body(c.ask("1\r\nd\r\n0\r\n\r\n" + std::string(get_hello))), "abcd");
+  EXPECT_EQ(body(c.read_response()), "\"hello\"") << "what came behind the last chunk";
 }
 
 TEST_F(HttpServer, AnswersHeadWithoutABody) {
@@ -75,6 +80,9 @@ TEST_F(HttpServer, AnswersHeadWithoutABody) {
   const auto head = c.read_response(true);
   EXPECT_NE(head.find("Content-Length: 7\r\n"), head.npos);
   EXPECT_EQ(body(c.ask(get_hello)), "\"hello\"");
+  ASSERT_TRUE(c.send("HEAD /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
+  c.read_response(true);
+  EXPECT_NE(body(c.ask("GET /hello HTTP/1.1\r\n\r\n")), "") << "what follows a HEAD is told what is wrong";
 }
 
 TEST_F(HttpServer, ClosesAfterHttp10UnlessAskedToStay) {
