@@ -66,17 +66,34 @@ bool are_names(std::string_view list) {
          });
 }
 
+// To a page that is listed: what its browser asks before it sends the request itself.
+Response preflight_answer(std::string_view allow, std::string_view asked_for) {
+  constexpr std::string_view usual =
+      "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Client-Request-Id, X-Feedback-Token, "
+      "X-Resume-Token, X-Session-ID, X-User-ID";
+  constexpr std::string_view all = "GET, HEAD, POST, PUT, PATCH, DELETE";  // of the server behind this door
+  Response answer{.status = 204};
+  answer.headers.emplace_back("Access-Control-Allow-Methods", std::string(allow.empty() ? all : allow));
+  // It may send what it likes: a client library has headers of its own.
+  std::string allowed(usual);
+  if (!asked_for.empty() && are_names(asked_for)) allowed.append(", ").append(asked_for);
+  answer.headers.emplace_back("Access-Control-Allow-Headers", std::move(allowed));
+  answer.headers.emplace_back("Access-Control-Max-Age", "7200");
+  return answer;
+}
+
+Counter& refused(Metrics& metrics, const char* reason) {
+  return metrics.counter("assay_ingest_refused_access_total", "Requests refused before their body",
+                         {{"reason", reason}});
+}
+
 }  // namespace
 
 GateMetrics::GateMetrics(Metrics& metrics)
-    : unauthenticated(metrics.counter("assay_ingest_refused_access_total", "Requests refused before their body",
-                                      {{"reason", "unauthenticated"}})),
-      forbidden(metrics.counter("assay_ingest_refused_access_total", "Requests refused before their body",
-                                {{"reason", "forbidden"}})),
-      over_quota(metrics.counter("assay_ingest_refused_access_total", "Requests refused before their body",
-                                 {{"reason", "quota"}})),
-      origin_refused(metrics.counter("assay_ingest_refused_access_total", "Requests refused before their body",
-                                     {{"reason", "origin"}})) {}
+    : unauthenticated(refused(metrics, "unauthenticated")),
+      forbidden(refused(metrics, "forbidden")),
+      over_quota(refused(metrics, "quota")),
+      origin_refused(refused(metrics, "origin")) {}
 
 Gate::Gate(GateConfig config, const Clock& clock, Metrics& metrics)
     : config_(std::move(config)),
@@ -102,6 +119,17 @@ struct Gate::Credentials {
   bool browser = false;                   // it has what no browser leaves out
   std::string held_key, held_capability;  // what had to be decoded
   bool presented = false;                 // an Authorization of any kind
+};
+
+struct Gate::Asked {
+  const Route* route;
+  std::string_view allow;  // the methods of its path, where there is no route
+  const RequestHead& head;
+  const IpAddress& peer;
+  Credentials found = {};
+
+  Scope scope() const { return route ? Scope(route->options.scope) : Scope::open; }
+  bool takes_capability() const { return route && route->options.capability; }
 };
 
 void Gate::read_credentials(const RequestHead& head, bool takes_capability, Credentials& found) const {
@@ -151,44 +179,71 @@ void Gate::read_credentials(const RequestHead& head, bool takes_capability, Cred
     }
 }
 
-void Gate::answer_origin(const RequestHead& head, std::string_view allow, bool routed, const Credentials& found,
-                         AccessDecision& verdict) const {
-  bool any = false, listed = false;
-  for (const auto& known : config_.origins) {
-    any = any || known == "*";
-    listed = listed || iequals(known, found.origin);
-  }
-  if (any || listed) {
-    verdict.headers.append("Access-Control-Allow-Origin: ").append(any ? "*" : found.origin);
-    if (!any) verdict.headers.append("\r\nVary: Origin\r\nAccess-Control-Allow-Credentials: true");
-    verdict.headers.append("\r\nAccess-Control-Expose-Headers: ").append(exposed).append("\r\n");
-  } else if (!config_.origins.empty()) {
-    verdict.headers.append("Vary: Origin\r\n");
-  }
+void Gate::decide(const Route* route, std::string_view allow, const RequestHead& head, const IpAddress& peer,
+                  AccessDecision& decision) {
+  decision.clear();
+  decision.joins_traces = config_.anonymous.has(Scope::trace);
+  Asked asked{route, allow, head, peer};
+  read_credentials(head, asked.takes_capability(), asked.found);
+  if (config_.tls && head.path.starts_with("/assay")) decision.headers.append(only_tls);  // the page says the rest
+  if (by_origin(asked, decision) || by_host(asked, decision)) return;
+  if (route && asked.scope() == Scope::open) return;  // health and the page: never refused
+  if (by_key(asked, decision) || by_capability(asked, decision)) return;
+  if (!route || config_.anonymous.has(asked.scope())) return;
+  const std::string_view why = asked.found.presented
+                                   ? "this API key is unknown"
+                                   : "an API key is needed here, or a feedback capability for feedback";
+  refuse(metrics_.unauthenticated, 401, why, "Authorization", asked, decision);
+}
+
+// A page of another site that nobody has listed: its browser hides the answer from it, but the act would be done. An
+// older browser says only the origin.
+bool Gate::by_origin(const Asked& asked, AccessDecision& decision) {
+  const auto& found = asked.found;
+  const auto& head = asked.head;
+  if (found.origin.empty()) return false;
+  const bool listed = show_to(found.origin, decision);
   const bool preflight = head.method == http::verb::options && !found.preflight_method.empty();
-  if (preflight && (routed || !allow.empty()) && (any || listed)) {
-    constexpr std::string_view usual =
-        "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Client-Request-Id, X-Feedback-Token, "
-        "X-Resume-Token, X-Session-ID, X-User-ID";
-    constexpr std::string_view all = "GET, HEAD, POST, PUT, PATCH, DELETE";  // of the server behind this door
-    Response answer{.status = 204};
-    answer.headers.emplace_back("Access-Control-Allow-Methods", std::string(allow.empty() ? all : allow));
-    // A listed page may send what it likes: a client library has headers of its own.
-    std::string allowed(usual);
-    if (!found.preflight_headers.empty() && are_names(found.preflight_headers))
-      allowed.append(", ").append(found.preflight_headers);
-    answer.headers.emplace_back("Access-Control-Allow-Headers", std::move(allowed));
-    answer.headers.emplace_back("Access-Control-Max-Age", "7200");
-    verdict.refusal = std::move(answer);
-    return;
+  if (listed && preflight && (asked.route || !asked.allow.empty())) {
+    decision.refusal = preflight_answer(asked.allow, found.preflight_headers);
+    return true;
   }
-  // A page of another site that nobody has listed: its browser hides the answer from it, but the act would be done. An
-  // older browser says only the origin.
   const bool reads = head.method == http::verb::get || head.method == http::verb::head;
   const bool said = found.fetch_site.empty() ? !reads : found.fetch_site != "same-origin";
   const bool foreign = said && !same_host(found.origin, found.host);
-  if (!any && !listed && (foreign || preflight))
-    verdict.refusal = error_response(head.path, 403, "pages of this origin may not use this door", "Origin");
+  if (listed || !(foreign || preflight)) return false;
+  refuse(metrics_.origin_refused, 403, "pages of this origin may not use this door", "Origin", asked, decision);
+  return true;
+}
+
+// Whether its pages are listed; if so, they are shown the answer.
+bool Gate::show_to(std::string_view origin, AccessDecision& decision) const {
+  bool any = false, listed = false;
+  for (const auto& known : config_.origins) {
+    any = any || known == "*";
+    listed = listed || iequals(known, origin);
+  }
+  auto& out = decision.headers;
+  if (any || listed) {
+    out.append("Access-Control-Allow-Origin: ").append(any ? "*" : origin);
+    if (!any) out.append("\r\nVary: Origin\r\nAccess-Control-Allow-Credentials: true");
+    out.append("\r\nAccess-Control-Expose-Headers: ").append(exposed).append("\r\n");
+  } else if (!config_.origins.empty()) {
+    out.append("Vary: Origin\r\n");
+  }
+  return any || listed;
+}
+
+// Against DNS rebinding: a page whose own name now resolves to this machine passes for one of ours. A door that asks
+// nobody for a key answers browsers only under a name of this machine.
+bool Gate::by_host(const Asked& asked, AccessDecision& decision) {
+  const auto& found = asked.found;
+  const bool by_browser = found.browser || !found.origin.empty();
+  if (!config_.only_this_machine || asked.scope() == Scope::open || !by_browser || found.host.empty()) return false;
+  if (is_this_machine(found.host) || is_allowed_host(found.host)) return false;
+  refuse(metrics_.origin_refused, 403, "this host name is not allowed: --allowed-host adds it", "Host", asked,
+         decision);
+  return true;
 }
 
 bool Gate::is_allowed_host(std::string_view host) const {
@@ -197,102 +252,79 @@ bool Gate::is_allowed_host(std::string_view host) const {
   });
 }
 
+// A key that is known; who has none is held to the quota of its address.
+bool Gate::by_key(const Asked& asked, AccessDecision& decision) {
+  const auto& found = asked.found;
+  const auto* keys = keys_.load(std::memory_order_acquire);
+  const auto* key = keys && !found.key.empty() ? keys->find(found.key) : nullptr;
+  if (!key) return by_address(asked, decision);
+  const auto& rate = key->rate.limited() ? key->rate : config_.key_rate;
+  if (!within_quota(key_buckets_, key->id, rate, "key", asked, decision)) return true;
+  decision.joins_traces = true;
+  // A token that is shown counts, whatever key is beside it: it says what about, and by whom.
+  if (asked.takes_capability() && !found.capability.empty()) return false;
+  const auto scope = asked.scope();
+  if (!key->scopes.has(scope) && !config_.anonymous.has(scope))
+    refuse(metrics_.forbidden, 403, "this key does not have the scope \"" + std::string(name_of(scope)) + "\"", {},
+           asked, decision);
+  return true;
+}
+
+bool Gate::by_address(const Asked& asked, AccessDecision& decision) {
+  const auto& rate = config_.address_rate;
+  if (!rate.limited()) return false;
+  const auto identity = quota_identity(client_address(asked.peer, asked.head.fields, config_.proxies));
+  return !within_quota(address_buckets_, {identity.data(), identity.size()}, rate, "address", asked, decision);
+}
+
+bool Gate::by_capability(const Asked& asked, AccessDecision& decision) {
+  if (asked.found.capability.empty()) return false;
+  if (!asked.takes_capability()) {
+    if (!config_.anonymous.has(asked.scope()))
+      refuse(metrics_.forbidden, 403, "a feedback capability is for feedback on its own answer only", {}, asked,
+             decision);
+    return true;
+  }
+  const auto no = [&](std::string_view why) {
+    refuse(metrics_.unauthenticated, 401, why, "feedback_token", asked, decision);
+    return true;
+  };
+  const auto* keys = capability_keys();
+  if (!keys) return no("this door knows no feedback capabilities");
+  auto checked = keys->check(asked.found.capability, clock_.now());
+  if (!checked) return no(checked.error());
+  const auto& about = checked->trace_id.empty() ? checked->client_request_id : checked->trace_id;
+  if (within_quota(capability_buckets_, about, config_.capability_rate, "capability", asked, decision))
+    decision.capability = std::move(*checked);
+  return true;
+}
+
 bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Rate& rate, std::string_view policy,
-                        std::string_view path, AccessDecision& verdict) {
+                        const Asked& asked, AccessDecision& decision) {
   if (!rate.limited()) return true;
   const auto taken = buckets.take(caller, rate, std::chrono::steady_clock::now());
-  verdict.charge = {&buckets, taken.bucket, rate};
+  decision.charge = {&buckets, taken.bucket, rate};
   const auto burst = static_cast<std::uint64_t>(std::max(rate.burst, 1.0));
   const auto window = static_cast<std::uint64_t>(std::ceil(static_cast<double>(burst) / rate.per_second));
   const auto seconds = static_cast<std::uint64_t>((taken.wait.count() + 999) / 1000);
-  auto& out = verdict.headers;
+  auto& out = decision.headers;
   out.append("RateLimit-Policy: \"").append(policy).append("\";q=").append(std::to_string(burst));
   out.append(";w=").append(std::to_string(window)).append("\r\nRateLimit: \"").append(policy).append("\";r=");
   out.append(std::to_string(taken.remaining)).append(";t=").append(std::to_string(seconds)).append("\r\n");
   if (taken.allowed) return true;
-  metrics_.over_quota.Increment();
-  auto refusal = error_response(path, 429, "too many requests: repeat it after the time that Retry-After says");
-  for (auto& [name, value] : refusal.headers)
+  refuse(metrics_.over_quota, 429, "too many requests: repeat it after the time that Retry-After says", {}, asked,
+         decision);
+  for (auto& [name, value] : decision.refusal->headers)
     if (name == "Retry-After") value = std::to_string(std::max<std::uint64_t>(seconds, 1));
-  verdict.refusal = std::move(refusal);
-  verdict.wait = taken.wait;
+  decision.wait = taken.wait;
   return false;
 }
 
-void Gate::decide(const Route* route, std::string_view allow, const RequestHead& head, const IpAddress& peer,
-                  AccessDecision& verdict) {
-  verdict.refusal.reset();
-  verdict.capability.reset();
-  verdict.charge = {};
-  verdict.joins_traces = config_.anonymous.has(Scope::trace);
-  verdict.headers.clear();
-  verdict.wait = {};
-  const bool takes_capability = route && route->options.capability;
-  Credentials found;
-  read_credentials(head, takes_capability, found);
-  if (config_.tls && head.path.starts_with("/assay")) verdict.headers.append(only_tls);  // the page says the rest
-  if (!found.origin.empty()) {
-    answer_origin(head, allow, route != nullptr, found, verdict);
-    if (verdict.refusal) {
-      if (verdict.refusal->status == 403) metrics_.origin_refused.Increment();
-      return;
-    }
-  }
-  const auto scope = route ? Scope(route->options.scope) : Scope::open;
-  // Against DNS rebinding: a page whose own name now resolves to this machine passes for one of ours. A door that asks
-  // nobody for a key answers browsers only under a name of this machine.
-  if (config_.only_this_machine && scope != Scope::open && (found.browser || !found.origin.empty()) &&
-      !found.host.empty() && !is_this_machine(found.host) && !is_allowed_host(found.host)) {
-    metrics_.origin_refused.Increment();
-    verdict.refusal = error_response(head.path, 403, "this host name is not allowed: --allowed-host adds it", "Host");
-    return;
-  }
-  if (scope == Scope::open && route) return;  // health and the page: never refused
-
-  const auto* keys = keys_.load(std::memory_order_acquire);
-  const auto* key = keys && !found.key.empty() ? keys->find(found.key) : nullptr;
-  if (key) {
-    const auto& rate = key->rate.limited() ? key->rate : config_.key_rate;
-    if (!within_quota(key_buckets_, key->id, rate, "key", head.path, verdict)) return;
-    verdict.joins_traces = true;
-    // A token that is shown counts, whatever key is beside it: it says what about, and by whom.
-    const bool token_counts = takes_capability && !found.capability.empty();
-    if (!token_counts) {
-      if (key->scopes.has(scope) || config_.anonymous.has(scope)) return;
-      metrics_.forbidden.Increment();
-      verdict.refusal =
-          error_response(head.path, 403, "this key does not have the scope \"" + std::string(name_of(scope)) + "\"");
-      return;
-    }
-  }
-  if (!key && config_.address_rate.limited()) {
-    const auto identity = quota_identity(client_address(peer, head.fields, config_.proxies));
-    if (!within_quota(address_buckets_, {identity.data(), identity.size()}, config_.address_rate, "address", head.path,
-                      verdict))
-      return;
-  }
-  const auto refuse = [&](unsigned status, std::string_view why, std::string_view field) {
-    (status == 401 ? metrics_.unauthenticated : metrics_.forbidden).Increment();
-    verdict.refusal = error_response(head.path, status, why, field);
-    if (status == 401) verdict.refusal->headers.emplace_back("WWW-Authenticate", "Bearer realm=\"assay\"");
-  };
-  if (!found.capability.empty()) {
-    if (!takes_capability) {
-      if (config_.anonymous.has(scope)) return;
-      return refuse(403, "a feedback capability is for feedback on its own answer only", {});
-    }
-    const auto* capabilities = capability_keys();
-    if (!capabilities) return refuse(401, "this door knows no feedback capabilities", "feedback_token");
-    auto checked = capabilities->check(found.capability, clock_.now());
-    if (!checked) return refuse(401, checked.error(), "feedback_token");
-    const auto& about = checked->trace_id.empty() ? checked->client_request_id : checked->trace_id;
-    if (!within_quota(capability_buckets_, about, config_.capability_rate, "capability", head.path, verdict)) return;
-    verdict.capability = std::move(*checked);
-    return;
-  }
-  if (!route || config_.anonymous.has(scope)) return;
-  if (found.presented) return refuse(401, "this API key is unknown", "Authorization");
-  refuse(401, "an API key is needed here, or a feedback capability for feedback", "Authorization");
+void Gate::refuse(Counter& reason, unsigned status, std::string_view why, std::string_view field, const Asked& asked,
+                  AccessDecision& decision) {
+  reason.Increment();
+  decision.refusal = error_response(asked.head.path, status, why, field);
+  if (status == 401) decision.refusal->headers.emplace_back("WWW-Authenticate", "Bearer realm=\"assay\"");
 }
 
 }  // namespace assay

@@ -50,10 +50,19 @@ class Gate {
     Charge charge;              // to the last quota that it was held to
     bool joins_traces = false;  // it may add to traces that exist: it has a key, or anybody may write traces here
     std::chrono::milliseconds wait{0};  // over its quota: until there is room again
+
+    void clear() {  // but for the memory of its headers
+      refusal.reset();
+      headers.clear();
+      capability.reset();
+      charge = {};
+      joins_traces = false;
+      wait = {};
+    }
   };
   // `route`: null where there is none; `allow`: the methods of its path then.
   void decide(const Route* route, std::string_view allow, const RequestHead& head, const IpAddress& peer,
-              AccessDecision& verdict);
+              AccessDecision& decision);
 
   // Any thread.
   void replace(ApiKeys keys);
@@ -69,12 +78,22 @@ class Gate {
 
  private:
   struct Credentials;
+  struct Asked;
   void read_credentials(const RequestHead& head, bool takes_capability, Credentials& found) const;
-  void answer_origin(const RequestHead& head, std::string_view allow, bool routed, const Credentials& credentials,
-                     AccessDecision& verdict) const;
+
+  // The questions, in their order. True: that settles it; the decision has a refusal, or the request is let in.
+  bool by_origin(const Asked& asked, AccessDecision& decision);
+  bool by_host(const Asked& asked, AccessDecision& decision);
+  bool by_key(const Asked& asked, AccessDecision& decision);
+  bool by_address(const Asked& asked, AccessDecision& decision);
+  bool by_capability(const Asked& asked, AccessDecision& decision);
+
+  bool show_to(std::string_view origin, AccessDecision& decision) const;
   bool is_allowed_host(std::string_view host) const;
   bool within_quota(TokenBuckets& buckets, std::string_view caller, const Rate& rate, std::string_view policy,
-                    std::string_view path, AccessDecision& verdict);
+                    const Asked& asked, AccessDecision& decision);
+  void refuse(Counter& reason, unsigned status, std::string_view why, std::string_view field, const Asked& asked,
+              AccessDecision& decision);
 
   const GateConfig config_;
   const Clock& clock_;
