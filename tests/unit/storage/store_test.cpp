@@ -1,33 +1,9 @@
-#include <gtest/gtest.h>
-
-#include "storage/sinks/store_sink.hpp"
-#include "storage/state/memory_key_value.hpp"
-#include "storage/store/keys.hpp"
-#include "storage/store/store.hpp"
-#include "storage/store/trace_usage.hpp"
-#include "tests/support/hand_clock.hpp"
-#include "tests/unit/storage/store_records.hpp"
+#include "tests/unit/storage/store_fixture.hpp"
 
 namespace assay {
 namespace {
 
 using namespace testing_records;
-
-class StoreTest : public testing::Test {
- protected:
-  void apply(Record record, Partition partition = 0) {
-    const auto read = log_.add(std::move(record), partition);
-    ASSERT_TRUE(sink_.apply({&read, 1}));
-  }
-  std::string assessment(const std::string& id) { return store_.assessment(id)->value_or("none"); }
-  std::string info(const std::string& id) { return store_.trace_info(id)->value_or("none"); }
-
-  MemoryKeyValue kv_;
-  HandClock clock_{t0};
-  StoreSink sink_{kv_, clock_};
-  Store store_{kv_};
-  Log log_;
-};
 
 TEST_F(StoreTest, ACreateIsReadBackAsItWasAccepted) {
   apply(feedback("a-1", "tr-1", at(0), "user_feedback", "5.0", R"(,"rationale":"g\u00f6\"od","metadata":{"m":"x"})"));
@@ -44,92 +20,6 @@ TEST_F(StoreTest, AnUpdateFoldsInAndMergesMetadataByKey) {
   EXPECT_EQ(assessment("a-1"),
             R"({"assessment_id":"a-1","assessment_name":"n","trace_id":"tr-1","source":{"source_type":"HUMAN"},)"
             R"("last_update_time":"T1","feedback":{"value":false},"metadata":{"a":"1","b":"3","c":"4"},"valid":true})");
-}
-
-TEST_F(StoreTest, ATombstoneSaysWhenItsTraceWasLastDeletedAndMayGoLongAfter) {
-  const auto key = store_keys::trace_tombstone("tr-1");
-  const auto may_go = [&](Instant cutoff) {
-    return store_keys::tombstone_may_go(key, kv_.get(Family::traces, key)->value(), cutoff);
-  };
-  apply(erase_trace("tr-1", at(5)));
-  apply(erase_trace("tr-1", at(3)));
-  apply(erase_trace("tr-1", at(9)));
-  EXPECT_FALSE(may_go(at(9)));
-  EXPECT_TRUE(may_go(at(10)));
-  EXPECT_FALSE(store_keys::tombstone_may_go(key, "", at(10)));  // an earlier version's
-  EXPECT_FALSE(store_keys::tombstone_may_go(store_keys::trace_info("tr-1"), std::string(8, '\0'), at(10)));
-}
-
-TEST_F(StoreTest, WhatIsOlderThanTheRetentionGoesAsIfItHadBeenDeleted) {
-  using namespace std::chrono_literals;
-  StoreSink sink(kv_, clock_, nullptr, 24h);
-  const auto apply_to = [&](Record record) {
-    const auto read = log_.add(std::move(record), 0);
-    ASSERT_TRUE(sink.apply({&read, 1}));
-  };
-  for (int i = 0; i < 600; ++i)
-    apply_to(trace("tr-old-" + std::to_string(i), at(0), located(i % 2 ? "0" : "31", at(0) - 25h)));
-  apply_to(trace("tr-new", at(0), located("31", at(0) - 23h)));
-  apply_to(feedback("a-old", "tr-old-599", at(0), "n", "true"));
-  apply_to(feedback("a-new", "tr-new", at(0), "n", "true"));
-  EXPECT_NE(info("tr-old-599"), "none");
-  clock_.set(at(60));
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(sink.apply({}));  // no records come: it looks all the same
-  for (const auto* old : {"tr-old-0", "tr-old-1", "tr-old-598", "tr-old-599"}) {
-    EXPECT_EQ(info(old), "none");
-    EXPECT_TRUE(*store_.deleted(old));
-  }
-  EXPECT_EQ(assessment("a-old"), "none");
-  EXPECT_NE(info("tr-new"), "none");
-  EXPECT_NE(assessment("a-new"), "none");
-  clock_.set(at(0) + 2h);
-  ASSERT_TRUE(sink.apply({}));
-  EXPECT_EQ(info("tr-new"), "none");
-}
-
-TEST_F(StoreTest, WhatIsTooOldGoesThoughTheClockWasSetBack) {
-  using namespace std::chrono_literals;
-  StoreSink sink(kv_, clock_, nullptr, 24h);
-  clock_.set(at(0) + 1h);
-  ASSERT_TRUE(sink.apply({}));
-  clock_.set(at(0));
-  const auto old = log_.add(trace("tr-old", at(0), located("31", at(0) - 25h)), 0);
-  ASSERT_TRUE(sink.apply({&old, 1}));
-  clock_.set(at(60));
-  ASSERT_TRUE(sink.apply({}));
-  EXPECT_EQ(info("tr-old"), "none");
-}
-
-TEST_F(StoreTest, WhatNoExperimentHasAndWhatWasSaidOfUnknownTracesExpiresToo) {
-  using namespace std::chrono_literals;
-  StoreSink sink(kv_, clock_, nullptr, 24h);
-  const auto apply_to = [&](Record record) {
-    const auto read = log_.add(std::move(record), 0);
-    ASSERT_TRUE(sink.apply({&read, 1}));
-  };
-  const auto begun = [](Instant time) { return R"("request_time":")" + format_time(time) + "\""; };
-  apply_to(trace("tr-bare-old", at(0), begun(at(0) - 25h)));
-  apply_to(trace("tr-bare-new", at(0), begun(at(0) - 23h)));
-  apply_to(trace("tr-tag-old", at(0) - 26h, R"("tags":{"k":"1"})"));
-  apply_to(trace("tr-tag-new", at(0) - 26h, R"("tags":{"k":"1"})"));
-  apply_to(trace("tr-tag-new", at(0) - 1h, R"("tags":{"k":"2"})"));
-  for (int i = 0; i < 600; ++i)
-    apply_to(feedback("a-" + std::to_string(i), "tr-elsewhere-" + std::to_string(i / 2), at(0) - 25h,
-                      i % 3 ? "b" : "n" + std::to_string(i), "true"));
-  apply_to(feedback("a-again", "tr-elsewhere-0", at(0), "n", "true"));
-  apply_to(feedback("a-new", "tr-elsewhere-new", at(0), "n", "true"));
-  apply_to(update("a-held", "u-1", "tr-held", at(0) - 25h, R"("feedback":{"value":false})"));
-  apply_to(trace("tr-late", at(0), located("31", at(0))));
-  for (int i = 0; i < 600; ++i)  // said before their trace began: they hide nothing behind them
-    apply_to(feedback("a-early-" + std::to_string(i), "tr-late", at(0) - 26h, "b", "true"));
-  clock_.set(at(60));
-  for (int i = 0; i < 4; ++i) ASSERT_TRUE(sink.apply({}));
-  for (const auto* old : {"tr-bare-old", "tr-tag-old", "tr-elsewhere-0", "tr-elsewhere-299", "tr-held"})
-    EXPECT_TRUE(*store_.deleted(old)) << old;
-  for (const auto* old : {"a-0", "a-1", "a-599", "a-again"}) EXPECT_EQ(assessment(old), "none") << old;
-  EXPECT_EQ(store_.locate("a-held")->value().kind, Store::Located::Kind::deleted);
-  for (const auto* kept : {"tr-bare-new", "tr-tag-new", "tr-late"}) EXPECT_NE(info(kept), "none") << kept;
-  for (const auto* kept : {"a-new", "a-early-0", "a-early-599"}) EXPECT_NE(assessment(kept), "none") << kept;
 }
 
 TEST_F(StoreTest, AnUpdateBeforeItsCreateIsHeldAndThenFoldedIn) {
@@ -306,93 +196,6 @@ TEST_F(StoreTest, PositionsAndLedgersAreKeptWithTheEffects) {
   EXPECT_EQ(*reopened.position({Stream::assessments, 3}), 1);
   EXPECT_EQ(*reopened.position({Stream::assessments, 0}), 0);
   EXPECT_EQ(reopened.ledger(3), (SinkLedger{.read = 1, .applied = 1}));
-}
-
-const std::string chain = R"({"span_id":"c","parent_span_id":"a"})";
-
-TEST_F(StoreTest, WhatSpansUsedIsTheirTracesSumWhereNobodySaidIt) {
-  const auto said = [&] { return store_.trace("tr-1")->value().text_at("trace_metadata.mlflow.trace.tokenUsage"); };
-  const auto cost = [&] { return store_.trace("tr-1")->value().text_at("trace_metadata.mlflow.trace.cost"); };
-  const auto add = [&](const std::string& spans) {
-    apply(trace("tr-1", at(0), located("7", at(0)), "[" + spans + "]"));
-  };
-  add(chain);
-  EXPECT_FALSE(said());
-  add(span_that_used("b", "c", "3"));
-  add(span_that_used("d", "c", "4", R"(, \"cache_read_input_tokens\": 9, \"output_tokens\": \"x\")"));
-  add(span_that_used("d", "c", "4", R"(, \"cache_read_input_tokens\": 9, \"output_tokens\": \"x\")"));
-  EXPECT_EQ(said(), R"({"input_tokens": 7, "output_tokens": 0, "total_tokens": 7, "cache_read_input_tokens": 9})");
-  add(span_that_used("a", "", "5"));  // counts for all below it, also where something is in between
-  EXPECT_EQ(said(), R"({"input_tokens": 5, "output_tokens": 0, "total_tokens": 5})");
-  add(span_that_used("e", "e", "1"));  // in no tree
-  EXPECT_EQ(said(), R"({"input_tokens": 5, "output_tokens": 0, "total_tokens": 5})");
-  EXPECT_FALSE(cost());
-  add(R"({"span_id":"f","attributes":{"mlflow.llm.cost":"\"{\\\"input_cost\\\": 0.1}\""}},)"
-      R"({"span_id":"g","attributes":{"mlflow.llm.cost":"{\"input_cost\": 0.2, \"total_cost\": 1}"}})");
-  EXPECT_EQ(cost(), R"({"input_cost": 0.30000000000000004, "output_cost": 0.0, "total_cost": 1.0})");
-  apply(trace("tr-1", at(1), R"("state":"OK","trace_metadata":{"mlflow.trace.tokenUsage":"{\"input_tokens\": 1}"})"));
-  EXPECT_EQ(said(), R"({"input_tokens": 1})");
-  add(span_that_used("h", "", "5"));
-  EXPECT_EQ(said(), R"({"input_tokens": 1})");
-}
-
-TEST_F(StoreTest, TheSumOfATracesSpansIsMadeOfTheirUsageAndNotOfTheirWholeJson) {
-  const auto said = [&] { return store_.trace("tr-1")->value().text_at("trace_metadata.mlflow.trace.tokenUsage"); };
-  const auto add = [&](const std::string& span) { apply(trace("tr-1", at(0), located("7", at(0)), "[" + span + "]")); };
-  add(span_that_used("a", "", "3"));
-  add(R"({"span_id":"b","parent_span_id":"a"})");
-  Changes unreadable;  // nobody reads it
-  unreadable.put(Family::traces, store_keys::span("tr-1", "a"), "no row");
-  ASSERT_TRUE(kv_.write(unreadable));
-  add(span_that_used("c", "b", "4"));
-  EXPECT_EQ(said(), R"({"input_tokens": 3, "output_tokens": 0, "total_tokens": 3})");
-  add(R"({"span_id":"d"})");
-  add(span_that_used("e", "d", "1"));
-  EXPECT_EQ(said(), R"({"input_tokens": 4, "output_tokens": 0, "total_tokens": 4})");
-}
-
-TEST(TraceUsage, StandsOnDiskAsItIsDescribed) {
-  using namespace std::string_literals;
-  const SpanUsage usage{.span_id = "s", .parent_id = "a", .tokens = "{}"};
-  EXPECT_EQ(usage.encode(), "\1\0\0\0\1a\0\0\0\2{}\0\0\0\0"s);
-  EXPECT_EQ(SpanUsage::decode("s", usage.encode())->tokens, "{}");
-  EXPECT_EQ((SpanTally{.count = 2, .bytes = 5}).encode(), "\1\0\0\0\2\0\0\0\0\0\0\0\5"s);
-  EXPECT_EQ(store_keys::usage("tr-1", "s"), "tr-1\0us"s);
-  EXPECT_EQ(store_keys::span_tally("tr-1"), "tr-1\0n"s);
-}
-
-TEST_F(StoreTest, WhatAnEarlierVersionKeptOfSpansIsCountedWhenTheNextComes) {
-  const auto said = [&] { return store_.trace("tr-1")->value().text_at("trace_metadata.mlflow.trace.tokenUsage"); };
-  const auto add = [&](const std::string& span) { apply(trace("tr-1", at(0), located("7", at(0)), "[" + span + "]")); };
-  add(span_that_used("a", "", "3"));
-  add(R"({"span_id":"b","parent_span_id":"a"})");
-  Changes earlier;
-  earlier.erase(Family::traces, store_keys::span_tally("tr-1"));
-  for (const auto* id : {"a", "b"}) earlier.erase(Family::traces, store_keys::usage("tr-1", id));
-  ASSERT_TRUE(kv_.write(earlier));
-  add(span_that_used("c", "b", "4"));
-  EXPECT_EQ(said(), R"({"input_tokens": 3, "output_tokens": 0, "total_tokens": 3})");
-  EXPECT_EQ(SpanTally::decode(**kv_.get(Family::traces, store_keys::span_tally("tr-1")))->count, 3u);
-  EXPECT_TRUE(*kv_.get(Family::traces, store_keys::usage("tr-1", "b")));
-}
-
-TEST_F(StoreTest, ATraceTakesSoManySpansAndWhatIsOneTooManyIsADeadLetter) {
-  std::string spans;
-  for (std::uint32_t i = 0; i < trace_spans_max; ++i)
-    spans += (i ? "," : "[") + (R"({"span_id":")" + std::to_string(i)) + "\"}";
-  apply(trace("tr-1", at(0), located("7", at(0)), spans + "]"));
-  apply(trace("tr-1", at(1), R"("state":"OK")", R"([{"span_id":"0","name":"said again"}])"));
-  apply(trace("tr-1", at(2), R"("state":"ERROR")", R"([{"span_id":"one more"}])"));
-  EXPECT_EQ(store_.trace("tr-1")->value().text_at("state"), "OK");
-  std::string dead;
-  ASSERT_TRUE(kv_.scan(Family::dead, "", "", [&](std::string_view, std::string_view value) {
-    dead += value;
-    return true;
-  }));
-  EXPECT_NE(dead.find("a trace holds at most 20000 spans"), std::string::npos) << dead;
-  apply(erase_trace("tr-1", at(3)));
-  EXPECT_FALSE(*kv_.get(Family::traces, store_keys::span_tally("tr-1")));
-  EXPECT_FALSE(*kv_.get(Family::traces, store_keys::usage("tr-1", "7")));
 }
 
 }  // namespace
