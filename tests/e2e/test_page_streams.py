@@ -116,6 +116,19 @@ def test_what_another_tab_has_stored_meanwhile_stands_once(assay, tab):
         tale.told.set()
 
 
+def test_an_answer_of_many_tokens_is_written_a_few_times(assay, tab):
+    """Each time, all of the conversation is: a long one came to a halt."""
+    page = tab(assay("serve", "--builtin-pause", "5ms", "--token-interval", "0ms"))
+    page.page.evaluate("""() => {
+      window.writes = 0;
+      const { setItem } = Storage.prototype;
+      Storage.prototype.setItem = function (key, value) { writes += key === "assay.conversation"; setItem.call(this, key, value); };
+    }""")
+    turn = page.answered("word " * 600)
+    expect(turn.locator(".answer")).to_contain_text("word " * 600)
+    assert page.page.evaluate("writes") < 300
+
+
 @WITH_AND_WITHOUT_LOCKS
 def test_two_tabs_show_one_answer_and_the_second_goes_on_when_the_first_is_closed(assay, tab, locks: bool):
     tale = Tale()

@@ -1,3 +1,4 @@
+import { memo } from "react";
 import { useStore } from "../shared/store";
 import { FeedbackPanel } from "../feedback/feedback_panel";
 import { Composer } from "./composer";
@@ -35,7 +36,8 @@ function Welcome() {
   );
 }
 
-function TurnView({ turn }: { turn: Turn }) {
+// As an answer grows the others are not drawn again.
+const TurnView = memo(function TurnView({ turn }: { turn: Turn }) {
   // An answer that broke off or was stopped before its first word is none: nothing to show, and nothing to judge.
   const answered = turn.answer !== "" || turn.state === "done";
   return (
@@ -59,4 +61,4 @@ function TurnView({ turn }: { turn: Turn }) {
       {turn.traceId && answered && isOver(turn) && <FeedbackPanel turn={turn} />}
     </article>
   );
-}
+});

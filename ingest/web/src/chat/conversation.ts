@@ -2,6 +2,7 @@
 import { newSession, randomHex } from "../shared/ids";
 import { oneTab } from "../shared/one_tab";
 import { Store } from "../shared/store";
+import { Gathering } from "./gathering";
 import { type ChatEvent, type Resumption, askStreaming, resumeStreaming, stopStreaming } from "./stream";
 
 export type TurnState = "streaming" | "reconnecting" | "done" | "stopping" | "stopped" | "failed";
@@ -19,7 +20,7 @@ export interface Turn {
   askedAt: number;
 }
 
-const TURNS_MAX = 100;
+const TURNS_MAX = 500;
 export const conversation = new Store<Turn[]>("assay.conversation", []);
 
 export const isOpen = (turn: Turn): boolean => turn.state === "streaming" || turn.state === "reconnecting";
@@ -66,9 +67,14 @@ async function run(id: string, events: (signal: AbortSignal) => AsyncGenerator<C
   const { signal } = controller;
   let displaced = false;
   const follow = async (): Promise<void> => {
-    for await (const event of events(signal)) {
-      change(id, (turn) => apply(turn, event));
-      displaced = event.type === "displaced";
+    const gathering = new Gathering((event) => change(id, (turn) => apply(turn, event)));
+    try {
+      for await (const event of events(signal)) {
+        gathering.take(event);
+        displaced = event.type === "displaced";
+      }
+    } finally {
+      gathering.flush();
     }
   };
   running.set(id, controller);

@@ -30,6 +30,8 @@ export const keeping = new Shown<Keeping>("all");
 // … and that localStorage keeps, one for each tab, told of what other tabs write. While localStorage does not take it (it is full, or
 // forbidden) the tab goes by its own value alone: what another one writes meanwhile would undo what was said here.
 export class Store<T> extends Shown<T> {
+  private last: { text: string; value: T } | null = null; // as localStorage was last seen: the same text is not read again, nor are its parts made anew
+
   constructor(
     private readonly key: string,
     initial: T,
@@ -58,7 +60,9 @@ export class Store<T> extends Shown<T> {
 
   write(): Written {
     try {
-      localStorage.setItem(this.key, JSON.stringify(this.value));
+      const text = JSON.stringify(this.value);
+      localStorage.setItem(this.key, text);
+      this.last = { text, value: this.value };
       return "kept";
     } catch (error) {
       return error instanceof DOMException && error.name === "QuotaExceededError" ? "full" : "forbidden";
@@ -68,7 +72,9 @@ export class Store<T> extends Shown<T> {
   private read(): T | undefined {
     try {
       const text = localStorage.getItem(this.key);
-      return text === null ? undefined : (JSON.parse(text) as T);
+      if (text === null) return undefined;
+      if (this.last?.text !== text) this.last = { text, value: JSON.parse(text) as T };
+      return this.last.value;
     } catch {
       return undefined;
     }
