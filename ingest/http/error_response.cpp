@@ -60,10 +60,6 @@ std::string_view openai_type(unsigned status) {
   return status >= 500 ? "server_error" : "invalid_request_error";
 }
 
-bool under(std::string_view path, std::string_view prefix) {
-  return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
-}
-
 std::string sentence(std::string_view detail, std::string_view field) {
   std::string out(field);
   if (!out.empty()) out += ": ";
@@ -94,9 +90,15 @@ Response error_response(std::string_view path, unsigned status, std::string_view
   } else if (under(path, "/v1") && !under(path, "/v1/traces")) {  // OpenAI's
     json.begin_object().key("error").begin_object();
     json.field("message", detail).field("type", openai_type(status)).key("param");
-    field.empty() ? json.null() : json.value(field);
+    if (field.empty())
+      json.null();
+    else
+      json.value(field);
     json.key("code");
-    status == 401 ? json.value("invalid_api_key") : json.null();
+    if (status == 401)
+      json.value("invalid_api_key");
+    else
+      json.null();
     json.end_object().end_object();
   } else {
     response.content_type = problem_type;

@@ -30,11 +30,11 @@ constexpr Missing missing[] = {
     {"mlflow-artifacts", "artifacts"},
 };
 
+}  // namespace
+
 bool under(std::string_view path, std::string_view prefix) {
   return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
 }
-
-}  // namespace
 
 std::string_view not_here(std::string_view path) {
   for (const std::string_view api : {"/api/", "/ajax-api/"}) {
