@@ -3,8 +3,8 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "ingest/access/secret.hpp"
+#include "ingest/chat/chat_answer.hpp"
 #include "ingest/chat/chat_events.hpp"
-#include "ingest/chat/chat_route.hpp"
 #include "ingest/http/query.hpp"
 #include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
@@ -58,13 +58,6 @@ Result<ResumeRequest, Rejection> read_resume_request(ChatServices& services, con
 }
 
 }  // namespace
-
-std::string last_json(const LiveChat& chat, LiveChat::End end) {
-  if (end == LiveChat::End::failed)
-    return failed_json(chat.failure().reason, chat.trace_id(), chat.client_request_id(), chat.feedback_token());
-  const bool stopped = end == LiveChat::End::stopped;
-  return done_json(chat.trace_id(), chat.client_request_id(), stopped, chat.feedback_token());
-}
 
 Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, std::size_t from, bool launch,
                        ResponseStream& stream) {

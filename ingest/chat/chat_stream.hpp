@@ -13,10 +13,4 @@ Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, s
 Task<void> resume_stream(ChatServices& services, Request& request, ResponseStream& stream);
 Task<void> stop_stream(ChatServices& services, Request& request, ResponseStream& stream);
 
-// The last event of a chat that has ended.
-std::string last_json(const LiveChat& chat, LiveChat::End end);
-
-// A refusal that says when to come back, in the words of whoever is the reason.
-void set_retry_after(Response& response, const std::string& value);
-
 }  // namespace assay

@@ -3,6 +3,7 @@
 #include <list>
 #include <thread>
 
+#include "ops/runtime/cancelled.hpp"
 #include "tests/unit/ingest/chat_fixture.hpp"
 
 namespace assay {
