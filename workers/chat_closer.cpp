@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "ops/runtime/base64.hpp"
 #include "ops/runtime/error.hpp"
-#include "ops/runtime/hex.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/thread.hpp"
 #include "storage/records/chat_span.hpp"
@@ -40,7 +38,7 @@ bool in_progress(const TraceRecord& trace) {
 
 constexpr std::string_view reason = "the front door did not come back";
 
-// As the door writes it (ingest/chat/chat_trace.cpp), of what its first record says. When it ended nobody knows.
+// Of what its first record says. When it ended nobody knows.
 std::string root_span(const TraceRecord& opened) {
   simdjson::dom::parser parser;
   simdjson::dom::element info;
@@ -49,26 +47,21 @@ std::string root_span(const TraceRecord& opened) {
     std::string_view view;
     return info.at_pointer(pointer).get_string().get(view) ? std::string() : std::string(view);
   };
-  const auto quoted = [](std::string_view plain) {
-    std::string out;
-    append_json_string(out, plain);
-    return out;
-  };
-  const auto inputs = text("/request_preview");
+  const auto preview = text("/request_preview"), name = text("/tags/mlflow.traceName");
+  const auto inputs = is_json(preview) ? preview : attribute_text(preview);  // a preview may be cut
   const auto started = parse_time(text("/request_time")).value_or(opened.accepted_at);
-  const auto nanoseconds = std::chrono::nanoseconds(started.time_since_epoch()).count();
+  const auto span_id = root_span_id(opened.trace_id);
   std::string out;
   JsonWriter json(out);
-  json.begin_array().begin_object();
-  json.field("trace_id", to_base64(from_hex(std::string_view(opened.trace_id).substr(trace_prefix.size()))));
-  json.field("span_id", to_base64(from_hex(root_span_id(opened.trace_id)))).key("parent_span_id").null();
-  json.field("name", text("/tags/mlflow.traceName"));
-  json.field("start_time_unix_nano", nanoseconds).field("end_time_unix_nano", nanoseconds);
-  json.key("status").begin_object().field("code", "STATUS_CODE_ERROR").field("message", reason).end_object();
-  json.key("attributes").begin_object();
-  json.field("mlflow.traceRequestId", quoted(opened.trace_id)).field("mlflow.spanType", quoted("CHAT_MODEL"));
-  json.field("mlflow.spanInputs", is_json(inputs) ? inputs : quoted(inputs));  // a preview may be cut
-  json.field("error", quoted(reason)).end_object();
+  json.begin_array();
+  begin_chat_span(json, {.trace_id = opened.trace_id,
+                         .span_id = span_id,
+                         .name = name,
+                         .started = started,
+                         .ended = started,
+                         .error = reason,
+                         .inputs = inputs});
+  json.field("error", attribute_text(reason)).end_object();
   json.end_object().end_array();
   return out;
 }

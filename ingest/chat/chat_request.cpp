@@ -5,6 +5,7 @@
 #include "ingest/http/given_ids.hpp"
 #include "ingest/http/json_body.hpp"
 #include "ingest/http/query.hpp"
+#include "ops/runtime/ids.hpp"
 #include "storage/records/json_reader.hpp"
 
 namespace assay {
@@ -80,7 +81,7 @@ Result<ChatRequest, Rejection> parse_chat_body(std::string_view body) {
 }
 
 // 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
-void read_traceparent(std::string_view header, ChatRequest& into) {
+void read_traceparent(std::string_view header, ChatCaller& into) {
   const auto hex = [&](std::size_t from, std::size_t size) {
     const auto part = header.substr(from, size);
     return part.size() == size && part.find_first_not_of("0123456789abcdef") == part.npos;
@@ -92,7 +93,7 @@ void read_traceparent(std::string_view header, ChatRequest& into) {
     return;
   if (header[2] != '-' || header[35] != '-' || header[52] != '-' || zero(3, 32) || zero(36, 16)) return;
   if (header.size() > 55 && (header.starts_with("00") || header[55] != '-')) return;
-  into.trace_id = "tr-" + std::string(header.substr(3, 32));
+  into.trace_id = std::string(trace_prefix).append(header.substr(3, 32));
   into.parent_span_id = header.substr(36, 16);
 }
 
@@ -100,30 +101,26 @@ Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
   if (auto problem = problem_with_form(request)) return std::move(*problem);
   auto out = parse_chat_body(request.body);
   if (!out) return out;
-  auto ids = parse_chat_headers(request);
-  if (!ids) return ids;
-  out->session = std::move(ids->session);
-  out->user = std::move(ids->user);
-  out->client_request_id = std::move(ids->client_request_id);
-  out->trace_id = std::move(ids->trace_id);
-  out->parent_span_id = std::move(ids->parent_span_id);
+  auto caller = parse_chat_headers(request);
+  if (!caller) return caller.error();
+  out->caller = std::move(*caller);
   return out;
 }
 
-Result<ChatRequest, Rejection> parse_chat_headers(const Request& request) {
-  Result<ChatRequest, Rejection> out = ChatRequest();
+Result<ChatCaller, Rejection> parse_chat_headers(const Request& request) {
+  ChatCaller out;
   if (const auto query = Query::parse(request.query); !query) return query.error();
   // A stranger who joined another's trace would be given a feedback token for it.
   if (const auto parent = request.header("traceparent");
       parent && request.joins_traces && request.count("traceparent") == 1)
-    read_traceparent(*parent, *out);
+    read_traceparent(*parent, out);
   const struct {
     std::string_view name;
     std::string& value;
     std::optional<Rejection> (*problem_with)(std::string_view, std::string_view);
-  } headers[] = {{"X-Session-ID", out->session, problem_with_id},
-                 {"X-User-ID", out->user, problem_with_id},
-                 {"X-Client-Request-Id", out->client_request_id, problem_with_target_id}};  // feedback will name it
+  } headers[] = {{"X-Session-ID", out.session, problem_with_id},
+                 {"X-User-ID", out.user, problem_with_id},
+                 {"X-Client-Request-Id", out.client_request_id, problem_with_target_id}};  // feedback will name it
   for (const auto& [name, value, problem_with] : headers) {
     const auto given = request.header(name);
     if (!given) continue;

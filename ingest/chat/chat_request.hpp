@@ -8,15 +8,19 @@
 
 namespace assay {
 
+// Who asks, and within what; empty: it was not said.
+struct ChatCaller {
+  std::string session = {}, user = {}, client_request_id = {};
+  std::string trace_id = {}, parent_span_id = {};  // of the caller's traceparent, ours and hex; else a trace of its own
+};
+
 struct ChatRequest {
+  ChatCaller caller = {};
   std::string message;
   std::map<std::string, std::string> tags = {};
-  std::string session = {}, user = {}, client_request_id = {};  // empty: the header wasn't sent
   std::string openai_request = {};  // where not empty, what the model is asked instead of `message`: OpenAI's own body
   bool openai_stream = false;       // whether it asks for a stream
   std::string inputs = {};          // where not empty, what the trace shows as its inputs (JSON) instead of `message`
-  std::string trace_id = {},
-              parent_span_id = {};  // of the caller's traceparent, ours and hex; empty: a trace of its own
 };
 
 inline constexpr std::size_t tags_max = 32;
@@ -25,12 +29,12 @@ inline constexpr std::size_t tag_value_bytes_max = 5000;
 
 // W3C's traceparent: the trace that the caller is in, and its span there. One that is malformed is ignored, as its
 // specification asks.
-void read_traceparent(std::string_view header, ChatRequest& into);
+void read_traceparent(std::string_view header, ChatCaller& into);
 
 // {"message":TEXT,"tags":{KEY:TEXT…}?} and X-Session-ID, X-User-ID, X-Client-Request-Id. Fields that we don't know are
 // left alone, as the guide's server does. Tags that begin with "mlflow." or "assay." are not the client's to set.
 Result<ChatRequest, Rejection> parse_chat_request(const Request& request);
-Result<ChatRequest, Rejection> parse_chat_headers(const Request& request);  // the ids alone
+Result<ChatCaller, Rejection> parse_chat_headers(const Request& request);  // the ids alone
 Result<ChatRequest, Rejection> parse_chat_body(std::string_view body);
 
 }  // namespace assay

@@ -57,7 +57,8 @@ Task<void> answer_streaming(ChatServices& services, Request& request, ResponseSt
   auto chat = co_await ask(services, request, "chat_stream", LiveChat::Kind::resumable, stream);
   if (!chat) co_return;
   services.live.add(chat);
-  co_await stream_chat(services, chat, 0, true, stream);
+  const Reading all{.starts_chat = true};
+  co_await stream_chat(services, chat, all, stream);
   if (request.permit) chat->keep(std::move(*request.permit));
 }
 

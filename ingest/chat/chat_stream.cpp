@@ -5,6 +5,7 @@
 #include "ingest/access/secret.hpp"
 #include "ingest/chat/chat_answer.hpp"
 #include "ingest/chat/chat_events.hpp"
+#include "ingest/chat/stream_pace.hpp"
 #include "ingest/http/query.hpp"
 #include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
@@ -59,7 +60,7 @@ Result<ResumeRequest, Rejection> read_resume_request(ChatServices& services, con
 
 }  // namespace
 
-Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, std::size_t from, bool launch,
+Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, Reading reading,
                        ResponseStream& stream) {
   const auto& config = services.config;
   ChatHeaders headers{{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
@@ -68,27 +69,26 @@ Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, s
   // Already now: an answer that breaks off, and whose rest nobody gets, is to be rated too.
   if (const auto& token = chat->feedback_token(); !token.empty()) headers.emplace_back("X-Feedback-Token", token);
   headers.emplace_back("Assay-Durability", chat->durability());
-  ChatReader reader(chat, from, co_await asio::this_coro::executor);
+  ChatReader reader(chat, reading.from, co_await asio::this_coro::executor);
   auto written = co_await stream.begin(200, "text/event-stream", headers);
-  std::string bytes = sse_prelude(from, config.retry_hint);
+  std::string bytes = sse_prelude(reading.from, config.retry_hint);
   if (written) {
     stream.expect_reader(config.stall_max);
     written = co_await stream.write(bytes);
   }
-  if (launch) chat->launch();  // also where its reader has left already: its trace is to be ended
+  if (reading.starts_chat) chat->launch();  // also where its reader has left already: its trace is to be ended
 
-  auto now = steady_clock::now();
-  auto not_before = now, heartbeat_at = now + config.heartbeat_every;
+  StreamPace pace(config, steady_clock::now());
   while (written) {
-    const auto look_up = std::min(now + config.gone_poll, heartbeat_at);
-    auto part = co_await reader.next(not_before, look_up);
+    const auto look_up = pace.look_up(steady_clock::now());
+    auto part = co_await reader.next(pace.not_before(), look_up);
     if (part.displaced) {
       bytes = "data: " + error_json("this stream is read by another reader now") + "\n\n";
       co_await stream.write(bytes);
       co_await stream.end();
       co_return;
     }
-    now = steady_clock::now();
+    const auto now = steady_clock::now();
     bytes.clear();
     if (!part.text.empty()) bytes = sse_event(part.position, token_json(part.text));
     if (part.end != LiveChat::End::none) {
@@ -103,11 +103,10 @@ Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, s
         co_return;
       }
       if (stream.gone()) co_return;
-      if (now < heartbeat_at) continue;
+      if (!pace.heartbeat_due(now)) continue;
       bytes = heartbeat_event;
     }
-    not_before = now + config.token_interval;
-    heartbeat_at = now + config.heartbeat_every;
+    pace.wrote(now);
     written = co_await stream.write(bytes);
     if (written) reader.taken();
   }
@@ -126,7 +125,8 @@ Task<void> resume_stream(ChatServices& services, Request& request, ResponseStrea
     co_return;
   }
   services.metrics.resumed.Increment();
-  co_await stream_chat(services, asked->chat, asked->position, false, stream);
+  const Reading rest{.from = asked->position};
+  co_await stream_chat(services, asked->chat, rest, stream);
 }
 
 Task<void> stop_stream(ChatServices& services, Request& request, ResponseStream& stream) {

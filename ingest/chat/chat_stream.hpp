@@ -6,9 +6,12 @@
 
 namespace assay {
 
-// Writes the chat from position `from` to its end, or until its reader leaves; `launch`: it starts with this reader.
-Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, std::size_t from, bool launch,
-                       ResponseStream& stream);
+struct Reading {
+  std::size_t from = 0;      // a position of the chat
+  bool starts_chat = false;  // it is launched once this reader has its first bytes
+};
+// Writes the chat to its end, or until its reader leaves.
+Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, Reading reading, ResponseStream& stream);
 // GET and DELETE /chat/stream/{trace_id}.
 Task<void> resume_stream(ChatServices& services, Request& request, ResponseStream& stream);
 Task<void> stop_stream(ChatServices& services, Request& request, ResponseStream& stream);

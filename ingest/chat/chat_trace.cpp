@@ -1,8 +1,7 @@
 #include "ingest/chat/chat_trace.hpp"
 
-#include "ops/runtime/base64.hpp"
-#include "ops/runtime/hex.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/chat_span.hpp"
 #include "storage/records/duration_text.hpp"
 #include "storage/records/fields.hpp"
 #include "storage/records/utf8.hpp"
@@ -13,12 +12,6 @@ namespace {
 std::string object_of(std::string_view name, std::string_view text) {
   std::string out;
   JsonWriter(out).begin_object().field(name, text).end_object();
-  return out;
-}
-
-std::string string_of(std::string_view text) {
-  std::string out;
-  append_json_string(out, text);
   return out;
 }
 
@@ -76,42 +69,43 @@ std::string info_of(const ChatTrace& chat, const ChatOutcome* outcome) {
   return out;
 }
 
-// MLflow's traces.json: every attribute is a string that holds JSON.
-std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
+std::string events_of(const ChatOutcome& outcome) {
   std::string out;
   JsonWriter json(out);
-  json.begin_array().begin_object();
-  json.field("trace_id", to_base64(from_hex(std::string_view(chat.trace_id).substr(trace_prefix.size()))));
-  json.field("span_id", to_base64(from_hex(chat.span_id)));
-  json.key("parent_span_id");
-  chat.parent_span_id.empty() ? json.null() : json.value(to_base64(from_hex(chat.parent_span_id)));
-  json.field("name", chat.name);
-  json.field("start_time_unix_nano", nanoseconds(chat.started_at));
-  json.field("end_time_unix_nano", nanoseconds(std::max(outcome.ended_at, chat.started_at)));
-  json.key("events").begin_array();
+  json.begin_array();
   if (!outcome.error.empty()) {
     json.begin_object().field("name", "exception").field("time_unix_nano", nanoseconds(outcome.ended_at));
     json.key("attributes").begin_object();
     json.field("exception.type", "ChatError").field("exception.message", outcome.error).end_object().end_object();
   }
   json.end_array();
-  json.key("status").begin_object().field("code", outcome.error.empty() ? "STATUS_CODE_OK" : "STATUS_CODE_ERROR");
-  json.field("message", outcome.error).end_object();
+  return out;
+}
 
-  json.key("attributes").begin_object();
-  json.field("mlflow.traceRequestId", string_of(chat.trace_id));
-  json.field("mlflow.spanType", string_of("CHAT_MODEL"));
-  json.field("mlflow.spanInputs", inputs_of(chat));
+std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
+  const auto inputs = inputs_of(chat), events = events_of(outcome);
+  std::string out;
+  JsonWriter json(out);
+  json.begin_array();
+  begin_chat_span(json, {.trace_id = chat.trace_id,
+                         .span_id = chat.span_id,
+                         .parent_span_id = chat.parent_span_id,
+                         .name = chat.name,
+                         .started = chat.started_at,
+                         .ended = std::max(outcome.ended_at, chat.started_at),
+                         .events = events,
+                         .error = outcome.error,
+                         .inputs = inputs});
   json.field("mlflow.spanOutputs", outputs_of(outcome));
-  json.field("response", string_of(outcome.response));
+  json.field("response", attribute_text(outcome.response));
   json.field("token_count", std::to_string(outcome.tokens));
-  if (outcome.first_token_at) json.field("first_token_time", string_of(format_time(*outcome.first_token_at)));
-  if (outcome.last_token_at) json.field("last_token_time", string_of(format_time(*outcome.last_token_at)));
-  json.field("client_request_id", string_of(chat.client_request_id));
-  if (!chat.session.empty()) json.field("session_id", string_of(chat.session));
-  if (!chat.user.empty()) json.field("user_id", string_of(chat.user));
+  if (outcome.first_token_at) json.field("first_token_time", attribute_text(format_time(*outcome.first_token_at)));
+  if (outcome.last_token_at) json.field("last_token_time", attribute_text(format_time(*outcome.last_token_at)));
+  json.field("client_request_id", attribute_text(chat.client_request_id));
+  if (!chat.session.empty()) json.field("session_id", attribute_text(chat.session));
+  if (!chat.user.empty()) json.field("user_id", attribute_text(chat.user));
   if (outcome.stopped) json.field("stopped", "true");
-  if (!outcome.error.empty()) json.field("error", string_of(outcome.error));
+  if (!outcome.error.empty()) json.field("error", attribute_text(outcome.error));
   json.end_object();
   json.key("links").begin_array().end_array();
   json.end_object().end_array();

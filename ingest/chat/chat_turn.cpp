@@ -48,16 +48,17 @@ ChatTurn::~ChatTurn() {
 }
 
 Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest request, std::string name) {
-  ChatTrace chat{.trace_id = request.trace_id.empty() ? random_id(trace_prefix) : std::move(request.trace_id),
-                 .parent_span_id = std::move(request.parent_span_id),
-                 .client_request_id = std::move(request.client_request_id),
+  auto& caller = request.caller;
+  ChatTrace chat{.trace_id = caller.trace_id.empty() ? random_id(trace_prefix) : std::move(caller.trace_id),
+                 .parent_span_id = std::move(caller.parent_span_id),
+                 .client_request_id = std::move(caller.client_request_id),
                  .experiment_id = services.config.experiment_id,
                  .experiment_name = services.config.experiment_name,
                  .name = std::move(name),
                  .message = std::move(request.message),
                  .inputs = std::move(request.inputs),
-                 .session = std::move(request.session),
-                 .user = std::move(request.user),
+                 .session = std::move(caller.session),
+                 .user = std::move(caller.user),
                  .tags = std::move(request.tags),
                  .started_at = services.clock.now()};
   chat.span_id = chat.parent_span_id.empty() ? root_span_id(chat.trace_id) : random_span_id();

@@ -180,7 +180,7 @@ Result<ChatRequest, Rejection> parse_completion_body(std::string_view body) {
     } else if (name == "user" && type == J::string) {
       std::string_view user;
       if (v.get_string().get(user)) return false;
-      if (!problem_with_id("user", user)) out.user = user;
+      if (!problem_with_id("user", user)) out.caller.user = user;
     } else {
       return is_json(v);  // the trace shows it
     }
@@ -198,13 +198,10 @@ Result<ChatRequest, Rejection> parse_completion_request(const Request& request) 
   if (auto problem = problem_with_form(request)) return std::move(*problem);
   auto out = parse_completion_body(request.body);
   if (!out) return out;
-  auto ids = parse_chat_headers(request);
-  if (!ids) return ids;
-  out->session = std::move(ids->session);
-  if (!ids->user.empty()) out->user = std::move(ids->user);
-  out->client_request_id = std::move(ids->client_request_id);
-  out->trace_id = std::move(ids->trace_id);
-  out->parent_span_id = std::move(ids->parent_span_id);
+  auto caller = parse_chat_headers(request);
+  if (!caller) return caller.error();
+  if (caller->user.empty()) caller->user = std::move(out->caller.user);
+  out->caller = std::move(*caller);
   return out;
 }
 

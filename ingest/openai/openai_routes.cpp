@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
 
+#include "ingest/chat/chat_answer.hpp"
 #include "ingest/chat/chat_events.hpp"
-#include "ingest/chat/chat_route.hpp"
-#include "ingest/chat/chat_stream.hpp"
+#include "ingest/chat/stream_pace.hpp"
 #include "ingest/openai/completion_request.hpp"
 
 namespace assay {
@@ -57,17 +57,15 @@ std::string failed_event(std::string_view path, const ChatFailure& failure) {
 
 Task<void> answer_streaming(ChatServices& services, std::shared_ptr<LiveChat> chat, Request& request,
                             ResponseStream& stream) {
-  const auto& config = services.config;
   ChatReader reader(chat, 0, co_await asio::this_coro::executor);
   chat->launch();
   bool begun = false;
-  auto now = steady_clock::now();
-  auto not_before = now, heartbeat_at = now + config.heartbeat_every;
+  StreamPace pace(services.config, steady_clock::now());
   Result<void> written;
   while (written) {
-    const auto look_up = std::min(now + config.gone_poll, heartbeat_at);
-    auto part = co_await reader.next(not_before, look_up);
-    now = steady_clock::now();
+    const auto look_up = pace.look_up(steady_clock::now());
+    auto part = co_await reader.next(pace.not_before(), look_up);
+    const auto now = steady_clock::now();
     auto bytes = std::move(part.text);
     const bool ended = part.end != LiveChat::End::none;
     if (ended && part.end == LiveChat::End::failed && !begun && bytes.empty()) {
@@ -81,7 +79,7 @@ Task<void> answer_streaming(ChatServices& services, std::shared_ptr<LiveChat> ch
     if (bytes.empty()) {
       if (co_await is_cancelled()) break;
       if (stream.gone()) co_return;
-      if (now < heartbeat_at) continue;
+      if (!pace.heartbeat_due(now)) continue;
       bytes = heartbeat_event;
     }
     if (!begun) {
@@ -89,8 +87,7 @@ Task<void> answer_streaming(ChatServices& services, std::shared_ptr<LiveChat> ch
       written = co_await begin(services, *chat, stream);
       if (!written) co_return;
     }
-    not_before = now + config.token_interval;
-    heartbeat_at = now + config.heartbeat_every;
+    pace.wrote(now);
     written = co_await stream.write(bytes);
     if (written && ended) {
       co_await stream.end();

@@ -5,9 +5,8 @@
 #include <boost/beast/core/string.hpp>
 
 #include "ingest/access/token_buckets.hpp"
+#include "ingest/chat/chat_answer.hpp"
 #include "ingest/chat/chat_events.hpp"
-#include "ingest/chat/chat_route.hpp"
-#include "ingest/chat/chat_stream.hpp"
 #include "ingest/ws/origin.hpp"
 #include "ingest/ws/web_socket.hpp"
 #include "ops/runtime/log.hpp"
@@ -33,7 +32,7 @@ std::string start_json(const LiveChat& chat) {
 class ChatSocket {
  public:
   ChatSocket(ChatServices& services, std::unique_ptr<TakenConnection> connection, const ChatSocketConfig& config,
-             ChatRequest defaults, const Request& request, Executor executor)
+             ChatCaller defaults, const Request& request, Executor executor)
       : services_(services),
         defaults_(std::move(defaults)),
         socket_(std::move(connection), {.message_bytes_max = services.config.message_bytes_max,
@@ -96,13 +95,13 @@ class ChatSocket {
     } else {
       turn_ = true;
       stop_asked_ = false;
-      auto& chat = asked->chat;
-      if (chat.session.empty()) chat.session = defaults_.session;
-      if (chat.user.empty()) chat.user = defaults_.user;
-      if (chat.client_request_id.empty() && !chatted_) chat.client_request_id = defaults_.client_request_id;
-      chat.trace_id = defaults_.trace_id;
-      chat.parent_span_id = defaults_.parent_span_id;
-      spawn(answer(std::move(chat)));
+      auto& caller = asked->chat.caller;
+      if (caller.session.empty()) caller.session = defaults_.session;
+      if (caller.user.empty()) caller.user = defaults_.user;
+      if (caller.client_request_id.empty() && !chatted_) caller.client_request_id = defaults_.client_request_id;
+      caller.trace_id = defaults_.trace_id;
+      caller.parent_span_id = defaults_.parent_span_id;
+      spawn(answer(std::move(asked->chat)));
     }
   }
 
@@ -190,7 +189,7 @@ class ChatSocket {
   }
 
   ChatServices& services_;
-  const ChatRequest defaults_;  // what the handshake's headers say of every turn
+  const ChatCaller defaults_;  // what the handshake's headers say of every turn
   WebSocket socket_;
   Executor executor_;
   const Charge charge_;  // the handshake's: it has paid for the first turn

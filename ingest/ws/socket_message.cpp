@@ -15,9 +15,9 @@ Result<SocketMessage, Rejection> parse_socket_message(std::string_view json) {
     std::string& value;
     bool given = false;
   } texts[] = {{"type", type},
-               {"session_id", out.chat.session},
-               {"user_id", out.chat.user},
-               {"client_request_id", out.chat.client_request_id}};
+               {"session_id", out.chat.caller.session},
+               {"user_id", out.chat.caller.user},
+               {"client_request_id", out.chat.caller.client_request_id}};
   Rejection problem{400, "", "the message is not valid JSON"};
   const bool ok = for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value v) {
     for (auto& text : texts) {

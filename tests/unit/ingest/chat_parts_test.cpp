@@ -167,7 +167,7 @@ TEST(ChatRequest, TakesIdsFromHeadersWithinTheirBounds) {
   request.headers = headers;
   const auto chat = parse_chat_request(request);
   ASSERT_TRUE(chat);
-  EXPECT_EQ(chat->session + chat->user + chat->client_request_id, "sur");
+  EXPECT_EQ(chat->caller.session + chat->caller.user + chat->caller.client_request_id, "sur");
   const std::string longest(250, 'x'), too_long(251, 'x');
   const auto refused = [&](std::vector<HeaderField> given) {
     request.headers = given;
