@@ -7,7 +7,8 @@
 namespace assay::cli {
 namespace {
 
-constexpr StreamPartition feedback{Stream::feedback, 0}, traces{Stream::traces, 1}, assessments{Stream::assessments, 0};
+constexpr StreamPartition feedback{Stream::feedback, 0}, empty{Stream::feedback, 1}, traces{Stream::traces, 1},
+    assessments{Stream::assessments, 0};
 
 // A door that writes without a pause, a record a millisecond; workers and followers are behind it. The clock is moved
 // by hand.
@@ -20,12 +21,13 @@ struct Cluster {
     return ViewRound({
         .accepted =
             [this] {
-              return ViewRound::Accepted{now_ms, {{feedback, now_ms}, {traces, now_ms}}};
+              return ViewRound::Accepted{now_ms, {{feedback, now_ms}, {empty, 0}, {traces, now_ms}}};
             },
         .committed = [this](std::span<const StreamPartition> of) -> Result<ViewRound::Offsets> {
           if (!brokers_answer) return Error::log_unavailable;
           ViewRound::Offsets out;
-          for (const auto& where : of) out[where] = now_ms - workers_lag_ms;
+          for (const auto& where : of)  // of an empty partition no worker commits anything
+            if (where != empty) out[where] = now_ms - workers_lag_ms;
           return out;
         },
         .ends = [this]() -> Result<ViewRound::Offsets> {
