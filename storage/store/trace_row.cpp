@@ -213,6 +213,12 @@ std::optional<std::string> TraceRow::tag(std::string_view key, std::string_view 
   return {};
 }
 
+// A name of the experiment belongs to the location that was said with it; another one may stand by now.
+bool TraceRow::names_location(const Register& experiment_name) const {
+  const auto location = fields_.find("trace_location");
+  return location != fields_.end() && location->second.rank == experiment_name.rank;
+}
+
 std::string TraceRow::info_json(std::string_view trace_id, std::string_view feedback_tag, std::string_view assessments,
                                 bool has_spans, Texts texts) const {
   static constexpr std::array<const char*, 5> first = {"client_request_id", "trace_location", "request_time",
@@ -243,7 +249,9 @@ std::string TraceRow::info_json(std::string_view trace_id, std::string_view feed
         at.raw(field.json);
     };
     for (auto at = fields_.lower_bound(std::string(prefix)); at != fields_.end() && at->first.starts_with(prefix); ++at)
-      if (present(at->second) && !(texts == Texts::shown && at->first == experiment_path)) write(at->first, at->second);
+      if (present(at->second) &&
+          (at->first != experiment_path || (texts == Texts::whole && names_location(at->second))))
+        write(at->first, at->second);
     if (!tag.empty() && !text_at("tags.assay.feedback")) entry("assay.feedback").value(tag);
     if (prefix == tags) {
       for (const auto key : {spans_location_tag, artifact_location_tag})

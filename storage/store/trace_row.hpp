@@ -68,6 +68,7 @@ class TraceRow {
     TraceRank rank;
     std::string json;  // "null": not there
   };
+  bool names_location(const Register& experiment_name) const;
   bool set(std::string path, const TraceRank& rank, std::string_view json);
   bool set_inferred(std::string path, const TraceRank& rank, std::string_view json);
   std::string text(const std::string& path) const;

@@ -15,8 +15,9 @@ TEST(TraceRow, ShowsNoMoreOfATextThanMlflowAndKeepsItWhole) {
   };
   const std::string key(251, 'k');
   TraceRecord record{.trace_id = "tr-1", .accepted_at = *parse_time("2026-11-23T15:57:31.547Z")};
-  record.info = R"({"trace_id":"tr-1","tags":{"long":")" + many(5000) + R"(","fits":")" + many(4096) + R"(",")" + key +
-                R"(":"v"},"trace_metadata":{"m":")" + many(251) + R"(","assay.experiment":"shop"}})";
+  record.info = R"({"trace_id":"tr-1","trace_location":{"type":"MLFLOW_EXPERIMENT"},"tags":{"long":")" + many(5000) +
+                R"(","fits":")" + many(4096) + R"(",")" + key + R"(":"v"},"trace_metadata":{"m":")" + many(251) +
+                R"(","assay.experiment":"shop"}})";
   TraceRow row;
   ASSERT_TRUE(row.apply(record));
   const auto shown = boost::json::parse(row.info_json("tr-1", "", "", false, TraceRow::Texts::shown));
@@ -29,6 +30,33 @@ TEST(TraceRow, ShowsNoMoreOfATextThanMlflowAndKeepsItWhole) {
   EXPECT_EQ(whole.at("tags").at("long"), boost::json::value(many(5000)));
   EXPECT_EQ(whole.at("trace_metadata").at("assay.experiment"), "shop");
   EXPECT_EQ(whole.at("trace_metadata").at("m"), boost::json::value(many(251)));
+}
+
+// The name of an experiment is its location's: where another location counts, it does not.
+TEST(TraceRow, GivesTheSinksTheNameOfTheExperimentThatCounts) {
+  const auto in = [](std::string_view id, std::string_view name, bool from_spans, int second) {
+    std::string info = R"({"trace_id":"tr-1","trace_location":{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":)";
+    info += R"({"experiment_id":")" + std::string(id) + R"("}},"trace_metadata":{"m":"1")";
+    if (!name.empty()) info += R"(,"assay.experiment":")" + std::string(name) + '"';
+    info += R"(},"state":"OK"})";
+    return TraceRecord{.from_spans = from_spans,
+                       .trace_id = "tr-1",
+                       .accepted_at = *parse_time("2026-11-23T15:57:31Z") + std::chrono::seconds(second),
+                       .info = info};
+  };
+  const auto name_of = [](std::vector<TraceRecord> records) {
+    TraceRow row;
+    for (const auto& record : records) EXPECT_TRUE(row.apply(record));
+    const auto whole = boost::json::parse(row.info_json("tr-1", "", ""));
+    const auto* name = whole.at("trace_metadata").as_object().if_contains("assay.experiment");
+    return name ? std::string(name->as_string()) : std::string();
+  };
+  const auto started = in("0", "", false, 0), late_span = in("1734512345", "B", true, 1);
+  EXPECT_EQ(name_of({started, late_span}), "");
+  EXPECT_EQ(name_of({late_span, started}), "");
+  EXPECT_EQ(name_of({in("0", "", true, 0), late_span}), "");
+  EXPECT_EQ(name_of({late_span}), "B");
+  EXPECT_EQ(name_of({late_span, in("1734512345", "B", false, 2)}), "B");
 }
 
 }  // namespace
