@@ -1,6 +1,7 @@
 #include "storage/store/filter/candidates.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 
@@ -33,10 +34,15 @@ void narrow(const TraceFilter& filter, Instant& from, Instant& to) {
   }
 }
 
+// Each once: a range each is read.
 std::vector<std::string> texts(const Clause& clause) {
   if (const auto* one = std::get_if<std::string>(&clause.value)) return {*one};
-  if (const auto* many = std::get_if<std::vector<std::string>>(&clause.value)) return *many;
-  return {};
+  const auto* many = std::get_if<std::vector<std::string>>(&clause.value);
+  if (!many) return {};
+  auto out = *many;
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
 }
 
 const Clause* find(const TraceFilter& filter, std::string_view kind, std::string_view key) {
@@ -115,8 +121,11 @@ Result<Candidates> Candidates::plan(const KeyValue& kv, const TraceFilter& filte
     return out;
   }
   if (const auto* clause = find(filter, "attribute", "status")) {
+    constexpr std::array<std::string_view, 4> states{"OK", "ERROR", "IN_PROGRESS", "STATE_UNSPECIFIED"};
+    out.index_ = "state";
     for (const auto& state : texts(*clause))
-      over("state", [&](const std::string& experiment) { return trace_index::of_state(experiment, state); });
+      if (std::find(states.begin(), states.end(), state) != states.end())
+        over("state", [&](const std::string& experiment) { return trace_index::of_state(experiment, state); });
     return out;
   }
   over("experiment", [](const std::string& experiment) { return trace_index::of_experiment(experiment); });

@@ -16,6 +16,8 @@ constexpr std::array<std::string_view, 24> keywords = {
 constexpr std::array<std::string_view, 12> builtins = {"TEXT", "TIMESTAMP", "DATE",   "INTEGER", "INT",  "FLOAT",
                                                        "REAL", "BOOLEAN",   "BIGINT", "CHAR",    "BLOB", "VARCHAR"};
 
+constexpr std::size_t unclosed_max = 100;  // parentheses that are looked for
+
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 // Letters beyond ASCII are letters.
@@ -105,6 +107,7 @@ class Lexer {
 
   void parentheses() {
     int depth = 0;
+    if (unclosed_ >= unclosed_max) return take(Kind::other, 1);
     for (std::size_t i = at_; i < text_.size(); ++i) {
       if (text_[i] == '\'' || text_[i] == '"') {
         const auto end = closed(i);
@@ -116,6 +119,7 @@ class Lexer {
         return take(Kind::list, i + 1 - at_);
       }
     }
+    ++unclosed_;
     take(Kind::other, 1);
   }
 
@@ -193,6 +197,7 @@ class Lexer {
 
   std::string_view text_;
   std::size_t at_ = 0;
+  std::size_t unclosed_ = 0;  // each has read to the end of the text
   std::vector<Token> out_;
 };
 
