@@ -340,7 +340,9 @@ Task<Result<std::string, MlflowError>> experiment_for_traces(MlflowDoor& door, s
   auto name = name_of_experiment(door, experiment_id, wanted);
   if (name) co_return name;
   const auto applied = co_await door.view->applied(door.config.view_wait);
-  if (!applied) co_return std::string();  // not sure, so not refused
+  if (!applied && !door.config.own_experiments) co_return std::string();  // not sure, so not refused
+  if (!applied)  // an experiment of ours has a name, by which sinks find it in their MLflow: nobody would find an id
+    co_return MlflowError("TEMPORARILY_UNAVAILABLE", "what was written before is not readable yet: ask again");
   co_return name_of_experiment(door, experiment_id, wanted);
 }
 

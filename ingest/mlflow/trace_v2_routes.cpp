@@ -8,6 +8,7 @@
 #include "ingest/mlflow/search_route.hpp"
 #include "ingest/mlflow/trace_request.hpp"
 #include "ingest/mlflow/trace_routes.hpp"
+#include "ingest/mlflow/usage_metadata.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/exact_json.hpp"
 #include "storage/records/trace_record.hpp"
@@ -157,6 +158,8 @@ Result<TraceRecord, MlflowError> end_of(const std::string& trace_id, const Trace
   if (!ended) return ended.error();
   if (*ended)
     info["execution_duration"] = fmt::format("{:.3f}s", static_cast<double>((**ended - row.time()).count()) / 1000);
+  metadata->erase(experiment_name_key);  // as in parse_trace_request
+  normalise_usage(*metadata);
   info["trace_metadata"] = std::move(*metadata);
   info["tags"] = std::move(*tags);
   return TraceRecord{.trace_id = trace_id, .accepted_at = std::max(now, row.after()), .info = json::serialize(info)};
