@@ -30,8 +30,9 @@ struct ChatCloserConfig {
   std::size_t records_max = 1024;     // of one read
   std::size_t closes_max = 64;        // in one step, a re-read and an append each
   std::size_t chats_max = 1'000'000;  // followed at once, some 200 bytes each; over it the oldest is forgotten
-  // For /livez: one read, one position or one end, each of which Kafka has some seconds for.
-  std::chrono::milliseconds stuck_after = std::chrono::minutes(2);
+  // For /livez: one read, one position or one end, each of which Kafka has some seconds for; and the commit of a
+  // position, which librdkafka puts off for up to a session, an hour at most (kafka_group.hpp).
+  std::chrono::milliseconds stuck_after = std::chrono::minutes(75);
 };
 
 // Where a partition is begun: one past the last record that needs not be read again, 0 where nothing was saved.

@@ -30,7 +30,7 @@ void ResolverThread::run(std::stop_token stop) {
   run_in_background();
   Backoff backoff;
   while (!stop.stop_requested()) {
-    pass_.begin();
+    if (loop_.is_open()) pass_.begin();  // opening counts what is parked, however long that takes
     const auto ran = loop_.run_once(wait_max);
     pass_.end();
     if (ran) {

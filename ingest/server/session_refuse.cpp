@@ -112,7 +112,9 @@ Task<void> Session::linger() {
 void Session::give_up() {
   auto& metrics = shared_.metrics;
   metrics.overdue_total.Increment();
-  if (route_->options.scope != Scope::read) metrics.refused_later(Error::timed_out);  // it is the log that hangs
+  const auto scope = route_->options.scope;
+  if (scope == Scope::feedback || scope == Scope::trace || scope == Scope::admin)  // it is the log that hangs
+    metrics.refused_later(Error::timed_out);
   gave_up_ = close_after_ = true;
   const auto response =
       error_response(head_.path, 503, "not done in time; it may still happen: repeat it with its key");
