@@ -78,7 +78,11 @@ def test_a_connection_that_dies_without_a_word_is_given_up_for_a_new_one(assay, 
         server.signal(signal.SIGSTOP)  # its connections stand, and nothing comes
         page.page.clock.fast_forward(46_000)
         expect(turn.get_by_text("Picking the answer up again")).to_be_visible()
-        page.page.clock.fast_forward(21_000)  # the new one is given up, too
+        with page.page.expect_request(STREAM):
+            page.page.clock.fast_forward(3_000)  # the pause before it asks for the rest
+        with page.page.expect_request(STREAM):
+            page.page.clock.fast_forward(21_000)  # this one is given up, too
+            page.page.clock.fast_forward(10_000)
         server.signal(signal.SIGCONT)
         tale.told.set()
         expect(turn.get_by_role("button", name="Good answer")).to_be_visible()

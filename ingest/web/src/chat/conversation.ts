@@ -35,12 +35,14 @@ function change(id: string, make: (turn: Turn) => Partial<Turn>): void {
 }
 
 function apply(turn: Turn, event: ChatEvent): Partial<Turn> {
+  // Another tab has brought it to its end, while this one was kept from running.
+  if ((turn.state === "done" || turn.state === "failed") && event.type !== "done") return {};
   const stopped = turn.state === "stopping" || turn.state === "stopped"; // maybe in another tab; it stays so
   switch (event.type) {
     case "started":
       return { traceId: event.traceId || turn.traceId, resumeToken: event.resumeToken || turn.resumeToken, capability: event.capability ?? turn.capability };
     case "token":
-      return { answer: turn.answer + newIn(event, turn), lastEventId: event.eventId, ...(!stopped && { state: "streaming" }) };
+      return { ...withNew(event, turn), ...(!stopped && { state: "streaming" }) };
     case "done":
       return { state: event.stopped ? "stopped" : "done", capability: event.capability ?? turn.capability };
     case "reconnecting":
@@ -53,11 +55,14 @@ function apply(turn: Turn, event: ChatEvent): Partial<Turn> {
 }
 
 // An id is how many bytes of the answer its reader has: another tab may have stored some of them already.
-function newIn({ content, eventId }: ChatEvent & { type: "token" }, turn: Turn): string {
-  if (eventId === null || turn.lastEventId === null) return content;
-  const missing = Math.max(0, Number(eventId) - Number(turn.lastEventId));
+function withNew({ content, eventId }: ChatEvent & { type: "token" }, turn: Turn): Partial<Turn> {
+  const whole = { answer: turn.answer + content, lastEventId: eventId };
+  if (eventId === null || turn.lastEventId === null) return whole;
+  const missing = Number(eventId) - Number(turn.lastEventId);
+  if (missing <= 0) return {};
   const bytes = new TextEncoder().encode(content);
-  return missing < bytes.length ? new TextDecoder().decode(bytes.slice(bytes.length - missing)) : content;
+  if (missing >= bytes.length) return whole;
+  return { answer: turn.answer + new TextDecoder().decode(bytes.slice(bytes.length - missing)), lastEventId: eventId };
 }
 
 // One tab follows a turn (Web Locks) and the others show what it stores, since the server has one reader for an answer. When that tab

@@ -93,9 +93,15 @@ async function deliverOne(): Promise<boolean> {
     forgetId(letter); // it is gone: what was to be taken back is, and what was to be changed is said anew
     if (letter.say) return true;
   } else {
-    refuse(letter, response.status === 401 && !letter.capability ? NO_PERMISSION : await problemOf(response, "That was not taken"));
+    refuse(letter, await wordsFor(letter, response));
   }
   return drop(letter);
+}
+
+async function wordsFor(letter: Letter, response: Response): Promise<string> {
+  if (response.status === 401 && !letter.capability) return NO_PERMISSION;
+  if (response.status === 403 && letter.capability) return "This answer's permission does not cover that.";
+  return problemOf(response, "That was not taken");
 }
 
 interface Call {

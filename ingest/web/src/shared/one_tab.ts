@@ -17,11 +17,14 @@ export async function oneTab(name: string, work: () => Promise<void>, signal?: A
   }
 }
 
-const LEASE_MS = 5000; // browsers let a tab in the background look up once a second
+const LEASE_MS = 5000; // browsers let a tab in the background look up once a second, and one that is hidden for long once a minute
 const RENEW_MS = 1000;
 const SETTLE_MS = 50; // for two that take it at once to see whose it is: the later one's
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+// None lasts longer, whatever a clock that was set back makes of it.
+const isValid = (until: number): boolean => until > Date.now() && until <= Date.now() + LEASE_MS;
 
 class Lease {
   private readonly tab = randomHex(8);
@@ -42,7 +45,7 @@ class Lease {
 
   async take(signal?: AbortSignal): Promise<void> {
     do {
-      for (let other = this.holder(); other && other.until > Date.now(); other = this.holder()) {
+      for (let other = this.holder(); other && isValid(other.until); other = this.holder()) {
         await pause(RENEW_MS / 2);
         signal?.throwIfAborted();
       }
@@ -66,7 +69,10 @@ async function withLease(name: string, work: () => Promise<void>, signal?: Abort
   try {
     await lease.take(signal);
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (signal?.aborted) {
+      lease.leave();
+      throw error;
+    }
     return work(); // localStorage is full or forbidden
   }
   const timer = setInterval(lease.renew, RENEW_MS);
