@@ -38,8 +38,9 @@ struct PartitionLoopConfig {
   std::size_t gather_max = 8u << 20;  // bytes, over which a step gathers no more
   // ResolverThread: after a step that left nothing to be read, so that what comes meanwhile makes one step, not many.
   std::chrono::microseconds rest{0};
-  // ResolverThread, for /livez: a step, or an opening. Neither takes so long on a slow disk.
-  std::chrono::milliseconds stuck_after = std::chrono::minutes(1);
+  // ResolverThread, for /livez: a step does not take so long on a slow disk, and an opening, which reads all that is
+  // parked, not so long on any.
+  std::chrono::milliseconds stuck_after = std::chrono::minutes(1), opening_stuck_after = std::chrono::minutes(30);
   std::size_t joined_max = 1000;  // ids of the parked looked up at a time when the partition is opened
   // How long a step gathers from its first record on, unless it has records_max before. 0: what is there at once.
   std::chrono::milliseconds commit_interval{0};

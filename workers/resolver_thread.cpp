@@ -16,6 +16,7 @@ ResolverThread::ResolverThread(PartitionLoopConfig config, EventSources& sources
       rest_(config.rest),
       loop_(config, sources, state, std::move(open), clock, metrics, progress),
       pass_(config.stuck_after),
+      opening_(config.opening_stuck_after),
       thread_([this](std::stop_token stop) { run(stop); }) {}
 
 ResolverThread::~ResolverThread() { stop(); }
@@ -30,9 +31,10 @@ void ResolverThread::run(std::stop_token stop) {
   run_in_background();
   Backoff backoff;
   while (!stop.stop_requested()) {
-    if (loop_.is_open()) pass_.begin();  // opening counts what is parked, however long that takes
+    auto& under_watch = loop_.is_open() ? pass_ : opening_;
+    under_watch.begin();
     const auto ran = loop_.run_once(wait_max);
-    pass_.end();
+    under_watch.end();
     if (ran) {
       if (*ran != PartitionLoop::Ran::joined) backoff.reset();
       if (*ran == PartitionLoop::Ran::worked && !loop_.behind()) std::this_thread::sleep_for(rest_);

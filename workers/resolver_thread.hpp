@@ -19,7 +19,7 @@ class ResolverThread {
   // Asks it to end, does not wait. Thread-safe.
   void stop();
   // For /livez: it hangs inside a step, or an opening of the partition. Thread-safe.
-  bool stuck() const { return pass_.stalled(); }
+  bool stuck() const { return pass_.stalled() || opening_.stalled(); }
 
  private:
   void run(std::stop_token stop);
@@ -27,7 +27,7 @@ class ResolverThread {
   const Partition partition_;
   const std::chrono::microseconds rest_;
   PartitionLoop loop_;
-  StallWatch pass_;
+  StallWatch pass_, opening_;
   std::jthread thread_;  // last: ends before anything else goes
 };
 

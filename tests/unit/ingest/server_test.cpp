@@ -125,24 +125,24 @@ TEST_F(HttpServer, TellsTheClientWhenAHandlerIsNotDoneInTime) {
 // As long as the log hangs, this is all that shows it: alerts look at both.
 TEST_F(HttpServer, CountsWhatIsNotDoneInTimeAsLateUnderItsRoute) {
   config.request_timeout = 50ms;
-  router.add(http::verb::get, "/slow",
-             [this](Request&) -> Task<Response> {
-               co_await gate.pass();
-               co_return Response();
-             },
-             {.scope = Scope::read});
+  const auto wait = [this](Request&) -> Task<Response> {
+    co_await gate.pass();
+    co_return Response();
+  };
+  router.add(http::verb::post, "/says", wait, {.scope = Scope::feedback});
+  router.add(http::verb::get, "/slow", wait, {.scope = Scope::read});
   start();
   RawClient writes(server->port()), reads(server->port());
-  EXPECT_EQ(status(writes.ask(post("/waits", "abc"))), "HTTP/1.1 503");
+  EXPECT_EQ(status(writes.ask(post("/says", "abc"))), "HTTP/1.1 503");
   EXPECT_EQ(status(reads.ask("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")), "HTTP/1.1 503");
   gate.open();
   server->begin_drain();
   ASSERT_TRUE(server->wait(10s));
   const auto text = metrics.text();
   for (const auto* line : {R"(assay_ingest_overdue_total 2)", R"(assay_ingest_refused_total{reason="log_late"} 1)",
-                           R"(assay_ingest_requests_total{class="5xx",route="POST /waits"} 1)",
+                           R"(assay_ingest_requests_total{class="5xx",route="POST /says"} 1)",
                            R"(assay_ingest_requests_total{class="5xx",route="GET /slow"} 1)",
-                           R"(assay_ingest_request_seconds_count{route="POST /waits"} 1)",
+                           R"(assay_ingest_request_seconds_count{route="POST /says"} 1)",
                            R"(assay_ingest_requests_total{class="5xx",route="none"} 0)"})
     EXPECT_NE(text.find(std::string(line) + "\n"), text.npos) << line << text;
 }

@@ -110,7 +110,7 @@ TEST_F(StuckTest, AResolver) {
   Hang hang;
   HungSources sources(hang);
   const auto open = [&] { return OpenedPartition{log.committer(state), {}}; };
-  ResolverThread thread({.stuck_after = 1ms}, sources, state, open, clock, metrics, nullptr);
+  ResolverThread thread({.opening_stuck_after = 1ms}, sources, state, open, clock, metrics, nullptr);
   const auto let_go = hang.wait_for_it();
   wait_until([&] { return thread.stuck(); });
 }
