@@ -180,7 +180,9 @@ def test_a_traces_name_that_is_deleted_is_deleted_there_too(behind: Behind):
     wait_until("it has the name", lambda: named() == [("renamed",)], WITHIN)
     behind.assay.http.request("DELETE", tags, json={"key": "mlflow.traceName"}).raise_for_status()
     wait_until("it has none", lambda: named() == [(None,)], WITHIN)
-    assert "mlflow.traceName" not in behind.mlflow.get_trace(trace_id).info.tags
+    experiment = behind.mlflow.get_experiment_by_name(behind.experiment)
+    [trace] = behind.mlflow.search_traces(locations=[experiment.experiment_id], filter_string=f"request_id = '{trace_id}'", include_spans=False)
+    assert "mlflow.traceName" not in trace.info.tags
 
 
 def test_an_experiments_id_is_a_number_whatever_its_length_and_a_name_that_a_trace_gives_is_none(behind: Behind):

@@ -128,9 +128,9 @@ def test_an_answer_of_many_tokens_is_written_a_few_times(assay, tab):
       const { setItem } = Storage.prototype;
       Storage.prototype.setItem = function (key, value) { writes += key === "assay.conversation"; setItem.call(this, key, value); };
     }""")
-    turn = page.answered("word " * 600)
-    expect(turn.locator(".answer")).to_contain_text("word " * 600)
-    assert page.page.evaluate("writes") < 300
+    turn = page.answered("word " * 390)
+    expect(turn.locator(".answer")).to_contain_text("word " * 390)
+    assert page.page.evaluate("writes") < 200
 
 
 @WITH_AND_WITHOUT_LOCKS
