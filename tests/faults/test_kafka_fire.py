@@ -166,32 +166,22 @@ def test_a_broker_killed_under_load_and_back_is_lived_through_by_every_process(a
     print(on.judge())
 
 
-def three_brokers(assay, cluster, tmp_path, killed: tuple[int, ...], between: int) -> None:
-    """Replication 3, min.insync.replicas 2: the leaders, and the coordinators, that a killed broker was go elsewhere."""
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_one_of_three_brokers_killed_under_load_loses_nothing(assay, kafka_cluster, tmp_path):
+    """Replication 3, min.insync.replicas 2; each broker in turn, the controller and the coordinators among them."""
+    cluster = kafka_cluster(brokers=3)
     on = Fleet(assay, cluster.bootstrap, "fire.", tmp_path).start()
-    pids = [process.pid for process in (*on.doors, *on.workers)]
     crowd = Crowd(on.ports, on.notes, 1_000_000, orphans=20, clients=8).start()
-    for broker in killed:
-        crowd.wait_done(crowd.done + between)
+    for broker in (1, 2, 3):
+        crowd.wait_done(crowd.done + 500)
         cluster.kill9(broker)
-        crowd.wait_done(crowd.done + between)
+        crowd.wait_done(crowd.done + 500)
         cluster.start()
     crowd.stop()
     crowd.join(60)
     settle(on)
-    assert [process.pid for process in (*on.doors, *on.workers)] == pids and all(p.running for p in (*on.doors, *on.workers))
     print(on.judge(orphans="parked"))
-
-
-@pytest.mark.timeout(240)
-def test_one_of_three_brokers_killed_under_load_loses_nothing(assay, kafka_cluster, tmp_path):
-    three_brokers(assay, kafka_cluster(brokers=3), tmp_path, killed=(1,), between=200)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-def test_each_of_three_brokers_killed_in_turn_under_load_loses_nothing(assay, kafka_cluster, tmp_path):
-    three_brokers(assay, kafka_cluster(brokers=3), tmp_path, killed=(1, 2, 3), between=500)
 
 
 @pytest.mark.timeout(120)
