@@ -11,6 +11,7 @@
 #include "storage/state/memory_key_value.hpp"
 #include "tests/contract/event_log_contract.hpp"
 #include "tests/support/temporary_directory.hpp"
+#include "tests/support/wait_until.hpp"
 
 namespace assay::contract {
 namespace {
@@ -56,12 +57,6 @@ class Embedded final : public LogUnderTest {
   std::unique_ptr<Db> db_;
   std::unique_ptr<EmbeddedLog> log_;
 };
-
-void wait_until(const std::function<bool()>& done) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!done() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-  ASSERT_TRUE(done());
-}
 
 INSTANTIATE_TEST_SUITE_P(Local, EventLogContract,
                          testing::Values(Factory{"memory", [] { return std::make_unique<Memory>(); }},

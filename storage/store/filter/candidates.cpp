@@ -192,7 +192,7 @@ Result<std::vector<Candidate>> Candidates::next(std::size_t count) {
     if (!best) break;
     auto candidate = std::move(best->block.front());
     best->block.pop_front();
-    // Two ranges (of states, of ids, of one that was named twice) may name the same one; also at the end of a step.
+    // Two ranges may name the same one, also at the end of a step: one that is written anew while they are read.
     if (last_ && !(*last_ < candidate)) continue;
     last_ = candidate;
     out.push_back(std::move(candidate));

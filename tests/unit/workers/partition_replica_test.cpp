@@ -1,5 +1,6 @@
 #include "workers/partition_replica.hpp"
 #include "tests/support/hand_clock.hpp"
+#include "tests/support/wait_until.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,12 +16,6 @@ namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-
-void wait_until(const std::function<bool()>& done) {
-  const auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (!done() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-  ASSERT_TRUE(done());
-}
 
 // Does not come back from the first commit before it may.
 class HeldCommitter final : public StepCommitter {

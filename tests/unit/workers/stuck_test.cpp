@@ -5,6 +5,7 @@
 
 #include "storage/log/memory_log.hpp"
 #include "storage/state/memory_key_value.hpp"
+#include "tests/support/wait_until.hpp"
 #include "workers/chat_closer.hpp"
 #include "workers/committer.hpp"
 #include "workers/feeder.hpp"
@@ -14,12 +15,6 @@ namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-
-void wait_until(const std::function<bool()>& done) {
-  const auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (!done() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-  ASSERT_TRUE(done());
-}
 
 // A call that does not come back before it may.
 class Hang {
