@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import expect
 from support.assay import run_assay
 from support.page import browser, tab  # noqa: F401 - fixtures
-from support.paths import ROOT
 
 
 def test_quality_moves_as_feedback_comes(assay, tab):
@@ -104,9 +103,7 @@ def test_axe_finds_nothing_serious(assay, tab, scheme: str, size: tuple[int, int
             for row in page.page.locator(".bar-row").all():
                 name, line, text = row.evaluate(middles)
                 assert abs(name - line) < 4 and abs(text - line) < 4, "a number stands beside its bar"
-        page.page.add_script_tag(path=ROOT / "build" / "web" / "work" / "node_modules" / "axe-core" / "axe.min.js")
-        found = page.page.evaluate("async () => (await axe.run()).violations.map(v => [v.id, v.impact, v.nodes.map(n => n.html)])")
-        assert [violation for violation in found if violation[1] in ("serious", "critical")] == [], view
+        assert page.serious_of_axe() == [], view
         assert page.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out at the side"
         page.screenshot(f"{view.lower()}-{scheme}-{size[0]}")
 
@@ -120,7 +117,8 @@ def test_files_are_compressed_cached_and_fenced(assay):
     plain = server.http.get(script, headers={"Accept-Encoding": "identity"})
     assert "Content-Encoding" not in plain.headers and "immutable" in plain.headers["Cache-Control"]
     first_load = 0
-    for path in ["/assay/", script, *re.findall(r'href="(/assay/assets/[^"]+)"', server.http.get("/assay/").text)]:
+    markdown = "/assay/assets/" + re.search(r'"\./(markdown_text[^"]+\.js)"', plain.text)[1]  # which the first answer asks for
+    for path in ["/assay/", script, markdown, *re.findall(r'href="(/assay/assets/[^"]+)"', server.http.get("/assay/").text)]:
         with server.http.stream("GET", path, headers={"Accept-Encoding": "br"}) as answer:
             first_load += int(answer.headers["Content-Length"])
             if path == script:

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from .paths import ROOT
 
+AXE = ROOT / "build" / "web" / "work" / "node_modules" / "axe-core" / "axe.min.js"  # ingest/web/build brings it
 CHROMIUM = Path("/usr/bin/chromium")
 SCREENSHOTS = ROOT / "build" / "test" / "screenshots"
 
@@ -53,6 +54,12 @@ class Tab:
         turn = self.ask(question)
         turn.get_by_role("button", name="Good answer").wait_for()
         return turn
+
+    def serious_of_axe(self) -> list:
+        """What axe-core finds that is serious or critical: rule, impact, elements. The profile must have been opened with bypass_csp."""
+        self.page.add_script_tag(path=AXE)
+        found = self.page.evaluate("async () => (await axe.run()).violations.map(v => [v.id, v.impact, v.nodes.map(n => n.html)])")
+        return [violation for violation in found if violation[1] in ("serious", "critical")]
 
     def screenshot(self, name: str, full_page: bool = True) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

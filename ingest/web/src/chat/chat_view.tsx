@@ -1,6 +1,7 @@
 import { memo } from "react";
 import { useStore } from "../shared/store";
 import { FeedbackPanel } from "../feedback/feedback_panel";
+import { AnswerText } from "./answer_text";
 import { Composer } from "./composer";
 import { type Turn, ask, conversation, isOpen, isOver, startAnew, stop } from "./conversation";
 import { useFollow } from "./follow";
@@ -46,7 +47,7 @@ const TurnView = memo(function TurnView({ turn }: { turn: Turn }) {
       {(answered || isOpen(turn)) && (
         <div className="answer" aria-live="polite" aria-atomic="false">
           <span className="visually-hidden">Answer: </span>
-          {turn.answer}
+          <AnswerText text={turn.answer} />
           {turn.state === "streaming" && <span className="caret" aria-hidden="true" />}
         </div>
       )}
