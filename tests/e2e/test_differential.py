@@ -1,6 +1,7 @@
 """The unmodified MLflow client, run by seeded random programs against a real MLflow server and against assay: what it sees is the same."""
 
 import difflib
+import itertools
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 HERE = Path(__file__).parent / "differential"
 OPERATIONS = 100
+AT_ONCE = 2  # clients of each server: most of their time is waiting for it
 SEEDS = int(os.environ.get("ASSAY_TEST_SEEDS", "20"))
 
 # Calls whose results differ on purpose; each with its reason. The README of ingest/mlflow lists the same.
@@ -36,12 +38,19 @@ def start(url: str, out: Path, first: int, last: int, run: str) -> subprocess.Po
 def compare(assay, mlflow_url: str, tmp_path: Path, first: int, last: int) -> None:
     # As MLflow answers feedback for a trace that nobody knows; what parking does is in test_mlflow_client.py.
     server = assay("serve", "--unknown-trace=reject")
-    outs = {"mlflow": tmp_path / "mlflow.json", "assay": tmp_path / "assay.json"}
     run = uuid.uuid4().hex[:8]  # names that neither server has seen
-    running = [start(url, outs[name], first, last, run) for name, url in (("mlflow", mlflow_url), ("assay", server.url))]
-    for process, out in zip(running, outs.values(), strict=True):
-        assert process.wait(30 + 40 * (last - first)) == 0, out.with_suffix(".log").read_text()[-4000:]
-    seen = {name: json.loads(out.read_text()) for name, out in outs.items()}
+    bounds = [first + (last - first) * part // AT_ONCE for part in range(AT_ONCE + 1)]
+    running: dict[str, list[tuple[Path, subprocess.Popen]]] = {"mlflow": [], "assay": []}
+    for name, url in (("mlflow", mlflow_url), ("assay", server.url)):
+        for low, high in itertools.pairwise(bounds):
+            out = tmp_path / f"{name}-{low}.json"
+            running[name].append((out, start(url, out, low, high, run)))
+    seen: dict[str, dict] = {"mlflow": {}, "assay": {}}
+    for name, parts in running.items():
+        for out, process in parts:
+            assert process.wait(30 + 40 * (last - first)) == 0, out.with_suffix(".log").read_text()[-4000:]
+            seen[name] |= json.loads(out.read_text())
+    assert sorted(map(int, seen["mlflow"])) == sorted(map(int, seen["assay"])) == list(range(first, last))
     differences = []
     for seed in seen["mlflow"]:
         for number, (theirs, ours) in enumerate(zip(seen["mlflow"][seed], seen["assay"][seed], strict=False)):
