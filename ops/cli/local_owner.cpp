@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "ops/cli/backup_acts.hpp"
 #include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/forget_acts.hpp"
 #include "ops/cli/role.hpp"
@@ -27,7 +28,9 @@ Result<std::unique_ptr<LocalOwner>, std::string> LocalOwner::open(const std::str
 }
 
 OwnerAnswer LocalOwner::answer(const std::string& line) {
-  if (!log_) return ask_owner(data_, line);
+  using namespace std::chrono_literals;
+  if (!log_) return ask_owner(data_, line, BackupActs::knows(line) ? 600s : 15s);
+  if (BackupActs::knows(line)) return {true, BackupActs(*db_, directory_->path()).answer(line)};
   if (ForgetActs::knows(line)) return {true, ForgetActs(*log_, io_).answer(line)};
   return {true, DeadLetterActs(*db_, *log_, io_).answer(line)};
 }

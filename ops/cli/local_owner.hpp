@@ -13,7 +13,7 @@ class LocalOwner {
  public:
   // Errors are sentences.
   static Result<std::unique_ptr<LocalOwner>, std::string> open(const std::string& data);
-  // Carries out a line of dead_letter_acts.hpp or forget_acts.hpp.
+  // Carries out a line of dead_letter_acts.hpp, forget_acts.hpp or backup_acts.hpp.
   OwnerAnswer answer(const std::string& line);
 
  private:

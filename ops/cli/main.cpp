@@ -27,6 +27,7 @@ constexpr cli::Command commands[] = {
     {"sinks", "list | replay the sinks of the workers on Kafka", cli::sinks},
     {"verify", "recount every record of the log against the sinks", cli::verify},
     {"report", "the figures of an experiment's feedback in a time window", cli::report},
+    {"backup", "copy the data of a serve that goes on meanwhile", cli::backup},
     {"forget", "take away what one user said", cli::forget},
     {"keys", "create | list | revoke API keys; rotate-capabilities", cli::keys},
     {"load", "an open-loop load generator that checks what it sent", cli::load},

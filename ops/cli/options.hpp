@@ -63,6 +63,7 @@ int topics(std::vector<std::string> args);
 int dead_letters(std::vector<std::string> args);
 int verify(std::vector<std::string> args);
 int report(std::vector<std::string> args);
+int backup(std::vector<std::string> args);
 int forget(std::vector<std::string> args);
 int keys(std::vector<std::string> args);
 int sinks(std::vector<std::string> args);

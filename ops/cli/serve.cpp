@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "ops/cli/backup_acts.hpp"
 #include "ops/cli/control.hpp"
 #include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/forget_acts.hpp"
@@ -157,7 +158,9 @@ int run(ServeOptions& options) {
   }
 
   DoorWithRoutes door(options.door, **log, &view, true, **db, metrics, clock);
-  auto control = ControlServer::open(directory->path(), [&acts, &forget](const std::string& line) {
+  const BackupActs backup(**db, directory->path());
+  auto control = ControlServer::open(directory->path(), [&acts, &forget, &backup](const std::string& line) {
+    if (BackupActs::knows(line)) return backup.answer(line);
     return ForgetActs::knows(line) ? forget.answer(line) : acts.answer(line);
   });
   if (!control) return complain(control.error());

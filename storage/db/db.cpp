@@ -10,6 +10,7 @@
 #include <rocksdb/perf_level.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_buffer_manager.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 
 #include "ops/runtime/log.hpp"
 
@@ -342,6 +344,17 @@ Result<void> Db::flush() {
   rocksdb::FlushOptions options;
   const std::vector<rocksdb::ColumnFamilyHandle*> handles(impl_->handles.begin(), impl_->handles.end());
   if (const auto status = impl_->db->Flush(options, handles); !status.ok()) return impl_->failed("flush", status);
+  return {};
+}
+
+Result<void> Db::copy_to(const std::string& directory) {
+  // The log of writes is copied, however long: memtables need not become files for it.
+  constexpr auto never_flush = std::numeric_limits<std::uint64_t>::max();
+  rocksdb::Checkpoint* made = nullptr;
+  auto status = rocksdb::Checkpoint::Create(impl_->db.get(), &made);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(directory, impl_->config.cache ? 0 : never_flush);
+  if (!status.ok()) return impl_->failed("copy", status);
   return {};
 }
 

@@ -61,6 +61,9 @@ class Db final : public KeyValue {
   Result<void> catch_up();
   // Memtables to files: less to replay at the next start.
   Result<void> flush();
+  // Everything that was written before this call, and nothing half, as a database of its own in `directory`, which must
+  // not be there. Its files are hard links where the file system has them; writers go on meanwhile.
+  Result<void> copy_to(const std::string& directory);
 
   std::uint64_t bytes_on_disk() const;
   std::uint64_t memory_bytes() const;
