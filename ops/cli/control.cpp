@@ -1,5 +1,6 @@
 #include "ops/cli/control.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,24 +19,52 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::string socket_path(const std::string& directory) { return directory + "/control.sock"; }
+// The socket's address holds 107 bytes. By way of a descriptor of the directory that is enough for any path.
+class SocketPlace {
+ public:
+  explicit SocketPlace(const std::string& directory)
+      : name_(directory + "/control.sock"),
+        directory_(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
+        address_("/proc/self/fd/" + std::to_string(directory_) + "/control.sock") {}
+  SocketPlace(const SocketPlace&) = delete;
+  SocketPlace& operator=(const SocketPlace&) = delete;
+  ~SocketPlace() {
+    if (directory_ >= 0) ::close(directory_);
+  }
+  const std::string& name() const { return name_; }
+  Local::endpoint endpoint() const { return Local::endpoint(address_); }
 
-// One connection: a line in, a line out, within five seconds.
+ private:
+  const std::string name_;
+  const int directory_;
+  const std::string address_;
+};
+
+constexpr auto transfer_max = 5s;  // of a line, in or out
+
+// One connection: a line in, a line out.
 struct Conversation : std::enable_shared_from_this<Conversation> {
   Conversation(Local::socket s, const std::function<std::string(const std::string&)>& a)
-      : socket(std::move(s)), timer(socket.get_executor(), 5s), answer(a) {}
+      : socket(std::move(s)), timer(socket.get_executor()), answer(a) {}
 
   void run() {
-    timer.async_wait([self = shared_from_this()](error_code ec) {
-      if (!ec) self->socket.close(ec);
-    });
+    limit();
     asio::async_read_until(socket, asio::dynamic_buffer(line, control_line_bytes_max), '\n',
                            [self = shared_from_this()](error_code ec, std::size_t n) {
                              if (ec) return self->finish();
                              self->reply = self->answer(self->line.substr(0, n - 1)) + "\n";
+                             self->limit();
                              asio::async_write(self->socket, asio::buffer(self->reply),
                                                [self](error_code, std::size_t) { self->finish(); });
                            });
+  }
+  void limit() {
+    timer.expires_after(transfer_max);
+    timer.async_wait([self = shared_from_this()](error_code ec) {
+      const bool late =
+          self->timer.expiry() <= std::chrono::steady_clock::now();  // else it has been set anew meanwhile
+      if (!ec && late) self->socket.close(ec);
+    });
   }
   void finish() {
     timer.cancel();
@@ -52,7 +81,8 @@ struct Conversation : std::enable_shared_from_this<Conversation> {
 }  // namespace
 
 struct ControlServer::Impl {
-  explicit Impl(std::function<std::string(const std::string&)> a) : answer(std::move(a)) {}
+  Impl(const std::string& directory, std::function<std::string(const std::string&)> a)
+      : place(directory), answer(std::move(a)) {}
   void accept() {
     acceptor.async_accept([this](error_code ec, Local::socket socket) {
       if (ec == asio::error::operation_aborted) return;
@@ -67,8 +97,8 @@ struct ControlServer::Impl {
       if (!ec) accept();
     });
   }
+  const SocketPlace place;
   std::function<std::string(const std::string&)> answer;
-  std::string path;
   asio::io_context io{1};
   Local::acceptor acceptor{io};
   asio::steady_timer pause{io};
@@ -80,36 +110,33 @@ ControlServer::ControlServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 ControlServer::~ControlServer() {
   impl_->io.stop();
   impl_->thread.join();
-  ::unlink(impl_->path.c_str());
+  ::unlink(impl_->place.name().c_str());
 }
 
 Result<std::unique_ptr<ControlServer>, std::string> ControlServer::open(
     const std::string& data_directory, std::function<std::string(const std::string&)> answer) {
-  auto impl = std::make_unique<Impl>(std::move(answer));
-  impl->path = socket_path(data_directory);
-  ::unlink(impl->path.c_str());  // of a process that was killed: the directory's lock says that none lives
+  auto impl = std::make_unique<Impl>(data_directory, std::move(answer));
+  const auto& place = impl->place;
+  ::unlink(place.name().c_str());  // of a process that was killed: the directory's lock says that none lives
   error_code ec;
   const auto old = ::umask(0177);
   impl->acceptor.open(Local(), ec);
-  if (!ec && impl->path.size() >= 108)
-    ec = boost::system::errc::make_error_code(boost::system::errc::filename_too_long);
-  if (!ec) impl->acceptor.bind(Local::endpoint(impl->path), ec);
+  if (!ec) impl->acceptor.bind(place.endpoint(), ec);
   ::umask(old);
   if (!ec) impl->acceptor.listen(16, ec);
-  if (ec) return "the control socket " + impl->path + " can't be made: " + ec.message();
+  if (ec) return "the control socket " + place.name() + " can't be made: " + ec.message();
   impl->accept();
   impl->thread = std::jthread([io = &impl->io] { io->run(); });
   return std::unique_ptr<ControlServer>(new ControlServer(std::move(impl)));
 }
 
-OwnerAnswer ask_owner(const std::string& data_directory, const std::string& line) {
+OwnerAnswer ask_owner(const std::string& data_directory, const std::string& line, std::chrono::seconds limit) {
   asio::io_context io;
   Local::socket socket(io);
   error_code ec;
-  const auto path = socket_path(data_directory);
-  if (path.size() >= 108) return {false, "the path of the control socket is too long: " + path};
-  socket.connect(Local::endpoint(path), ec);
-  if (ec) return {false, "no process answers at " + path};
+  const SocketPlace place(data_directory);
+  socket.connect(place.endpoint(), ec);
+  if (ec) return {false, "no process answers at " + place.name()};
   asio::write(socket, asio::buffer(line + "\n"), ec);
   std::string answer;
   std::size_t n = 0;
@@ -120,8 +147,8 @@ OwnerAnswer ask_owner(const std::string& data_directory, const std::string& line
                            n = bytes;
                            done = true;
                          });
-  io.run_for(15s);
-  if (!done || ec || n == 0) return {false, "the process at " + path + " gave no answer"};
+  io.run_for(limit);
+  if (!done || ec || n == 0) return {false, "the process at " + place.name() + " gave no answer"};
   return {true, answer.substr(0, n - 1)};
 }
 

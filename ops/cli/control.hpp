@@ -5,6 +5,8 @@
 //   replay RECORD_ID   ->  ok | error SENTENCE
 //   purge RECORD_ID    ->  ok | error SENTENCE
 //   forget-…           ->  the same: see forget_acts.hpp
+//   backup DIRECTORY   ->  the same: see backup_acts.hpp
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,6 +37,6 @@ struct OwnerAnswer {
   bool reached;
   std::string line;
 };
-OwnerAnswer ask_owner(const std::string& data_directory, const std::string& line);
+OwnerAnswer ask_owner(const std::string& data_directory, const std::string& line, std::chrono::seconds limit);
 
 }  // namespace assay::cli

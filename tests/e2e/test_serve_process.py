@@ -132,6 +132,17 @@ def test_a_taken_port_is_refused_in_words(serve, tmp_path):
     assert done.returncode == 1 and str(serve.port) in done.stderr
 
 
+def test_a_data_directory_may_be_as_deep_as_a_file_system_lets_it(assay):
+    """An address of a socket holds 107 bytes."""
+    serve = assay("serve", "--park-max", "1s", start=False)
+    serve.data = serve.home / ("deep-" * 20) / ("deeper-" * 20)
+    serve.start()
+    said = accepted(serve.http.post("/feedback", params={"trace_id": new_trace_id()}, json={"is_correct": True}))
+    wait_state(serve.http, said, "dead")
+    purged = run_assay("deadletters", "purge", said, "--data", str(serve.data))
+    assert purged.returncode == 0, purged.stderr
+
+
 def test_the_control_socket_outlives_a_lack_of_descriptors(serve):
     """It is how `assay deadletters` and `assay forget` reach the process: a failed accept is not its end."""
     before = resource.prlimit(serve.pid, resource.RLIMIT_NOFILE)
