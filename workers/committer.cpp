@@ -107,6 +107,18 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
   return n;
 }
 
+// Of a log whose copy was put back. Kafka's end is never less than where somebody begins.
+bool Committer::is_ahead_of(EventSource& source, std::span<const StartAt> starts) const {
+  for (const auto& [where, offset] : starts) {
+    const auto end = source.end(where);
+    if (!end || offset <= *end) continue;
+    spdlog::warn("event=sink_ahead_of_log sink={} stream={} partition={} position={} end={} act=\"from the beginning\"",
+                 sink_.name(), name_of(where.stream), where.partition, offset, *end);
+    return true;
+  }
+  return false;
+}
+
 Result<void> Committer::open() {
   std::vector<StartAt> starts;
   std::vector<StreamPartition> partitions;
@@ -125,8 +137,12 @@ Result<void> Committer::open() {
     partitions_ = std::move(partitions);
   }
   if (starts.empty()) return make_error_code(Error::log_unavailable);
-  auto source = sources_.open(std::move(starts));
+  auto source = sources_.open(starts);
   if (!source) return source.error();
+  if (sink_.keeps_position_elsewhere() && is_ahead_of(**source, starts)) {
+    if (const auto anew = sink_.start_over(); !anew) return anew;
+    return open();
+  }
   read_to_.clear();
   {
     std::scoped_lock lock(mutex_);

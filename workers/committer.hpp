@@ -63,6 +63,7 @@ class Committer {
  private:
   void run(std::stop_token stop);
   Result<void> open();
+  bool is_ahead_of(EventSource& source, std::span<const StartAt> starts) const;
   Result<std::span<const LogRecord>> read(std::chrono::milliseconds wait);
   Result<void> note_progress();
   void note_trimmed();

@@ -91,6 +91,20 @@ Result<Offset> MlflowSqlSink::position(StreamPartition of) {
   return unmirrored_[of] = positions_[of];
 }
 
+// What waits there goes on waiting, at offsets that no record of the log has.
+Result<void> MlflowSqlSink::start_over() {
+  if (const auto connected = connect(); !connected) return connected;
+  const auto moved = pg_.exec(
+      "WITH others AS (UPDATE assay.waiting SET record_offset = -1 - record_offset - 1000000000 * "
+      "extract(epoch FROM now())::bigint WHERE source = $1 AND record_offset >= 0) "
+      "UPDATE assay.positions SET next = 0 WHERE source = $1",
+      {config_.source});
+  if (!moved) return fail(moved.error());
+  pg_.close();  // the next one to connect reads them
+  checked_ = false;
+  return {};
+}
+
 Offset MlflowSqlSink::applied(StreamPartition of) const {
   std::scoped_lock lock(mutex_);
   const auto at = positions_.find(of);

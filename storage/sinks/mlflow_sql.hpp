@@ -54,6 +54,7 @@ class MlflowSqlSink final : public AssessmentSink {
   Offset applied(StreamPartition of) const override;
   bool has(StreamPartition of, Offset offset) const override;
   bool keeps_position_elsewhere() const override { return true; }
+  Result<void> start_over() override;
   void stop() override { pg_.stop(); }
   SinkLedger ledger() const override;
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import uuid
 
 import pytest
@@ -378,6 +379,26 @@ def test_killed_again_and_again_everything_is_there_once(behind: Behind):
         behind.assay.restart_after_kill9()
     behind.wait_rows(200, "SELECT assessment_id FROM assessments WHERE trace_id = %s", trace_id)
     assert {row[0] for row in behind.rows("SELECT assessment_id FROM assessments WHERE trace_id = %s", trace_id)} == given
+
+
+def test_what_is_said_after_an_older_copy_was_put_back_reaches_mlflow(behind: Behind, tmp_path):
+    """MLflow's database remembers positions that the log has not reached any more."""
+    process, copy = behind.assay, tmp_path / "copy"
+    trace_id = behind.trace()
+    behind.give({"name": "before", "value": 1}, trace_id=trace_id)
+    behind.wait_assessments(trace_id, 1)
+    done = run_assay("backup", "--data", str(process.data), "--to", str(copy))
+    assert done.returncode == 0, done.stderr
+    for number in range(5):
+        behind.give({"name": f"lost here {number}", "value": 1}, trace_id=trace_id)
+    behind.wait_assessments(trace_id, 6)
+    process.kill9()
+    shutil.rmtree(process.data)
+    copy.rename(process.data)
+    process.start()
+    behind.give({"name": "after", "value": 1}, trace_id=trace_id)
+    names = [row[0] for row in behind.wait_assessments(trace_id, 7)]
+    assert names == ["after", "before", *(f"lost here {number}" for number in range(5))]
 
 
 def test_an_unknown_revision_is_refused_in_words(assay, mlflow_on_postgres):

@@ -102,6 +102,10 @@ class ListSink final : public AssessmentSink {
     return at == applied_.end() ? 0 : at->second;
   }
   bool keeps_position_elsewhere() const override { return elsewhere; }
+  Result<void> start_over() override {
+    applied_.clear();
+    return {};
+  }
   bool takes(Stream stream) const override { return !full || stream == Stream::traces; }
   void all_read(Stream stream) override { read.insert(stream); }
   SinkLedger ledger() const override {
@@ -161,6 +165,23 @@ TEST_F(CommitterTest, ALogThatIsAwayIsOpenedWhenItComes) {
   EXPECT_FALSE(committer.step(0ms));
   log.away = false;
   EXPECT_TRUE(committer.step(0ms));
+}
+
+TEST_F(CommitterTest, ASinkAheadOfALogThatWasPutBackBeginsAnew) {
+  for (const auto value : {"0", "1"}) log.add(Stream::assessments, value);
+  sink.elsewhere = true;
+  sink.applied_[{Stream::assessments, 0}] = 3;
+  Committer committer(log, sink, metrics);
+  EXPECT_EQ(*committer.step(0ms), 2u);
+  EXPECT_EQ(sink.values, (std::vector<std::string>{"0", "1"}));
+}
+
+TEST_F(CommitterTest, ASinkAtTheEndOfItsLogStaysThere) {
+  for (const auto value : {"0", "1"}) log.add(Stream::assessments, value);
+  sink.elsewhere = true;
+  sink.applied_[{Stream::assessments, 0}] = 2;
+  Committer committer(log, sink, metrics);
+  EXPECT_EQ(*committer.step(0ms), 0u);
 }
 
 TEST_F(CommitterTest, AFullSinkIsGivenTracesOnly) {
