@@ -31,6 +31,7 @@ void PartitionLoop::close() {
   joined_upto_.clear();
   pending_.clear();
   requests_.clear();
+  unreadable_requests_.clear();
   undecided_.clear();
   expired_some_ = false;
   due_.reset();
@@ -109,6 +110,8 @@ Result<void> PartitionLoop::tell(Resolution& resolution) {
     }
     requests_.clear();
   }
+  for (const auto& request : unreadable_requests_) resolution.malformed(request);
+  unreadable_requests_.clear();
   resolution.requests_read(source_->position(requests()));
   return {};
 }

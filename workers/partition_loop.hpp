@@ -137,6 +137,7 @@ class PartitionLoop {
   std::deque<std::string> pending_;  // ids that were told, with parked records that may still wait for them
   std::size_t gathered_bytes_ = 0;
   std::vector<IncomingRequest> requests_;
+  std::vector<UnreadableRequest> unreadable_requests_;
   std::deque<IncomingFeedback> undecided_;
   bool expired_some_ = false;
   bool behind_ = false;

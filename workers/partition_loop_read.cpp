@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ops/runtime/log.hpp"
+#include "storage/records/request_record.hpp"
 #include "storage/state/parked_state.hpp"
 #include "workers/partition_loop.hpp"
 
@@ -58,9 +59,8 @@ void PartitionLoop::take(std::span<const LogRecord> records) {
   for (const auto& record : records) {
     gathered_bytes_ += record.key.size() + record.value.size();
     if (record.stream == Stream::requests) {
-      const auto is_id = [](std::string_view id) { return !id.empty() && id.size() <= record_id_bytes_max; };
-      if (!is_id(record.key) || (!record.tombstone && !is_id(record.value))) {
-        spdlog::warn("event=request_unreadable partition={} offset={}", record.partition, record.offset);
+      if (auto problem = problem_with_request(record)) {
+        unreadable_requests_.push_back({record.offset, std::string(record.value), std::move(*problem)});
         continue;
       }
       requests_.push_back({std::string(record.key),

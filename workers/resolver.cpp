@@ -128,6 +128,12 @@ void Resolution::malformed(Offset offset, std::string_view raw, std::string reas
   ++counts_.dead;
 }
 
+void Resolution::malformed(const UnreadableRequest& request) {
+  const auto dead = unreadable(request.raw, request.reason, {Stream::requests, partition_}, request.offset, now_);
+  emit(to_record(dead, policy_.record_bytes_max));
+  ++counts_.dead;
+}
+
 // Whether one of the record's ids stands for another body already. What is still parked counts whatever its age: its
 // record_id is its key.
 bool Resolution::conflicts(const FeedbackRecord& record, Offset offset) const {
@@ -152,6 +158,8 @@ Resolution::Verdict Resolution::decide(const FeedbackRecord& record, const Feedb
     if (create && create->op == Op::create)
       return Park{create->waits_for() == record.target.id ? std::string() : create->waits_for()};
   }
+  // It names its trace itself. The sinks hold it where its create has not come.
+  if (record.op != Op::create && record.target.kind == Target::Kind::trace_id) return Forward{record.target.id};
   if (auto trace = trace_of(record.target.id)) return Forward{std::move(*trace)};
   return Park{};
 }

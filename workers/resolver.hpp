@@ -43,6 +43,12 @@ struct IncomingRequest {
   Instant told_at = {};  // zero: not known
 };
 
+// One that names no trace, and why.
+struct UnreadableRequest {
+  Offset offset = 0;
+  std::string raw, reason;
+};
+
 // What was told before it counts as unknown at `now`.
 inline Instant told_since(const ResolvePolicy& policy, Instant now) {
   return policy.request_retention.count() == 0 ? Instant::min() : now - policy.request_retention;
@@ -96,6 +102,8 @@ class Resolution {
   // The id names this trace from now on. The caller releases what waits for it. One that was told too long ago, and
   // stands in the log for that long, is unknown.
   void request(const IncomingRequest& request);
+  // A dead letter; no ledger counts it, since nothing was said in it.
+  void malformed(const UnreadableRequest& request);
   // The requests stream has been read up to here.
   void requests_read(Offset position) { meta_.requests = position; }
 

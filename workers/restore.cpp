@@ -6,6 +6,7 @@
 
 #include "ops/runtime/log.hpp"
 #include "storage/records/logged_feedback.hpp"
+#include "storage/records/request_record.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/state_keys.hpp"
 #include "workers/sorted_load.hpp"
@@ -206,11 +207,12 @@ class Restore::Run {
   Result<void> take_requests(std::span<const LogRecord> records) {
     const auto since = told_since();
     for (const auto& record : records) {
+      if (problem_with_request(record)) continue;
       key_.assign(state::prefix(partition_)).append(record.key);
       const bool known_time = record.at != Instant{};
       if (record.tombstone || (known_time && record.at < since))
         index_.add(key_, std::nullopt);
-      else if (!record.value.empty())
+      else
         index_.add(key_, index_value(record.value, record.at));
     }
     meta_.requests = records.back().offset + 1;

@@ -1,11 +1,13 @@
 #include "ingest/feedback/recent_traces.hpp"
 
+#include "storage/records/request_record.hpp"
+
 namespace assay {
 
 void RecentTraces::add(std::string_view trace_id, std::string_view client_request_id) {
   std::scoped_lock lock(mutex_);
   put(trace_id, trace_id);
-  if (!client_request_id.empty()) put(client_request_id, trace_id);
+  if (may_name(client_request_id, trace_id)) put(client_request_id, trace_id);
 }
 
 void RecentTraces::put(std::string_view id, std::string_view trace_id) {

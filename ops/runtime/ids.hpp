@@ -15,6 +15,9 @@ inline constexpr std::string_view assessment_prefix = "a-";
 inline constexpr std::string_view request_prefix = "req-";
 inline constexpr std::string_view change_prefix = "u-";
 
+// Whether it has the form of a trace's own id: trace_prefix and 32 hexadecimal digits, of either case.
+bool is_trace_id(std::string_view id);
+
 // Thread-safe (a buffer of random bytes a thread).
 std::string random_id(std::string_view prefix);
 // A UUID of version 7 (RFC 9562): the time in milliseconds, then 74 random bits. What is made together stands together

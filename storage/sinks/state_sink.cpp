@@ -1,5 +1,6 @@
 #include "storage/sinks/state_sink.hpp"
 
+#include "storage/records/request_record.hpp"
 #include "storage/sinks/positions.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/partition_state.hpp"
@@ -23,9 +24,11 @@ Result<void> StateSink::apply(std::span<const LogRecord> records) {
     reached[{record.stream, record.partition}] = record.offset + 1;
     if (record.stream == Stream::parked)
       parked[record.partition].push_back(record);
+    else if (problem_with_request(record))
+      continue;  // a worker says so
     else if (record.tombstone)
       erase_trace(changes, record.partition, record.key);
-    else if (!record.value.empty())
+    else
       put_trace(changes, record.partition, record.key, record.value, record.at);
   }
   for (const auto& [partition, list] : parked)
