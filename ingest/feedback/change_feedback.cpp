@@ -29,6 +29,7 @@ FeedbackRecord new_change(Op op, std::string_view assessment_id, const Target& t
 
 struct Place {
   Target target;
+  std::string trace_id = {};  // where it is known
   bool deleted = false;
 };
 
@@ -70,7 +71,7 @@ Task<Result<Place, Rejection>> place_of(FeedbackDoor& door, std::string_view id,
   if (asked.target && asked.target->kind == Target::Kind::trace_id && !found.trace_id.empty() &&
       asked.target->id != found.trace_id)
     co_return Answer(Rejection{422, "trace_id", "this feedback is about another trace"});
-  co_return Answer(Place{target_in(door, found, asked.key.has_value()), deleted});
+  co_return Answer(Place{target_in(door, found, asked.key.has_value()), found.trace_id, deleted});
 }
 
 // When a change must have been accepted so that it counts: after all that this door can see of the feedback, in the
@@ -101,12 +102,22 @@ std::optional<Rejection> problem_with_value(const FeedbackDoor& door, std::strin
   return Rejection{422, "value", "this is an expectation: its value is changed by PATCH of MLflow's API"};
 }
 
-Response changed_response(unsigned status, std::string_view durability, std::string_view id, const Target& target) {
+// Whether the change waits for its trace, as far as this door sees.
+bool waits(const FeedbackDoor& door, const FeedbackRecord& change) {
+  const auto partition = partition_of(change.target.id, door.log.partitions(Stream::feedback));
+  const auto found = find_parked(door.view->kv(), partition, {&change.items.front().record_id, 1});
+  return found && found->front();
+}
+
+Response changed_response(unsigned status, std::string_view durability, std::string_view id, const Place& place) {
   Response response{.status = status};
   response.headers.emplace_back("Assay-Durability", durability);
   JsonWriter json(response.body);
   json.begin_object().field("status", status == 200 ? "deleted" : "accepted").field("assessment_id", id);
-  json.field(target.field(), target.id).end_object();
+  if (place.trace_id.empty())
+    json.field(place.target.field(), place.target.id).end_object();
+  else
+    json.field("trace_id", place.trace_id).end_object();
   return response;
 }
 
@@ -121,7 +132,7 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   if (!place) co_return error_response(request.path, place.error());
   const auto& target = place->target;
   // The log has its deletion already.
-  if (place->deleted) co_return changed_response(200, door.log.durability(), id, target);
+  if (place->deleted) co_return changed_response(200, door.log.durability(), id, *place);
 
   if (const auto problem = problem_with_value(door, id, members)) co_return error_response(request.path, *problem);
   const auto earliest = after(door, std::string(id), target);
@@ -131,16 +142,17 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   auto accepted = co_await accept(door, request, feedback, door.metrics.changed);
   if (!accepted) co_return std::move(accepted.error());
 
-  auto response = changed_response(202, durability_of(door.log, accepted->appended), id, target);
+  auto response = changed_response(202, durability_of(door.log, accepted->appended), id, *place);
   if (!door.view) co_return response;
   const auto applied = co_await door.view->applied(door.config.view_wait);
   if (!applied) co_return response;
   if (op == Op::erase) {
     const auto receipt = door.view->receipt(id);
     const bool gone = receipt && *receipt && (*receipt)->state == Receipt::State::deleted;
-    if (gone) response = changed_response(200, durability_of(door.log, accepted->appended), id, target);
+    if (gone) response = changed_response(200, durability_of(door.log, accepted->appended), id, *place);
     co_return response;
   }
+  if (waits(door, feedback)) co_return response;
   if (auto stands = door.view->assessment(id); stands && *stands) {
     response.status = 200;
     response.body = std::move(**stands);

@@ -25,10 +25,27 @@ std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const Feed
   return Rejection{403, "assessment_id", "it was not said with this feedback token"};
 }
 
-std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target) {
+namespace {
+
+struct Named {
+  std::optional<std::string> trace;
+  bool told_anew =
+      false;  // this door has told it of another trace: the index is behind, or ahead of what the door knows
+};
+
+Named named_by(const FeedbackDoor& door, const Target& target) {
   if (!door.view) return {};
-  if (auto trace = door.view->trace_of(target.id); trace && *trace) return std::move(*trace);
-  return door.recent.find(target.id);
+  auto told = door.recent.find(target.id);
+  auto indexed = door.view->trace_of(target.id);
+  if (!indexed || !*indexed) return {std::move(told)};
+  const bool told_anew = told && *told != **indexed;
+  return {std::move(*indexed), told_anew};
+}
+
+}  // namespace
+
+std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target) {
+  return named_by(door, target).trace;
 }
 
 Task<std::vector<TraceOfTarget>> find_traces(FeedbackDoor& door, std::vector<Target> targets) {
@@ -36,7 +53,12 @@ Task<std::vector<TraceOfTarget>> find_traces(FeedbackDoor& door, std::vector<Tar
   std::vector<Target> missing;
   std::vector<std::size_t> missing_at;
   for (auto& target : targets) {
-    auto trace = known_trace(door, target);
+    auto named = named_by(door, target);
+    if (named.told_anew) {
+      (void)co_await door.view->applied(door.config.view_wait);
+      named = named_by(door, target);
+    }
+    auto& trace = named.trace;
     const auto deleted = trace ? door.view->deleted(*trace) : Result<bool>(false);
     if (deleted && *deleted) {
       found.emplace_back(Rejection{404, std::string(target.field()), "its trace was deleted"});
