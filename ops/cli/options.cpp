@@ -94,9 +94,10 @@ void take_one_value_each(CLI::App& app) {
     if (!option->get_lnames().empty()) option->allow_extra_args(false);
 }
 
-// What a variable says: of a flag that may be repeated, one value a line, since a value may hold anything else.
+// What a variable says: of a flag that may be repeated, one value a line, since a value may hold anything else. Where
+// the flag takes a list, a line may hold one.
 std::vector<std::string> values_in(const CLI::Option& option, const std::string& text) {
-  if (option.get_expected_max() <= 1 || option.get_delimiter() != '\0') return {text};
+  if (option.get_expected_max() <= 1) return {text};
   std::vector<std::string> values;
   for (auto& line : CLI::detail::split(text, '\n'))
     if (CLI::detail::trim(line); !line.empty()) values.push_back(std::move(line));

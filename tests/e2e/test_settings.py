@@ -84,11 +84,12 @@ def test_what_check_prints_is_a_config(tmp_path):
 
 def test_a_variable_of_a_flag_that_is_repeated_has_one_value_a_line(tmp_path):
     """A value may hold commas and whatever else; names with commas between them stay one list."""
-    env = {"ASSAY_REDACT_PATTERN": "order=[A-Z],[0-9]{4,8}\n\n  case=C;\\d+\n", "ASSAY_ANONYMOUS": "chat,feedback"}
+    env = {"ASSAY_REDACT_PATTERN": "order=[A-Z],[0-9]{4,8}\n\n  case=C;\\d+\n", "ASSAY_ANONYMOUS": "chat,feedback", "ASSAY_REDACT": "email\nphone", "ASSAY_ALLOWED_HOST": "a.example\nb.example,c.example"}
     printed = run_assay("serve", "--data", str(tmp_path / "data"), "--insecure-no-auth", "--check", env=env)
     assert printed.returncode == 0, printed.stderr
     assert r"""redact-pattern = ["order=[A-Z],[0-9]{4,8}", 'case=C;\d+']""" in printed.stdout, printed.stdout
-    assert 'anonymous = ["chat", "feedback"]' in printed.stdout
+    assert 'anonymous = ["chat", "feedback"]' in printed.stdout and 'redact = ["email", "phone"]' in printed.stdout
+    assert 'allowed-host = ["a.example", "b.example", "c.example"]' in printed.stdout, printed.stdout
     env = {"ASSAY_KAFKA_PROPERTY": "client.id=a,b\nssl.ca.location=/etc/ca"}
     printed = run_assay("worker", "--kafka", "127.0.0.1:1", "--data", str(tmp_path / "data"), "--check", env=env)
     assert 'kafka-property = ["client.id=a,b", "ssl.ca.location=/etc/ca"]' in printed.stdout, printed
