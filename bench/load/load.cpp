@@ -178,41 +178,45 @@ class Run {
       if (const auto id = assessment_id_in(answer->body); !id.empty()) accepted_.emplace(id);
   }
 
-  // Asks for the receipt of every accepted id until each is committed or the time is up; what was not answered by then
-  // is pending.
+  // What is counted of an id: as of the last time that it was asked for.
+  using State = std::uint64_t LoadResult::*;
+  struct Asked {
+    std::string id;
+    State last;
+  };
+  static State state_in(const std::string& receipt) {
+    const auto is = [&receipt](std::string_view state) { return receipt.find(state) != receipt.npos; };
+    return is(R"("state":"committed")") ? &LoadResult::committed
+           : is(R"("state":"parked")")  ? &LoadResult::parked
+           : is(R"("state":"dead")")    ? &LoadResult::dead
+                                        : &LoadResult::pending;
+  }
+
+  // Asks for the receipt of every accepted id until each has come to its end or the time is up; of the others counts
+  // what was last known of them.
   void check() {
-    unsettled_.assign(accepted_.begin(), accepted_.end());
+    for (const auto& id : accepted_) unsettled_.push_back({id, &LoadResult::pending});
     result_.checked = unsettled_.size();
     const auto end = Steady::now() + config_.check_for;
     for (;;) {
-      result_.parked = result_.dead = result_.missing = 0;
       next_ = 0;
-      still_.clear();
       phase([this](int) { return ask_receipts(); }, end);
-      if (Steady::now() >= end) break;
-      unsettled_.swap(still_);
-      if (unsettled_.empty()) break;
+      std::erase_if(unsettled_, [](const Asked& asked) {
+        return asked.last == &LoadResult::committed || asked.last == &LoadResult::dead;
+      });
+      if (unsettled_.empty() || Steady::now() >= end) break;
       std::this_thread::sleep_for(200ms);
     }
-    result_.pending = result_.checked - result_.committed - result_.parked - result_.dead - result_.missing;
+    for (const auto& asked : unsettled_) ++(result_.*asked.last);
   }
 
   Task<void> ask_receipts() {
     Connection connection(io_.get_executor(), server_);
     while (next_ < unsettled_.size()) {
-      const auto id = unsettled_[next_++];
-      const auto answer = co_await connection.ask(request_text("GET", "/feedback/" + id, {}));
-      if (answer && answer->body.find(R"("state":"committed")") != answer->body.npos) {
-        ++result_.committed;
-        continue;
-      }
-      if (!answer || answer->status != 200)
-        ++result_.missing;
-      else if (answer->body.find(R"("state":"parked")") != answer->body.npos)
-        ++result_.parked;
-      else if (answer->body.find(R"("state":"dead")") != answer->body.npos)
-        ++result_.dead;
-      still_.push_back(id);
+      auto& asked = unsettled_[next_++];
+      const auto answer = co_await connection.ask(request_text("GET", "/feedback/" + asked.id, {}));
+      asked.last = answer && answer->status == 200 ? state_in(answer->body) : &LoadResult::missing;
+      if (asked.last == &LoadResult::committed || asked.last == &LoadResult::dead) ++(result_.*asked.last);
     }
   }
 
@@ -224,7 +228,7 @@ class Run {
   LoadResult result_;
   std::string problem_;
   std::unordered_set<std::string> accepted_;
-  std::vector<std::string> unsettled_, still_;
+  std::vector<Asked> unsettled_;
   std::size_t next_ = 0;
 };
 
