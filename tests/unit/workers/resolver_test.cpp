@@ -194,6 +194,15 @@ TEST(Resolver, AChangeOfWhatIsNotParkedGoesByItsOwnTarget) {
   EXPECT_EQ(step.counts().forwarded, 1);
 }
 
+TEST(Resolver, AChangeThatNamesItsTraceNeedsNobodyToTellOfIt) {
+  Resolution step(0, {}, policy, t0);
+  auto update = change("u-1", "a-1", "tr-1");
+  update.target.kind = Target::Kind::trace_id;
+  step.feedback(at(0, update));
+  EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 1, .forwarded = 1}));
+  EXPECT_EQ(step.finish().outputs.at(0).key, "tr-1");
+}
+
 TEST(Resolver, AReplayOfWhatIsOlderThanTheWindowIsForwardedOnce) {
   Resolution step(0, {}, policy, t0 + 24h);
   step.facts().learn_trace("req-1", "tr-1");
@@ -235,6 +244,18 @@ TEST(Resolver, AnExpiredOneIsADeadLetterThatCanBeReplayedAndAReleasedOneDoesNotE
   EXPECT_EQ(letter->record_id, "a-1");
   EXPECT_EQ(letter->reason, dead_reason::expired);
   EXPECT_EQ(letter->record->target.id, "req-1");
+}
+
+TEST(Resolver, ARequestThatNamesNoTraceIsADeadLetterWithItsBytes) {
+  Resolution step(3, {}, policy, t0);
+  step.malformed({.offset = 7, .raw = "\xff", .reason = "its value is not UTF-8"});
+  EXPECT_EQ(step.meta().ledger, Ledger{}) << "nothing was said";
+  const auto done = step.finish();
+  ASSERT_EQ(streams_of(done), std::vector{Stream::deadletters});
+  const auto dead = parse_dead_letter(*done.outputs[0].value);
+  ASSERT_TRUE(dead);
+  EXPECT_EQ(dead->raw, "\xff");
+  EXPECT_EQ(dead->from, (StreamPartition{Stream::requests, 3}));
 }
 
 TEST(Resolver, TheLastTraceOfAnIdWinsAndTheChangeOfMindIsCounted) {
