@@ -34,7 +34,7 @@ DeadLetter conflict(const FeedbackRecord& record, const FeedbackItem& item, Stre
                        .idempotent = record.idempotent,
                        .attempt = record.attempt,
                        .items = {item}};
-  return {.record_id = item.record_id + "@" + std::to_string(from.partition) + "/" + std::to_string(order),
+  return {.record_id = conflict_id(item.record_id, from.partition, order),
           .reason = std::string(dead_reason::idempotency_conflict),
           .detail = "the idempotency key was used before with another body",
           .step = std::string(step_name),

@@ -8,9 +8,7 @@ namespace assay {
 // Its trace never came. Keyed by its record_id.
 DeadLetter expired(const ParkedRecord& parked, Partition partition, Instant now);
 
-// Its record_id stands for another body already. The letter's key is the record_id with "@<partition>/<place>" behind
-// it, unlike all others: the record that the id belongs to may die as well, or a third body come, and on a compacted
-// stream each must stay.
+// Its record_id stands for another body already. Keyed by conflict_id().
 DeadLetter conflict(const FeedbackRecord& record, const FeedbackItem& item, StreamPartition from, std::int64_t order,
                     Instant now);
 

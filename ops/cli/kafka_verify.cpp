@@ -1,5 +1,8 @@
 #include "ops/cli/kafka_verify.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "ops/cli/local_store.hpp"
 #include "ops/cli/mlflow_verify.hpp"
 #include "storage/log/kafka_offsets.hpp"
@@ -53,7 +56,7 @@ int verify_kafka(const KafkaVerify& asked) {
   auto& sources = **opened;
 
   // Positions first: what the resolver has decided by now must be found in what is read afterwards.
-  const auto feedback = all(sources, Stream::feedback), assessments = all(sources, Stream::assessments);
+  const auto feedback = all(sources, Stream::feedback);
   const auto resolved = positions_of(config, "resolve", feedback);
   if (!resolved) return complain(resolved.error());
   std::unique_ptr<LocalStore> view;
@@ -80,7 +83,9 @@ int verify_kafka(const KafkaVerify& asked) {
 
   std::optional<MlflowRecount> mlflow;
   if (!asked.mlflow.url.empty()) {
-    auto positions = positions_of(config, "sink-mlflow", assessments);
+    auto followed = all(sources, Stream::assessments);
+    std::ranges::copy(all(sources, Stream::traces), std::back_inserter(followed));
+    auto positions = positions_of(config, "sink-mlflow", followed);
     if (!positions) return complain(positions.error());
     auto recounted = recount_mlflow(sources, asked.mlflow, std::move(*positions));
     if (!recounted) return complain(recounted.error());

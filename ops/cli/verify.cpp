@@ -12,12 +12,13 @@ namespace {
 // How far the sink has come.
 Result<std::map<StreamPartition, Offset>> mlflow_positions(LocalStore& local) {
   std::map<StreamPartition, Offset> out;
-  for (Partition p = 0; p < local.log().partitions(Stream::assessments); ++p) {
-    const StreamPartition of{Stream::assessments, p};
-    const auto next = load_position(local.db(), "mlflow", of);
-    if (!next) return next.error();
-    out[of] = *next;
-  }
+  for (const auto stream : {Stream::assessments, Stream::traces})
+    for (Partition p = 0; p < local.log().partitions(stream); ++p) {
+      const StreamPartition of{stream, p};
+      const auto next = load_position(local.db(), "mlflow", of);
+      if (!next) return next.error();
+      out[of] = *next;
+    }
   return out;
 }
 

@@ -72,6 +72,10 @@ std::string place_id(StreamPartition where, Offset offset) {
   return std::string(name_of(where.stream)) + "/" + std::to_string(where.partition) + "/" + std::to_string(offset);
 }
 
+std::string conflict_id(std::string_view record_id, Partition partition, std::int64_t order) {
+  return std::string(record_id) + "@" + std::to_string(partition) + "/" + std::to_string(order);
+}
+
 Record dead_letter_tombstone(std::string_view record_id) {
   return {.stream = Stream::deadletters, .key = std::string(record_id), .value = std::nullopt};
 }

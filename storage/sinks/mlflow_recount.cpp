@@ -7,6 +7,7 @@
 
 #include "storage/log/read_all.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/trace_record.hpp"
 #include "storage/sinks/poison.hpp"
 
 namespace assay {
@@ -32,6 +33,8 @@ class Recount {
   Result<MlflowRecount, std::string> run() {
     const auto read = read_all(in_.log, Stream::assessments, [this](auto records) { return take(records); });
     if (!read) return "assay.assessments can't be read to its end: " + read.error().message();
+    const auto ended = read_all(in_.log, Stream::traces, [this](auto records) { return take_deletions(records); });
+    if (!ended) return "assay.traces can't be read to its end: " + ended.error().message();
     next_ = traces_.begin();
     for (std::size_t i = 0; i < in_.requests_max; ++i)
       asio::co_spawn(io_, ask(), [this](std::exception_ptr thrown) {
@@ -53,10 +56,29 @@ class Recount {
       said.partition = record.partition;
       said.created = said.created || parsed->op == Op::create;
       said.deleted = said.deleted || parsed->op == Op::erase;
-      const auto position = in_.positions.find({Stream::assessments, record.partition});
-      said.in_flight = said.in_flight || position == in_.positions.end() || record.offset >= position->second;
+      said.in_flight = said.in_flight || is_in_flight(record);
     }
     return {};
+  }
+
+  // What was said of a trace goes with it.
+  Result<void> take_deletions(std::span<const LogRecord> records) {
+    for (const auto& record : records) {
+      const auto at = traces_.find(std::string(record.key));
+      if (at == traces_.end() || record.tombstone) continue;
+      const auto parsed = parse_trace_record(record.value);
+      if (!parsed || !parsed->deleted) continue;
+      for (auto& [id, said] : at->second) {
+        said.deleted = true;
+        said.in_flight = said.in_flight || is_in_flight(record);
+      }
+    }
+    return {};
+  }
+
+  bool is_in_flight(const LogRecord& record) const {
+    const auto position = in_.positions.find({record.stream, record.partition});
+    return position == in_.positions.end() || record.offset >= position->second;
   }
 
   Task<void> ask() {

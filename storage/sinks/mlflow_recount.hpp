@@ -1,6 +1,6 @@
 #pragma once
-// Recounts assay.assessments against a real MLflow server, trace by trace: what was created and not deleted must be
-// shown, what was deleted must not.
+// Recounts assay.assessments against a real MLflow server, trace by trace: what was created and not deleted, by itself
+// or with its trace, must be shown, what was deleted must not.
 #include <map>
 #include <set>
 #include <string>
@@ -31,7 +31,7 @@ struct MlflowRecount {
 struct MlflowRecountInput {
   EventSources& log;
   MlflowConfig mlflow;
-  std::map<StreamPartition, Offset> positions;  // of the sink; a partition without: 0
+  std::map<StreamPartition, Offset> positions;  // of the sink, in both streams; a partition without: 0
   std::set<std::string, std::less<>> dead;      // assessment ids that the sink gave up
   std::size_t requests_max = 16;                // in flight
 };

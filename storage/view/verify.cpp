@@ -205,7 +205,13 @@ class Verifier {
           continue;
         }
         accepted_max = std::max(accepted_max, feedback->logged_at());
+        std::int64_t order = record.offset * items_per_record_max;
         for (const auto& item : feedback->items) {
+          const auto conflict = hash_of(conflict_id(item.record_id, partition, order++));
+          if (dead_.count(conflict)) {
+            items.push_back({conflict, record.offset, in_flight, false});
+            continue;
+          }
           bool in_store = false;
           if (trimmed_ && !in_flight && in_.store) {
             const auto located = store_.locate(item.assessment_id);

@@ -160,6 +160,15 @@ def test_verify_recounts_the_mlflow_behind_serve(assay, mlflow_url: str):
     assessment_id = accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True}))
     ask = ("verify", "--data", str(serve.data), "--mlflow-url", mlflow_url)
     wait_until("it is in MLflow", lambda: " 1 shown " in run_assay(*ask).stdout, within=WITHIN)
+
+    ended = new_trace_id()
+    post_trace(serve.http, ended)
+    accepted(serve.http.post("/feedback", params={"trace_id": ended}, json={"is_correct": True}))
+    wait_until("it is there, too", lambda: " 2 shown " in run_assay(*ask).stdout, within=WITHIN)
+    gone = serve.http.post("/api/3.0/mlflow/traces/delete-traces", json={"experiment_id": "0", "request_ids": [ended]})
+    assert gone.status_code == 200, gone.text
+    wait_until("what was said of it went with it", lambda: run_assay(*ask).returncode == 0 and " 1 shown + 1 deleted " in run_assay(*ask).stdout, within=WITHIN)
+
     assert serve.http.delete(f"{mlflow_url}/api/3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}").status_code == 200
     wrong = run_assay(*ask)
     assert wrong.returncode == 1 and f"{assessment_id} is not shown by MLflow on {trace_id}" in wrong.stdout

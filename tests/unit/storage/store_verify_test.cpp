@@ -58,6 +58,16 @@ TEST_F(VerifyTest, AccountsForEveryFate) {
   EXPECT_EQ(found.unaccounted(), 0) << to_text(found);
 }
 
+TEST_F(VerifyTest, AConflictIsDeadAndNoDuplicate) {
+  for (int i = 0; i < 3; ++i) accept("a-1");
+  forward("a-1");
+  commit();
+  log_.put(to_record(DeadLetter{.record_id = conflict_id("a-1", 0, 1 * items_per_record_max),
+                                .reason = std::string(dead_reason::idempotency_conflict),
+                                .raw = "x"}));
+  EXPECT_EQ(verified().feedback.at(0), (FeedbackCount{.logged = 3, .forwarded = 1, .duplicate = 1, .dead = 1}));
+}
+
 TEST_F(VerifyTest, SaysWhatTheResolverLost) {
   accept("a-1");
   accept("a-2");
