@@ -95,6 +95,7 @@ class PartitionLoop {
   Result<void> gather(std::chrono::milliseconds wait);
   Result<void> gather_more();
   Instant told_since() const { return assay::told_since(config_.policy, clock_.now()); }
+  void note_misplaced(const LogRecord& request);
   void take(std::span<const LogRecord> records);
   Result<void> learn_traces(Resolution& resolution, std::vector<std::string> ids) const;
   Result<void> tell(Resolution& resolution);

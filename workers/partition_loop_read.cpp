@@ -54,6 +54,14 @@ Result<void> PartitionLoop::join() {
   return {};
 }
 
+// By a producer with another partitioner than the design's.
+void PartitionLoop::note_misplaced(const LogRecord& request) {
+  if (partition_of(request.key, sources_.partitions(Stream::requests)) == config_.partition) return;
+  if (metrics_.misplaced_total.Value() == 0)
+    spdlog::warn("event=request_misplaced partition={} offset={}", request.partition, request.offset);
+  metrics_.misplaced_total.Increment();
+}
+
 void PartitionLoop::take(std::span<const LogRecord> records) {
   if (const auto lost = source_->take_trimmed(feedback())) note_trimmed(*lost);
   for (const auto& record : records) {
@@ -63,6 +71,7 @@ void PartitionLoop::take(std::span<const LogRecord> records) {
         unreadable_requests_.push_back({record.offset, std::string(record.value), std::move(*problem)});
         continue;
       }
+      note_misplaced(record);
       requests_.push_back({std::string(record.key),
                            record.tombstone ? std::nullopt : std::optional<std::string>(record.value), record.at});
     } else if (record.stream == Stream::feedback) {

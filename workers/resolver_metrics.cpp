@@ -12,6 +12,9 @@ ResolverMetrics::ResolverMetrics(Metrics& metrics, Partition partition)
       deadletter_total(metrics.counter("assay_resolver_deadletter_total", "Dead letters written")),
       conflicts_total(metrics.counter("assay_resolver_conflicts_total", "Keys used again with another body")),
       retold_total(metrics.counter("assay_resolver_retold_total", "Ids that named another trace before")),
+      misplaced_total(metrics.counter("assay_requests_misplaced_total",
+                                      "Records of assay.requests in a partition that is not their key's by murmur2: "
+                                      "feedback that names these ids does not meet them")),
       steps_failed_total(metrics.counter("assay_resolver_steps_failed_total", "Steps aborted or of unknown outcome")),
       opened_total(metrics.counter("assay_resolver_opened_total", "Partitions opened, again after a failed step")),
       trimmed_total(metrics.counter("assay_resolver_trimmed_total",

@@ -21,6 +21,7 @@ struct ResolverMetrics {
   Counter& deadletter_total;
   Counter& conflicts_total;
   Counter& retold_total;
+  Counter& misplaced_total;
   Counter& steps_failed_total;
   Counter& opened_total;
   Counter& trimmed_total;
