@@ -184,7 +184,7 @@ class Run {
     std::string id;
     State last;
   };
-  static State state_in(const std::string& receipt) {
+  static State state_in(std::string_view receipt) {
     const auto is = [&receipt](std::string_view state) { return receipt.find(state) != receipt.npos; };
     return is(R"("state":"committed")") ? &LoadResult::committed
            : is(R"("state":"parked")")  ? &LoadResult::parked
