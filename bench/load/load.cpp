@@ -204,7 +204,7 @@ class Run {
       std::erase_if(unsettled_, [](const Asked& asked) {
         return asked.last == &LoadResult::committed || asked.last == &LoadResult::dead;
       });
-      if (unsettled_.empty() || Steady::now() >= end) break;
+      if (unsettled_.empty() || !problem_.empty() || Steady::now() >= end) break;
       std::this_thread::sleep_for(200ms);
     }
     for (const auto& asked : unsettled_) ++(result_.*asked.last);
@@ -212,9 +212,13 @@ class Run {
 
   Task<void> ask_receipts() {
     Connection connection(io_.get_executor(), server_);
-    while (next_ < unsettled_.size()) {
+    while (next_ < unsettled_.size() && problem_.empty()) {
       auto& asked = unsettled_[next_++];
       const auto answer = co_await connection.ask(request_text("GET", "/feedback/" + asked.id, {}));
+      if (answer && answer->status == 501) {
+        problem_ = "there are no receipts to check by: " + std::string(answer->body);
+        co_return;
+      }
       asked.last = answer && answer->status == 200 ? state_in(answer->body) : &LoadResult::missing;
       if (asked.last == &LoadResult::committed || asked.last == &LoadResult::dead) ++(result_.*asked.last);
     }

@@ -17,7 +17,8 @@ namespace {
 constexpr double hours_max = 24 * 366;
 constexpr std::size_t known_max = 64;
 constexpr int waiting_max = 8;  // with the one that is being counted
-constexpr std::chrono::seconds time_max = 60s;
+constexpr auto a_moment = 20ms;
+constexpr std::chrono::seconds time_max = 60s, view_wait = 5s;
 
 std::optional<double> read_hours(std::string_view text) {
   const auto hours = parse_number<double>(text);
@@ -50,10 +51,10 @@ Result<std::string> QualityRoute::count(const Window& window, std::chrono::stead
   auto json = view_->report(window.experiment, from, now, go_on);
   if (!json) return json;
   const auto ended = std::chrono::steady_clock::now();
-  const auto fresh = std::max<std::chrono::steady_clock::duration>(1s, 10 * (ended - began));
+  const auto took = ended - began;
   std::scoped_lock lock(mutex_);
   if (known_.size() >= known_max) known_.clear();
-  known_.insert_or_assign(window, Known{json, ended + fresh});
+  known_.insert_or_assign(window, Known{json, ended + (took > a_moment ? 10 * took : 0ms)});
   return json;
 }
 
@@ -98,6 +99,7 @@ Task<Response> QualityRoute::get(Request& request) {
   if (!hours) co_return error_response(request.path, 400, "it is not a number of hours from above 0 to 8784", "hours");
   const auto experiment = experiment_asked(*query);
   if (!experiment) co_return error_response(request.path, experiment.error());
+  (void)co_await view_->applied(view_wait);  // what was acknowledged is counted; where the log is away, what is here
   const Window window{*experiment, *hours};
   const auto json = co_await counted(window);
   if (!json) co_return error_response(request.path, json.error());

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <thread>
 
 #include "ops/runtime/log.hpp"
@@ -16,6 +17,18 @@ sigset_t stop_signals() {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   return set;
+}
+
+// Who ends a process and then its group, as timeout(1) does, sends twice what he means once.
+void pass_over_repeats() {
+  using namespace std::chrono_literals;
+  const auto set = stop_signals();
+  const auto until = std::chrono::steady_clock::now() + 100ms;
+  for (auto left = until - std::chrono::steady_clock::now(); left > 0ms;
+       left = until - std::chrono::steady_clock::now()) {
+    const timespec rest{0, std::chrono::nanoseconds(left).count()};
+    (void)sigtimedwait(&set, nullptr, &rest);
+  }
 }
 
 // Takes the next of these signals, if one comes before `done` is asked to stop, and ends the process.
@@ -59,6 +72,7 @@ void wait_for_stop(const std::function<void()>& drain, const std::function<void(
     if (number == SIGHUP) reload();
   spdlog::info("event=draining signal={}", number == SIGTERM ? "SIGTERM" : "SIGINT");
   std::jthread second([](std::stop_token done) {
+    pass_over_repeats();
     end_at_signal(
         std::move(done), [] { spdlog::warn("event=ended_at_once reason=\"second signal\""); }, 1);
   });

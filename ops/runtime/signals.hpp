@@ -21,7 +21,8 @@ class StopWhileStarting {
   std::jthread waiting_;
 };
 
-// Blocks until SIGTERM or SIGINT, then runs `drain`. A second signal while it runs ends the process with code 1.
+// Blocks until SIGTERM or SIGINT, then runs `drain`. A second signal while it runs, a tenth of a second
+// after the first or later, ends the process with code 1.
 // `reload`, where there is one, runs at each SIGHUP before that.
 void wait_for_stop(const std::function<void()>& drain, const std::function<void()>& reload = {});
 

@@ -86,6 +86,13 @@ def test_report_and_quality_find_an_experiment_by_id_or_name(serve):
         assert refused.returncode == 2 and "number of hours" in refused.stderr
 
 
+def test_quality_counts_what_was_said_before_it_was_asked(serve):
+    trace_id = chat(serve.http)["trace_id"]
+    for said in range(1, 31):
+        accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True}))
+        assert serve.http.get("/assay/quality").raise_for_status().json()["positive_count"] == said
+
+
 def test_assessments_are_counted_whatever_door_they_come_by(serve):
     trace_id = chat(serve.http)["trace_id"]
     counted = 'assay_ingest_assessments_total{op="%s"}'
