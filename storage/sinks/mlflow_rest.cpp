@@ -55,39 +55,7 @@ Result<Offset> MlflowSink::position(StreamPartition of) {
   if (!next) return next;
   const auto known = marks_.known(of);
   if (!known) return known;
-  std::scoped_lock lock(mutex_);
-  auto& place = places_[of];
-  if (place.read_to > 0) return place.read_to;  // the source is opened again: what is kept is not taken twice
-  place.begin = place.saved = *next;
-  place.read_to = std::min(*known, *next);
-  return place.read_to;
-}
-
-Offset MlflowSink::applied(StreamPartition of) const {
-  std::scoped_lock lock(mutex_);
-  const auto at = places_.find(of);
-  return at == places_.end() ? 0 : at->second.position();
-}
-
-bool MlflowSink::has(StreamPartition of, Offset offset) const {
-  std::scoped_lock lock(mutex_);
-  const auto at = places_.find(of);
-  if (at == places_.end()) return false;
-  const auto& place = at->second;
-  return offset < place.begin || (offset < place.read_to && !place.unfinished.contains(offset));
-}
-
-SinkLedger MlflowSink::ledger() const {
-  std::scoped_lock lock(mutex_);
-  return ledger_;
-}
-
-std::int64_t MlflowSink::unfinished() const {
-  std::scoped_lock lock(mutex_);
-  std::int64_t count = 0;
-  for (const auto& [of, place] : places_)
-    if (of.stream == Stream::assessments) count += std::ssize(place.unfinished);
-  return count;
+  return places_.begin(of, *next, *known);
 }
 
 Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
@@ -119,74 +87,60 @@ Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
 // Into its trace's lane. A record that was taken before is passed over: apply() is called again after an error.
 Result<void> MlflowSink::take(const LogRecord& record) {
   const StreamPartition of{record.stream, record.partition};
-  {
-    std::scoped_lock lock(mutex_);
-    if (record.offset < places_[of].read_to) return {};
-  }
-  std::optional<Job> job;
-  std::string problem, trace_id;
-  std::optional<TraceRecord> trace;
-  if (record.stream == Stream::assessments) {
-    auto parsed = read_assessment(record);
-    if (parsed) {
-      trace_id = parsed->trace_id;
-      job.emplace(Job{of, record.offset, std::move(*parsed)});
-    } else {
-      problem = parsed.error().reason;
-    }
-  } else {
-    auto parsed = read_trace(record);
-    TraceRow row;
-    if (!parsed)
-      problem = parsed.error().reason;
-    else if (const auto spans = spans_of(*parsed); !spans)
-      problem = spans.error().reason;
-    else if (const auto fits = parsed->deleted ? Result<bool, Malformed>(true) : row.apply(*parsed); !fits)
-      problem = fits.error().reason;
-    else
-      trace = std::move(*parsed);
-    if (trace) {
-      trace_id = trace->trace_id;
-      job.emplace(Job{of, record.offset, TraceNews{trace->deleted, mlflow::removed_tags(trace->info)}});
-    }
-  }
-  Offset begin = 0;
-  {
-    std::scoped_lock lock(mutex_);
-    begin = places_[of].begin;
-  }
-  const bool done_before = record.offset < begin;
-  if (!job && !done_before) {
-    if (const auto buried = write_dead_letter_(poison(record, problem, name(), clock_.now())); !buried) return buried;
+  if (places_.was_read(of, record.offset)) return {};
+  const bool ended_before = places_.ended_before(of, record.offset);
+  auto taken = read(record);
+  if (!taken && !ended_before) {
+    if (const auto buried = write_dead_letter_(poison(record, taken.error().reason, name(), clock_.now())); !buried)
+      return buried;
     refused_total_.Increment();
   }
-  if (trace) {
-    oldest_ = std::min(oldest_, trace->accepted_at);
-    traces_to_[of.partition] = trace->accepted_at;
-    if (const auto marked = marks_.take(*trace); !marked) return marked;
-  } else if (job) {
-    const auto& assessment = std::get<AssessmentRecord>(job->record);
-    oldest_ = std::min(oldest_, assessment.accepted_at);
-    if (const auto marked = marks_.take(assessment, of.partition, record.offset); !marked) return marked;
-  }
+  if (taken)
+    if (const auto marked = mark(*taken); !marked) return marked;
   marks_.set_known(of, record.offset + 1);
-  {
-    std::scoped_lock lock(mutex_);
-    auto& place = places_[of];
-    place.read_to = record.offset + 1;
-    if (done_before) return {};
-    if (record.stream == Stream::assessments) {
-      ++ledger_.read;
-      if (!job) ++ledger_.dead;
-    }
-    if (!job) return {};
-    place.unfinished.insert(record.offset);
+  places_.read(of, record.offset);
+  if (ended_before) return {};
+  if (!taken) {
+    places_.end(of, record.offset, SinkPlaces::Fate::dead);
+    return {};
   }
   auto& kept = this->kept(of.stream);
   ++kept.records;
-  kept.bytes += job->bytes();
-  place(trace_id, std::move(*job));
+  kept.bytes += taken->job.bytes();
+  place(taken->trace_id, std::move(taken->job));
   return {};
+}
+
+Result<MlflowSink::Taken, Malformed> MlflowSink::read(const LogRecord& record) {
+  const StreamPartition of{record.stream, record.partition};
+  if (record.stream == Stream::assessments) {
+    auto assessment = read_assessment(record);
+    if (!assessment) return assessment.error();
+    auto trace_id = assessment->trace_id;
+    return Taken{std::move(trace_id), {of, record.offset, std::move(*assessment)}};
+  }
+  auto trace = read_trace(record);
+  if (!trace) return trace.error();
+  if (const auto spans = spans_of(*trace); !spans) return spans.error();
+  TraceRow row;
+  if (!trace->deleted)
+    if (const auto fits = row.apply(*trace); !fits) return fits.error();
+  Job job{of, record.offset, TraceNews{trace->deleted, mlflow::removed_tags(trace->info)}};
+  auto trace_id = trace->trace_id;
+  return Taken{std::move(trace_id), std::move(job), std::move(*trace)};
+}
+
+// Also of what had ended before: that is what it is read for.
+Result<void> MlflowSink::mark(const Taken& taken) {
+  const auto& job = taken.job;
+  if (taken.trace) {
+    oldest_ = std::min(oldest_, taken.trace->accepted_at);
+    traces_to_[job.of.partition] = taken.trace->accepted_at;
+    return marks_.take(*taken.trace);
+  }
+  const auto& assessment = std::get<AssessmentRecord>(job.record);
+  oldest_ = std::min(oldest_, assessment.accepted_at);
+  return marks_.take(assessment, job.of.partition, job.offset);
 }
 
 // Into its lane, or behind the create of its id that another lane is about to say.
@@ -494,27 +448,22 @@ bool MlflowSink::finish(const std::string& trace_id, const Lane& lane, const Job
     refused_total_.Increment();
   }
   let_next_in(trace_id, job);
-  std::scoped_lock lock(mutex_);
-  places_[job.of].unfinished.erase(job.offset);
+  using Fate = SinkPlaces::Fate;
+  places_.end(job.of, job.offset,
+              done == Outcome::applied ? Fate::applied
+              : done == Outcome::dead  ? Fate::dead
+                                       : Fate::duplicate);
   auto& kept = this->kept(job.of.stream);
   --kept.records;
   kept.bytes -= job.bytes();
-  if (assessment)
-    ++(done == Outcome::applied ? ledger_.applied : done == Outcome::dead ? ledger_.dead : ledger_.duplicate);
   return true;
 }
 
 Result<void> MlflowSink::save() {
-  std::vector<Position> moved;
-  {
-    std::scoped_lock lock(mutex_);
-    for (auto& [of, place] : places_)
-      if (place.position() != place.saved) moved.push_back({of, place.position()});
-  }
+  const auto moved = places_.moved();
   if (moved.empty()) return {};
   if (const auto saved = positions_.save(moved); !saved) return saved;
-  std::scoped_lock lock(mutex_);
-  for (const auto& [of, next] : moved) places_[of].saved = next;
+  places_.saved(moved);
   return {};
 }
 

@@ -28,7 +28,6 @@
 #include <functional>
 #include <list>
 #include <map>
-#include <mutex>
 #include <set>
 #include <unordered_map>
 #include <variant>
@@ -43,6 +42,7 @@
 #include "storage/sinks/mlflow_client.hpp"
 #include "storage/sinks/positions.hpp"
 #include "storage/sinks/sink_marks.hpp"
+#include "storage/sinks/sink_places.hpp"
 #include "storage/store/trace_usage.hpp"
 
 namespace assay {
@@ -86,13 +86,13 @@ class MlflowSink final : public AssessmentSink {
   std::vector<Stream> follows() const override { return {Stream::traces, Stream::assessments}; }
   Result<Offset> position(StreamPartition of) override;
   Result<void> apply(std::span<const LogRecord> records) override;
-  Offset applied(StreamPartition of) const override;
-  bool has(StreamPartition of, Offset offset) const override;
+  Offset applied(StreamPartition of) const override { return places_.position(of); }
+  bool has(StreamPartition of, Offset offset) const override { return places_.has(of, offset); }
   bool takes(Stream stream) const override { return !is_full(stream, 1); }
   void all_read(Stream stream) override { traces_are_read_ |= stream == Stream::traces; }
   void stop() override;
-  SinkLedger ledger() const override;
-  std::int64_t unfinished() const override;
+  SinkLedger ledger() const override { return places_.ledger(); }
+  std::int64_t unfinished() const override { return places_.unfinished(); }
   // Assessments that wait for their trace, and changes for their create. Thread-safe.
   std::int64_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
 
@@ -109,6 +109,12 @@ class MlflowSink final : public AssessmentSink {
     std::optional<Instant> waits_since = {};
     std::size_t bytes() const;
   };
+  // A record as it comes: what there is to be done, and what of it the marks are told.
+  struct Taken {
+    std::string trace_id;
+    Job job;
+    std::optional<TraceRecord> trace = {};  // of that stream
+  };
   struct Lane {
     std::list<Job> traces, assessments;
     int tries = 0;                         // since it began to wait
@@ -121,12 +127,6 @@ class MlflowSink final : public AssessmentSink {
     Instant broke_at = {};  // the first time
     bool alone = false;     // something in it waits for no answer of MLflow's
     bool is_done() const { return traces.empty() && assessments.empty() && !untagged; }
-  };
-  struct PartitionProgress {
-    Offset read_to = 0, saved = 0;
-    Offset begin = 0;  // what is before it is read for the marks only
-    std::set<Offset> unfinished;
-    Offset position() const { return std::max(begin, unfinished.empty() ? read_to : *unfinished.begin()); }
   };
   struct Kept {
     std::size_t records = 0, bytes = 0;
@@ -147,6 +147,8 @@ class MlflowSink final : public AssessmentSink {
   enum class Outcome { applied, duplicate, dead, waits, alone, again, broke, silent, gathers };
 
   Result<void> take(const LogRecord& record);
+  static Result<Taken, Malformed> read(const LogRecord& record);
+  Result<void> mark(const Taken& taken);
   void place(const std::string& trace_id, Job job);
   void let_next_in(const std::string& trace_id, const Job& job);
   void make_ready(const std::string& trace_id, Lane& lane);
@@ -210,9 +212,7 @@ class MlflowSink final : public AssessmentSink {
   Instant taken_at_{};                    // when MLflow last took something
   bool spans_refused_ = false;
   std::size_t running_ = 0;
-  mutable std::mutex mutex_;  // places_ and ledger_, which others ask for
-  std::map<StreamPartition, PartitionProgress> places_;
-  SinkLedger ledger_;
+  SinkPlaces places_;
   std::atomic<std::int64_t> waiting_{0};
   std::atomic<bool> stopped_{false};
 
