@@ -25,6 +25,7 @@ MlflowSink::MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyVal
     : config_(std::move(config)),
       positions_(positions),
       marks_(local, "mlflow"),
+      spans_(config_.spans, marks_, metrics),
       write_dead_letter_(std::move(write_dead_letter)),
       clock_(clock),
       waiting_gauge_(metrics.gauge("assay_mlflow_waiting_records",
@@ -32,8 +33,6 @@ MlflowSink::MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyVal
       kept_gauge_(metrics.gauge("assay_mlflow_kept_records", "Records in memory that are not finished")),
       kept_bytes_gauge_(metrics.gauge("assay_mlflow_kept_bytes", "What they take there")),
       refused_total_(metrics.counter("assay_mlflow_refused_total", "Records that became dead letters")),
-      spans_left_out_total_(metrics.counter("assay_mlflow_spans_left_out_total",
-                                            "Spans of too long a trace that MLflow was not told, each time it was")),
       client_(config_.mlflow, config_.requests_max) {
   for (std::size_t i = 0; i < config_.requests_max; ++i) {
     cancels_.push_back(std::make_unique<asio::cancellation_signal>());

@@ -40,10 +40,10 @@
 #include "storage/records/trace_record.hpp"
 #include "storage/sinks/assessment_sink.hpp"
 #include "storage/sinks/mlflow_client.hpp"
+#include "storage/sinks/mlflow_spans.hpp"
 #include "storage/sinks/positions.hpp"
 #include "storage/sinks/sink_marks.hpp"
 #include "storage/sinks/sink_places.hpp"
-#include "storage/store/trace_usage.hpp"
 
 namespace assay {
 
@@ -67,10 +67,7 @@ struct MlflowSinkConfig {
   // trouble; no more of those that wait are tried again in one.
   std::chrono::milliseconds alone_after{5'000};
   std::size_t alone_max = 16;
-  // MLflow takes a trace's spans only all at once: of a long trace no more than so many bytes are said, and not again
-  // before a while for each megabyte that there is.
-  std::size_t spans_bytes_max = 16 << 20;
-  std::chrono::milliseconds spans_again_per_mb{1'000}, spans_again_max{600'000};
+  MlflowSpansLimits spans;
 };
 
 class MlflowSink final : public AssessmentSink {
@@ -136,12 +133,6 @@ class MlflowSink final : public AssessmentSink {
     std::string trace_id;
     std::deque<std::pair<std::string, Job>> behind = {};
   };
-  // What is said of a trace's spans.
-  struct SaidSpans {
-    std::string artifact;
-    std::vector<SpanUsage> usage;
-    std::size_t said = 0, left_out = 0, bytes = 0;  // bytes: of all
-  };
   // silent: no answer of MLflow's own; alone: such a record, which waits beside others that go on; gathers: its spans
   // were said a moment ago.
   enum class Outcome { applied, duplicate, dead, waits, alone, again, broke, silent, gathers };
@@ -166,10 +157,6 @@ class MlflowSink final : public AssessmentSink {
   Task<Outcome> write_trace(const std::string& trace_id, const Lane& lane, std::string& why);
   Task<Outcome> write_tags(const std::string& trace_id, const Lane& lane, std::string& why);
   Task<Outcome> start(const std::string& trace_id, TraceRow row, std::string& why);
-  Result<SaidSpans> read_spans(const std::string& trace_id) const;
-  void note_spans(const std::string& trace_id, const SaidSpans& spans);
-  // Until when; none: now.
-  std::optional<Instant> gathers(const std::string& trace_id) const;
   Task<Outcome> erase(const std::string& trace_id, std::string& why);
   Task<Outcome> write(const AssessmentRecord& record, std::string& why);
   Task<Outcome> create(const AssessmentRecord& record, std::string& why);
@@ -193,6 +180,7 @@ class MlflowSink final : public AssessmentSink {
   const MlflowSinkConfig config_;
   PositionStore& positions_;
   SinkMarks marks_;
+  MlflowSpans spans_;
   Instant oldest_;  // accepted_at, of the records that came last: what is read late is not pruned
   const WriteDeadLetter write_dead_letter_;
   const Clock& clock_;
@@ -203,7 +191,6 @@ class MlflowSink final : public AssessmentSink {
   Kept kept_traces_, kept_assessments_;                   // jobs in lanes
   std::map<Partition, Instant> traces_to_;                // when the last trace of each that was read was accepted
   bool traces_are_read_ = false;                          // all that the log had before this apply()
-  std::unordered_map<std::string, Instant> spans_again_;  // of long traces: not before
   bool retrying_ = false;
   Instant retry_until_{}, retries_at_{};  // of a turn; the next one
   error_code failure_;                    // of this apply(): it ends
@@ -219,7 +206,6 @@ class MlflowSink final : public AssessmentSink {
   GaugePart waiting_gauge_;
   GaugePart kept_gauge_, kept_bytes_gauge_;
   Counter& refused_total_;
-  Counter& spans_left_out_total_;
 
   IoContext context_{1};
   std::vector<std::unique_ptr<asio::cancellation_signal>> cancels_;  // one a worker

@@ -11,8 +11,6 @@ namespace {
 
 // Flask unquotes a path before it looks for its route, in which an id has no slash; a dot or two are a step on the way.
 constexpr const char* no_path = "MLflow's REST API has no path for its id";
-constexpr std::size_t megabyte = 1 << 20;
-constexpr std::size_t summed_spans_max = 20'000;  // with more nothing is concluded of what they used
 
 bool has_path(std::string_view id) { return id.find('/') == id.npos && id != "." && id != ".."; }
 
@@ -40,7 +38,8 @@ Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
   if (done == Outcome::broke || done == Outcome::silent) done = co_await ask_beside(lane, done, waits, why);
   if (done == Outcome::again) co_return false;
   if (done == Outcome::gathers) {
-    lane.retry_at = std::min(gathers(trace_id).value_or(clock_.now()), clock_.now() + config_.retry_max);
+    const auto now = clock_.now();
+    lane.retry_at = std::min(spans_.gathers(trace_id, now).value_or(now), now + config_.retry_max);
     lane.soon = true;
     co_return true;
   }
@@ -65,7 +64,7 @@ Task<MlflowSink::Outcome> MlflowSink::write_trace(const std::string& trace_id, c
   const auto gone = marks_.ended(trace_id);
   if (!gone) co_return local_failure(gone.error());
   if (*gone) co_return co_await erase(trace_id, why);
-  if (gathers(trace_id)) co_return Outcome::gathers;
+  if (spans_.gathers(trace_id, clock_.now())) co_return Outcome::gathers;
   const auto row = marks_.trace(trace_id);
   if (!row) co_return local_failure(row.error());
   const bool nothing = row->empty();
@@ -119,7 +118,7 @@ Task<MlflowSink::Outcome> MlflowSink::write_tags(const std::string& trace_id, co
 }
 
 Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, TraceRow row, std::string& why) {
-  auto spans = read_spans(trace_id);
+  auto spans = spans_.read(trace_id);
   if (!spans) co_return local_failure(spans.error());
   conclude_usage(row, std::move(spans->usage));
   const auto info = row.info_json(trace_id, "", "");
@@ -141,57 +140,15 @@ Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, TraceRo
   if (facts.final && spans->said > 0) {
     auto path = "/api/2.0/mlflow-artifacts/artifacts/" + experiment.body + "/traces/" + percent_encoded(trace_id) +
                 "/artifacts/traces.json";
-    const auto put = co_await client_.ask("PUT", std::move(path), std::move(spans->artifact));
+    const auto put = co_await client_.ask("PUT", std::move(path), std::move(spans->json));
     const bool refused = put.kind == MlflowAnswer::Kind::refused && put.body.find(no_artifacts_words) != put.body.npos;
     if (refused && !std::exchange(spans_refused_, true))
       spdlog::error(
           "event=mlflow_spans_refused why=\"MLflow runs with --no-serve-artifacts: traces go without spans\"");
     if (!refused && put.kind != MlflowAnswer::Kind::ok) co_return judge(put, why);
   }
-  note_spans(trace_id, *spans);
+  spans_.was_said(trace_id, *spans, clock_.now());
   co_return Outcome::applied;
-}
-
-// All spans are looked at, and as many are said as there is room for; the last eighth of it is for roots.
-Result<MlflowSink::SaidSpans> MlflowSink::read_spans(const std::string& trace_id) const {
-  SaidSpans out;
-  const auto read = marks_.each_span(trace_id, [&](const std::string& span) {
-    auto usage = usage_of_span(span);
-    const auto room = usage.parent_id.empty() ? config_.spans_bytes_max : config_.spans_bytes_max / 8 * 7;
-    out.bytes += span.size();
-    if (out.artifact.size() + span.size() > room) {
-      ++out.left_out;
-    } else {
-      out.artifact += (++out.said == 1 ? "{\"spans\":[" : ",") + span;
-    }
-    if (out.usage.size() <= summed_spans_max) out.usage.push_back(std::move(usage));
-    return true;
-  });
-  if (!read) return read.error();
-  if (out.said > 0) out.artifact += "]}";
-  if (out.usage.size() > summed_spans_max) out.usage.clear();
-  return out;
-}
-
-// After they were said. A trace that is not long goes on at once.
-void MlflowSink::note_spans(const std::string& trace_id, const SaidSpans& spans) {
-  const auto now = clock_.now();
-  if (spans.left_out > 0) {
-    spans_left_out_total_.Increment(static_cast<double>(spans.left_out));
-    spdlog::warn("event=mlflow_spans_left_out trace_bytes={} said={} left_out={}", spans.bytes, spans.said,
-                 spans.left_out);
-  }
-  if (spans_again_.size() >= 1'000) std::erase_if(spans_again_, [now](const auto& a) { return a.second <= now; });
-  if (spans.bytes < megabyte) return;
-  const auto megabytes = static_cast<std::int64_t>(spans.bytes / megabyte);
-  spans_again_[trace_id] = now + std::min(config_.spans_again_max, megabytes * config_.spans_again_per_mb);
-}
-
-std::optional<Instant> MlflowSink::gathers(const std::string& trace_id) const {
-  const auto at = spans_again_.find(trace_id);
-  const auto now = clock_.now();
-  if (at == spans_again_.end() || at->second <= now || at->second > now + config_.spans_again_max) return {};
-  return at->second;
 }
 
 Task<MlflowSink::Outcome> MlflowSink::erase(const std::string& trace_id, std::string& why) {

@@ -547,7 +547,7 @@ TEST_F(MlflowSinkTest, TryingAgainWhatWaitsLeavesMostOfTheTimeToWhatIsNew) {
 }
 
 TEST_F(MlflowSinkTest, OfALongTraceNoMoreSpansAreSaidThanFitAndNotForEachThatComes) {
-  config_.spans_bytes_max = 2'500'000;
+  config_.spans.bytes_max = 2'500'000;
   answer_max_ = 10s;  // of megabytes, under a sanitizer
   open();
   const auto long_trace = [](const std::string& span, const std::string& more = "") {
@@ -571,7 +571,7 @@ TEST_F(MlflowSinkTest, OfALongTraceNoMoreSpansAreSaidThanFitAndNotForEachThatCom
   EXPECT_EQ(puts(), 2);
   EXPECT_EQ(*positions_.load({Stream::traces, 0}), 3);
   const auto artifact = mlflow_.artifacts().begin()->second;
-  EXPECT_LE(artifact.size(), config_.spans_bytes_max + 10);
+  EXPECT_LE(artifact.size(), config_.spans.bytes_max + 10);
   EXPECT_NE(artifact.find("\"root\""), artifact.npos);
   EXPECT_EQ(artifact.find("\"s3\""), artifact.npos);
   EXPECT_NE(metrics_.text().find("assay_mlflow_spans_left_out_total 1"), std::string::npos);
