@@ -65,8 +65,8 @@ struct MlflowSinkConfig {
   std::chrono::milliseconds break_max{30'000};
   // Of a record that MLflow does not answer: when it waits alone. With more new ones in one turn it is MLflow's
   // trouble; no more of those that wait are tried again in one.
-  std::chrono::milliseconds alone_after{5'000};
-  std::size_t alone_max = 16;
+  std::chrono::milliseconds unanswered_after{5'000};
+  std::size_t unanswered_max = 16;
   MlflowSpansLimits spans;
 };
 
@@ -119,41 +119,82 @@ class MlflowSink final : public AssessmentSink {
     std::string waits_why = {};
     bool soon = false;  // then it is no retry: it takes its turn among what is new
     bool queued = false;
-    bool untagged = false;  // assessments were committed since the tag was set
-    int breaks = 0;         // how often MLflow failed at it and answered others, since something of it was taken
-    Instant broke_at = {};  // the first time
-    bool alone = false;     // something in it waits for no answer of MLflow's
+    bool untagged = false;    // assessments were committed since the tag was set
+    int breaks = 0;           // how often MLflow failed at it and answered others, since something of it was taken
+    Instant broke_at = {};    // the first time
+    bool unanswered = false;  // something in it waits, at which MLflow gives no answer of its own
     bool is_done() const { return traces.empty() && assessments.empty() && !untagged; }
+    // Something of it has ended.
+    void progressed() {
+      tries = breaks = 0;
+      unanswered = false;
+    }
   };
+  // Jobs in lanes, and behind a create that another lane is about to say.
   struct Kept {
     std::size_t records = 0, bytes = 0;
+    void add(const Job& job) {
+      ++records;
+      bytes += job.bytes();
+    }
+    void remove(const Job& job) {
+      --records;
+      bytes -= job.bytes();
+    }
+  };
+  // Once over the lanes that are ready: those of what is new, or retries.
+  struct Turn {
+    std::optional<Instant> until = {};  // none: to their end; retries no longer than this
+    error_code failure = {};            // it ends
+    bool repeat = false;                // something failed by itself: the same again, soon
+    std::size_t failed_beside = 0;      // how much of it that did not wait before
+    bool is_of_retries() const { return until.has_value(); }
   };
   // A create that is about to be said, and the later ones of its id for other traces, with these.
   struct FirstCreate {
     std::string trace_id;
     std::deque<std::pair<std::string, Job>> behind = {};
   };
-  // silent: no answer of MLflow's own; alone: such a record, which waits beside others that go on; gathers: its spans
-  // were said a moment ago.
-  enum class Outcome { applied, duplicate, dead, waits, alone, again, broke, silent, gathers };
+  // silent: no answer of MLflow's own; unanswered: such a record, which waits beside others that go on; gathers: its
+  // spans were said a moment ago.
+  enum class Outcome { applied, duplicate, dead, waits, unanswered, again, broke, silent, gathers };
 
+  // Once over a lane's assessments. failed: MLflow did; again: a create came of which a change before it waits.
+  enum class Round { done, again, failed };
+  static bool has_failed(Outcome done) { return done == Outcome::broke || done == Outcome::silent; }
+  static bool has_to_wait(Outcome done) { return done == Outcome::waits || done == Outcome::unanswered; }
+
+  // mlflow_rest.cpp: what comes in, and what ends.
   Result<void> take(const LogRecord& record);
   static Result<Taken, Malformed> read(const LogRecord& record);
   Result<void> mark(const Taken& taken);
   void place(const std::string& trace_id, Job job);
   void let_next_in(const std::string& trace_id, const Job& job);
+  Kept& kept(Stream stream) { return stream == Stream::traces ? kept_traces_ : kept_assessments_; }
+  bool finish(const std::string& trace_id, const Lane& lane, const Job& job, Outcome done, const std::string& why);
+  DeadLetter letter_of(const std::string& trace_id, const Lane& lane, const Job& job, const std::string& why) const;
+  void add_known(TraceRecord& trace, bool all) const;
+  void tell_what_is_kept();
+  Result<void> save();
+
+  // mlflow_rest_lanes.cpp: which lane has its turn, what waits and for how long.
   void make_ready(const std::string& trace_id, Lane& lane);
   std::vector<std::string> find_due();
-  Result<void> run_ready();
+  Result<void> run_ready(std::optional<Instant> until = {});
   Result<void> run_retries(std::vector<std::string> due);
-  Kept& kept(Stream stream) { return stream == Stream::traces ? kept_traces_ : kept_assessments_; }
-  bool is_full(Stream stream, double share) const;
-  Result<void> make_room(Stream stream);
-  bool may_come(const Lane& lane, Job& job) const;
   void add_workers();
   Task<void> work();
+  void settle(const std::string& trace_id);
   Task<void> run(const std::string& trace_id, Lane& lane);
   Task<bool> run_traces(const std::string& trace_id, Lane& lane);
+  Task<Round> run_assessments(const std::string& trace_id, Lane& lane);
+  Outcome while_waiting(const std::string& trace_id, Lane& lane, Job& job, Outcome done, const std::string& why);
+  std::chrono::milliseconds age(Instant& since) const;
+  bool is_full(Stream stream, double share) const;
+  bool may_come(const Lane& lane, Job& job) const;
+  Result<void> make_room(Stream stream);
+
+  // mlflow_rest_write.cpp: what is said of one trace or one assessment, and what the answers mean.
   Task<Outcome> write_trace(const std::string& trace_id, const Lane& lane, std::string& why);
   Task<Outcome> write_tags(const std::string& trace_id, const Lane& lane, std::string& why);
   Task<Outcome> start(const std::string& trace_id, TraceRow row, std::string& why);
@@ -161,21 +202,11 @@ class MlflowSink final : public AssessmentSink {
   Task<Outcome> write(const AssessmentRecord& record, std::string& why);
   Task<Outcome> create(const AssessmentRecord& record, std::string& why);
   Task<Outcome> change(const AssessmentRecord& record, std::string& why);
-  Outcome local_failure(error_code ec);
   Task<void> tag(const std::string& trace_id, Lane& lane);
   Outcome judge(const MlflowAnswer& answer, std::string& why);
   Task<Outcome> ask_beside(Lane& lane, Outcome failed, bool waits, const std::string& why);
   Outcome unavailable(const std::string& why);
-  void progressed(Lane& lane) {
-    lane.tries = lane.breaks = 0;
-    lane.alone = false;
-  }
-  bool finish(const std::string& trace_id, const Lane& lane, const Job& job, Outcome done, const std::string& why);
-  void add_known(TraceRecord& trace, bool all) const;
-  Outcome while_waiting(const std::string& trace_id, Lane& lane, Job& job, Outcome done, const std::string& why);
-  std::chrono::milliseconds age(Instant& since) const;
-  Result<void> save();
-  void settle(const std::string& trace_id);
+  Outcome local_failure(error_code ec);
 
   const MlflowSinkConfig config_;
   PositionStore& positions_;
@@ -188,15 +219,12 @@ class MlflowSink final : public AssessmentSink {
   std::unordered_map<std::string, Lane> lanes_;
   std::deque<std::string> ready_;
   std::unordered_map<std::string, FirstCreate> creates_;  // by assessment_id
-  Kept kept_traces_, kept_assessments_;                   // jobs in lanes
-  std::map<Partition, Instant> traces_to_;                // when the last trace of each that was read was accepted
-  bool traces_are_read_ = false;                          // all that the log had before this apply()
-  bool retrying_ = false;
-  Instant retry_until_{}, retries_at_{};  // of a turn; the next one
-  error_code failure_;                    // of this apply(): it ends
-  bool repeat_ = false;                   // something in this apply() failed by itself: the same again, soon
-  std::size_t alone_ = 0;                 // how often that was, in this apply()
-  Instant taken_at_{};                    // when MLflow last took something
+  Kept kept_traces_, kept_assessments_;
+  std::map<Partition, Instant> traces_to_;  // when the last trace of each that was read was accepted
+  bool traces_are_read_ = false;            // all that the log had before this apply()
+  Turn turn_;
+  Instant retries_at_{};  // the next turn of theirs
+  Instant taken_at_{};    // when MLflow last took something
   bool spans_refused_ = false;
   std::size_t running_ = 0;
   SinkPlaces places_;

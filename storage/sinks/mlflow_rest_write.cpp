@@ -24,38 +24,6 @@ std::string assessment_path(const AssessmentRecord& record) {
 
 }  // namespace
 
-MlflowSink::Outcome MlflowSink::local_failure(error_code ec) {
-  failure_ = ec;
-  return Outcome::again;
-}
-
-// False: MLflow failed. All that is known of the trace is said at once, whatever its records added to it.
-Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
-  if (lane.traces.empty()) co_return true;
-  std::string why;
-  auto done = co_await write_trace(trace_id, lane, why);
-  const bool waits = lane.traces.front().waits_since.has_value();
-  if (done == Outcome::broke || done == Outcome::silent) done = co_await ask_beside(lane, done, waits, why);
-  if (done == Outcome::again) co_return false;
-  if (done == Outcome::gathers) {
-    const auto now = clock_.now();
-    lane.retry_at = std::min(spans_.gathers(trace_id, now).value_or(now), now + config_.retry_max);
-    lane.soon = true;
-    co_return true;
-  }
-  for (auto at = lane.traces.begin(); at != lane.traces.end();) {
-    const auto fate = while_waiting(trace_id, lane, *at, done, why);
-    if (fate == Outcome::waits || fate == Outcome::alone) {
-      ++at;
-      continue;
-    }
-    if (!finish(trace_id, lane, *at, fate, why)) co_return false;
-    at = lane.traces.erase(at);
-    progressed(lane);
-  }
-  co_return true;
-}
-
 Task<MlflowSink::Outcome> MlflowSink::write_trace(const std::string& trace_id, const Lane& lane, std::string& why) {
   if (!has_path(trace_id)) {
     why = no_path;
@@ -234,8 +202,8 @@ Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
   }
   std::string why;
   auto done = judge(answer, why);
-  if (done == Outcome::broke || done == Outcome::silent) done = co_await ask_beside(lane, done, lane.alone, why);
-  lane.untagged = done == Outcome::again || (done == Outcome::alone && age(lane.broke_at) < config_.wait_max);
+  if (has_failed(done)) done = co_await ask_beside(lane, done, lane.unanswered, why);
+  lane.untagged = done == Outcome::again || (done == Outcome::unanswered && age(lane.broke_at) < config_.wait_max);
 }
 
 MlflowSink::Outcome MlflowSink::judge(const MlflowAnswer& answer, std::string& why) {
@@ -256,9 +224,14 @@ MlflowSink::Outcome MlflowSink::judge(const MlflowAnswer& answer, std::string& w
   return answer.broke ? Outcome::broke : Outcome::silent;
 }
 
+MlflowSink::Outcome MlflowSink::local_failure(error_code ec) {
+  turn_.failure = ec;
+  return Outcome::again;
+}
+
 MlflowSink::Outcome MlflowSink::unavailable(const std::string& why) {
-  if (!failure_) {
-    failure_ = Error::sink_unavailable;
+  if (!turn_.failure) {
+    turn_.failure = Error::sink_unavailable;
     if (!stopped_) spdlog::warn("event=mlflow_unavailable answer=\"{}\"", why);
   }
   return Outcome::again;
@@ -271,18 +244,18 @@ Task<MlflowSink::Outcome> MlflowSink::ask_beside(Lane& lane, Outcome failed, boo
   std::string one = R"({"max_results":1})";
   const auto beside = co_await client_.ask("POST", "/api/2.0/mlflow/experiments/search", std::move(one));
   if (beside.kind != MlflowAnswer::Kind::ok) co_return unavailable(why);
-  if (!waits && ++alone_ > config_.alone_max) co_return unavailable(why);
+  if (!waits && ++turn_.failed_beside > config_.unanswered_max) co_return unavailable(why);
   const auto lasted = age(lane.broke_at);
   if (failed == Outcome::broke && lane.breaks >= config_.breaks_max && lasted >= config_.break_max) {
     spdlog::warn("event=mlflow_record_given_up why=\"{}\"", why);
     co_return Outcome::dead;
   }
-  if (failed == Outcome::silent && (waits || lasted >= config_.alone_after)) {
+  if (failed == Outcome::silent && (waits || lasted >= config_.unanswered_after)) {
     if (!waits) spdlog::warn("event=mlflow_record_waits_alone why=\"{}\"", why);
-    lane.alone = true;
-    co_return Outcome::alone;
+    lane.unanswered = true;
+    co_return Outcome::unanswered;
   }
-  repeat_ = true;
+  turn_.repeat = true;
   lane.retry_at = clock_.now();
   lane.soon = true;
   co_return Outcome::again;
