@@ -162,27 +162,34 @@ PgResult<void> MlflowSqlSink::commit(std::vector<SqlJob>& jobs, const std::map<S
     experiments_.clear();
     return give_up(failure.error);
   }
-  for (const auto& [of, next] : reached) {
-    const auto moved = pg_.exec(
-        "INSERT INTO assay.positions AS p VALUES ($1, $2, $3, $4) ON CONFLICT (source, stream, partition) "
-        "DO UPDATE SET next = excluded.next WHERE p.next = $5",
-        {config_.source, std::string(name_of(of.stream)), std::to_string(of.partition), std::to_string(next),
-         std::to_string(applied(of))});
-    if (!moved) return give_up(moved.error());
-    if (moved->affected() != 1) return give_up({"40001", "another sink has moved the position"});
-  }
+  if (const auto moved = move_positions(reached); !moved) return give_up(moved.error());
   // Dead letters stand in the log before their records are passed over; written again they are the same.
   for (const auto& job : jobs)
-    if (job.fate == SqlJob::Fate::dead) {
-      if (const auto buried = write_dead_letter_(letter_of(job, name(), clock_.now())); !buried)
+    if (job.fate == SqlJob::Fate::dead)
+      if (const auto buried = bury(job); !buried)
         return give_up({"58000", "a dead letter was not written: " + buried.error().message()});
-    }
   if (const auto committed = pg_.exec("COMMIT"); !committed) return committed.error();
   transactions_total_.Increment();
   count(jobs);
   note(reached);
   return {};
 }
+
+// By compare and set, in the transaction that has begun.
+PgResult<void> MlflowSqlSink::move_positions(const std::map<StreamPartition, Offset>& reached) {
+  for (const auto& [of, next] : reached) {
+    const auto moved = pg_.exec(
+        "INSERT INTO assay.positions AS p VALUES ($1, $2, $3, $4) ON CONFLICT (source, stream, partition) "
+        "DO UPDATE SET next = excluded.next WHERE p.next = $5",
+        {config_.source, std::string(name_of(of.stream)), std::to_string(of.partition), std::to_string(next),
+         std::to_string(applied(of))});
+    if (!moved) return moved.error();
+    if (moved->affected() != 1) return PgError{"40001", "another sink has moved the position"};
+  }
+  return {};
+}
+
+Result<void> MlflowSqlSink::bury(const SqlJob& job) { return write_dead_letter_(letter_of(job, name(), clock_.now())); }
 
 // One of them, or of what waits for them, is refused by the database for what it holds: it alone becomes a dead letter.
 Result<void> MlflowSqlSink::commit_one_by_one(std::vector<SqlJob>& jobs,
@@ -305,8 +312,7 @@ PgResult<std::vector<SqlJob>> MlflowSqlSink::commit_ready() {
   }
   for (const auto& job : jobs)
     if (job.fate == SqlJob::Fate::dead)
-      if (const auto buried = write_dead_letter_(letter_of(job, name(), clock_.now())); !buried)
-        return PgError{"58000", "no dead letter"};
+      if (const auto buried = bury(job); !buried) return PgError{"58000", "no dead letter"};
   if (const auto done = pg_.exec("COMMIT"); !done) return done.error();
   ready_max_ = std::min(ready_at_once, ready_max_ * 2);
   return jobs;
@@ -315,8 +321,7 @@ PgResult<std::vector<SqlJob>> MlflowSqlSink::commit_ready() {
 PgResult<std::vector<SqlJob>> MlflowSqlSink::bury_waiting(SqlJob job, const PgError& why) {
   job.fate = SqlJob::Fate::dead;
   job.problem = refused_words(why);
-  if (const auto buried = write_dead_letter_(letter_of(job, name(), clock_.now())); !buried)
-    return PgError{"58000", "no dead letter"};
+  if (const auto buried = bury(job); !buried) return PgError{"58000", "no dead letter"};
   const auto gone =
       pg_.exec("DELETE FROM assay.waiting WHERE source = $1 AND stream = $2 AND partition = $3 AND record_offset = $4",
                {config_.source, std::string(name_of(job.of.stream)), std::to_string(job.of.partition),
@@ -342,8 +347,7 @@ Result<void> MlflowSqlSink::bury_expired() {
     const auto stream = rows->text(i, 0) == name_of(Stream::traces) ? Stream::traces : Stream::assessments;
     auto job = sql_job({stream, static_cast<Partition>(rows->number(i, 1))}, rows->number(i, 2), rows->text(i, 3));
     job.problem = "MLflow has not heard of its trace";
-    if (const auto buried = write_dead_letter_(letter_of(job, name(), clock_.now())); !buried)
-      return fail({"58000", "a dead letter was not written"});
+    if (const auto buried = bury(job); !buried) return fail({"58000", "a dead letter was not written"});
     refused_total_.Increment();
   }
   if (const auto done = pg_.exec("COMMIT"); !done) return fail(done.error());

@@ -66,6 +66,8 @@ class MlflowSqlSink final : public AssessmentSink {
   // All of them in one transaction, with the positions. An error of the data: nothing happened.
   PgResult<void> commit(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached,
                         SqlBatch::Waiting waiting);
+  PgResult<void> move_positions(const std::map<StreamPartition, Offset>& reached);
+  Result<void> bury(const SqlJob& job);
   Result<void> commit_one_by_one(std::vector<SqlJob>& jobs, const std::map<StreamPartition, Offset>& reached);
   PgResult<void> read_waiting();
   Result<void> look_after_waiting();

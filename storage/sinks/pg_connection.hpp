@@ -35,7 +35,12 @@ class PgArray {
   void add(std::string_view value);
   void add_null();
   void add(const std::string& value) { add(std::string_view(value)); }
-  void add(const PgValue& value) { value ? add(std::string_view(*value)) : add_null(); }
+  void add(const PgValue& value) {
+    if (value)
+      add(std::string_view(*value));
+    else
+      add_null();
+  }
   void add(std::int64_t value) { add(std::string_view(std::to_string(value))); }
   void add(bool value) { add(std::string_view(value ? "t" : "f")); }
   std::size_t size() const { return size_; }
