@@ -1,7 +1,6 @@
-// Assessments, and the tag that sums them up on their trace.
+// Assessments.
 #include "storage/sinks/mlflow_sql_batch.hpp"
 #include "storage/sinks/sql_text.hpp"
-#include "storage/store/feedback_tag.hpp"
 
 namespace assay {
 
@@ -13,10 +12,9 @@ void SqlBatch::assessments(std::vector<SqlJob*> jobs) {
   erase(assessments);
   create(assessments);
   change(assessments);
-  save(assessments);
+  save_assessments(assessments);
 }
 
-// What each job does to the registers; its fate, where that decides it.
 void SqlBatch::load_assessments(std::map<std::string, Assessment>& assessments, const std::vector<SqlJob*>& jobs) {
   PgArray ids, trace_ids;
   for (const auto* job : jobs) {
@@ -45,60 +43,78 @@ void SqlBatch::load_assessments(std::map<std::string, Assessment>& assessments, 
     const auto& record = std::get<AssessmentRecord>(job->record);
     auto& assessment = assessments[record.assessment_id];
     assessment.trace_id = record.trace_id;
-    if (assessment.deleted || gone.contains(record.trace_id)) {
+    if (assessment.deleted || gone.contains(record.trace_id))
       job->fate = Fate::duplicate;
-    } else if (record.op == Op::erase) {
-      assessment.deleted = assessment.changed = true;
-      for (auto* earlier : assessment.updates) earlier->fate = Fate::duplicate;
-      if (assessment.create) assessment.create->fate = Fate::duplicate;
-      assessment.deletes.push_back(job);
-    } else if (record.op == Op::create) {
-      if (assessment.create) job->fate = Fate::duplicate;
-      if (!assessment.create) assessment.create = job;
-    } else {
-      const auto before = assessment.changes.changes();
-      const auto changed = assessment.changes.apply(record, job->of.partition, job->offset);
-      if (!changed) {
-        job->fate = Fate::dead;
-        job->problem = changed.error().reason;
-      } else if (!*changed) {
-        job->fate = Fate::duplicate;
-      } else {
-        for (const auto& [path, change] : assessment.changes.changes())
-          if (const auto was = before.find(path); was == before.end() || was->second.stamp != change.stamp)
-            assessment.changed_paths.insert(path);
-        assessment.changed = true;
-        assessment.updates.push_back(job);
-      }
-    }
+    else
+      merge(assessment, *job);
   }
 }
 
+// What the job does to the registers; its fate, where that decides it.
+void SqlBatch::merge(Assessment& assessment, SqlJob& job) {
+  const auto& record = std::get<AssessmentRecord>(job.record);
+  if (record.op == Op::erase) {
+    assessment.deleted = assessment.changed = true;
+    for (auto* earlier : assessment.updates) earlier->fate = Fate::duplicate;
+    if (assessment.create) assessment.create->fate = Fate::duplicate;
+    assessment.deletes.push_back(&job);
+    return;
+  }
+  if (record.op == Op::create) {
+    if (assessment.create)
+      job.fate = Fate::duplicate;
+    else
+      assessment.create = &job;
+    return;
+  }
+  const auto before = assessment.changes.changes();
+  const auto changed = assessment.changes.apply(record, job.of.partition, job.offset);
+  if (!changed) {
+    job.fate = Fate::dead;
+    job.problem = changed.error().reason;
+    return;
+  }
+  if (!*changed) {
+    job.fate = Fate::duplicate;
+    return;
+  }
+  for (const auto& [path, change] : assessment.changes.changes())
+    if (const auto was = before.find(path); was == before.end() || was->second.stamp != change.stamp)
+      assessment.changed_paths.insert(path);
+  assessment.changed = true;
+  assessment.updates.push_back(&job);
+}
+
 void SqlBatch::erase(std::map<std::string, Assessment>& assessments) {
-  std::vector<std::string> ids;
-  for (const auto& [id, assessment] : assessments)
-    if (!assessment.deletes.empty()) ids.push_back(id);
-  if (ids.empty()) return;
+  PgArray ids, traces;
+  for (const auto& [id, assessment] : assessments) {
+    if (!assessment.deletes.empty()) ids.add(std::string_view(id));
+    for (const auto* job : assessment.deletes)
+      traces.add(std::string_view(std::get<AssessmentRecord>(job->record).trace_id));
+  }
+  if (ids.size() == 0) return;
   ask("DELETE FROM assay.waiting w WHERE source = $1 AND stream = 'assessments' AND "
       "value::jsonb -> 'assessment' ->> 'assessment_id' = ANY($2::text[]) AND trace_id = ANY($3::text[])",
-      {source_, sql::array(ids), [&] {
-         PgArray traces;
-         for (const auto& [id, assessment] : assessments)
-           for (const auto* job : assessment.deletes)
-             traces.add(std::string_view(std::get<AssessmentRecord>(job->record).trace_id));
-         return traces.text();
-       }()});
-  const auto rows = ask("DELETE FROM assessments WHERE assessment_id = ANY($1::text[]) RETURNING trace_id, overrides",
-                        {sql::array(ids)});
-  // What they overrode counts again, unless another one overrides it, too.
-  PgArray targets, traces;
+      {source_, ids.text(), traces.text()});
+  const auto rows =
+      ask("DELETE FROM assessments WHERE assessment_id = ANY($1::text[]) RETURNING trace_id, overrides", {ids.text()});
+  std::vector<Overridden> overridden;
   for (int i = 0; i < rows.size(); ++i) {
     touched_.emplace(rows.text(i, 0));
-    if (rows.is_null(i, 1)) continue;
-    targets.add(rows.text(i, 1));
-    traces.add(rows.text(i, 0));
+    if (!rows.is_null(i, 1)) overridden.push_back({std::string(rows.text(i, 1)), std::string(rows.text(i, 0))});
   }
-  if (targets.size() == 0) return;
+  let_count_again(overridden, assessments);
+}
+
+// What one that is gone has overridden, unless another one does, too.
+void SqlBatch::let_count_again(const std::vector<Overridden>& overridden,
+                               std::map<std::string, Assessment>& assessments) {
+  if (overridden.empty()) return;
+  PgArray targets, traces;
+  for (const auto& [id, trace_id] : overridden) {
+    targets.add(std::string_view(id));
+    traces.add(std::string_view(trace_id));
+  }
   ask("UPDATE assessments a SET valid = true FROM unnest($1::text[], $2::text[]) t (id, trace_id) "
       "WHERE a.assessment_id = t.id AND a.trace_id = t.trace_id AND NOT EXISTS "
       "(SELECT 1 FROM assessments o WHERE o.trace_id = a.trace_id AND o.overrides = a.assessment_id)",
@@ -113,7 +129,6 @@ void SqlBatch::erase(std::map<std::string, Assessment>& assessments) {
       at->second.overridden = false;
 }
 
-// Rows to be, column by column.
 struct SqlBatch::AssessmentRows {
   PgArray ids, trace_ids, names, types, values, errors, created, updated, aggregates, numeric, source_types, source_ids,
       run_ids, span_ids, rationales, overrides, valid, metadata;
@@ -142,7 +157,7 @@ struct SqlBatch::AssessmentRows {
 
 void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
   AssessmentRows rows;
-  std::vector<std::pair<std::string, std::string>> targets;  // what they override, and on which trace
+  std::vector<Overridden> targets;
   for (auto& [id, assessment] : assessments) {
     auto* job = assessment.create;
     if (!job || assessment.deleted) continue;
@@ -158,11 +173,11 @@ void SqlBatch::create(std::map<std::string, Assessment>& assessments) {
     row->assessment_id = id;
     row->valid &= !assessment.overridden;
     rows.add(*row);
-    if (row->overrides) targets.emplace_back(*row->overrides, row->trace_id);
+    if (row->overrides) targets.push_back({*row->overrides, row->trace_id});
   }
   if (rows.ids.size() == 0) return;
   settle_creates(assessments, insert(rows));
-  std::erase_if(targets, [&](const auto& target) { return !touched_.contains(target.second); });
+  std::erase_if(targets, [&](const auto& target) { return !touched_.contains(target.trace_id); });
   override_those(targets, assessments);
 }
 
@@ -221,8 +236,7 @@ void SqlBatch::settle_creates(std::map<std::string, Assessment>& assessments, co
 }
 
 // Marks them invalid; those that have not come are marked for when they do.
-void SqlBatch::override_those(const std::vector<std::pair<std::string, std::string>>& targets,
-                              std::map<std::string, Assessment>& assessments) {
+void SqlBatch::override_those(const std::vector<Overridden>& targets, std::map<std::string, Assessment>& assessments) {
   if (targets.empty()) return;
   PgArray ids, traces;
   for (const auto& [id, trace_id] : targets) {
@@ -233,7 +247,7 @@ void SqlBatch::override_those(const std::vector<std::pair<std::string, std::stri
       ask("UPDATE assessments a SET valid = false FROM unnest($1::text[], $2::text[]) t (id, trace_id) "
           "WHERE a.assessment_id = t.id AND a.trace_id = t.trace_id RETURNING a.assessment_id",
           {ids.text(), traces.text()});
-  std::set<std::string, std::less<>> there;
+  Ids there;
   for (int i = 0; i < rows.size(); ++i) there.emplace(rows.text(i, 0));
   PgArray early;
   for (const auto& [id, trace_id] : targets) {
@@ -302,7 +316,7 @@ void SqlBatch::change(std::map<std::string, Assessment>& assessments) {
        numeric.text(), updated.text()});
 }
 
-void SqlBatch::save(const std::map<std::string, Assessment>& assessments) {
+void SqlBatch::save_assessments(const std::map<std::string, Assessment>& assessments) {
   PgArray ids, deleted, overridden, changes, traces;
   for (const auto& [id, assessment] : assessments) {
     if (!assessment.changed) continue;
@@ -318,45 +332,6 @@ void SqlBatch::save(const std::map<std::string, Assessment>& assessments) {
       "ON CONFLICT (assessment_id) DO UPDATE SET deleted = excluded.deleted, overridden = excluded.overridden, "
       "changes = excluded.changes, trace_id = excluded.trace_id",
       {ids.text(), deleted.text(), overridden.text(), changes.text(), traces.text()});
-}
-
-// The tag assay.feedback of each trace about which something was said.
-void SqlBatch::tag() {
-  const auto list = sql::array({touched_.begin(), touched_.end()});
-  const auto rows =
-      ask("SELECT DISTINCT ON (trace_id COLLATE \"C\", name COLLATE \"C\") trace_id, assessment_id, name, value, "
-          "last_updated_timestamp, created_timestamp FROM assessments "
-          "WHERE trace_id = ANY($1::text[]) AND assessment_type = 'feedback' AND valid "
-          "ORDER BY trace_id COLLATE \"C\", name COLLATE \"C\", last_updated_timestamp DESC, created_timestamp DESC, "
-          "assessment_id COLLATE \"C\" DESC",
-          {list});
-  std::map<std::string, std::vector<TaggedValue>> values;
-  for (const auto& id : touched_) values[id];
-  for (int i = 0; i < rows.size(); ++i) {
-    const auto time = [&](int column) { return Instant(std::chrono::milliseconds(rows.number(i, column))); };
-    values[std::string(rows.text(i, 0))].push_back(
-        {.name = std::string(rows.text(i, 2)),
-         .last = {time(4), time(5)},
-         .id = std::string(rows.text(i, 1)),
-         .value = feedback_value("{\"feedback\":{\"value\":" + std::string(rows.text(i, 3)) + "}}")});
-  }
-  PgArray ids, tags, empty;
-  for (auto& [id, those] : values) {
-    const auto text = feedback_tag(std::move(those));
-    if (text.empty()) empty.add(std::string_view(id));
-    if (text.empty()) continue;
-    ids.add(std::string_view(id));
-    tags.add(std::string_view(text));
-  }
-  const std::string key(feedback_tag_name);
-  if (ids.size() > 0)
-    ask("INSERT INTO trace_tags (request_id, key, value) SELECT u.id, $3, u.value FROM unnest($1::text[], $2::text[]) "
-        "AS u (id, value) WHERE EXISTS (SELECT 1 FROM trace_info t WHERE t.request_id = u.id) "
-        "ON CONFLICT (request_id, key) DO UPDATE SET value = excluded.value WHERE trace_tags.value IS DISTINCT FROM "
-        "excluded.value",
-        {ids.text(), tags.text(), key});
-  if (empty.size() > 0)
-    ask("DELETE FROM trace_tags WHERE request_id = ANY($1::text[]) AND key = $2", {empty.text(), key});
 }
 
 }  // namespace assay

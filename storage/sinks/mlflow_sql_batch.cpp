@@ -99,10 +99,7 @@ void SqlBatch::wait(const std::vector<SqlJob*>& jobs) {
     const auto* trace = std::get_if<TraceRecord>(&job->record);
     traces.add(trace ? trace->trace_id : std::get<AssessmentRecord>(job->record).trace_id);
     // `problem` of a trace that waits is the experiment that it needs.
-    if (trace && !job->problem.empty())
-      experiments.add(job->problem);
-    else
-      experiments.add_null();
+    experiments.add(trace && !job->problem.empty() ? PgValue(job->problem) : PgValue());
     job->problem.clear();
     const auto accepted = trace ? trace->accepted_at : std::get<AssessmentRecord>(job->record).accepted_at;
     since.add(std::int64_t((job->waited ? accepted : now_).time_since_epoch().count()));

@@ -12,6 +12,7 @@
 #include "storage/sinks/mlflow_columns.hpp"
 #include "storage/sinks/pg_connection.hpp"
 #include "storage/store/assessment_row.hpp"
+#include "storage/store/feedback_tag.hpp"
 #include "storage/store/trace_row.hpp"
 
 namespace assay {
@@ -82,6 +83,13 @@ class SqlBatch {
     std::vector<SqlJob*> updates, deletes;
   };
 
+  // What another one overrides, on its trace.
+  struct Overridden {
+    std::string assessment_id, trace_id;
+  };
+  // Rows to be, column by column.
+  struct InfoRows;
+  struct SpanRows;
   struct AssessmentRows;
   using Ids = std::set<std::string, std::less<>>;
 
@@ -99,23 +107,28 @@ class SqlBatch {
   void find_experiments(std::map<std::string, Trace>& traces);
   void hold_back(std::map<std::string, Trace>& traces);
   void write_infos(const std::map<std::string, Trace>& traces);
-  void follow_infos(const std::vector<std::string>& ids);
+  void insert(const InfoRows& rows);
+  void follow_infos(const std::string& ids);
   void write_entries(const std::map<std::string, Trace>& traces);
-  void write_spans(std::map<std::string, Trace>& traces);
+  void write_spans(const std::map<std::string, Trace>& traces);
+  void insert(const SpanRows& rows);
+  void save_traces(const std::map<std::string, Trace>& traces);
   void erase_traces(const std::vector<std::string>& ids);
   std::vector<SqlJob> take_waiting_for(const std::vector<std::string>& trace_ids);
 
   void assessments(std::vector<SqlJob*> jobs);
   void load_assessments(std::map<std::string, Assessment>& assessments, const std::vector<SqlJob*>& jobs);
+  void merge(Assessment& assessment, SqlJob& job);
   void erase(std::map<std::string, Assessment>& assessments);
   void create(std::map<std::string, Assessment>& assessments);
   Ids insert(const AssessmentRows& rows);
   void settle_creates(std::map<std::string, Assessment>& assessments, const Ids& made);
   void change(std::map<std::string, Assessment>& assessments);
-  void save(const std::map<std::string, Assessment>& assessments);
-  void override_those(const std::vector<std::pair<std::string, std::string>>& targets,
-                      std::map<std::string, Assessment>& assessments);
+  void override_those(const std::vector<Overridden>& targets, std::map<std::string, Assessment>& assessments);
+  void let_count_again(const std::vector<Overridden>& overridden, std::map<std::string, Assessment>& assessments);
+  void save_assessments(const std::map<std::string, Assessment>& assessments);
   void tag();
+  std::map<std::string, std::vector<TaggedValue>> tagged_values();
   void wait(const std::vector<SqlJob*>& jobs);
   void invalidate_rollups();
 

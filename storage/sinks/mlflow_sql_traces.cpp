@@ -1,7 +1,4 @@
 // Traces, their tags, metadata and spans.
-#include <algorithm>
-
-#include "ops/runtime/parse_number.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_sql_batch.hpp"
 #include "storage/sinks/sql_text.hpp"
@@ -17,12 +14,6 @@ std::string keys_of(const Map& map) {
   PgArray out;
   for (const auto& [id, value] : map) out.add(std::string_view(id));
   return out.text();
-}
-
-// Digits that its column holds, however many there are.
-bool is_experiment_id(const mlflow::ExperimentRef& wanted) {
-  const auto& text = wanted.text;
-  return !wanted.is_name && text.find_first_not_of("0123456789") == text.npos && parse_number<std::int32_t>(text);
 }
 
 }  // namespace
@@ -46,19 +37,7 @@ void SqlBatch::traces(std::vector<SqlJob*> jobs) {
   write_infos(traces);
   write_entries(traces);
   write_spans(traces);
-
-  PgArray ids, tombstones, known;
-  for (const auto& [id, trace] : traces) {
-    if (!trace.changed) continue;
-    ids.add(std::string_view(id));
-    tombstones.add(trace.deleted);
-    known.add(std::string_view(trace.deleted ? "" : sql::hex(trace.row.encode())));
-    if (!trace.deleted) written_.insert(id);
-  }
-  if (ids.size() > 0)
-    ask("INSERT INTO assay.trace_states SELECT * FROM unnest($1::text[], $2::boolean[], $3::bytea[]) "
-        "ON CONFLICT (trace_id) DO UPDATE SET deleted = excluded.deleted, known = excluded.known",
-        {ids.text(), tombstones.text(), known.text()});
+  save_traces(traces);
 }
 
 void SqlBatch::load_traces(std::map<std::string, Trace>& traces) {
@@ -146,71 +125,13 @@ void SqlBatch::settle(const std::string& id, Trace& trace) {
   if (trace.located) trace.experiment_id = experiment_id(trace.columns.experiment);
 }
 
-// -1: there is none. One that has a name and is not there is made, as MLflow makes it.
-int SqlBatch::experiment_id(const mlflow::ExperimentRef& said) {
-  const auto wanted = said.text.empty() ? mlflow::ExperimentRef{default_experiment_} : said;
-  if (const auto known = experiments_.find(wanted); known != experiments_.end()) return known->second;
-  const auto& text = wanted.text;
-  const bool is_id = is_experiment_id(wanted);
-  const std::string by = is_id ? "experiment_id = $1::int" : "name = $1 AND workspace = 'default'";
-  const auto look = [&] {
-    const auto rows = ask("SELECT experiment_id FROM experiments WHERE lifecycle_stage = 'active' AND " + by, {text});
-    return rows.size() == 1 ? static_cast<int>(rows.number(0, 0)) : -1;
-  };
-  int id = look();
-  if (id < 0 && !is_id) {
-    // Artifacts lie beside those of the default experiment.
-    ask("WITH made AS (SELECT nextval(pg_get_serial_sequence('experiments', 'experiment_id')) AS id) "
-        "INSERT INTO experiments (experiment_id, name, lifecycle_stage, creation_time, last_update_time, workspace, "
-        "artifact_location) SELECT id, $1, 'active', $2::bigint, $2::bigint, 'default', "
-        "regexp_replace(COALESCE((SELECT artifact_location FROM experiments WHERE experiment_id = 0), "
-        "'mlflow-artifacts:/0'), '/0$', '/') || id FROM made ON CONFLICT DO NOTHING",
-        {text, std::to_string(now_.time_since_epoch().count())});
-    id = look();
-  }
-  if (id >= 0) experiments_[wanted] = id;
-  return id;
-}
-
-// A trace that nobody has located for us, or in an experiment that is not there, may stand there all the same.
-void SqlBatch::find_experiments(std::map<std::string, Trace>& traces) {
-  PgArray unplaced;
-  for (const auto& [id, trace] : traces)
-    if (trace.changed && !trace.deleted && trace.experiment_id < 0) unplaced.add(std::string_view(id));
-  if (unplaced.size() == 0) return;
-  const auto rows =
-      ask("SELECT request_id, experiment_id FROM trace_info WHERE request_id = ANY($1::text[])", {unplaced.text()});
-  for (int i = 0; i < rows.size(); ++i)
-    traces[std::string(rows.text(i, 0))].experiment_id = static_cast<int>(rows.number(i, 1));
-}
-
-// Those without an experiment.
-void SqlBatch::hold_back(std::map<std::string, Trace>& traces) {
-  std::vector<SqlJob*> waiting;
-  for (auto& [id, trace] : traces) {
-    if (!trace.changed || trace.deleted || trace.experiment_id >= 0) continue;
-    const auto& experiment = trace.columns.experiment;
-    const bool has_id = trace.located && is_experiment_id(experiment);
-    for (auto* job : trace.jobs) {
-      if (job->fate == Fate::dead) continue;
-      if (has_id) job->problem = experiment.text;
-      waiting.push_back(job);
-    }
-    trace.changed = false;
-  }
-  wait(waiting);
-}
-
-void SqlBatch::write_infos(const std::map<std::string, Trace>& traces) {
+struct SqlBatch::InfoRows {
   PgArray ids, experiments, times, durations, states, requests, questions, answers, names, sessions, tokens[6],
       costs[3];
-  std::vector<std::string> located;
-  for (const auto& [id, trace] : traces) {
-    if (!trace.changed || trace.deleted || !trace.located) continue;
-    const auto& row = trace.columns;
-    located.push_back(id);
+
+  void add(const std::string& id, int experiment_id, const mlflow::TraceColumns& row) {
     ids.add(std::string_view(id));
-    experiments.add(std::int64_t(trace.experiment_id));
+    experiments.add(std::int64_t(experiment_id));
     times.add(row.timestamp_ms);
     durations.add(sql::number(row.duration_ms));
     states.add(std::string_view(row.status));
@@ -222,7 +143,18 @@ void SqlBatch::write_infos(const std::map<std::string, Trace>& traces) {
     for (std::size_t i = 0; i < 6; ++i) tokens[i].add(sql::number(row.tokens[i]));
     for (std::size_t i = 0; i < 3; ++i) costs[i].add(sql::number(row.costs[i]));
   }
-  if (located.empty()) return;
+};
+
+void SqlBatch::write_infos(const std::map<std::string, Trace>& traces) {
+  InfoRows rows;
+  for (const auto& [id, trace] : traces)
+    if (trace.changed && !trace.deleted && trace.located) rows.add(id, trace.experiment_id, trace.columns);
+  if (rows.ids.size() == 0) return;
+  insert(rows);
+  follow_infos(rows.ids.text());
+}
+
+void SqlBatch::insert(const InfoRows& rows) {
   ask("INSERT INTO trace_info AS t (request_id, experiment_id, timestamp_ms, execution_time_ms, status, "
       "client_request_id, request_preview, response_preview, trace_name, session_id, input_tokens, output_tokens, "
       "total_tokens, cache_read_input_tokens, cache_creation_input_tokens, cache_creation_input_tokens_above_1hr, "
@@ -245,27 +177,26 @@ void SqlBatch::write_infos(const std::map<std::string, Trace>& traces) {
       "t.cache_creation_input_tokens_above_1hr), input_cost = COALESCE(excluded.input_cost, t.input_cost), "
       "output_cost = COALESCE(excluded.output_cost, t.output_cost), "
       "total_cost = COALESCE(excluded.total_cost, t.total_cost)",
-      {ids.text(), experiments.text(), times.text(), durations.text(), states.text(), requests.text(), questions.text(),
-       answers.text(), names.text(), sessions.text(), tokens[0].text(), tokens[1].text(), tokens[2].text(),
-       tokens[3].text(), tokens[4].text(), tokens[5].text(), costs[0].text(), costs[1].text(), costs[2].text()});
-  follow_infos(located);
+      {rows.ids.text(), rows.experiments.text(), rows.times.text(), rows.durations.text(), rows.states.text(),
+       rows.requests.text(), rows.questions.text(), rows.answers.text(), rows.names.text(), rows.sessions.text(),
+       rows.tokens[0].text(), rows.tokens[1].text(), rows.tokens[2].text(), rows.tokens[3].text(),
+       rows.tokens[4].text(), rows.tokens[5].text(), rows.costs[0].text(), rows.costs[1].text(), rows.costs[2].text()});
 }
 
 // What is kept twice.
-void SqlBatch::follow_infos(const std::vector<std::string>& ids) {
-  const auto list = sql::array(ids);
+void SqlBatch::follow_infos(const std::string& ids) {
   ask("UPDATE assessments a SET experiment_id = t.experiment_id, trace_timestamp_ms = t.timestamp_ms FROM trace_info t "
       "WHERE t.request_id = ANY($1::text[]) AND a.trace_id = t.request_id AND (a.experiment_id, a.trace_timestamp_ms) "
       "IS DISTINCT FROM (t.experiment_id, t.timestamp_ms)",
-      {list});
+      {ids});
   ask("UPDATE spans s SET experiment_id = t.experiment_id FROM trace_info t WHERE t.request_id = ANY($1::text[]) AND "
       "s.trace_id = t.request_id AND s.experiment_id <> t.experiment_id",
-      {list});
+      {ids});
   ask("INSERT INTO trace_tags (request_id, key, value) SELECT t.request_id, 'mlflow.artifactLocation', "
       "rtrim(e.artifact_location, '/') || '/traces/' || t.request_id || '/artifacts' FROM trace_info t "
       "JOIN experiments e USING (experiment_id) WHERE t.request_id = ANY($1::text[]) ORDER BY 1 "
       "ON CONFLICT (request_id, key) DO UPDATE SET value = excluded.value WHERE trace_tags.value <> excluded.value",
-      {list});
+      {ids});
 }
 
 // Tags and metadata that this batch has changed: what somebody changed in MLflow itself stays.
@@ -320,39 +251,53 @@ void SqlBatch::write_entries(const std::map<std::string, Trace>& traces) {
         {renamed.text(), names.text()});
 }
 
-void SqlBatch::write_spans(std::map<std::string, Trace>& traces) {
-  std::vector<std::string> with_spans;
+struct SqlBatch::SpanRows {
+  PgArray trace_ids, experiments, ids, parents, names, types, states, starts, ends, contents, models, providers,
+      costs[3];
+
+  void add(std::string_view trace_id, std::string_view experiment_id, const mlflow::SpanColumns& span) {
+    trace_ids.add(trace_id);
+    experiments.add(experiment_id);
+    ids.add(std::string_view(span.span_id));
+    parents.add(span.parent_span_id);
+    names.add(std::string_view(span.name));
+    types.add(span.type);
+    states.add(std::string_view(span.status));
+    starts.add(span.start_ns);
+    ends.add(sql::number(span.end_ns));
+    contents.add(std::string_view(span.content));
+    models.add(span.model);
+    providers.add(span.provider);
+    for (std::size_t i = 0; i < 3; ++i) costs[i].add(sql::number(span.costs[i]));
+  }
+};
+
+void SqlBatch::write_spans(const std::map<std::string, Trace>& traces) {
+  PgArray with_spans;
   for (const auto& [id, trace] : traces)
-    if (trace.changed && !trace.deleted && !trace.span_columns.empty()) with_spans.push_back(id);
-  if (with_spans.empty()) return;
+    if (trace.changed && !trace.deleted && !trace.span_columns.empty()) with_spans.add(std::string_view(id));
+  if (with_spans.size() == 0) return;
   // A trace that MLflow has moved into its archive takes no more spans; the others' readers are told by the generation.
   const auto open = ask(
       "UPDATE trace_info t SET db_payload_generation = db_payload_generation + 1 WHERE request_id = ANY($1::text[]) "
       "AND NOT EXISTS (SELECT 1 FROM trace_tags g WHERE g.request_id = t.request_id AND "
       "g.key = 'mlflow.trace.spansLocation' AND g.value <> 'TRACKING_STORE') RETURNING request_id, experiment_id",
-      {sql::array(with_spans)});
-  PgArray marked, traces_of, experiments, ids, parents, names, types, states, starts, ends, contents, models, providers,
-      costs[3];
+      {with_spans.text()});
+  PgArray marked;
+  SpanRows rows;
   for (int i = 0; i < open.size(); ++i) {
-    const auto& trace = traces[std::string(open.text(i, 0))];
     marked.add(open.text(i, 0));
-    for (const auto& span : trace.span_columns) {
-      traces_of.add(open.text(i, 0));
-      experiments.add(open.text(i, 1));
-      ids.add(std::string_view(span.span_id));
-      parents.add(span.parent_span_id);
-      names.add(std::string_view(span.name));
-      types.add(span.type);
-      states.add(std::string_view(span.status));
-      starts.add(span.start_ns);
-      ends.add(sql::number(span.end_ns));
-      contents.add(std::string_view(span.content));
-      models.add(span.model);
-      providers.add(span.provider);
-      for (std::size_t c = 0; c < 3; ++c) costs[c].add(sql::number(span.costs[c]));
-    }
+    for (const auto& span : traces.at(std::string(open.text(i, 0))).span_columns)
+      rows.add(open.text(i, 0), open.text(i, 1), span);
   }
   if (marked.size() == 0) return;
+  insert(rows);
+  ask("INSERT INTO trace_tags (request_id, key, value) SELECT id, 'mlflow.trace.spansLocation', 'TRACKING_STORE' "
+      "FROM unnest($1::text[]) m (id) ON CONFLICT DO NOTHING",
+      {marked.text()});
+}
+
+void SqlBatch::insert(const SpanRows& rows) {
   ask("INSERT INTO spans AS s (trace_id, experiment_id, span_id, parent_span_id, name, type, status, "
       "start_time_unix_nano, end_time_unix_nano, content, model_name, model_provider, input_cost, output_cost, "
       "total_cost) SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], "
@@ -363,12 +308,25 @@ void SqlBatch::write_spans(std::map<std::string, Trace>& traces) {
       "content = excluded.content, model_name = excluded.model_name, model_provider = excluded.model_provider, "
       "input_cost = excluded.input_cost, output_cost = excluded.output_cost, total_cost = excluded.total_cost "
       "WHERE s.end_time_unix_nano IS NULL OR excluded.end_time_unix_nano IS NOT NULL",
-      {traces_of.text(), experiments.text(), ids.text(), parents.text(), names.text(), types.text(), states.text(),
-       starts.text(), ends.text(), contents.text(), models.text(), providers.text(), costs[0].text(), costs[1].text(),
-       costs[2].text()});
-  ask("INSERT INTO trace_tags (request_id, key, value) SELECT id, 'mlflow.trace.spansLocation', 'TRACKING_STORE' "
-      "FROM unnest($1::text[]) m (id) ON CONFLICT DO NOTHING",
-      {marked.text()});
+      {rows.trace_ids.text(), rows.experiments.text(), rows.ids.text(), rows.parents.text(), rows.names.text(),
+       rows.types.text(), rows.states.text(), rows.starts.text(), rows.ends.text(), rows.contents.text(),
+       rows.models.text(), rows.providers.text(), rows.costs[0].text(), rows.costs[1].text(), rows.costs[2].text()});
+}
+
+// What is known of them, for the next batches.
+void SqlBatch::save_traces(const std::map<std::string, Trace>& traces) {
+  PgArray ids, tombstones, known;
+  for (const auto& [id, trace] : traces) {
+    if (!trace.changed) continue;
+    ids.add(std::string_view(id));
+    tombstones.add(trace.deleted);
+    known.add(std::string_view(trace.deleted ? "" : sql::hex(trace.row.encode())));
+    if (!trace.deleted) written_.insert(id);
+  }
+  if (ids.size() > 0)
+    ask("INSERT INTO assay.trace_states SELECT * FROM unnest($1::text[], $2::boolean[], $3::bytea[]) "
+        "ON CONFLICT (trace_id) DO UPDATE SET deleted = excluded.deleted, known = excluded.known",
+        {ids.text(), tombstones.text(), known.text()});
 }
 
 // With everything that was said of them, also what waits.
