@@ -131,8 +131,9 @@ class RecordApplier {
       case Stream::catalog:
         return settle(record, catalog_.apply(record.key, record.value, record.tombstone));
       case Stream::traces:
-        if (!item.place) return bury(record, item.problem), Result<void>();
-        return settle(record, batch_.apply(parsed.traces[*item.place]));
+        if (item.place) return settle(record, batch_.apply(parsed.traces[*item.place]));
+        bury(record, item.problem);
+        return {};
       default:
         count(record, item.place ? batch_.apply(parsed.assessments[*item.place], record.partition, record.offset)
                                  : Result<Applied, Malformed>(Malformed{item.problem}));
