@@ -1,8 +1,11 @@
 // Traces and spans.
 #include "storage/sinks/mlflow_columns.hpp"
 
+#include <algorithm>
 #include <cmath>
 
+#include "ops/runtime/base64.hpp"
+#include "ops/runtime/hex.hpp"
 #include "storage/records/python_text.hpp"
 #include "storage/records/trace_record.hpp"
 #include "storage/sinks/mlflow_json.hpp"
@@ -12,6 +15,8 @@ namespace assay::mlflow {
 namespace {
 
 constexpr std::size_t preview_max = 1000, value_max = 8000;
+
+using Entries = std::map<std::string, std::string>;
 
 std::optional<double> number_in(dom::object object, std::string_view key) {
   dom::element value;
@@ -38,25 +43,17 @@ std::optional<std::int64_t> duration_ms(const Text& text) {
   return std::llround(seconds * 1000);
 }
 
+// An id in hex, or in base64 of either alphabet, which ends where something else begins, and needs no padding.
 std::string hex_id(std::string_view text) {
-  const bool hex = text.size() == 16 && text.find_first_not_of("0123456789abcdef") == text.npos;
-  if (hex) return std::string(text);
-  static constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  unsigned bits = 0;
-  int held = 0;
-  for (const char c : text) {
-    const auto at = alphabet.find(c == '-' ? '+' : c == '_' ? '/' : c);
-    if (at == alphabet.npos) break;
-    bits = bits << 6 | static_cast<unsigned>(at);
-    if ((held += 6) < 8) continue;
-    held -= 8;
-    const auto byte = (bits >> held) & 0xff;
-    out += digits[byte >> 4];
-    out += digits[byte & 15];
-  }
-  return out;
+  const bool is_hex = text.size() == 16 && text.find_first_not_of("0123456789abcdef") == text.npos;
+  if (is_hex) return std::string(text);
+  static constexpr auto alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string plain(text);
+  std::ranges::replace(plain, '-', '+');
+  std::ranges::replace(plain, '_', '/');
+  plain.resize(std::min(plain.find_first_not_of(alphabet), plain.size()));
+  if (plain.size() % 4 == 1) plain.pop_back();  // not one byte
+  return to_hex(from_base64(plain + "==").value_or(""));
 }
 
 std::optional<std::int64_t> nanoseconds(dom::element span, std::string_view pointer) {
@@ -71,10 +68,96 @@ std::optional<std::int64_t> nanoseconds(dom::element span, std::string_view poin
 }
 
 template <class Visit>
-void each_json_number(const Text& json, Visit visit) {
+void with_object(std::string_view json, Visit visit) {
   dom::parser parser;
   dom::object object;
-  if (json && !parser.parse(*json).get_object().get(object)) visit(object);
+  if (!parser.parse(json.data(), json.size()).get_object().get(object)) visit(object);
+}
+
+void read_costs(std::string_view json, std::optional<double> (&costs)[3]) {
+  with_object(json, [&](dom::object object) {
+    for (std::size_t i = 0; i < 3; ++i) costs[i] = number_in(object, cost_columns[i]);
+  });
+}
+
+void read_tokens(std::string_view json, std::optional<std::int64_t> (&tokens)[6]) {
+  with_object(json, [&](dom::object object) {
+    for (std::size_t i = 0; i < 6; ++i)
+      if (const auto n = number_in(object, token_columns[i]); n && *n == std::floor(*n) && std::abs(*n) < 9e18)
+        tokens[i] = static_cast<std::int64_t>(*n);
+  });
+}
+
+void read_place(dom::element root, TraceColumns& row) {
+  dom::element location;
+  row.located = is_located(!root.at_pointer("/trace_location").get(location) && location.is_object(),
+                           text_in(root, "/state").value_or(""));
+  if (auto name = not_empty(text_in(root, "/trace_metadata/" + std::string(experiment_name_key))))
+    row.experiment = {std::move(*name), true};
+  else
+    row.experiment.text = text_in(root, "/trace_location/mlflow_experiment/experiment_id").value_or("");
+}
+
+// What it does not say itself is that of its spans.
+void read_times(dom::element root, const std::vector<SpanColumns>& spans, Instant accepted_at, TraceColumns& row) {
+  const SpanColumns* top = nullptr;  // the root span
+  std::optional<std::int64_t> first_ns, last_ns;
+  for (const auto& span : spans) {
+    if (!span.parent_span_id && !top) top = &span;
+    if (!first_ns || span.start_ns < *first_ns) first_ns = span.start_ns;
+    if (span.end_ns && (!last_ns || *span.end_ns > *last_ns)) last_ns = span.end_ns;
+  }
+  const auto request_time = text_in(root, "/request_time");
+  row.timestamp_ms = request_time || !first_ns ? ms_of(request_time, accepted_at) : *first_ns / 1'000'000;
+  row.duration_ms = duration_ms(text_in(root, "/execution_duration"));
+  if (!row.duration_ms && first_ns && last_ns && !request_time) row.duration_ms = (*last_ns - *first_ns) / 1'000'000;
+  row.status = text_in(root, "/state").value_or("");
+  if (row.status.empty()) row.status = !top ? "IN_PROGRESS" : top->status == "ERROR" ? "ERROR" : "OK";
+}
+
+Text preview_in(dom::element root, std::string_view pointer) {
+  const auto text = text_in(root, pointer);
+  if (!text || !is_text(*text)) return {};
+  return cut(*text, preview_max);
+}
+
+Entries entries_in(dom::element root, std::string_view pointer) {
+  dom::element entries;
+  if (root.at_pointer(pointer).get(entries)) return {};
+  return strings_of(entries).value_or(Entries());
+}
+
+// One that is too long for its column stands in the metadata.
+std::optional<Malformed> read_request_id(dom::element root, TraceColumns& row) {
+  auto id = not_empty(text_in(root, "/client_request_id"));
+  if (!id) return {};
+  if (!is_text(*id)) return Malformed{"client_request_id holds a NUL"};
+  if (characters(*id) > client_request_id_max)
+    row.metadata[std::string(long_request_id)] = std::move(*id);
+  else
+    row.client_request_id = std::move(*id);
+  return {};
+}
+
+// Of the tags and metadata what has columns of its own, or is not the client's to say.
+void promote(TraceColumns& row) {
+  if (auto name = row.tags.extract("mlflow.traceName")) row.name = cut(name.mapped(), 4096);
+  if (auto session = row.metadata.extract("mlflow.trace.session")) row.session = cut(session.mapped(), 250);
+  row.tags.erase("assay.feedback");              // ours: what was said, not what the client says was
+  row.tags.erase("mlflow.trace.spansLocation");  // where they are is known here
+  row.tags.erase("mlflow.artifactLocation");
+  row.metadata.try_emplace("mlflow.trace_schema.version", "3");
+  if (const auto usage = row.metadata.extract("mlflow.trace.tokenUsage")) read_tokens(usage.mapped(), row.tokens);
+  if (const auto cost = row.metadata.extract("mlflow.trace.cost")) read_costs(cost.mapped(), row.costs);
+}
+
+// Into their table.
+void fit(Entries& entries) {
+  std::erase_if(entries, [](const auto& entry) { return !is_text(entry.first) || characters(entry.first) > name_max; });
+  for (auto& [key, value] : entries) {
+    std::erase(value, '\0');
+    if (value.size() > value_max) value = cut(value, value_max);
+  }
 }
 
 }  // namespace
@@ -113,9 +196,7 @@ Result<SpanColumns, Malformed> span_columns(std::string_view json) {
   row.usage = {row.span_id, row.parent_span_id.value_or(""),
                usage_text(attribute("mlflow.chat.tokenUsage").value_or("")),
                usage_text(attribute("mlflow.llm.cost").value_or(""))};
-  each_json_number(row.usage.cost, [&](dom::object costs) {
-    for (std::size_t i = 0; i < 3; ++i) row.costs[i] = number_in(costs, cost_columns[i]);
-  });
+  read_costs(row.usage.cost, row.costs);
   return row;
 }
 
@@ -139,71 +220,16 @@ Result<TraceColumns, Malformed> trace_columns(std::string_view info, const std::
   row.trace_id = text_in(*root, "/trace_id").value_or("");
   if (row.trace_id.empty() || characters(row.trace_id) > id_max)
     return Malformed{"trace_id is empty or longer than the 50 characters that MLflow's table takes"};
-  dom::element location;
-  row.located = is_located(!root->at_pointer("/trace_location").get(location) && location.is_object(),
-                           text_in(*root, "/state").value_or(""));
-  if (auto name = not_empty(text_in(*root, "/trace_metadata/" + std::string(experiment_name_key))))
-    row.experiment = {std::move(*name), true};
-  else
-    row.experiment.text = text_in(*root, "/trace_location/mlflow_experiment/experiment_id").value_or("");
-
-  const SpanColumns* top = nullptr;  // the root span
-  std::optional<std::int64_t> first_ns, last_ns;
-  for (const auto& span : spans) {
-    if (!span.parent_span_id && !top) top = &span;
-    if (!first_ns || span.start_ns < *first_ns) first_ns = span.start_ns;
-    if (span.end_ns && (!last_ns || *span.end_ns > *last_ns)) last_ns = span.end_ns;
-  }
-  const auto request_time = text_in(*root, "/request_time");
-  row.timestamp_ms = request_time || !first_ns ? ms_of(request_time, accepted_at) : *first_ns / 1'000'000;
-  row.duration_ms = duration_ms(text_in(*root, "/execution_duration"));
-  if (!row.duration_ms && first_ns && last_ns && !request_time) row.duration_ms = (*last_ns - *first_ns) / 1'000'000;
-  row.status = text_in(*root, "/state").value_or("");
-  if (row.status.empty()) row.status = !top ? "IN_PROGRESS" : top->status == "ERROR" ? "ERROR" : "OK";
-  const auto short_text = [&](const char* pointer) -> Text {
-    auto text = text_in(*root, pointer);
-    if (!text || !is_text(*text)) return {};
-    return cut(*text, preview_max);
-  };
-  row.request_preview = short_text("/request_preview");
-  row.response_preview = short_text("/response_preview");
-
-  dom::element entries;
-  if (!root->at_pointer("/tags").get(entries))
-    if (auto strings = strings_of(entries)) row.tags = std::move(*strings);
-  if (!root->at_pointer("/trace_metadata").get(entries))
-    if (auto strings = strings_of(entries)) row.metadata = std::move(*strings);
-  if (auto id = not_empty(text_in(*root, "/client_request_id"))) {
-    if (!is_text(*id)) return Malformed{"client_request_id holds a NUL"};
-    if (characters(*id) > client_request_id_max)
-      row.metadata[std::string(long_request_id)] = std::move(*id);
-    else
-      row.client_request_id = std::move(*id);
-  }
-  if (auto name = row.tags.extract("mlflow.traceName")) row.name = cut(name.mapped(), 4096);
-  if (auto session = row.metadata.extract("mlflow.trace.session")) row.session = cut(session.mapped(), 250);
-  row.tags.erase("assay.feedback");              // ours: what was said, not what the client says was
-  row.tags.erase("mlflow.trace.spansLocation");  // where they are is known here
-  row.tags.erase("mlflow.artifactLocation");
-  row.metadata.try_emplace("mlflow.trace_schema.version", "3");
-  const auto usage = row.metadata.extract("mlflow.trace.tokenUsage");
-  each_json_number(usage ? Text(usage.mapped()) : Text(), [&](dom::object tokens) {
-    for (std::size_t i = 0; i < 6; ++i)
-      if (const auto n = number_in(tokens, token_columns[i]); n && *n == std::floor(*n) && std::abs(*n) < 9e18)
-        row.tokens[i] = static_cast<std::int64_t>(*n);
-  });
-  const auto cost = row.metadata.extract("mlflow.trace.cost");
-  each_json_number(cost ? Text(cost.mapped()) : Text(), [&](dom::object costs) {
-    for (std::size_t i = 0; i < 3; ++i) row.costs[i] = number_in(costs, cost_columns[i]);
-  });
-  for (auto* group : {&row.tags, &row.metadata}) {
-    std::erase_if(*group,
-                  [](const auto& entry) { return !is_text(entry.first) || characters(entry.first) > name_max; });
-    for (auto& [key, value] : *group) {
-      std::erase(value, '\0');
-      if (value.size() > value_max) value = cut(value, value_max);
-    }
-  }
+  read_place(*root, row);
+  read_times(*root, spans, accepted_at, row);
+  row.request_preview = preview_in(*root, "/request_preview");
+  row.response_preview = preview_in(*root, "/response_preview");
+  row.tags = entries_in(*root, "/tags");
+  row.metadata = entries_in(*root, "/trace_metadata");
+  if (const auto problem = read_request_id(*root, row)) return *problem;
+  promote(row);
+  fit(row.tags);
+  fit(row.metadata);
   return row;
 }
 

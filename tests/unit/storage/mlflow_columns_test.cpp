@@ -144,6 +144,20 @@ TEST(MlflowColumns, ASpansIdsAreHexAndItsTypeIsRead) {
   EXPECT_FALSE(row.end_ns);
 }
 
+TEST(MlflowColumns, ASpansIdInBase64EndsWhereSomethingElseBegins) {
+  const auto id = [](const std::string& said) {
+    const auto row = mlflow::span_columns(R"({"span_id":")" + said + R"("})");
+    return row ? row->span_id : row.error().reason;
+  };
+  EXPECT_EQ(id("0123456789abcdef"), "0123456789abcdef") << "it is hex";
+  EXPECT_EQ(id("ASNFZ4mrze8"), "0123456789abcdef") << "without padding";
+  EXPECT_EQ(id("+/8="), "fbff");
+  EXPECT_EQ(id("-_8="), "fbff") << "the URL's alphabet";
+  EXPECT_EQ(id("ASNF.Z4mr"), "012345");
+  EXPECT_EQ(id("ASNFZ"), "012345") << "what is no whole byte";
+  EXPECT_EQ(id("="), "a span has no span_id");
+}
+
 TEST(ConcurrencyLimit, GrowsWhileAnswersAreQuickAndIsCutOnceARound) {
   ConcurrencyLimit limit(16);
   for (int i = 0; i < 400; ++i) limit.answered(10ms);
