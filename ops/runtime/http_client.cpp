@@ -5,12 +5,12 @@
 #include <charconv>
 
 #include "ops/runtime/cancelled.hpp"
+#include "ops/runtime/http_attempt.hpp"
 #include "ops/runtime/http_pool.hpp"
 
 namespace assay {
 
 namespace http = http_pool::http;
-namespace ssl = http_pool::ssl;
 using http_pool::Lease;
 using http_pool::plain;
 using http_pool::steady_now;
@@ -22,12 +22,6 @@ constexpr std::size_t piece_bytes = 16u << 10;
 constexpr int interim_responses_max = 8;
 
 bool same_name(std::string_view a, std::string_view b) { return boost::beast::iequals(a, b); }
-
-bool repeatable(const HttpRequest& request) {
-  for (const auto* method : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
-    if (request.method == method) return true;
-  return request.repeatable;
-}
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -162,8 +156,10 @@ namespace {
 Task<bool> send_source(const HttpRequest& request, HttpStream::State& state, error_code& ec) {
   for (;;) {
     const auto piece = co_await request.source();
-    if (!piece) ec = piece.error();
-    if (!piece) co_return false;
+    if (!piece) {
+      ec = piece.error();
+      co_return false;
+    }
     std::string framed;
     if (!request.source_bytes) {
       char size[20];
@@ -179,6 +175,64 @@ Task<bool> send_source(const HttpRequest& request, HttpStream::State& state, err
   }
 }
 
+// An idle connection, where it may be one and there is one, or a new one.
+Task<Result<Lease>> take_connection(const std::shared_ptr<HttpClient::Pool>& pool, const HttpUrl& url,
+                                    const HttpLimits& limits, SteadyTime deadline, bool may_reuse,
+                                    HttpAttempt& attempt) {
+  auto executor = co_await asio::this_coro::executor;
+  const http_pool::OriginKey origin{&executor.context(), url.tls, url.host, url.port};
+  auto idle = may_reuse ? pool->take_idle(origin) : nullptr;
+  attempt.reused = idle != nullptr;
+  if (!idle)
+    if (const auto place = pool->take_place(origin); !place) co_return place.error();
+  Lease lease(pool, origin);
+  lease.connection = std::move(idle);
+  if (attempt.reused) co_return std::move(lease);
+  lease.connection = std::make_unique<http_pool::Connection>(executor, url.tls, pool->tls_context);
+  const auto until = std::min(steady_now() + limits.connect, deadline);
+  auto connected = co_await http_pool::connect(*lease.connection, url, until);
+  if (!connected) co_return connected.error();
+  co_return std::move(lease);
+}
+
+// What fails on the connection stands in the attempt: the server may have said why. The error is that of the source.
+Task<error_code> send(const HttpRequest& request, std::string_view bytes, HttpStream::State& state,
+                      HttpAttempt& attempt) {
+  state.expire_after(state.limits.first_byte);
+  auto [ec, written] = co_await state.lease.connection->write(bytes);
+  attempt.written = written;
+  attempt.ec = ec;
+  error_code source_ec;
+  if (ec || !request.source) co_return source_ec;
+  attempt.pulled = true;
+  const bool sent = co_await send_source(request, state, source_ec);
+  if (!sent && !source_ec) state.expire_after(std::chrono::milliseconds(1000));
+  co_return source_ec;
+}
+
+// Passes over interim answers.
+Task<void> read_head(const HttpRequest& request, HttpStream::State& state, HttpAttempt& attempt) {
+  auto& connection = *state.lease.connection;
+  for (int interim = 0; interim <= interim_responses_max; ++interim) {
+    auto& parser = state.parser.emplace();
+    parser.header_limit(static_cast<std::uint32_t>(state.limits.header_bytes_max));
+    parser.body_limit(state.limits.body_bytes_max);
+    if (request.method == "HEAD") parser.skip(true);
+    auto [ec, n] = co_await connection.read_header(parser);
+    attempt.received += n;
+    attempt.ec = ec;
+    connection.ack_quickly();
+    if (ec) co_return;
+    const auto& header = parser.get();
+    if (header.result_int() / 100 == 1) continue;
+    state.head.status = header.result_int();
+    for (const auto& field : header)
+      state.head.headers.push_back({std::string(field.name_string()), std::string(field.value())});
+    co_return;
+  }
+  attempt.ec = http::error::bad_status;
+}
+
 }  // namespace
 
 Task<Result<HttpStream>> HttpClient::open(HttpRequest request, HttpLimits limits) {
@@ -187,63 +241,17 @@ Task<Result<HttpStream>> HttpClient::open(HttpRequest request, HttpLimits limits
   if (!url) co_return url.error();
   const auto bytes = request_bytes(request, *url);
   if (!bytes) co_return bytes.error();
-  auto executor = co_await asio::this_coro::executor;
-  const http_pool::OriginKey origin{&executor.context(), url->tls, url->host, url->port};
-
   for (bool may_reuse = true;; may_reuse = false) {
-    auto idle = may_reuse ? pool_->take_idle(origin) : nullptr;
-    const bool reused = idle != nullptr;
-    if (!reused)
-      if (const auto place = pool_->take_place(origin); !place) co_return place.error();
-    Lease lease(pool_, origin);
-    lease.connection = std::move(idle);
-    if (!reused) {
-      lease.connection = std::make_unique<http_pool::Connection>(executor, url->tls, pool_->tls_context);
-      const auto until = std::min(steady_now() + limits.connect, deadline);
-      auto connected = co_await http_pool::connect(*lease.connection, *url, until);
-      if (!connected) co_return connected.error();
-    }
-
-    auto state = std::make_unique<HttpStream::State>(std::move(lease), limits, deadline);
-    auto& connection = *state->lease.connection;
-    state->expire_after(limits.first_byte);
-    auto [write_ec, written] = co_await connection.write(*bytes);
-    error_code ec = write_ec;
-    std::size_t received = 0;
-    bool pulled = false;
-    if (request.source && !ec) {
-      pulled = true;
-      error_code source_ec;
-      const bool sent = co_await send_source(request, *state, source_ec);
-      if (source_ec) co_return source_ec;
-      if (!sent) state->expire_after(std::chrono::milliseconds(1000));  // it may have said why
-    }
+    HttpAttempt attempt;
+    auto lease = co_await take_connection(pool_, *url, limits, deadline, may_reuse, attempt);
+    if (!lease) co_return lease.error();
+    auto state = std::make_unique<HttpStream::State>(std::move(*lease), limits, deadline);
+    const auto source_ec = co_await send(request, *bytes, *state, attempt);
+    if (source_ec) co_return source_ec;
     // A server may answer and close before it has read all: its answer counts, not our failed write.
-    for (int interim = 0; (!ec || written > 0) && interim <= interim_responses_max; ++interim) {
-      state->parser.emplace();
-      state->parser->header_limit(static_cast<std::uint32_t>(limits.header_bytes_max));
-      state->parser->body_limit(limits.body_bytes_max);
-      if (request.method == "HEAD") state->parser->skip(true);
-      auto [read_ec, n] = co_await connection.read_header(*state->parser);
-      received += n;
-      connection.ack_quickly();
-      ec = read_ec;
-      if (ec || state->parser->get().result_int() / 100 != 1) break;
-      ec = http::error::bad_status;  // only if it goes on like that
-    }
-    if (!ec) {
-      const auto& header = state->parser->get();
-      state->head.status = header.result_int();
-      for (const auto& field : header)
-        state->head.headers.push_back({std::string(field.name_string()), std::string(field.value())});
-      co_return HttpStream(std::move(state));
-    }
-    // Only what an idle connection, closed by its server, looks like; a time-out may be a server at work.
-    const bool closed = ec == http::error::end_of_stream || ec == asio::error::eof ||
-                        ec == asio::error::connection_reset || ec == asio::error::broken_pipe ||
-                        ec == ssl::error::stream_truncated;
-    const bool again = reused && closed && received == 0 && !pulled && (written == 0 || repeatable(request));
-    if (!again) co_return plain(ec);
+    if (!attempt.ec || attempt.written > 0) co_await read_head(request, *state, attempt);
+    if (!attempt.ec) co_return HttpStream(std::move(state));
+    if (!may_send_again(attempt, request)) co_return plain(attempt.ec);
   }
 }
 
