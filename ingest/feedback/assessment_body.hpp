@@ -26,19 +26,12 @@ struct AssessmentBody {
   std::optional<std::string> idempotency_key, user_id;
 };
 
-// A change: "value" (or "is_correct"), "rationale" (or "comment"; null takes it away), "metadata" (merged). At least
-// one.
-struct ChangesBody {
-  std::string members;  // as above
-};
-
 enum class BodyContext { request, batch };  // a batch's item has its target, key and user in its body
 
 // Parses one JSON document; `padded` says that SIMDJSON_PADDING bytes behind it may be read. 400: no JSON; 422: not
 // this.
 Result<AssessmentBody, Rejection> parse_assessment_body(std::string_view json, bool padded,
                                                         BodyContext context = BodyContext::request);
-Result<ChangesBody, Rejection> parse_changes_body(std::string_view json, bool padded);
 // The same for what is already parsed: an element of a batch's list.
 Result<AssessmentBody, Rejection> parse_assessment_body(simdjson::dom::element element, BodyContext context);
 

@@ -1,3 +1,4 @@
+#include "ingest/feedback/changes_body.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ingest/http/given_ids.hpp"
 #include "ops/runtime/ids.hpp"

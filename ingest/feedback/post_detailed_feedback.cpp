@@ -1,3 +1,4 @@
+#include "ingest/feedback/body_fields.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ingest/http/body_limits.hpp"
 #include "ops/runtime/parse_number.hpp"
@@ -36,7 +37,7 @@ std::vector<AssessmentBody> bodies_of(const Scores& scores, std::string_view use
     json.begin_object().key("feedback").begin_object().field("value", scores.of[i] / 5.0).end_object();
     if (i == 0 && comment) json.field("rationale", *comment);
     json.end_object();
-    body.members = object.substr(1, object.size() - 2);
+    body.members = members_of(object);
     bodies.push_back(std::move(body));
   }
   return bodies;
@@ -70,7 +71,7 @@ Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
   json.end_object().key("assessment_ids").begin_object();
   for (std::size_t i = 0; i < std::size(dimensions); ++i) json.field(dimensions[i], feedback.items[i].assessment_id);
   json.end_object().end_object();
-  co_return accepted_response(door, feedback.target, *accepted, more.substr(1, more.size() - 2));
+  co_return accepted_response(door, feedback.target, *accepted, members_of(more));
 }
 
 }  // namespace assay

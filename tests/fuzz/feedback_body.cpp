@@ -2,6 +2,7 @@
 // said.
 #include <simdjson.h>
 
+#include "ingest/feedback/changes_body.hpp"
 #include "ingest/feedback/new_feedback.hpp"
 #include "tests/fuzz/target.hpp"
 

@@ -71,7 +71,6 @@ TEST(AssessmentBody, NamesTheFirstUnknownFieldOfVeryMany) {
             "422 z: there is no such field");
   EXPECT_EQ(problem(R"({"name":"n","value":1,"source":)" + with(R"("type":"HUMAN")") + "}"),
             "422 source.z: there is no such field");
-  EXPECT_EQ(parse_changes_body(with(R"("value":1)"), false).error().field, "z");
   EXPECT_EQ(problem(many + "}"), "422 is_correct: it is missing (or name and value)");
 }
 
@@ -97,8 +96,6 @@ TEST(AssessmentBody, RefusesANulWhereverItStands) {
             R"(422 metadata: the value of "k" has U+0000)");
   EXPECT_EQ(problem(R"({"name":"n","value":1,"metadata":{"\u0000":"v"}})"),
             "422 metadata: a key in it is empty, too long, or has U+0000");
-  for (const auto* changes : {R"({"value":"\u0000"})", R"({"comment":"\u0000"})", R"({"metadata":{"k":"\u0000"}})"})
-    EXPECT_EQ(parse_changes_body(changes, false).error().status, 422u) << changes;
 }
 
 TEST(AssessmentBody, RefusesWhatAPageSendsThatHasNoId) {
@@ -133,13 +130,6 @@ TEST(AssessmentBody, AnItemOfABatchHasItsTargetAndItsKey) {
             "422 client_request_id: it is missing (or trace_id)");
   EXPECT_EQ(problem(R"({"is_correct":true,"trace_id":""})", BodyContext::batch), "400 trace_id: it is empty");
   EXPECT_EQ(problem(R"({"is_correct":true,"trace_id":"tr-1"})"), "422 trace_id: there is no such field");
-}
-
-TEST(ChangesBody, NeedsSomethingToChange) {
-  EXPECT_EQ(parse_changes_body(R"({"value":2,"rationale":null,"metadata":{"a":"b"}})", false)->members,
-            R"("feedback":{"value":2},"rationale":null,"metadata":{"a":"b"})");
-  EXPECT_FALSE(parse_changes_body("{}", false));
-  EXPECT_FALSE(parse_changes_body(R"({"name":"other"})", false));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <regex>
 
 #include "ingest/feedback/assessment_body.hpp"
+#include "ingest/feedback/changes_body.hpp"
 #include "ingest/openapi/openapi_route.hpp"
 #include "storage/records/exact_json.hpp"
 
