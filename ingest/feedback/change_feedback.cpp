@@ -140,7 +140,7 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   if (!earliest) co_return error_response(request.path, earliest.error());
   const auto at = door.change_times.next(id, std::max(door.clock.now(), *earliest));
   const auto feedback = new_change(op, id, target, asked->key, members, at);
-  auto accepted = co_await accept(door, request, feedback, door.metrics.changed);
+  auto accepted = co_await accept(door, request, feedback);
   if (!accepted) co_return std::move(accepted.error());
 
   auto response = changed_response(202, durability_of(door.log, accepted->appended), id, *place);

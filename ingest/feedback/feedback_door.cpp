@@ -80,8 +80,7 @@ Task<std::vector<TraceOfTarget>> find_traces(FeedbackDoor& door, std::vector<Tar
   co_return found;
 }
 
-Task<Result<Accepted, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback,
-                                        Counter& counter) {
+Task<Result<Accepted, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback) {
   Accepted accepted;
   if (feedback.op == Op::create) {
     std::vector<Target> targets(1, feedback.target);
@@ -92,14 +91,9 @@ Task<Result<Accepted, Response>> accept(FeedbackDoor& door, const Request& reque
   auto record = to_record(feedback);
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());
-  if (appended->outcome == Appended::Outcome::conflict) {
-    door.metrics.conflicts.Increment();
+  door.metrics.count(feedback.op, appended->outcome, feedback.items.size());
+  if (appended->outcome == Appended::Outcome::conflict)
     co_return error_response(request.path, 422, "it was used before, with another body", "Idempotency-Key");
-  }
-  if (appended->outcome == Appended::Outcome::duplicate)
-    door.metrics.repeated.Increment();
-  else
-    counter.Increment(static_cast<double>(feedback.items.size()));
   accepted.appended = *appended;
   if (!door.view || feedback.op != Op::create) co_return accepted;
   door.accepted.add(feedback);

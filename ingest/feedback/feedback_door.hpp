@@ -67,10 +67,9 @@ struct Accepted {
   std::optional<std::chrono::seconds> waited;
 };
 
-// Appends it, and counts it: as a repeat, or each of its items in `counter`. The error is the answer that says why it
-// is not accepted: 404 as find_traces() for a create, 422 where its key was used with another body, 5xx.
-Task<Result<Accepted, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback,
-                                        Counter& counter);
+// Appends it, and counts it. The error is the answer that says why it is not accepted: 404 as find_traces() for a
+// create, 422 where its key was used with another body, 5xx.
+Task<Result<Accepted, Response>> accept(FeedbackDoor& door, const Request& request, const FeedbackRecord& feedback);
 
 // {"status":"success","trace_id",…} or {"status":"accepted", the target, …}; `more` are further members.
 Response accepted_response(FeedbackDoor& door, const Target& target, const Accepted& accepted, const std::string& more);

@@ -61,7 +61,7 @@ Task<Response> post_detailed_feedback(FeedbackDoor& door, Request& request) {
   for (auto& body : bodies)
     if (const auto problem = hold_to_capability(*asked, body)) co_return error_response(request.path, *problem);
   const auto feedback = new_feedback(door, "detailed-feedback", *asked, bodies);
-  auto accepted = co_await accept(door, request, feedback, door.metrics.created);
+  auto accepted = co_await accept(door, request, feedback);
   if (!accepted) co_return std::move(accepted.error());
 
   std::string more;

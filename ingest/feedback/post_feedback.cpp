@@ -10,7 +10,7 @@ Task<Response> post_feedback(FeedbackDoor& door, Request& request) {
   if (!body) co_return error_response(request.path, body.error());
   if (const auto problem = hold_to_capability(*asked, *body)) co_return error_response(request.path, *problem);
   const auto feedback = new_feedback(door, "feedback", *asked, {&*body, 1});
-  auto accepted = co_await accept(door, request, feedback, door.metrics.created);
+  auto accepted = co_await accept(door, request, feedback);
   if (!accepted) co_return std::move(accepted.error());
   std::string id = R"("assessment_id":)";
   append_json_string(id, feedback.items.front().assessment_id);

@@ -88,12 +88,11 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   auto record = to_record(sent->record);
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());
+  door.metrics.count(Op::create, appended->outcome);
   if (appended->outcome == Appended::Outcome::conflict) {
-    door.metrics.conflicts.Increment();
     MlflowError conflict{"RESOURCE_CONFLICT", "this assessment_id was used for something else"};
     co_return error_response(conflict);
   }
-  (appended->outcome == Appended::Outcome::duplicate ? door.metrics.repeated : door.metrics.created).Increment();
   sent->json["trace_id"] = trace_id;
   co_return durable(door, R"({"assessment":)" + json::serialize(sent->json) + "}");
 }
@@ -198,7 +197,7 @@ Task<Response> update(MlflowDoor& door, Request& request) {
   auto record = to_record(change);
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());
-  door.metrics.changed.Increment();
+  door.metrics.count(Op::update, appended->outcome);
   if (door.view) {
     auto refused = co_await ready_to_read(door, request);
     if (refused) co_return std::move(*refused);
@@ -225,7 +224,7 @@ Task<Response> erase(MlflowDoor& door, Request& request) {
   auto record = to_record(change);
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());
-  door.metrics.changed.Increment();
+  door.metrics.count(Op::erase, appended->outcome);
   co_return durable(door, "{}");
 }
 
