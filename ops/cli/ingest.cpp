@@ -1,6 +1,6 @@
 // assay ingest: the front door alone, in front of Kafka.
+#include "ops/cli/door_with_routes.hpp"
 #include "ops/cli/file_options.hpp"
-#include "ops/cli/front_door_options.hpp"
 #include "ops/cli/kafka_view.hpp"
 #include "ops/cli/mlflow_options.hpp"
 #include "ops/cli/role.hpp"
@@ -65,7 +65,7 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka, const SpoolOptions& spoo
     view = std::make_unique<KafkaView>(kafka, **log, **db, view_options.ages, cutoffs, clock, metrics);
     if (const auto started = view->start(); !started) return complain(started.error());
   }
-  DoorWithRoutes door(options, (*log)->log(), view ? &view->view() : nullptr, false, **db, metrics, clock);
+  DoorWithRoutes door(options, (*log)->log(), view ? &view->view() : nullptr, **db, metrics, clock);
   door.front().add_live_check([&] { return (*log)->log().live() && (!view || view->live()); });
   if (view) door.front().add_check({"view", [&] { return view->caught_up(view_options.lag_max); }});
   starting.reset();  // from here on there is what a drain is for

@@ -5,8 +5,8 @@
 #include "ops/cli/backup_acts.hpp"
 #include "ops/cli/control.hpp"
 #include "ops/cli/dead_letter_acts.hpp"
+#include "ops/cli/door_with_routes.hpp"
 #include "ops/cli/forget_acts.hpp"
-#include "ops/cli/front_door_options.hpp"
 #include "ops/cli/mlflow_options.hpp"
 #include "ops/cli/role.hpp"
 #include "ops/cli/store_metrics.hpp"
@@ -45,6 +45,7 @@ struct ServeOptions {
     if (auto problem = mlflow.settle()) return problem;
     door.behind.url = mlflow.rest.mlflow.url;
     door.own_experiments = !mlflow.any();
+    door.feedback.view_is_complete = true;
     door.behind.ca_file = mlflow.rest.mlflow.ca_file;
     door.behind_authorization = mlflow.rest.mlflow.authorization;
     return door.fit_descriptors();
@@ -157,7 +158,7 @@ int run(ServeOptions& options) {
     view.add_sink("mlflow", *mlflow);
   }
 
-  DoorWithRoutes door(options.door, **log, &view, true, **db, metrics, clock);
+  DoorWithRoutes door(options.door, **log, &view, **db, metrics, clock);
   const BackupActs backup(**db, directory->path());
   auto control = ControlServer::open(directory->path(), [&acts, &forget, &backup](const std::string& line) {
     if (BackupActs::knows(line)) return backup.answer(line);

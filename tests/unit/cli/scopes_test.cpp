@@ -5,7 +5,7 @@
 #include <boost/json.hpp>
 
 #include "ingest/openapi/openapi_route.hpp"
-#include "ops/cli/front_door_options.hpp"
+#include "ops/cli/door_with_routes.hpp"
 #include "storage/log/memory_log.hpp"
 #include "storage/state/memory_key_value.hpp"
 
@@ -110,7 +110,7 @@ TEST(Scopes, EveryDoorHasTheOneThatTheTableSays) {
   Metrics metrics;
   const SystemClock clock;
   const cli::FrontDoorOptions options;
-  cli::DoorWithRoutes door(options, log, nullptr, false, disk, metrics, clock);
+  cli::DoorWithRoutes door(options, log, nullptr, disk, metrics, clock);
   const auto expected = all_expected();
   Doors seen;
   for (const auto& route : door.front().router().routes()) {
@@ -164,7 +164,7 @@ TEST(OpenApi, DescribesEveryDoorAndNoOther) {
   Metrics metrics;
   const SystemClock clock;
   const cli::FrontDoorOptions options;
-  cli::DoorWithRoutes door(options, log, nullptr, false, disk, metrics, clock);
+  cli::DoorWithRoutes door(options, log, nullptr, disk, metrics, clock);
   const auto& router = door.front().router();
   Doors doors;
   for (const auto& route : router.routes()) doors.insert({std::string(http::to_string(route->method)), route->pattern});
