@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ingest/mlflow/catalog_search.hpp"
 #include "ingest/mlflow/dataset_json.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/exact_json.hpp"
@@ -104,6 +105,8 @@ std::optional<MlflowError> problem_with_search(const json::object& body) {
       body, {{"filter_string", FieldType::text}, {"max_results", FieldType::whole}, {"page_token", FieldType::text}});
 }
 
+std::string listed(const Dataset& dataset) { return dataset_json(dataset, false); }
+
 Task<Response> search(MlflowDoor& door, Request& request) {
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
@@ -111,78 +114,63 @@ Task<Response> search(MlflowDoor& door, Request& request) {
   const auto clauses = texts_in(*body, "order_by"), experiments = texts_in(*body, "experiment_ids");
   if (!clauses) co_return error_response(clauses.error());
   if (!experiments) co_return error_response(experiments.error());
-  const auto most = integer_in(*body, "max_results").value_or(1000);
-  if (most < 1 || most > 50'000)
-    co_return error_response(invalid_parameter("Invalid value " + std::to_string(most) +
-                                               " for parameter 'max_results' supplied. It must be " +
-                                               (most < 1 ? "a positive integer" : "at most 50000")));
-  const auto matches = filter::CatalogFilter::parse(filter::CatalogKind::dataset, text_in(*body, "filter_string"));
-  if (!matches) co_return error_response(invalid_parameter(matches.error().message));
-  const auto before = filter::CatalogOrder::parse(filter::CatalogKind::dataset, *clauses);
-  if (!before) co_return error_response(invalid_parameter(before.error().message));
-  const auto page = filter::parse_page_token(text_in(*body, "page_token"));
-  if (!page) co_return error_response(invalid_parameter(page.error().message));
+  const auto search = read_catalog_search(filter::CatalogKind::dataset, *body, *clauses, 1000);
+  if (!search) co_return error_response(search.error());
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
   auto all = Catalog(door.view->kv()).datasets();
   if (!all) co_return read_failed(request, all.error());
   const std::set<std::string> wanted(experiments->begin(), experiments->end());
-  std::erase_if(*all, [&](const Dataset& d) {
-    const bool here = wanted.empty() ||
-                      std::ranges::any_of(d.experiment_ids, [&](const std::string& id) { return wanted.contains(id); });
-    return !here || !(*matches)(entry_of(d));
-  });
-  std::sort(all->begin(), all->end(),
-            [&](const Dataset& a, const Dataset& b) { return (*before)(entry_of(a), entry_of(b)); });
-  const auto from = std::min<std::size_t>(static_cast<std::size_t>(page->offset), all->size());
-  const auto to = std::min<std::size_t>(from + static_cast<std::size_t>(most), all->size());
-  std::string list;
-  for (auto i = from; i < to; ++i) list += (list.empty() ? "" : ",") + dataset_json((*all)[i], false);
-  std::string out = list.empty() ? "{" : R"({"datasets":[)" + list + "]";
-  if (to < all->size())
-    out += std::string(list.empty() ? "" : ",") + R"("next_page_token":")" +
-           filter::to_token({static_cast<std::int64_t>(to), {}}) + "\"";
-  co_return answer(out + "}");
+  const auto is_wanted = [&](const std::string& id) { return wanted.contains(id); };
+  if (!wanted.empty())
+    std::erase_if(*all, [&](const Dataset& d) { return std::ranges::none_of(d.experiment_ids, is_wanted); });
+  co_return answer(page_of(std::move(*all), *search, "datasets", &entry_of, &listed));
 }
 
-// Reads, changes, writes. `change` answers an error, or nothing.
-using Change = std::function<std::optional<MlflowError>(const json::object& body, Dataset&)>;
-Task<Response> change(MlflowDoor& door, Request& request, const Change& change, MlflowError unknown, bool answers) {
+// Reads, changes, writes: `act` says why not.
+struct Change {
+  std::function<std::optional<MlflowError>(const json::object& body, Dataset&)> act;
+  std::optional<MlflowError> unknown = {};  // of a dataset that is not there; none: that is no error
+  bool shows_dataset = false;               // in the answer
+};
+Task<Response> change(MlflowDoor& door, Request& request, const Change& change) {
   const auto body = read_body(request);
   if (!body) co_return error_response(body.error());
   auto turn = co_await begin_change(door, request);
   if (turn.refused) co_return std::move(*turn.refused);
   auto found = Catalog(door.view->kv()).dataset(request.params[0]);
   if (!found) co_return read_failed(request, found.error());
-  if (!*found) co_return unknown.code.empty() ? answer("{}") : error_response(unknown);
+  if (!*found) co_return change.unknown ? error_response(*change.unknown) : answer("{}");
   auto& dataset = **found;
-  if (const auto problem = change(*body, dataset)) co_return error_response(*problem);
+  if (const auto problem = change.act(*body, dataset)) co_return error_response(*problem);
   std::vector<Record> records;
   records.push_back(to_record(dataset, door.clock.now()));
   auto refused = co_await write(door, request, std::move(records));
   if (refused) co_return std::move(*refused);
-  co_return durable(door, answers ? R"({"dataset":)" + dataset_json(dataset, false) + "}" : std::string("{}"));
+  co_return durable(door,
+                    change.shows_dataset ? R"({"dataset":)" + dataset_json(dataset, false) + "}" : std::string("{}"));
 }
 
 Task<Response> set_tags(MlflowDoor& door, Request& request) {
-  const Change merge = [](const json::object& body, Dataset& dataset) -> std::optional<MlflowError> {
+  const auto merge = [](const json::object& body, Dataset& dataset) -> std::optional<MlflowError> {
     if (const auto text = required_text(body, "tags"); !text) return text.error();
     auto tags = tags_in(body);
     if (!tags) return tags.error();
     for (auto& [key, value] : *tags) dataset.tags[key] = std::move(value);
     return {};
   };
-  auto unknown = does_not_exist("Could not find evaluation dataset with ID " + std::string(request.params[0]));
-  co_return co_await change(door, request, merge, std::move(unknown), false);
+  const Change what{merge,
+                    does_not_exist("Could not find evaluation dataset with ID " + std::string(request.params[0]))};
+  co_return co_await change(door, request, what);
 }
 
 Task<Response> delete_tag(MlflowDoor& door, Request& request) {
-  const Change erase = [key = std::string(request.params[1])](const json::object&, Dataset& dataset) {
+  const auto erase = [key = std::string(request.params[1])](const json::object&, Dataset& dataset) {
     dataset.tags.erase(key);
     return std::optional<MlflowError>();
   };
-  MlflowError harmless;
-  co_return co_await change(door, request, erase, std::move(harmless), false);
+  const Change what{erase};
+  co_return co_await change(door, request, what);
 }
 
 Task<Response> experiment_ids(MlflowDoor& door, Request& request) {
@@ -197,29 +185,40 @@ Task<Response> experiment_ids(MlflowDoor& door, Request& request) {
   co_return answer(R"({"experiment_ids":)" + python_json(ids) + "}");
 }
 
-Task<Response> change_experiments(MlflowDoor& door, Request& request, bool add) {
-  const Change apply = [&door, add](const json::object& body, Dataset& dataset) -> std::optional<MlflowError> {
+MlflowError no_dataset(const Request& request) {
+  return does_not_exist("Dataset '" + std::string(request.params[0]) + "' not found");
+}
+
+Task<Response> add_experiments(MlflowDoor& door, Request& request) {
+  const auto add = [&door](const json::object& body, Dataset& dataset) -> std::optional<MlflowError> {
     const auto ids = texts_in(body, "experiment_ids");
     if (!ids) return ids.error();
-    auto& kept = dataset.experiment_ids;
-    if (!add) {
-      const std::set<std::string> gone(ids->begin(), ids->end());
-      if (std::erase_if(kept, [&](const std::string& id) { return gone.contains(id); }) > 0)
-        dataset.last_update_time = millis(door);
-      return {};
-    }
-    std::set<std::string> known(kept.begin(), kept.end());
+    std::set<std::string> known(dataset.experiment_ids.begin(), dataset.experiment_ids.end());
     const Catalog catalog(door.view->kv());
     for (const auto& id : *ids) {
       const auto experiment = catalog.experiment(id);
       if (!experiment || !*experiment) return does_not_exist("No Experiment with id=" + id);
-      if (known.insert(id).second) kept.push_back(id);
+      if (known.insert(id).second) dataset.experiment_ids.push_back(id);
     }
     dataset.last_update_time = millis(door);
     return {};
   };
-  auto unknown = does_not_exist("Dataset '" + std::string(request.params[0]) + "' not found");
-  co_return co_await change(door, request, apply, std::move(unknown), true);
+  const Change what{add, no_dataset(request), true};
+  co_return co_await change(door, request, what);
+}
+
+Task<Response> remove_experiments(MlflowDoor& door, Request& request) {
+  const auto remove = [&door](const json::object& body, Dataset& dataset) -> std::optional<MlflowError> {
+    const auto ids = texts_in(body, "experiment_ids");
+    if (!ids) return ids.error();
+    const std::set<std::string> gone(ids->begin(), ids->end());
+    const auto removed =
+        std::erase_if(dataset.experiment_ids, [&](const std::string& id) { return gone.contains(id); });
+    if (removed > 0) dataset.last_update_time = millis(door);
+    return {};
+  };
+  const Change what{remove, no_dataset(request), true};
+  co_return co_await change(door, request, what);
 }
 
 }  // namespace
@@ -239,10 +238,10 @@ void add_dataset_routes(Router& router, MlflowDoor& door) {
              {.scope = Scope::admin});
   add_mlflow(router, verb::get, one + "/experiment-ids", [&door](Request& r) { return experiment_ids(door, r); },
              {.scope = Scope::read});
-  add_mlflow(router, verb::post, one + "/add-experiments",
-             [&door](Request& r) { return change_experiments(door, r, true); }, {.scope = Scope::admin});
+  add_mlflow(router, verb::post, one + "/add-experiments", [&door](Request& r) { return add_experiments(door, r); },
+             {.scope = Scope::admin});
   add_mlflow(router, verb::post, one + "/remove-experiments",
-             [&door](Request& r) { return change_experiments(door, r, false); }, {.scope = Scope::admin});
+             [&door](Request& r) { return remove_experiments(door, r); }, {.scope = Scope::admin});
   add_dataset_record_routes(router, door);
 }
 

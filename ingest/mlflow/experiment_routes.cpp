@@ -1,9 +1,9 @@
 #include "ingest/mlflow/experiment_routes.hpp"
 
-#include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <set>
 
+#include "ingest/mlflow/catalog_search.hpp"
 #include "ingest/mlflow/tag_routes.hpp"
 #include "ops/runtime/ids.hpp"
 #include "ops/runtime/parse_number.hpp"
@@ -18,7 +18,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t name_characters_max = 500, tag_characters_max = 20'000, location_characters_max = 2048;
-constexpr std::int64_t max_results_max = 50'000;
 
 std::string experiment_json(const Experiment& e) {
   std::string out;
@@ -219,17 +218,9 @@ Task<Response> search(MlflowDoor& door, Request& request) {
   if (const auto problem = problem_with_search(*body)) co_return error_response(*problem);
   const auto clauses = texts_in(*body, "order_by");
   if (!clauses) co_return error_response(clauses.error());
-  const auto most = integer_in(*body, "max_results").value_or(0);  // MLflow asks for it
-  if (most < 1 || most > max_results_max)
-    co_return error_response(invalid_parameter("Invalid value " + std::to_string(most) +
-                                               " for parameter 'max_results' supplied. It must be " +
-                                               (most < 1 ? "a positive integer" : "at most 50000")));
-  const auto matches = filter::CatalogFilter::parse(filter::CatalogKind::experiment, text_in(*body, "filter"));
-  if (!matches) co_return error_response(invalid_parameter(matches.error().message));
-  const auto before = filter::CatalogOrder::parse(filter::CatalogKind::experiment, *clauses);
-  if (!before) co_return error_response(invalid_parameter(before.error().message));
-  const auto page = filter::parse_page_token(text_in(*body, "page_token"));
-  if (!page) co_return error_response(invalid_parameter(page.error().message));
+  constexpr std::int64_t none = 0;  // MLflow asks for a number
+  const auto search = read_catalog_search(filter::CatalogKind::experiment, *body, *clauses, none);
+  if (!search) co_return error_response(search.error());
   auto view_type = text_in(*body, "view_type");
   if (const auto number = integer_in(*body, "view_type"))
     view_type = *number == 2 ? "DELETED_ONLY" : *number == 3 ? "ALL" : "ACTIVE_ONLY";
@@ -237,19 +228,9 @@ Task<Response> search(MlflowDoor& door, Request& request) {
   if (refused) co_return std::move(*refused);
   auto all = Catalog(door.view->kv()).experiments();
   if (!all) co_return read_failed(request, all.error());
-  std::erase_if(*all, [&](const Experiment& e) {
-    if (view_type != "ALL" && e.deleted != (view_type == "DELETED_ONLY")) return true;
-    return !(*matches)(entry_of(e));
-  });
-  std::sort(all->begin(), all->end(),
-            [&](const Experiment& a, const Experiment& b) { return (*before)(entry_of(a), entry_of(b)); });
-  const auto from = std::min<std::size_t>(static_cast<std::size_t>(page->offset), all->size());
-  const auto to = std::min<std::size_t>(from + static_cast<std::size_t>(most), all->size());
-  std::string list;
-  for (auto i = from; i < to; ++i) list += (list.empty() ? "" : ",") + experiment_json((*all)[i]);
-  std::string out = list.empty() ? "{" : R"({"experiments":[)" + list + "]";
-  if (to < all->size()) out += R"(,"next_page_token":")" + filter::to_token({static_cast<std::int64_t>(to), {}}) + "\"";
-  co_return answer(out + "}");
+  if (view_type != "ALL")
+    std::erase_if(*all, [&](const Experiment& e) { return e.deleted != (view_type == "DELETED_ONLY"); });
+  co_return answer(page_of(std::move(*all), *search, "experiments", &entry_of, &experiment_json));
 }
 
 // Reads, changes, writes: `act` says why not. What is wrong with the body itself is said before it is known whether the
