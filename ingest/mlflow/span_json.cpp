@@ -6,6 +6,7 @@
 #include "ingest/mlflow/message_fields.hpp"
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
+#include "ops/runtime/ids.hpp"
 #include "storage/records/exact_json.hpp"
 #include "storage/records/python_numbers.hpp"
 #include "storage/records/python_text.hpp"
@@ -105,7 +106,7 @@ json::array links_of(const json::object& span) {
     const auto* id = from ? from->if_contains("span_id") : nullptr;
     if (!trace || !trace->is_string() || !id || !id->is_string()) continue;
     std::string_view trace_id(trace->get_string().data(), trace->get_string().size());
-    if (trace_id.starts_with("tr-")) trace_id.remove_prefix(3);
+    if (trace_id.starts_with(trace_prefix)) trace_id.remove_prefix(trace_prefix.size());
     const std::string_view span_id(id->get_string().data(), id->get_string().size());
     if (!is_hex(trace_id, 32) || !is_hex(span_id, 16)) continue;
     json::object to{{"trace_id", to_base64(from_hex(trace_id))}, {"span_id", to_base64(from_hex(span_id))}};

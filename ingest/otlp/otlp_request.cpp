@@ -9,6 +9,7 @@
 #include "ingest/otlp/otlp_protobuf.hpp"
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
+#include "ops/runtime/ids.hpp"
 #include "storage/records/python_text.hpp"
 #include "storage/records/utf8.hpp"
 
@@ -22,6 +23,8 @@ constexpr std::string_view tag_prefix = "mlflow.traceTag.";
 
 // An attribute's value as MLflow keeps it: JSON in a string.
 std::string dumped(const json::value& value) { return python_json(value, {.ascii = false}); }
+
+std::string our_trace_id(std::string_view id) { return std::string(trace_prefix) + to_hex(id); }
 
 std::string kept_text(const json::value& value) {
   const auto* text = value.if_string();
@@ -69,7 +72,7 @@ json::object span_json(const OtlpSpan& span, const std::string& trace_id) {
   out["attributes"] = std::move(attributes);
   json::array links;
   for (const auto& link : span.links) {
-    json::object to{{"trace_id", "tr-" + to_hex(link.trace_id)}, {"span_id", to_hex(link.span_id)}};
+    json::object to{{"trace_id", our_trace_id(link.trace_id)}, {"span_id", to_hex(link.span_id)}};
     if (link.attributes.empty())
       to["attributes"] = nullptr;
     else
@@ -216,7 +219,7 @@ Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpR
       if (span.trace_id.size() != 16 || span.span_id.size() != 8 ||
           (!span.parent_id.empty() && span.parent_id.size() != 8))
         return OtlpProblem{422, "Cannot convert OpenTelemetry span to MLflow span"};
-      const auto id = "tr-" + to_hex(span.trace_id);
+      const auto id = our_trace_id(span.trace_id);
       const auto [at, fresh] = traces.try_emplace(id);
       if (fresh) order.push_back(id);
       if (auto& own = at->second.tags; own.empty() && !tags.entries.empty()) {
