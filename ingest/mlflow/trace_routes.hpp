@@ -10,11 +10,14 @@
 //   and the second version's: trace_v2_routes.hpp
 #include "ingest/mlflow/door.hpp"
 #include "ingest/mlflow/trace_request.hpp"
+#include "storage/store/trace_row.hpp"
 
 namespace assay {
 
 // Before an MLflow server: what this door takes itself; the server is asked for all the rest.
 void add_trace_routes(Router& router, MlflowDoor& door);
+void add_trace_read_routes(Router& router, MlflowDoor& door);
+void add_trace_delete_routes(Router& router, MlflowDoor& door);
 
 // What is known of the trace, the ids that name it, and what was said about it: all or none; the name of its experiment
 // is among it. The refusal where it was not written.
@@ -23,6 +26,9 @@ Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& reque
 
 // 404; before an MLflow server, which may not have heard yet of what was deleted here, 410: it is not asked then.
 Response trace_not_found(MlflowDoor& door, std::string_view trace_id, std::string message);
+
+// Whether it is a trace of the experiment: one that has a name has another id in an MLflow server behind this door.
+bool may_be_in(const MlflowDoor& door, const TraceRow& row, std::string_view experiment);
 
 // The tag mlflow.artifactLocation of a trace.
 std::string artifact_location(const std::string& experiment_id, const std::string& trace_id);
