@@ -1,67 +1,12 @@
-// Streams that outlive their readers: gathering, back-pressure, resume, stop. The model says what the test pushes.
-#include <algorithm>
-#include <list>
+// Streams that outlive their readers: gathering, back-pressure, resume.
 #include <thread>
 
-#include "ops/runtime/cancelled.hpp"
-#include "tests/unit/ingest/chat_fixture.hpp"
+#include "tests/unit/ingest/live_chat_fixture.hpp"
 
 namespace assay {
 namespace {
 
 using namespace chat_test;
-
-// One answer, token by token as the test says; from any thread.
-class PushedModel final : public ChatBackend {
- public:
-  Task<Result<Models, ChatFailure>> models(std::string) override { co_return ChatFailure{"none"}; }
-  Task<Started> start(ChatQuestion) override {
-    std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(*this);
-    co_return std::move(answer);
-  }
-  void push(std::string token) {
-    const std::lock_guard lock(mutex_);
-    tokens_.push_back(std::move(token));
-    if (waiter_) waiter_->wake();
-  }
-  void end() { push(""); }
-  int pulled() const { return pulled_; }
-  bool aborted() const { return aborted_; }
-
- private:
-  struct Answer final : ChatAnswer {
-    explicit Answer(PushedModel& m) : model(m) {}
-    ~Answer() override {
-      if (!complete) model.aborted_ = true;
-    }
-    Task<Next> next() override {
-      auto waiter = std::make_shared<Waiter>(co_await asio::this_coro::executor);
-      for (;;) {
-        {
-          const std::lock_guard lock(model.mutex_);
-          model.waiter_ = waiter;
-          if (!model.tokens_.empty()) {
-            ChatPiece piece{.content = model.tokens_.front()};
-            model.tokens_.pop_front();
-            ++model.pulled_;
-            complete = piece.content.empty();
-            if (complete) co_return std::optional<ChatPiece>();
-            co_return std::optional<ChatPiece>(std::move(piece));
-          }
-        }
-        co_await waiter->wait(Waiter::Time::max());
-        if (co_await is_cancelled()) co_return ChatFailure{"aborted"};
-      }
-    }
-    PushedModel& model;
-    bool complete = false;
-  };
-  std::mutex mutex_;
-  std::deque<std::string> tokens_;
-  std::shared_ptr<Waiter> waiter_;
-  std::atomic<int> pulled_{0};
-  std::atomic<bool> aborted_{false};
-};
 
 // A reader that the test can hold up.
 class HeldStream final : public ListedStream {
@@ -80,99 +25,6 @@ class HeldStream final : public ListedStream {
 
  private:
   std::shared_ptr<Waiter> go_;
-};
-
-struct LiveChatTest : ChatFixture {
-  LiveChatTest() {
-    config.resume_max = 1h;
-    config.unread_bytes_max = 1000;
-  }
-  struct Call {
-    explicit Call(std::string p) : path(std::move(p)) {}
-    std::string path, query;  // what the request's views point to
-    std::vector<HeaderField> headers;
-    Request request;
-    Admission::Permit permit;
-    asio::cancellation_signal signal;
-    bool ended = false;
-  };
-
-  void open() { open(model); }
-  void open(ChatBackend& with) {
-    live.emplace(config, metrics);
-    services.emplace(ChatServices{config, log, with, journal, metrics, clock, *live});
-    add_chat_routes(router, *services);
-  }
-  Call& call(http::verb method, std::string path, ListedStream& to, std::vector<HeaderField> with = {},
-             IoContext* on = nullptr) {
-    auto& c = *calls.emplace_back(std::make_unique<Call>(std::move(path)));
-    if (const auto mark = c.path.find('?'); mark != std::string::npos) {
-      c.query = c.path.substr(mark + 1);
-      c.path.resize(mark);
-    }
-    c.headers = std::move(with);
-    const auto found = router.find(method, c.path);
-    EXPECT_TRUE(found.route);
-    c.request = {.method = method, .path = c.path, .query = c.query, .body = body, .headers = c.headers};
-    params.push_back(found.params);
-    c.request.params = {params.back()[0], params.back()[1]};
-    c.permit = std::move(*admission.try_admit(10, Admission::Kind::chat));
-    c.request.permit = &c.permit;
-    auto& context_of = on ? *on : context;
-    auto on_end = [&c](std::exception_ptr thrown) {
-      c.ended = true;
-      EXPECT_FALSE(thrown);
-    };
-    asio::co_spawn(context_of, std::get<StreamHandler>(found.route->handler)(c.request, to),
-                   asio::bind_cancellation_slot(c.signal.slot(), std::move(on_end)));
-    if (!on) settle();
-    return c;
-  }
-  // Lets everything happen that needs no time.
-  void settle() {
-    context.restart();
-    while (context.poll() > 0) {
-    }
-  }
-  void push(std::string token) {
-    model.push(std::move(token));
-    settle();
-  }
-  std::string header(const ListedStream& of, const std::string& name) {
-    for (const auto& [n, v] : of.headers)
-      if (n == name) return v;
-    return {};
-  }
-  std::string said(const ListedStream& by) {
-    std::string out;
-    for (const auto& event : by.events)
-      if (event.at("type") == "token") out += event.at("content").as_string();
-    return out;
-  }
-  // Starts a stream and lets its reader leave behind "one".
-  void start_and_leave() {
-    open();
-    stream.writes_left = 2;
-    call(http::verb::post, "/chat/stream", stream);
-    push("one");
-    push(" two");
-    EXPECT_TRUE(calls.back()->ended) << "it left";
-    token = header(stream, "X-Resume-Token");
-    path = "/chat/stream/" + header(stream, "X-Trace-Id");
-  }
-  std::string error_of(ListedStream& to, std::vector<HeaderField> with, std::string where = {}) {
-    call(http::verb::get, where.empty() ? path : where, to, std::move(with));
-    return std::to_string(to.response.status);
-  }
-
-  PushedModel model;
-  std::optional<LiveChats> live;
-  std::optional<ChatServices> services;
-  Router router;
-  std::list<std::array<std::string, 2>> params;
-  std::vector<std::unique_ptr<Call>> calls;
-  std::string token, path;
-  ListedStream second{seen};
 };
 
 TEST_F(LiveChatTest, TheFirstBytesAreWrittenBeforeTheModelSpeaks) {
@@ -337,91 +189,6 @@ TEST_F(LiveChatTest, WhatAnAnswerCanBeRatedWithComesWithItsFirstBytesAndWithItsF
   call(http::verb::get, "/chat/stream/" + trace_id, second, {{"X-Resume-Token", header(stream, "X-Resume-Token")}});
   EXPECT_EQ(header(second, "X-Feedback-Token"), "token of " + trace_id);
   EXPECT_EQ(second.events.back(), failed);
-}
-
-TEST_F(LiveChatTest, StoppingAbortsTheModelAndIsNoError) {
-  open();
-  services->feedback_token = [](auto trace_id, auto, auto) { return "token of " + std::string(trace_id); };
-  call(http::verb::post, "/chat/stream", stream);
-  push("one");
-  call(http::verb::delete_, "/chat/stream/" + header(stream, "X-Trace-Id"), second,
-       {{"X-Resume-Token", header(stream, "X-Resume-Token")}});
-  EXPECT_TRUE(model.aborted());
-  EXPECT_EQ(second.response.status, 200u);
-  const auto stopped = json::parse(second.response.body);
-  EXPECT_EQ(stopped.at("status").as_string(), "stopped");
-  EXPECT_EQ(stopped.at("feedback_token").as_string(), "token of " + header(stream, "X-Trace-Id"));
-  EXPECT_EQ(stopped.at("feedback_token"), stream.events.back().at("feedback_token"));
-  EXPECT_TRUE(
-      std::ranges::any_of(second.response.headers, [](const auto& h) { return h.first == "Assay-Durability"; }));
-  EXPECT_EQ(stream.events.back().at("type").as_string(), "done");
-  EXPECT_TRUE(stream.events.back().at("stopped").as_bool());
-  EXPECT_EQ(log.last_info.at("state").as_string(), "OK");
-  EXPECT_EQ(log.last_span.at("attributes").at("stopped").as_string(), "true");
-  EXPECT_EQ(log.last_span.at("attributes").at("response").as_string(), "\"one\"");
-  EXPECT_EQ(journalled(), 0u);
-}
-
-// It waits for one thing and then for another, as a read of several steps does, and looks at nothing in between.
-TEST_F(LiveChatTest, AStopThatComesBetweenTwoWaitsIsSaidAgain) {
-  struct TwoWaits final : ChatBackend {
-    explicit TwoWaits(IoContext& context) : first(std::make_shared<Waiter>(context.get_executor())) {}
-    struct Answer final : ChatAnswer {
-      explicit Answer(TwoWaits& m) : model(m) {}
-      Task<Next> next() override {
-        co_await model.first->wait(Waiter::Time::max());
-        asio::steady_timer second(co_await asio::this_coro::executor, 1h);
-        co_await second.async_wait(as_result);
-        co_return ChatFailure{"woken"};
-      }
-      TwoWaits& model;
-    };
-    Task<Result<Models, ChatFailure>> models(std::string) override { co_return ChatFailure{"none"}; }
-    Task<Started> start(ChatQuestion) override {
-      std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(*this);
-      co_return std::move(answer);
-    }
-    std::shared_ptr<Waiter> first;
-  } two(context);
-  open(two);
-  call(http::verb::post, "/chat/stream", stream);
-  two.first->wake();  // done with, but not heard of when the stop comes
-  auto& stop = call(http::verb::delete_, "/chat/stream/" + header(stream, "X-Trace-Id"), second,
-                    {{"X-Resume-Token", header(stream, "X-Resume-Token")}});
-  context.restart();
-  context.run_for(2s);
-  EXPECT_TRUE(stop.ended);
-  EXPECT_EQ(second.response.status, 200u);
-  EXPECT_TRUE(stream.events.back().at("stopped").as_bool());
-}
-
-TEST_F(LiveChatTest, AReaderThatStaysAwayAbortsTheModel) {
-  config.resume_max = 20ms;
-  start_and_leave();
-  context.restart();
-  context.run_for(10s);
-  EXPECT_TRUE(model.aborted());
-  EXPECT_EQ(log.last_info.at("state").as_string(), "ERROR");
-  EXPECT_EQ(log.last_span.at("status").at("message").as_string(), client_left);
-  EXPECT_EQ(journalled(), 0u);
-}
-
-TEST_F(LiveChatTest, NobodyIsWaitedForWhileTheDoorDrains) {
-  start_and_leave();
-  live->begin_drain();
-  settle();
-  EXPECT_TRUE(model.aborted());
-  EXPECT_EQ(log.last_info.at("state").as_string(), "ERROR");
-}
-
-TEST_F(LiveChatTest, WhatHasEndedIsHeldWithinItsBound) {
-  config.held_bytes_max = 500;
-  start_and_leave();
-  model.end();
-  settle();
-  EXPECT_EQ(metrics.held_bytes.Value(), 0);
-  ListedStream gone(seen);
-  EXPECT_EQ(error_of(gone, {{"X-Resume-Token", token}}), "404");
 }
 
 TEST_F(LiveChatTest, AReaderMayComeBackOnAnotherThread) {
