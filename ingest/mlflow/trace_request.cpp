@@ -130,6 +130,33 @@ std::optional<Rejection> copy_source(const json::object& from, json::object& to)
   return {};
 }
 
+// What is said: "feedback" or "expectation", one of the two.
+std::optional<Rejection> copy_value(const json::object& from, json::object& to) {
+  int kinds = 0;
+  for (const std::string_view kind : {"feedback", "expectation"})
+    if (const auto* value = from.if_contains(kind)) {
+      auto said = read_assessment_value(kind, *value);
+      if (!said) return said.error();
+      to[kind] = std::move(*said);
+      ++kinds;
+    }
+  if (from.contains("issue")) return Rejection{501, "issue", "issues are not kept here"};
+  if (kinds == 0) return invalid("", "Unknown assessment type: None");
+  if (kinds != 1) return invalid("feedback", "one of feedback and expectation is needed");
+  return {};
+}
+
+// The id that it brings, or one of what was sent (`said`), its own times included: two calls of the client differ in
+// them, a repeat of one does not. Who sends none may mean what it says: the same words again, after they were changed
+// or taken back.
+Result<std::string, Rejection> assessment_id_of(const json::object& from, std::string_view trace_id,
+                                                std::string_view said, std::string_view unlike) {
+  auto id = id_in(from, "assessment_id");
+  if (!id || !id->empty()) return id;
+  if (unlike.empty() || from.contains("create_time")) return derived_id(assessment_prefix, {"mlflow", trace_id, said});
+  return derived_id(assessment_prefix, {"mlflow", trace_id, said, unlike});
+}
+
 // `from`: an assessment's fields.
 Result<SentAssessment, Rejection> read_assessment(const json::object& from, std::string_view trace_id, Instant now,
                                                   std::string_view unlike = {}) {
@@ -147,17 +174,7 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
   if (auto problem = copy_source(from, to)) return std::move(*problem);
   for (const std::string_view field : {"create_time", "last_update_time"})
     if (auto problem = copy_time(from, field, to)) return std::move(*problem);
-  int kinds = 0;
-  for (const std::string_view kind : {"feedback", "expectation"})
-    if (const auto* value = from.if_contains(kind)) {
-      auto said = read_assessment_value(kind, *value);
-      if (!said) return said.error();
-      to[kind] = std::move(*said);
-      ++kinds;
-    }
-  if (from.contains("issue")) return Rejection{501, "issue", "issues are not kept here"};
-  if (kinds == 0) return invalid("", "Unknown assessment type: None");
-  if (kinds != 1) return invalid("feedback", "one of feedback and expectation is needed");
+  if (auto problem = copy_value(from, to)) return std::move(*problem);
   if (to.contains("expectation")) {  // MLflow's have neither
     to.erase("overrides");
     out.overrides.clear();
@@ -169,15 +186,9 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
     return invalid("metadata", "it has U+0000");
   to["valid"] = true;
 
-  // Of what was sent, its own times included: two calls of the client differ in them, a repeat of one does not. Who
-  // sends none may mean what it says: the same words again, after they were changed or taken back.
   const auto said = json::serialize(to);
-  auto id = id_in(from, "assessment_id");
+  const auto id = assessment_id_of(from, trace_id, said, unlike);
   if (!id) return id.error();
-  if (id->empty() && (unlike.empty() || to.contains("create_time")))
-    *id = derived_id(assessment_prefix, {"mlflow", trace_id, said});
-  else if (id->empty())
-    *id = derived_id(assessment_prefix, {"mlflow", trace_id, said, unlike});
   to["assessment_id"] = *id;
   for (const std::string_view field : {"create_time", "last_update_time"}) in_utc(to, field, now);
   out.record = {.op = Op::create,
@@ -213,6 +224,58 @@ std::optional<Rejection> copy_location(const json::object& from, json::object& t
   return {};
 }
 
+std::optional<Rejection> copy_ids(const json::object& from, TraceRequest& out) {
+  const auto trace_id = id_in(from, "trace_id");
+  if (!trace_id) return trace_id.error();
+  if (trace_id->empty()) return invalid("trace_id", "it is missing");
+  const auto request_id = id_in(from, "client_request_id");
+  if (!request_id) return request_id.error();
+  out.trace_id = *trace_id;
+  out.client_request_id = *request_id;
+  out.info["trace_id"] = *trace_id;
+  if (!request_id->empty()) out.info["client_request_id"] = *request_id;
+  return {};
+}
+
+std::optional<Rejection> copy_state(const json::object& from, json::object& to) {
+  if (auto problem = copy_text(from, "state", to, 64)) return problem;
+  if (!to.contains("state")) to["state"] = "STATE_UNSPECIFIED";
+  const auto& state = to["state"].get_string();
+  if (state != "OK" && state != "ERROR" && state != "IN_PROGRESS" && state != "STATE_UNSPECIFIED")
+    return invalid("state", "it is not OK, ERROR or IN_PROGRESS");
+  return {};
+}
+
+std::optional<Rejection> copy_metadata_and_tags(const json::object& from, json::object& to) {
+  for (const std::string_view map : {"trace_metadata", "tags"})
+    if (auto problem = copy_map(from, map, to)) return problem;
+  // Of another trace, where a client copies one: the tag says where this one's own files are.
+  if (auto* tags = to.if_contains("tags")) tags->get_object().erase("mlflow.artifactLocation");
+  json::object metadata;
+  if (const auto* given = to.if_contains("trace_metadata")) metadata = given->get_object();
+  metadata.erase(experiment_name_key);  // ours to say; a trace that is a copy of another brings that one's
+  normalise_usage(metadata);
+  metadata["mlflow.trace.infoFinalized"] = "true";
+  to["trace_metadata"] = std::move(metadata);
+  return {};
+}
+
+std::optional<Rejection> read_assessments(const json::object& from, TraceRequest& out, Instant now) {
+  const auto* assessments = from.if_contains("assessments");
+  if (!assessments) return {};
+  if (!assessments->is_array()) return invalid("assessments", "it is not a list");
+  if (assessments->get_array().size() > assessments_max) return invalid("assessments", "there are too many");
+  for (const auto& assessment : assessments->get_array()) {
+    if (!assessment.is_object()) return invalid("assessments", "one of them is not an object");
+    auto read = read_assessment(fields_of(assessment.get_object()), out.trace_id, now);
+    if (read)
+      out.assessments.push_back(std::move(*read));
+    else if (!out.refused)
+      out.refused = read.error();
+  }
+  return {};
+}
+
 }  // namespace
 
 bool holds_nul(const json::object& texts) {
@@ -236,15 +299,7 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
   const auto from = fields_of(info->get_object());
   TraceRequest out;
   auto& to = out.info;
-  const auto trace_id = id_in(from, "trace_id");
-  if (!trace_id) return trace_id.error();
-  if (trace_id->empty()) return invalid("trace_id", "it is missing");
-  const auto request_id = id_in(from, "client_request_id");
-  if (!request_id) return request_id.error();
-  out.trace_id = *trace_id;
-  out.client_request_id = *request_id;
-  to["trace_id"] = *trace_id;
-  if (!request_id->empty()) to["client_request_id"] = *request_id;
+  if (auto problem = copy_ids(from, out)) return std::move(*problem);
   if (auto problem = copy_location(from, to)) return std::move(*problem);
   if (const auto* location = to.if_contains("trace_location"))
     if (const auto* experiment = location->get_object().if_contains("mlflow_experiment"))
@@ -252,35 +307,11 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
   if (auto problem = copy_time(from, "request_time", to)) return std::move(*problem);
   in_utc(to, "request_time", now);
   if (const auto* duration = from.if_contains("execution_duration")) to["execution_duration"] = duration_of(*duration);
-  if (auto problem = copy_text(from, "state", to, 64)) return std::move(*problem);
-  if (!to.contains("state")) to["state"] = "STATE_UNSPECIFIED";
-  if (const auto& s = to["state"].get_string();
-      s != "OK" && s != "ERROR" && s != "IN_PROGRESS" && s != "STATE_UNSPECIFIED")
-    return invalid("state", "it is not OK, ERROR or IN_PROGRESS");
-  for (const std::string_view map : {"trace_metadata", "tags"})
-    if (auto problem = copy_map(from, map, to)) return std::move(*problem);
-  // Of another trace, where a client copies one: the tag says where this one's own files are.
-  if (auto* tags = to.if_contains("tags")) tags->get_object().erase("mlflow.artifactLocation");
-  json::object metadata;
-  if (const auto* given = to.if_contains("trace_metadata")) metadata = given->get_object();
-  metadata.erase(experiment_name_key);  // ours to say; a trace that is a copy of another brings that one's
-  normalise_usage(metadata);
-  metadata["mlflow.trace.infoFinalized"] = "true";
-  to["trace_metadata"] = std::move(metadata);
+  if (auto problem = copy_state(from, to)) return std::move(*problem);
+  if (auto problem = copy_metadata_and_tags(from, to)) return std::move(*problem);
   for (const std::string_view preview : {"request_preview", "response_preview"})
     if (auto problem = copy_text(from, preview, to, 64u << 10)) return std::move(*problem);
-  if (const auto* assessments = from.if_contains("assessments")) {
-    if (!assessments->is_array()) return invalid("assessments", "it is not a list");
-    if (assessments->get_array().size() > assessments_max) return invalid("assessments", "there are too many");
-    for (const auto& assessment : assessments->get_array()) {
-      if (!assessment.is_object()) return invalid("assessments", "one of them is not an object");
-      auto read = read_assessment(fields_of(assessment.get_object()), *trace_id, now);
-      if (read)
-        out.assessments.push_back(std::move(*read));
-      else if (!out.refused)
-        out.refused = read.error();
-    }
-  }
+  if (auto problem = read_assessments(from, out, now)) return std::move(*problem);
   return out;
 }
 
