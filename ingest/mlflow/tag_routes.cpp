@@ -26,57 +26,95 @@ bool is_immutable(std::string_view key, bool erase) {
          (key == "mlflow.trace.archivalFailure" && !erase);
 }
 
+struct TagChange {
+  std::string key;
+  std::optional<std::string> value;  // none: it is deleted
+};
+
 std::optional<MlflowError> problem_with_value(const boost::json::object& body) {
   return problem_with_types(body, {{"value", FieldType::text}});
 }
 
-Task<Response> change_tag(MlflowDoor& door, Request& request, bool erase) {
-  const std::string trace_id(request.params[0]);
+Result<TagChange, MlflowError> read_set(const Request& request) {
   const auto body = read_body(request);
-  if (!body) co_return error_response(body.error());
+  if (!body) return body.error();
   const auto key = required_text(*body, "key");
-  if (!key) co_return error_response(key.error());
-  if (const auto problem = problem_with_value(*body); problem && !erase) co_return error_response(*problem);
-  auto value = text_in(*body, "value");
-  if (is_immutable(*key, erase))
-    co_return error_response(invalid_parameter("Tag '" + *key + "' is immutable and cannot be " +
-                                               (erase ? "deleted" : "set") + " on a trace."));
-  if (!erase) {
-    if (auto problem = problem_with_tag_name(*key)) co_return error_response(*problem);
-    if (*key == trace_name && utf8_characters(value) > name_characters_max)
-      co_return error_response(invalid_parameter("'Trace name' exceeds the maximum length of 4096 characters"));
-    value = std::string(utf8_first(value, tag_characters_max));
+  if (!key) return key.error();
+  if (auto problem = problem_with_value(*body)) return std::move(*problem);
+  if (is_immutable(*key, false))
+    return invalid_parameter("Tag '" + *key + "' is immutable and cannot be set on a trace.");
+  if (auto problem = problem_with_tag_name(*key)) return std::move(*problem);
+  const auto value = text_in(*body, "value");
+  if (*key == trace_name && utf8_characters(value) > name_characters_max)
+    return invalid_parameter("'Trace name' exceeds the maximum length of 4096 characters");
+  return TagChange{*key, std::string(utf8_first(value, tag_characters_max))};
+}
+
+Result<TagChange, MlflowError> read_delete(const Request& request) {
+  const auto body = read_body(request);
+  if (!body) return body.error();
+  const auto key = required_text(*body, "key");
+  if (!key) return key.error();
+  if (is_immutable(*key, true))
+    return invalid_parameter("Tag '" + *key + "' is immutable and cannot be deleted on a trace.");
+  return TagChange{*key, {}};
+}
+
+MlflowError no_tag(const std::string& key, const std::string& trace_id) {
+  return does_not_exist("No trace tag with key '" + key + "' for trace with ID '" + trace_id + "'");
+}
+
+Response unknown_trace(MlflowDoor& door, const std::string& trace_id, const TagChange& change) {
+  const auto not_found = "Trace with ID '" + trace_id + "' not found";
+  if (door.config.server_behind) return trace_not_found(door, trace_id, not_found + ".");
+  if (change.key == trace_name) return error_response(does_not_exist(not_found + "."));
+  if (!change.value) return error_response(no_tag(change.key, trace_id));
+  return error_response(MlflowError("BAD_REQUEST", not_found + ": it can't be tagged."));
+}
+
+// From when on the change counts: after all that is known of the trace. Refused where that is not here.
+Task<Result<Instant, Response>> time_of(MlflowDoor& door, const Request& request, const std::string& trace_id,
+                                        const TagChange& change) {
+  const auto now = door.clock.now();
+  if (!door.view) {
+    if (door.config.server_behind && !door.recent.find(trace_id))
+      co_return error_response(request.path, 501, "this front door has no store that knows the trace");
+    co_return now;
   }
-  Instant at = door.clock.now();
-  if (door.view) {
-    auto refused = co_await ready_to_read(door, request);
-    if (refused) co_return std::move(*refused);
-    const Store store(door.view->kv());
-    const auto row = store.trace(trace_id);
-    if (!row) co_return read_failed(request, row.error());
-    if (erase && (!*row ? !door.config.server_behind : !(*row)->tag(*key, trace_id, false)))
-      co_return error_response(does_not_exist(
-          !*row && *key == trace_name ? "Trace with ID '" + trace_id + "' not found."
-                                      : "No trace tag with key '" + *key + "' for trace with ID '" + trace_id + "'"));
-    if (!*row) {
-      if (door.config.server_behind)
-        co_return trace_not_found(door, trace_id, "Trace with ID '" + trace_id + "' not found.");
-      if (*key == trace_name) co_return error_response(does_not_exist("Trace with ID '" + trace_id + "' not found."));
-      MlflowError unknown{"BAD_REQUEST", "Trace with ID '" + trace_id + "' not found: it can't be tagged."};
-      co_return error_response(unknown);
-    }
-    at = std::max(at, (*row)->after());
-  } else if (door.config.server_behind && !door.recent.find(trace_id)) {
-    co_return error_response(request.path, 501, "this front door has no store that knows the trace");
-  }
-  TraceRecord record{.trace_id = trace_id, .accepted_at = at};
-  JsonWriter json(record.info);
+  auto refused = co_await ready_to_read(door, request);
+  if (refused) co_return std::move(*refused);
+  const auto row = Store(door.view->kv()).trace(trace_id);
+  if (!row) co_return read_failed(request, row.error());
+  if (!*row) co_return unknown_trace(door, trace_id, change);
+  if (!change.value && !(*row)->tag(change.key, trace_id, false))
+    co_return error_response(no_tag(change.key, trace_id));
+  co_return std::max(now, (*row)->after());
+}
+
+Task<Response> write(MlflowDoor& door, const Request& request, const TagChange& change) {
+  const std::string trace_id(request.params[0]);
+  auto at = co_await time_of(door, request, trace_id, change);
+  if (!at) co_return std::move(at.error());
+  TraceRecord tagged{.trace_id = trace_id, .accepted_at = *at};
+  JsonWriter json(tagged.info);
   json.begin_object().field("trace_id", trace_id).key("tags").begin_object();
-  json.key(*key).raw(erase ? "null" : json_text(value)).end_object().end_object();
-  auto log_record = to_record(record);
-  const auto appended = co_await door.log.append(std::move(log_record));
+  json.key(change.key).raw(change.value ? json_text(*change.value) : "null").end_object().end_object();
+  auto record = to_record(tagged);
+  const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());
   co_return durable(door, "{}");
+}
+
+Task<Response> set_tag(MlflowDoor& door, Request& request) {
+  const auto change = read_set(request);
+  if (!change) co_return error_response(change.error());
+  co_return co_await write(door, request, *change);
+}
+
+Task<Response> delete_tag(MlflowDoor& door, Request& request) {
+  const auto change = read_delete(request);
+  if (!change) co_return error_response(change.error());
+  co_return co_await write(door, request, *change);
 }
 
 }  // namespace
@@ -109,9 +147,9 @@ std::optional<MlflowError> problem_with_tag_name(std::string_view key, std::size
 void add_tag_routes(Router& router, MlflowDoor& door) {
   for (const std::string version : {"2.0", "3.0"}) {
     const auto path = version + "/mlflow/traces/{trace_id}/tags";
-    add_mlflow(router, http::verb::patch, path, [&door](Request& r) { return change_tag(door, r, false); },
+    add_mlflow(router, http::verb::patch, path, [&door](Request& r) { return set_tag(door, r); },
                {.scope = Scope::trace, .else_behind = true});
-    add_mlflow(router, http::verb::delete_, path, [&door](Request& r) { return change_tag(door, r, true); },
+    add_mlflow(router, http::verb::delete_, path, [&door](Request& r) { return delete_tag(door, r); },
                {.scope = Scope::trace, .else_behind = true});
   }
 }
