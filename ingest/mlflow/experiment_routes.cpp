@@ -236,9 +236,9 @@ Task<Response> search(MlflowDoor& door, Request& request) {
 // Reads, changes, writes: `act` says why not. What is wrong with the body itself is said before it is known whether the
 // experiment is there.
 struct Change {
-  std::function<std::optional<MlflowError>(const json::object& body, Experiment&, const Catalog&)> act;
+  std::optional<MlflowError> (*act)(const json::object& body, Experiment&, const Catalog&, Instant now);
   std::vector<std::string> needs = {};
-  std::function<std::optional<MlflowError>(const json::object& body)> problem = nullptr;
+  std::optional<MlflowError> (*problem)(const json::object& body) = nullptr;
 };
 Task<Response> change(MlflowDoor& door, Request& request, const Change& change) {
   const auto body = read_body(request);
@@ -253,11 +253,60 @@ Task<Response> change(MlflowDoor& door, Request& request, const Change& change) 
   if (turn.refused) co_return std::move(*turn.refused);
   auto found = look_up(door, request, *id);
   if (found.refused) co_return std::move(*found.refused);
-  if (const auto problem = change.act(*body, *found.experiment, Catalog(door.view->kv())))
+  const Catalog catalog(door.view->kv());
+  if (const auto problem = change.act(*body, *found.experiment, catalog, door.clock.now()))
     co_return error_response(*problem);
   auto refused = co_await write(door, request, std::move(*found.experiment));
   if (refused) co_return std::move(*refused);
   co_return durable(door, "{}");
+}
+
+std::optional<MlflowError> rename(const json::object& body, Experiment& e, const Catalog& catalog, Instant now) {
+  const auto name = text_in(body, "new_name");
+  if (e.deleted) return MlflowError{"INVALID_STATE", "Cannot rename a non-active experiment."};
+  const auto taken = catalog.experiment_named(name);
+  if (taken && *taken && (*taken)->experiment_id != e.experiment_id)
+    return MlflowError{"BAD_REQUEST", "Experiment(name=" + name + ") already exists."};
+  e.name = name;
+  e.last_update_time = millis(now);
+  return {};
+}
+
+std::optional<MlflowError> erase(const json::object&, Experiment& e, const Catalog&, Instant now) {
+  if (e.deleted) return no_experiment(e.experiment_id);
+  e.deleted = true;
+  e.last_update_time = millis(now);
+  return {};
+}
+
+std::optional<MlflowError> restore(const json::object&, Experiment& e, const Catalog&, Instant now) {
+  if (!e.deleted) return no_experiment(e.experiment_id);
+  e.deleted = false;
+  e.last_update_time = millis(now);
+  return {};
+}
+
+std::optional<MlflowError> set_tag(const json::object& body, Experiment& e, const Catalog&, Instant) {
+  if (auto problem = problem_with_stage(e)) return problem;
+  e.tags[text_in(body, "key")] = text_in(body, "value");
+  return {};
+}
+
+std::optional<MlflowError> delete_tag(const json::object& body, Experiment& e, const Catalog&, Instant) {
+  const auto key = text_in(body, "key");
+  if (auto problem = problem_with_stage(e)) return problem;
+  if (e.tags.erase(key) == 0)
+    return does_not_exist("No tag with name: " + key + " in experiment with id " + e.experiment_id);
+  return {};
+}
+
+std::optional<MlflowError> problem_with_rename(const json::object& body) {
+  return problem_with_name(text_in(body, "new_name"));
+}
+
+std::optional<MlflowError> problem_with_set_tag(const json::object& body) {
+  if (auto problem = problem_with_types(body, {{"value", FieldType::text}})) return problem;
+  return problem_with_tag(text_in(body, "key"), text_in(body, "value"));
 }
 
 }  // namespace
@@ -301,52 +350,11 @@ void add_experiment_routes(Router& router, MlflowDoor& door) {
     add_mlflow(router, verb::post, base + path,
                [&door, what = std::move(what)](Request& r) { return change(door, r, what); }, {.scope = Scope::admin});
   };
-  const auto now = [&door] { return millis(door.clock.now()); };
-  add_change("update",
-             {[now](const json::object& body, Experiment& e, const Catalog& catalog) -> std::optional<MlflowError> {
-                const auto name = text_in(body, "new_name");
-                if (e.deleted) return MlflowError{"INVALID_STATE", "Cannot rename a non-active experiment."};
-                const auto taken = catalog.experiment_named(name);
-                if (taken && *taken && (*taken)->experiment_id != e.experiment_id)
-                  return MlflowError{"BAD_REQUEST", "Experiment(name=" + name + ") already exists."};
-                e.name = name;
-                e.last_update_time = now();
-                return {};
-              },
-              {"new_name"},
-              [](const json::object& body) { return problem_with_name(text_in(body, "new_name")); }});
-  add_change("delete", {[now](const json::object&, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
-               if (e.deleted) return no_experiment(e.experiment_id);
-               e.deleted = true;
-               e.last_update_time = now();
-               return {};
-             }});
-  add_change("restore", {[now](const json::object&, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
-               if (!e.deleted) return no_experiment(e.experiment_id);
-               e.deleted = false;
-               e.last_update_time = now();
-               return {};
-             }});
-  add_change("set-experiment-tag",
-             {[](const json::object& body, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
-                if (auto problem = problem_with_stage(e)) return problem;
-                e.tags[text_in(body, "key")] = text_in(body, "value");
-                return {};
-              },
-              {"key"},
-              [](const json::object& body) -> std::optional<MlflowError> {
-                if (auto problem = problem_with_types(body, {{"value", FieldType::text}})) return problem;
-                return problem_with_tag(text_in(body, "key"), text_in(body, "value"));
-              }});
-  add_change("delete-experiment-tag",
-             {[](const json::object& body, Experiment& e, const Catalog&) -> std::optional<MlflowError> {
-                const auto key = text_in(body, "key");
-                if (auto problem = problem_with_stage(e)) return problem;
-                if (e.tags.erase(key) == 0)
-                  return does_not_exist("No tag with name: " + key + " in experiment with id " + e.experiment_id);
-                return {};
-              },
-              {"key"}});
+  add_change("update", {&rename, {"new_name"}, &problem_with_rename});
+  add_change("delete", {&erase});
+  add_change("restore", {&restore});
+  add_change("set-experiment-tag", {&set_tag, {"key"}, &problem_with_set_tag});
+  add_change("delete-experiment-tag", {&delete_tag, {"key"}});
 }
 
 }  // namespace assay
