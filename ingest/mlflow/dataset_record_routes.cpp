@@ -40,19 +40,25 @@ Task<Result<std::size_t>> count_records(const Catalog& catalog, std::string_view
 
 std::string profile_of(std::size_t count) { return R"({"num_records": )" + std::to_string(count) + "}"; }
 
-Task<Response> upsert_records(MlflowDoor& door, Request& request) {
-  const std::string id(request.params[0]);
+// They are JSON in a string.
+Result<json::array, MlflowError> read_records(const Request& request) {
   const auto body = read_body(request);
-  if (!body) co_return error_response(body.error());
+  if (!body) return body.error();
   const auto text = required_text(*body, "records");
-  if (!text) co_return error_response(text.error());
+  if (!text) return text.error();
   boost::system::error_code ec;
   json::parse_options options;
   options.max_depth = 64;
-  const auto parsed = parse_python_json(*text, ec, options);
-  if (ec || !parsed.is_array()) co_return error_response(invalid_parameter("records: it is not a list as JSON"));
-  if (parsed.get_array().size() > records_max)
-    co_return error_response(invalid_parameter("records: there are more than 50000"));
+  auto parsed = parse_python_json(*text, ec, options);
+  if (ec || !parsed.is_array()) return invalid_parameter("records: it is not a list as JSON");
+  if (parsed.get_array().size() > records_max) return invalid_parameter("records: there are more than 50000");
+  return std::move(parsed.get_array());
+}
+
+Task<Response> upsert_records(MlflowDoor& door, Request& request) {
+  const std::string id(request.params[0]);
+  const auto sent = read_records(request);
+  if (!sent) co_return error_response(sent.error());
   auto turn = co_await begin_change(door, request);
   if (turn.refused) co_return std::move(*turn.refused);
   const Catalog catalog(door.view->kv());
@@ -66,8 +72,8 @@ Task<Response> upsert_records(MlflowDoor& door, Request& request) {
   const auto ms = now.time_since_epoch().count();
   DatasetUpsert upsert(catalog, id, ms);
   std::size_t taken = 0;
-  for (const auto& sent : parsed.get_array()) {
-    const auto problem = upsert.add(sent);
+  for (const auto& record : *sent) {
+    const auto problem = upsert.add(record);
     if (!problem) co_return read_failed(request, problem.error());
     if (*problem) co_return error_response(**problem);
     if (++taken % step_size == 0) co_await pause();
@@ -75,7 +81,7 @@ Task<Response> upsert_records(MlflowDoor& door, Request& request) {
   const auto before = co_await count_records(catalog, id);
   if (!before) co_return read_failed(request, before.error());
   auto& state = **dataset;
-  if (taken > 0) state.schema = extended_schema(state.schema, parsed.get_array());
+  if (taken > 0) state.schema = extended_schema(state.schema, *sent);
   if (const auto count = *before + upsert.inserted(); count > 0) state.profile = profile_of(count);
   state.digest = dataset_digest(state.name, ms);
   state.last_update_time = ms;

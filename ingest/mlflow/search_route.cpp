@@ -66,6 +66,17 @@ Result<filter::TraceQuery, MlflowError> read_query(const json::object& body) {
   return query;
 }
 
+// Of those that were not deleted in between.
+Result<std::vector<std::string>> infos_of(const Store& store, const std::vector<std::string>& trace_ids) {
+  std::vector<std::string> infos;
+  for (const auto& id : trace_ids) {
+    auto info = store.trace_info(id);
+    if (!info) return info.error();
+    if (*info) infos.push_back(std::move(**info));
+  }
+  return infos;
+}
+
 }  // namespace
 
 Task<Response> search_traces(MlflowDoor& door, Request& request) {
@@ -96,23 +107,17 @@ Task<Response> search_traces(MlflowDoor& door, const Request& request, const jso
     if (!done) co_await asio::post(use_task);
   }
 
+  auto infos = infos_of(store, search.trace_ids());
+  if (!infos) co_return read_failed(request, infos.error());
+  if (infos->empty() && pending) infos->push_back(pending::info_json(*pending, experiment, door.clock.now()));
   std::string body;
   JsonWriter json(body);
   json.begin_object();
-  bool any = false;
-  for (const auto& id : search.trace_ids()) {
-    const auto info = store.trace_info(id);
-    if (!info) co_return read_failed(request, info.error());
-    if (!*info) continue;  // deleted in between
-    if (!any) json.key("traces").begin_array();
-    any = true;
-    json.raw(**info);
+  if (!infos->empty()) {
+    json.key("traces").begin_array();
+    for (const auto& info : *infos) json.raw(info);
+    json.end_array();
   }
-  if (!any && pending) {
-    json.key("traces").begin_array().raw(pending::info_json(*pending, experiment, door.clock.now()));
-    any = true;
-  }
-  if (any) json.end_array();
   if (!search.next_page_token().empty()) json.field("next_page_token", search.next_page_token());
   json.end_object();
   auto response = answer(std::move(body));
