@@ -58,17 +58,22 @@ Result<ResumeRequest, Rejection> read_resume_request(ChatServices& services, con
   return asked;
 }
 
+ChatHeaders stream_headers(const LiveChat& chat) {
+  ChatHeaders headers{{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
+  add_ids(headers, chat);
+  headers.emplace_back(token_header, chat.resume_token());
+  // Already now: an answer that breaks off, and whose rest nobody gets, is to be rated too.
+  if (const auto& token = chat.feedback_token(); !token.empty()) headers.emplace_back("X-Feedback-Token", token);
+  headers.emplace_back("Assay-Durability", chat.durability());
+  return headers;
+}
+
 }  // namespace
 
 Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, Reading reading,
                        ResponseStream& stream) {
   const auto& config = services.config;
-  ChatHeaders headers{{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
-  add_ids(headers, *chat);
-  headers.emplace_back(token_header, chat->resume_token());
-  // Already now: an answer that breaks off, and whose rest nobody gets, is to be rated too.
-  if (const auto& token = chat->feedback_token(); !token.empty()) headers.emplace_back("X-Feedback-Token", token);
-  headers.emplace_back("Assay-Durability", chat->durability());
+  const auto headers = stream_headers(*chat);
   ChatReader reader(chat, reading.from, co_await asio::this_coro::executor);
   auto written = co_await stream.begin(200, "text/event-stream", headers);
   std::string bytes = sse_prelude(reading.from, config.retry_hint);
