@@ -1,5 +1,4 @@
 // assay serve: everything in one process, over the embedded log.
-#include <filesystem>
 #include <limits>
 
 #include "ops/cli/backup_acts.hpp"
@@ -7,8 +6,9 @@
 #include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/door_with_routes.hpp"
 #include "ops/cli/forget_acts.hpp"
-#include "ops/cli/mlflow_options.hpp"
 #include "ops/cli/role.hpp"
+#include "ops/cli/serve_mlflow.hpp"
+#include "ops/cli/serve_upkeep.hpp"
 #include "ops/cli/store_metrics.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
@@ -19,9 +19,6 @@
 #include "storage/db/db.hpp"
 #include "storage/log/embedded_log.hpp"
 #include "storage/sinks/store_sink.hpp"
-#include "storage/state/partition_state.hpp"
-#include "storage/state/seen.hpp"
-#include "storage/store/keys.hpp"
 #include "storage/view/store_view.hpp"
 #include "workers/committer.hpp"
 #include "workers/resolver_thread.hpp"
@@ -48,6 +45,11 @@ struct ServeOptions {
     door.feedback.view_is_complete = true;
     door.behind.ca_file = mlflow.rest.mlflow.ca_file;
     door.behind_authorization = mlflow.rest.mlflow.authorization;
+    log.dedupe_window = policy.dedupe_window;
+    policy.log_repeats = false;
+    policy.record_bytes_max = std::numeric_limits<std::size_t>::max();  // the doors bound their requests
+    // A day longer than the store keeps traces. An MLflow keeps what the store lets go of, and is told of it.
+    if (retention.count() > 0 && !mlflow.any()) policy.request_retention = retention + std::chrono::hours(24);
     return door.fit_descriptors();
   }
 
@@ -73,39 +75,6 @@ struct ServeOptions {
 constexpr std::size_t step_records_max = 512, store_records_max = 256;
 constexpr std::chrono::microseconds rest = 2ms;
 
-// The streams that the log trims, and who must have passed.
-Offset passed_by_all(const Progress& progress, const AssessmentSink& store, const AssessmentSink* mlflow,
-                     StreamPartition where) {
-  if (where.stream == Stream::feedback || where.stream == Stream::requests)
-    return progress.reached(Follower::resolver, where);
-  auto passed = store.applied(where);
-  if (mlflow && where.stream != Stream::deadletters) passed = std::min(passed, mlflow->applied(where));
-  return passed;
-}
-
-// When the log last held nothing that the store and the resolver had not seen, as far as one look a minute tells.
-class CaughtUp {
- public:
-  CaughtUp(const EmbeddedLog& log, const Progress& progress, const AssessmentSink& store)
-      : log_(log), progress_(progress), store_(store) {}
-
-  Instant look(Instant now) {
-    for (const auto& [where, end] : ends_)
-      if (passed_by_all(progress_, store_, nullptr, where) < end) return since_;
-    since_ = std::exchange(looked_, now);
-    for (const auto stream : {Stream::feedback, Stream::assessments, Stream::traces})
-      for (Partition p = 0; p < log_.partitions(stream); ++p) ends_[{stream, p}] = log_.end({stream, p});
-    return since_;
-  }
-
- private:
-  const EmbeddedLog& log_;
-  const Progress& progress_;
-  const AssessmentSink& store_;
-  std::map<StreamPartition, Offset> ends_;
-  Instant since_, looked_;
-};
-
 int run(ServeOptions& options) {
   std::optional<StopWhileStarting> starting(std::in_place);
   auto directory = DataDirectory::open(options.door.data);
@@ -115,23 +84,15 @@ int run(ServeOptions& options) {
   add_process_metrics(metrics);
   Progress progress;
 
-  // What the resolver has seen last decides which seen ids may go: see state/seen.hpp. Ids of traces go a day after the
-  // store has let go of those, which it does by when they began; their tombstones when nothing can come any more that
-  // the log had, or that was parked, when they were deleted.
-  constexpr auto never = std::numeric_limits<std::int64_t>::min();
-  std::atomic<std::int64_t> seen_cutoff_ms{0}, index_cutoff_ms{never}, tombstone_cutoff_ms{never};
+  ServeCutoffs cutoffs(options.policy, options.log_retention);
   DbConfig db_config{.directory = directory->database(),
                      .memory = DbMemory::with(options.cache_bytes, options.write_buffer_bytes)};
-  db_config.drop = [&](Family family, std::string_view key, std::string_view value) {
-    const auto is = [](const auto& cutoff) { return Instant(std::chrono::milliseconds(cutoff.load())); };
-    if (family == Family::index) return index_may_go(value, is(index_cutoff_ms));
-    if (family == Family::traces) return store_keys::tombstone_may_go(key, value, is(tombstone_cutoff_ms));
-    return family == Family::seen && seen_may_go(value, is(seen_cutoff_ms));
+  db_config.drop = [&cutoffs](Family family, std::string_view key, std::string_view value) {
+    return cutoffs.may_go(family, key, value);
   };
   auto db = Db::open(std::move(db_config));
   if (!db) return complain(db.error());
   if (const auto problem = claim_role(**db, directory->path(), "serve")) return complain(*problem);
-  options.log.dedupe_window = options.policy.dedupe_window;
   auto log = EmbeddedLog::open(**db, directory->path(), options.log, metrics);
   if (!log) return complain(log.error());
 
@@ -144,19 +105,9 @@ int run(ServeOptions& options) {
   const DeadLetterActs acts(**db, **log, append_io);
   IoContext forget_io(1);
   const ForgetActs forget(**log, forget_io);
-  KeyValuePositions mlflow_positions(**db, "mlflow");
-  std::unique_ptr<AssessmentSink> mlflow;
-  std::unique_ptr<Committer> mlflow_committer;
-  if (options.mlflow.any()) {
-    if (const auto refused = refusal_of_database(options.mlflow, clock)) return complain("--mlflow-db: " + *refused);
-    const auto source = log_identity(**db);
-    if (!source) return complain("the log's identity: " + source.error().message());
-    auto write_dead_letter = [&acts](DeadLetter dead) { return acts.write_dead_letter(std::move(dead)); };
-    mlflow = make_mlflow_sink(options.mlflow, *source, mlflow_positions, **db, write_dead_letter, clock, metrics);
-    mlflow_committer =
-        std::make_unique<Committer>(**log, *mlflow, metrics, CommitterOptions{.stuck_after = remote_stuck_after});
-    view.add_sink("mlflow", *mlflow);
-  }
+  ServeMlflow mlflow(options.mlflow, {**db, **log, acts, view, clock, metrics});
+  if (const auto problem = mlflow.open()) return complain(*problem);
+  view.forget_told_before([&options, &clock] { return told_since(options.policy, clock.now()); });
 
   DoorWithRoutes door(options.door, **log, &view, **db, metrics, clock);
   const BackupActs backup(**db, directory->path());
@@ -168,58 +119,31 @@ int run(ServeOptions& options) {
   add_store_metrics(metrics, **db);
 
   const auto open_partition = [&log]() -> Result<OpenedPartition> { return OpenedPartition{(*log)->committer(), {}}; };
-  options.policy.log_repeats = false;
-  // An MLflow keeps what the store lets go of, and is told of it.
-  const bool lets_go = options.retention.count() > 0 && !options.mlflow.any();
-  if (lets_go) options.policy.request_retention = options.retention + std::chrono::hours(24);
-  view.forget_told_before([&options, &clock] { return told_since(options.policy, clock.now()); });
-  options.policy.record_bytes_max = std::numeric_limits<std::size_t>::max();  // the doors bound their requests
   ResolverThread resolver({.policy = options.policy, .records_max = step_records_max, .rest = rest}, **log, **db,
                           open_partition, clock, metrics, &progress);
   store_committer.start();
-  if (mlflow_committer) mlflow_committer->start();
-  std::unique_ptr<Feeder> feeder;
-  if (options.mlflow.feeds()) {
-    FeederIndex index{.states = [&db](const FeederIndex::Visit& visit) { visit(0, **db); },
-                      .applied = [&view] { return view.applied(2s); }};
-    feeder = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics, std::move(index));
-    feeder->start();
-  }
-  door.front().add_live_check([&] {
-    return (*log)->live() && !resolver.stuck() && !store_committer.stuck() &&
-           !(mlflow_committer && mlflow_committer->stuck()) && !(feeder && feeder->stuck());
-  });
+  mlflow.start();
+  door.front().add_live_check(
+      [&] { return (*log)->live() && !resolver.stuck() && !store_committer.stuck() && !mlflow.stuck(); });
   starting.reset();  // from here on there is what a drain is for
   if (const auto started = door.start(); !started) return complain(started.error());
   spdlog::info("event=serving address={} port={} data=\"{}\" version=" ASSAY_VERSION, options.door.ingest.http.address,
                door.front().port(), directory->path());
 
-  CaughtUp caught_up(**log, progress, store);
-  std::jthread upkeep([&](std::stop_token stop) {
-    while (sleep_unless_stopped(stop, 60s)) {
-      seen_cutoff_ms = (clock.now() - options.policy.dedupe_window).time_since_epoch().count();
-      if (lets_go) {
-        // Nor before the ids that lead to it.
-        const auto held = std::max(options.log_retention + options.policy.park_max, options.policy.request_retention) +
-                          std::chrono::hours(24);
-        index_cutoff_ms = told_since(options.policy, clock.now()).time_since_epoch().count();
-        tombstone_cutoff_ms = (caught_up.look(clock.now()) - held).time_since_epoch().count();
-      }
-      (*log)->trim(clock.now(), options.log_retention,
-                   [&](StreamPartition where) { return passed_by_all(progress, store, mlflow.get(), where); });
-    }
+  ServeUpkeep upkeep(**log, {progress, store, mlflow.sink()}, cutoffs, clock, options.log_retention);
+  std::jthread upkeep_thread([&upkeep](std::stop_token stop) {
+    while (sleep_unless_stopped(stop, 60s)) upkeep.look();
   });
   ServiceManager manager([&] { return door.front().live(); });
   wait_for_stop(
       [&] {
         manager.stopping();
         door.drain();  // what was accepted is in the log; who follows it goes on there at the next start
-        upkeep.request_stop();
-        if (feeder) feeder->stop();
+        upkeep_thread.request_stop();
+        mlflow.stop();
         control->reset();
         resolver.stop();
         store_committer.stop();
-        if (mlflow_committer) mlflow_committer->stop();
       },
       [&door] { door.reload(); });
   spdlog::info("event=stopped");
