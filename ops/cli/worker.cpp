@@ -2,7 +2,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <fstream>
 #include <limits>
 #include <mutex>
@@ -13,10 +12,10 @@
 #include "ops/cli/front_door_options.hpp"
 #include "ops/cli/home_thread.hpp"
 #include "ops/cli/kafka_options.hpp"
-#include "ops/cli/mlflow_options.hpp"
 #include "ops/cli/role.hpp"
 #include "ops/cli/store_metrics.hpp"
 #include "ops/cli/topics_claim.hpp"
+#include "ops/cli/worker_mlflow.hpp"
 #include "ops/runtime/ids.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
@@ -26,7 +25,6 @@
 #include "storage/log/kafka_source.hpp"
 #include "workers/assignment.hpp"
 #include "workers/chat_closer_group.hpp"
-#include "workers/shared_sink.hpp"
 
 namespace assay::cli {
 namespace {
@@ -109,6 +107,25 @@ Result<std::string, std::string> kept_instance_id(const std::string& directory) 
   return Kept(boost::system::in_place_value, id);
 }
 
+// Where no flag names this worker: whether a restart is to be known as it, and as whom. What stands against it, in a
+// sentence.
+std::optional<std::string> name_instance(WorkerOptions& options, const std::string& directory) {
+  auto& id = options.kafka.config.instance_id;
+  if (options.leave_on_stop || !id.empty()) return {};
+  auto kept = kept_instance_id(directory);
+  if (!kept) return kept.error();
+  id = *kept;
+  return {};
+}
+
+// The directory is a worker's, and of these topics, from now on. What stands against it, in a sentence.
+std::optional<std::string> claim(KeyValue& db, const std::string& directory, const std::string& cluster,
+                                 const std::string& topic_prefix) {
+  if (auto problem = claim_role(db, directory, "worker")) return problem;
+  if (cluster.empty()) return "the brokers do not say which cluster they are";
+  return claim_topics(db, directory, cluster, topic_prefix);
+}
+
 // What one of the groups has ended with, the first: a worker without one would do half of its work, so it ends, too.
 // Not before it has started: a signal then is somebody's who wants it to end without a word. Nor once it ends: there a
 // signal is the second one.
@@ -155,18 +172,24 @@ void note_retentions(const KafkaSources& sources, Metrics& metrics) {
   }
 }
 
+// `assignment` outlives the door's answers.
+void add_ready_checks(FrontDoor& admin, const Assignment& assignment) {
+  admin.add_check({"topics", [&assignment]() -> Result<void> {
+                     if (assignment.refusal().empty()) return {};
+                     return Error::log_changed;
+                   }});
+  admin.add_check({"partitions", [&assignment]() -> Result<void> {
+                     if (assignment.caught_up()) return {};
+                     return Error::log_unavailable;
+                   }});
+}
+
 int run(WorkerOptions& options) {
   std::optional<StopWhileStarting> starting(std::in_place);
   auto& kafka = options.kafka;
   auto directory = DataDirectory::open(options.data);
   if (!directory) return complain(directory.error());
-  if (options.leave_on_stop) {
-    kafka.config.instance_id.clear();
-  } else if (kafka.config.instance_id.empty()) {
-    auto id = kept_instance_id(directory->path());
-    if (!id) return complain(id.error());
-    kafka.config.instance_id = *id;
-  }
+  if (const auto problem = name_instance(options, directory->path())) return complain(*problem);
   const SystemClock clock;
   Metrics metrics;
   add_process_metrics(metrics);
@@ -181,11 +204,9 @@ int run(WorkerOptions& options) {
   const StopHome stop_home(home);
   auto db = Db::open({.directory = directory->database(), .memory = memory});
   if (!db) return complain(db.error());
-  if (const auto problem = claim_role(**db, directory->path(), "worker")) return complain(*problem);
   const auto cluster = (*log)->cluster_id();
-  if (cluster.empty()) return complain("the brokers do not say which cluster they are");
   const auto& prefix = kafka.config.topic_prefix;
-  if (const auto problem = claim_topics(**db, directory->path(), cluster, prefix)) return complain(*problem);
+  if (const auto problem = claim(**db, directory->path(), cluster, prefix)) return complain(*problem);
 
   options.policy.record_bytes_max = record_bytes_max(kafka.config);
   GroupFailure failure;
@@ -207,53 +228,16 @@ int run(WorkerOptions& options) {
 
   IoContext bury_io(1);
   const DeadLetterActs acts(**db, **log, bury_io, record_bytes_max(kafka.config));
-  std::mutex feeder_mutex;         // of the pointer, against who asks whether it is live
-  std::unique_ptr<Feeder> feeder;  // of the worker that has partition 0
-  std::unique_ptr<SharedSink> mlflow;
-  if (options.mlflow.any()) {
-    if (const auto refused = refusal_of_database(options.mlflow, clock)) return complain("--mlflow-db: " + *refused);
-    const auto source = cluster + "/" + prefix;
-    auto make = [&, source](PositionStore& positions) {
-      auto write_dead_letter = [&acts](DeadLetter dead) { return acts.write_dead_letter(std::move(dead)); };
-      return make_mlflow_sink(options.mlflow, source, positions, **db, write_dead_letter, clock, metrics);
-    };
-    auto owns = [&](const std::vector<Partition>& partitions) {
-      std::unique_ptr<Feeder> ending, next;
-      {
-        std::scoped_lock lock(feeder_mutex);
-        ending = std::move(feeder);
-      }
-      ending.reset();
-      if (!options.mlflow.feeds() || std::find(partitions.begin(), partitions.end(), 0) == partitions.end()) return;
-      next = std::make_unique<Feeder>(options.mlflow.feeder, **log, **db, clock, metrics);
-      next->start();
-      std::scoped_lock lock(feeder_mutex);
-      feeder = std::move(next);
-    };
-    auto shared =
-        SharedSink::open(kafka.config, "mlflow", **sources, std::move(make), std::move(owns), metrics, failed);
-    if (!shared) return complain(shared.error());
-    mlflow = std::move(*shared);
-  }
-
+  WorkerMlflow mlflow(options.mlflow, {kafka.config, **sources, **log, **db, acts, clock, metrics});
+  if (const auto problem = mlflow.open(cluster + "/" + prefix, failed)) return complain(*problem);
   auto append = [&acts](Record record) { return acts.append({std::move(record)}); };
   auto chats = ChatCloserGroup::open(kafka.config, **sources, std::move(append), clock, metrics, failed);
   if (!chats) return complain(chats.error());
 
   FrontDoor admin(options.admin, **log, metrics, clock);
-  admin.add_check({"topics", [&assignment]() -> Result<void> {
-                     if ((*assignment)->refusal().empty()) return {};
-                     return Error::log_changed;
-                   }});
-  admin.add_check({"partitions", [&assignment]() -> Result<void> {
-                     if ((*assignment)->caught_up()) return {};
-                     return Error::log_unavailable;
-                   }});
-  admin.add_live_check([&] {
-    if (!(*assignment)->live() || !(*log)->live() || (mlflow && mlflow->stuck()) || (*chats)->stuck()) return false;
-    std::scoped_lock lock(feeder_mutex);
-    return !feeder || !feeder->stuck();
-  });
+  add_ready_checks(admin, **assignment);
+  admin.add_live_check(
+      [&] { return (*assignment)->live() && (*log)->live() && !mlflow.stuck() && !(*chats)->stuck(); });
   starting.reset();  // from here on there is what a drain is for
   failure.started();
   if (const auto started = admin.start(); !started) return complain(started.error());
@@ -266,7 +250,7 @@ int run(WorkerOptions& options) {
         manager.stopping();
         admin.drain();  // first: what it answers asks the assignment
         assignment->reset();
-        mlflow.reset();
+        mlflow.leave();
         chats->reset();
         home.close(**log, std::chrono::seconds(5));
       },
