@@ -7,7 +7,7 @@ constexpr std::string_view step_name = "resolve";
 
 }  // namespace
 
-DeadLetter expired(const ParkedRecord& parked, Partition partition, Instant now) {
+DeadLetter letter_of_expired(const ParkedRecord& parked, Partition partition, Instant now) {
   FeedbackRecord record{.op = parked.op,
                         .target = parked.target,
                         .accepted_at = parked.accepted_at,
@@ -25,8 +25,8 @@ DeadLetter expired(const ParkedRecord& parked, Partition partition, Instant now)
           .record = std::move(record)};
 }
 
-DeadLetter conflict(const FeedbackRecord& record, const FeedbackItem& item, StreamPartition from, std::int64_t order,
-                    Instant now) {
+DeadLetter letter_of_conflict(const FeedbackRecord& record, const FeedbackItem& item, StreamPartition from,
+                              std::int64_t order, Instant now) {
   FeedbackRecord alone{.op = record.op,
                        .target = record.target,
                        .accepted_at = record.accepted_at,
@@ -44,7 +44,8 @@ DeadLetter conflict(const FeedbackRecord& record, const FeedbackItem& item, Stre
           .record = std::move(alone)};
 }
 
-DeadLetter unreadable(std::string_view raw, std::string reason, StreamPartition from, Offset offset, Instant now) {
+DeadLetter letter_of_unreadable(std::string_view raw, std::string reason, StreamPartition from, Offset offset,
+                                Instant now) {
   return {.record_id = place_id(from, offset),
           .reason = std::string(dead_reason::malformed),
           .detail = std::move(reason),

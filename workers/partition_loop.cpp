@@ -104,7 +104,7 @@ Result<void> PartitionLoop::tell(Resolution& resolution) {
     if (const auto learnt = learn_traces(resolution, std::move(ids)); !learnt) return learnt;
     std::unordered_set<std::string_view> once;
     for (const auto& request : requests_) {
-      resolution.request(request);
+      resolution.tell(request);
       if (request.trace_id && parked_ > 0 && resolution.trace_of(request.id) && once.insert(request.id).second)
         pending_.push_back(request.id);
     }
@@ -165,7 +165,7 @@ Result<void> PartitionLoop::decide(Resolution& resolution) {
       resolution.facts().learn_parked(std::move(needs.parked[i]), std::move((*parked)[i]));
   }
   while (!undecided_.empty() && !resolution.full()) {
-    resolution.feedback(undecided_.front());
+    resolution.decide(undecided_.front());
     undecided_.pop_front();
   }
   return {};

@@ -53,7 +53,7 @@ Resolution::Resolution(Partition partition, const Meta& before, const ResolvePol
   step_.partition = partition;
 }
 
-void Resolution::request(const IncomingRequest& request) {
+void Resolution::tell(const IncomingRequest& request) {
   // A log that keeps no times: it is read at once, so what is told was told now.
   const bool ages = policy_.request_retention.count() > 0;
   const auto told_at = request.told_at == Instant{} && ages ? now_ : request.told_at;
@@ -113,7 +113,7 @@ void Resolution::release(const ParkedRecord& waiting, std::string_view trace_id)
 void Resolution::expire(const ParkedRecord& waiting, Instant as_of) {
   facts_.learn_parked(waiting.item.record_id, waiting);
   if (!parked(waiting.item.record_id)) return;
-  emit(to_record(expired(waiting, partition_, as_of)));
+  emit(to_record(letter_of_expired(waiting, partition_, as_of)));
   end_parked(waiting);
   ++meta_.ledger.dead;
   ++counts_.dead;
@@ -121,7 +121,7 @@ void Resolution::expire(const ParkedRecord& waiting, Instant as_of) {
 }
 
 void Resolution::malformed(Offset offset, std::string_view raw, std::string reason) {
-  const auto dead = unreadable(raw, std::move(reason), {Stream::feedback, partition_}, offset, now_);
+  const auto dead = letter_of_unreadable(raw, std::move(reason), {Stream::feedback, partition_}, offset, now_);
   emit(to_record(dead, policy_.record_bytes_max));
   ++meta_.ledger.logged;
   ++meta_.ledger.dead;
@@ -129,7 +129,7 @@ void Resolution::malformed(Offset offset, std::string_view raw, std::string reas
 }
 
 void Resolution::malformed(const UnreadableRequest& request) {
-  const auto dead = unreadable(request.raw, request.reason, {Stream::requests, partition_}, request.offset, now_);
+  const auto dead = letter_of_unreadable(request.raw, request.reason, {Stream::requests, partition_}, request.offset, now_);
   emit(to_record(dead, policy_.record_bytes_max));
   ++counts_.dead;
 }
@@ -148,7 +148,8 @@ bool Resolution::conflicts(const FeedbackRecord& record, Offset offset) const {
   return false;
 }
 
-Resolution::Verdict Resolution::decide(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) const {
+Resolution::Verdict Resolution::verdict_on(const FeedbackRecord& record, const FeedbackItem& item,
+                                           Offset offset) const {
   if (parked(item.record_id)) return Duplicate{};
   if (const auto* before = seen(item.record_id);
       before && is_repeat(*before, offset, meta_.accepted_max, policy_.dedupe_window))
@@ -189,7 +190,7 @@ void Resolution::park(const FeedbackRecord& record, const FeedbackItem& item, st
   facts_.parked_.insert_or_assign(item.record_id, std::move(waiting));
 }
 
-void Resolution::feedback(const IncomingFeedback& incoming) {
+void Resolution::decide(const IncomingFeedback& incoming) {
   const auto offset = incoming.offset;
   meta_.feedback = offset + 1;
   ++counts_.feedback;
@@ -206,7 +207,7 @@ void Resolution::feedback(const IncomingFeedback& incoming) {
   for (const auto& item : record.items) {
     const auto order = offset * items_per_record_max + place++;
     const bool again = record.items.size() > 1 && !here.insert(item.record_id).second;
-    const Verdict verdict = in_conflict ? Conflict{} : again ? Duplicate{} : decide(record, item, offset);
+    const Verdict verdict = in_conflict ? Conflict{} : again ? Duplicate{} : verdict_on(record, item, offset);
     note_seen(record, item, offset);
     ++meta_.ledger.logged;
     std::visit(Overloaded{[&](const Forward& to) {
@@ -224,7 +225,8 @@ void Resolution::feedback(const IncomingFeedback& incoming) {
                             ++counts_.duplicate;
                           },
                           [&](const Conflict&) {
-                            emit(to_record(conflict(record, item, {Stream::feedback, partition_}, order, now_)));
+                            const StreamPartition from{Stream::feedback, partition_};
+                            emit(to_record(letter_of_conflict(record, item, from, order, now_)));
                             ++meta_.ledger.dead;
                             ++counts_.dead;
                             ++counts_.conflicts;

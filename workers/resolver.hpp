@@ -3,7 +3,7 @@
 // time. No input or output; the loop (partition_loop.hpp) fetches and commits.
 //
 // A Resolution is one atomic step under construction. What it decides is seen by what comes later in it. Order of
-// calls: request() for all requests records, then release(), feedback(), expire(). What a call looks up must have been
+// calls: tell() for all requests records, then release(), decide(), expire(). What a call looks up must have been
 // learnt before it: see Facts.
 #include <chrono>
 #include <optional>
@@ -67,7 +67,9 @@ class Facts {
   template <class T>
   using Known = std::unordered_map<std::string, std::optional<T>>;
 
-  void learn_trace(std::string id, std::optional<std::string> trace) { traces_.try_emplace(std::move(id), trace); }
+  void learn_trace(std::string id, std::optional<std::string> trace) {
+    traces_.try_emplace(std::move(id), std::move(trace));
+  }
   void learn_seen(std::string record_id, std::optional<Seen> seen) { seen_.try_emplace(std::move(record_id), seen); }
   void learn_parked(std::string record_id, std::optional<ParkedRecord> parked) {
     parked_.try_emplace(std::move(record_id), std::move(parked));
@@ -80,7 +82,7 @@ class Facts {
   Known<ParkedRecord> parked_;
 };
 
-// The ids that feedback() will look up.
+// The ids that decide() will look up.
 struct Needs {
   std::vector<std::string> traces, seen, parked;
 };
@@ -101,7 +103,7 @@ class Resolution {
 
   // The id names this trace from now on. The caller releases what waits for it. One that was told too long ago, and
   // stands in the log for that long, is unknown.
-  void request(const IncomingRequest& request);
+  void tell(const IncomingRequest& request);
   // A dead letter; no ledger counts it, since nothing was said in it.
   void malformed(const UnreadableRequest& request);
   // The requests stream has been read up to here.
@@ -113,8 +115,8 @@ class Resolution {
   // Its id was told. Nothing where this step has ended it already.
   void release(const ParkedRecord& parked, std::string_view trace_id);
 
-  // Decides a record of the feedback stream, the next one.
-  void feedback(const IncomingFeedback& incoming);
+  // What becomes of a record of the feedback stream, the next one.
+  void decide(const IncomingFeedback& incoming);
 
   // Its time is up: a dead letter of `as_of`, up to when what was told is known. Changes behind an expired create stay
   // parked until their own time is up.
@@ -143,7 +145,7 @@ class Resolution {
   using Verdict = std::variant<Forward, Park, Duplicate, Conflict>;
 
   bool conflicts(const FeedbackRecord& record, Offset offset) const;
-  Verdict decide(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) const;
+  Verdict verdict_on(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) const;
   void note_seen(const FeedbackRecord& record, const FeedbackItem& item, Offset offset);
   void park(const FeedbackRecord& record, const FeedbackItem& item, std::int64_t order, std::string behind);
   void end_parked(const ParkedRecord& parked);

@@ -44,7 +44,7 @@ std::vector<Stream> streams_of(const Step& step) {
 TEST(Resolver, FeedbackOfAKnownTraceIsForwarded) {
   Resolution step(0, {}, policy, t0);
   step.facts().learn_trace("req-1", "tr-1");
-  step.feedback(at(0, create("a-1")));
+  step.decide(at(0, create("a-1")));
   EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 1, .forwarded = 1}));
   const auto done = step.finish();
   ASSERT_EQ(streams_of(done), std::vector{Stream::assessments});
@@ -55,7 +55,7 @@ TEST(Resolver, FeedbackOfAKnownTraceIsForwarded) {
 TEST(Resolver, WhereIdsAgeAndTheLogKeepsNoTimeAnIdIsToldWhenItIsRead) {
   const auto kept = [](const ResolvePolicy& p) {
     Resolution step(0, {}, p, t0);
-    step.request({"req-1", "tr-1"});
+    step.tell({"req-1", "tr-1"});
     return step.finish().state.list().front().value;
   };
   EXPECT_EQ(kept(policy), "tr-1");
@@ -78,7 +78,7 @@ TEST(Resolver, WhereTheLogRepeatsNothingOnlyIdsThatCanComeAgainAreLookedUpAndRem
     add_needs(record, p, needs);
     Resolution step(0, {}, p, t0);
     step.facts().learn_trace("req-1", "tr-1");
-    step.feedback(at(0, record));
+    step.decide(at(0, record));
     const auto done = step.finish();
     const auto& list = done.state.list();
     const bool kept = std::any_of(list.begin(), list.end(), [](const auto& c) { return c.family == Family::seen; });
@@ -93,7 +93,7 @@ TEST(Resolver, WhereTheLogRepeatsNothingOnlyIdsThatCanComeAgainAreLookedUpAndRem
 
 TEST(Resolver, FeedbackThatBeatsItsTraceIsParkedAndReleasedWhenItIsTold) {
   Resolution early(0, {}, policy, t0);
-  early.feedback(at(0, create("a-1")));
+  early.decide(at(0, create("a-1")));
   EXPECT_EQ(early.meta().ledger, (Ledger{.logged = 1, .parked = 1}));
   EXPECT_EQ(early.first_expiry(), t0 + 24h);
   const auto meta = early.meta();
@@ -103,7 +103,7 @@ TEST(Resolver, FeedbackThatBeatsItsTraceIsParkedAndReleasedWhenItIsTold) {
   ASSERT_TRUE(parked);
 
   Resolution later(0, meta, policy, t0 + 5s);
-  later.request({"req-1", "tr-1"});
+  later.tell({"req-1", "tr-1"});
   later.release(*parked, "tr-1");
   later.release(*parked, "tr-1");  // told twice in one batch
   EXPECT_EQ(later.meta().ledger, (Ledger{.logged = 1, .forwarded = 1}));
@@ -115,17 +115,17 @@ TEST(Resolver, FeedbackThatBeatsItsTraceIsParkedAndReleasedWhenItIsTold) {
 TEST(Resolver, ARepeatInTheSameBatchIsLeftOut) {
   Resolution step(0, {}, policy, t0);
   step.facts().learn_trace("req-1", "tr-1");
-  step.feedback(at(0, create("a-1")));
-  step.feedback(at(1, create("a-1")));
+  step.decide(at(0, create("a-1")));
+  step.decide(at(1, create("a-1")));
   EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 2, .forwarded = 1, .duplicate = 1}));
 }
 
 TEST(Resolver, ARepeatOfWhatIsParkedIsLeftOutHoweverOldItIs) {
   Resolution step(0, {}, policy, t0);
-  step.feedback(at(0, create("a-1")));
+  step.decide(at(0, create("a-1")));
   auto late = create("a-1");
   late.accepted_at += 2h;
-  step.feedback(at(1, late));
+  step.decide(at(1, late));
   EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 2, .duplicate = 1, .parked = 1}));
 }
 
@@ -133,7 +133,7 @@ TEST(Resolver, AnEntryThatTheLogWroteForThisVeryRecordIsNoRepeat) {
   Resolution step(0, {}, policy, t0);
   step.facts().learn_trace("req-1", "tr-1");
   step.facts().learn_seen("a-1", Seen{7, 1, t0});
-  step.feedback(at(7, create("a-1")));
+  step.decide(at(7, create("a-1")));
   EXPECT_EQ(step.counts().forwarded, 1);
 }
 
@@ -141,17 +141,17 @@ TEST(Resolver, AnEntryOutsideTheWindowIsForgotten) {
   Resolution step(0, {}, policy, t0);
   step.facts().learn_trace("req-1", "tr-1");
   step.facts().learn_seen("a-1", Seen{7, 1, t0 - 61min});
-  step.feedback(at(9, create("a-1")));
+  step.decide(at(9, create("a-1")));
   EXPECT_EQ(step.counts().forwarded, 1);
 }
 
 TEST(Resolver, AKeyUsedAgainWithAnotherBodyIsADeadLetterForAllOfTheRecord) {
   Resolution step(3, {}, policy, t0);
   step.facts().learn_trace("req-1", "tr-1");
-  step.feedback(at(0, create("a-1", "req-1", 1)));
+  step.decide(at(0, create("a-1", "req-1", 1)));
   auto other = create("a-1", "req-1", 99);
   other.items.push_back({"a-2", "a-2", R"({"assessment_id":"a-2"})"});
-  step.feedback(at(1, other));
+  step.decide(at(1, other));
   EXPECT_EQ(step.counts().conflicts, 2);
   const auto done = step.finish();
   ASSERT_EQ(done.outputs.size(), 3u);
@@ -164,8 +164,8 @@ TEST(Resolver, AKeyUsedAgainWithAnotherBodyIsADeadLetterForAllOfTheRecord) {
 TEST(Resolver, PoisonIsADeadLetterWithItsBytesAndTheNextRecordIsDecided) {
   Resolution step(0, {}, policy, t0);
   step.facts().learn_trace("req-1", "tr-1");
-  step.feedback({0, Malformed{"malformed JSON"}, "\xff{"});
-  step.feedback(at(1, create("a-1")));
+  step.decide({0, Malformed{"malformed JSON"}, "\xff{"});
+  step.decide(at(1, create("a-1")));
   EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 2, .forwarded = 1, .dead = 1}));
   const auto letter = parse_dead_letter(*step.finish().outputs[0].value);
   ASSERT_TRUE(letter);
@@ -176,10 +176,10 @@ TEST(Resolver, PoisonIsADeadLetterWithItsBytesAndTheNextRecordIsDecided) {
 TEST(Resolver, AChangeWaitsBehindItsParkedCreateAlthoughItsOwnTargetIsKnown) {
   Resolution step(0, {}, policy, t0);
   step.facts().learn_trace("tr-1", "tr-1");
-  step.feedback(at(0, create("a-1", "req-1")));
+  step.decide(at(0, create("a-1", "req-1")));
   auto update = change("u-1", "a-1", "tr-1");
   update.target.kind = Target::Kind::trace_id;
-  step.feedback(at(1, update));
+  step.decide(at(1, update));
   EXPECT_EQ(step.counts().parked, 2);
   const auto done = step.finish();
   const auto parked = parse_parked_record(*done.outputs[1].value);
@@ -190,7 +190,7 @@ TEST(Resolver, AChangeWaitsBehindItsParkedCreateAlthoughItsOwnTargetIsKnown) {
 TEST(Resolver, AChangeOfWhatIsNotParkedGoesByItsOwnTarget) {
   Resolution step(0, {}, policy, t0);
   step.facts().learn_trace("req-1", "tr-1");
-  step.feedback(at(0, change("u-1", "a-1")));
+  step.decide(at(0, change("u-1", "a-1")));
   EXPECT_EQ(step.counts().forwarded, 1);
 }
 
@@ -198,7 +198,7 @@ TEST(Resolver, AChangeThatNamesItsTraceNeedsNobodyToTellOfIt) {
   Resolution step(0, {}, policy, t0);
   auto update = change("u-1", "a-1", "tr-1");
   update.target.kind = Target::Kind::trace_id;
-  step.feedback(at(0, update));
+  step.decide(at(0, update));
   EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 1, .forwarded = 1}));
   EXPECT_EQ(step.finish().outputs.at(0).key, "tr-1");
 }
@@ -208,10 +208,10 @@ TEST(Resolver, AReplayOfWhatIsOlderThanTheWindowIsForwardedOnce) {
   step.facts().learn_trace("req-1", "tr-1");
   auto now = create("a-2");
   now.accepted_at = t0 + 24h;
-  step.feedback(at(7, now));
+  step.decide(at(7, now));
   const auto replay = replay_of(create("a-1"), t0 + 24h);
-  step.feedback(at(8, replay));
-  step.feedback(at(9, replay));
+  step.decide(at(8, replay));
+  step.decide(at(9, replay));
   EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 3, .forwarded = 2, .duplicate = 1}));
 }
 
@@ -222,14 +222,14 @@ TEST(Resolver, AReplayHasARecordIdOfItsOwn) {
   auto replay = create("a-1");
   replay.attempt = 1;
   replay.items[0].record_id = "a-1#1";
-  step.feedback(at(5, replay));
+  step.decide(at(5, replay));
   EXPECT_EQ(step.counts().forwarded, 1);
 }
 
 TEST(Resolver, AnExpiredOneIsADeadLetterThatCanBeReplayedAndAReleasedOneDoesNotExpire) {
   Resolution park(0, {}, policy, t0);
-  park.feedback(at(0, create("a-1")));
-  park.feedback(at(1, create("a-2")));
+  park.decide(at(0, create("a-1")));
+  park.decide(at(1, create("a-2")));
   const auto meta = park.meta();
   const auto parked = park.finish();
   const auto one = parse_parked_record(*parked.outputs[0].value), two = parse_parked_record(*parked.outputs[1].value);
@@ -261,19 +261,19 @@ TEST(Resolver, ARequestThatNamesNoTraceIsADeadLetterWithItsBytes) {
 TEST(Resolver, TheLastTraceOfAnIdWinsAndTheChangeOfMindIsCounted) {
   Resolution step(0, {}, policy, t0);
   step.facts().learn_trace("req-1", "tr-1");
-  step.request({"req-1", "tr-1"});
+  step.tell({"req-1", "tr-1"});
   EXPECT_EQ(step.counts().retold, 0);
-  step.request({"req-1", "tr-2"});
+  step.tell({"req-1", "tr-2"});
   EXPECT_EQ(step.counts().retold, 1);
-  step.feedback(at(0, create("a-1")));
+  step.decide(at(0, create("a-1")));
   EXPECT_EQ(step.finish().outputs[0].key, "tr-2");
 }
 
 TEST(Resolver, ATombstoneOfAnIdForgetsItsTrace) {
   Resolution step(0, {}, policy, t0);
   step.facts().learn_trace("req-1", "tr-1");
-  step.request({"req-1", std::nullopt});
-  step.feedback(at(0, create("a-1")));
+  step.tell({"req-1", std::nullopt});
+  step.decide(at(0, create("a-1")));
   EXPECT_EQ(step.counts().parked, 1);
 }
 
