@@ -220,10 +220,14 @@ std::shared_ptr<PartitionReplica> Assignment::begin(Partition partition, Role ro
                         .memory = config_.memory};
   auto& fence = fences_[partition];
   if (!fence) fence = std::make_shared<Fence>();
-  auto open = [this, partition, fence](KeyValue& state) { return open_partition(partition, state, *fence); };
-  auto committed = [this, partition] { return group_->committed(partition, standby_wait); };
-  return std::make_shared<PartitionReplica>(std::move(replica), sources_, clock_, metrics_, rebuilt_, std::move(open),
-                                            std::move(committed), role, std::move(predecessor));
+  PartitionReplica::Parts parts{
+      .sources = sources_,
+      .clock = clock_,
+      .metrics = metrics_,
+      .rebuilt = rebuilt_,
+      .open = [this, partition, fence](KeyValue& state) { return open_partition(partition, state, *fence); },
+      .committed = [this, partition] { return group_->committed(partition, standby_wait); }};
+  return std::make_shared<PartitionReplica>(std::move(replica), std::move(parts), role, std::move(predecessor));
 }
 
 // Opening fences whoever writes for the partition. One who was fenced himself has most likely lost it and does not know

@@ -21,20 +21,12 @@ constexpr int unheard_max = 15;  // looks in a row at a position that nobody tel
                                  // holds it back for as long as its session lasts
 constexpr std::chrono::minutes flush_every{5};  // bounds what a kill -9 makes us read again
 
-Instant at_ms(std::int64_t ms) { return Instant(std::chrono::milliseconds(ms)); }
-
 }  // namespace
 
-PartitionReplica::PartitionReplica(ReplicaConfig config, EventSources& sources, const Clock& clock, Metrics& metrics,
-                                   Counter& rebuilt, Open open, Committed committed, Role role,
+PartitionReplica::PartitionReplica(ReplicaConfig config, Parts parts, Role role,
                                    std::shared_ptr<PartitionReplica> predecessor)
     : config_(std::move(config)),
-      sources_(sources),
-      clock_(clock),
-      metrics_(metrics),
-      rebuilt_(rebuilt),
-      open_(std::move(open)),
-      committed_(std::move(committed)),
+      parts_(std::move(parts)),
       role_(role),
       step_(config_.step_max),
       flushed_(Steady::now()),
@@ -102,14 +94,14 @@ void PartitionReplica::run(std::stop_token stop) {
     if (stop.stop_requested()) break;
     if (done.error() == Error::corrupt && count_corrupt()) {
       spdlog::error("event=state_unreadable partition={} act=\"throw away and rebuild\"", config_.loop.partition);
-      drop_database(true);
+      throw_state_away();
     }
     const auto pause = backoff.next();
     spdlog::warn("event=resolver_failed partition={} error=\"{}\" retry_ms={}", config_.loop.partition,
                  done.error().message(), pause.count());
     rest(stop, pause, role);
   }
-  drop_database(false);
+  close_database();
   std::scoped_lock lock(mutex_);
   ended_ = true;
   changed_.notify_all();
@@ -141,7 +133,7 @@ Result<PartitionReplica::Turn> PartitionReplica::turn(Role role) {
     if (auto opened = open_database(); !opened) return opened.error();
   if (!loop_->is_open() && is_stale()) {
     spdlog::warn("event=state_stale partition={} act=\"throw away and rebuild\"", config_.loop.partition);
-    drop_database(true);
+    throw_state_away();
     if (auto opened = open_database(); !opened) return opened.error();
   }
   set_cutoffs();
@@ -149,10 +141,13 @@ Result<PartitionReplica::Turn> PartitionReplica::turn(Role role) {
     flushed_ = Steady::now();
     if (auto flushed = db_->flush(); !flushed) return flushed.error();
   }
-  if (role == Role::standby) {
-    if (auto followed = follow(); !followed) return followed.error();
-    return Turn::done;
-  }
+  if (role == Role::owner) return own();
+  if (auto followed = follow(); !followed) return followed.error();
+  return Turn::done;
+}
+
+// One step, or on the way to it.
+Result<PartitionReplica::Turn> PartitionReplica::own() {
   if (!loop_->is_open()) {
     if (auto opened = loop_->open(); !opened) {
       loop_->close();
@@ -162,21 +157,33 @@ Result<PartitionReplica::Turn> PartitionReplica::turn(Role role) {
   }
   const auto ran = loop_->run_once(wait_max);
   if (!ran) return ran.error();
-  if (auto set = set_caught_up(loop_->caught_up()); !set) return set.error();
+  // Who slept believes it is up to date until its first step, which its successor has fenced.
+  const bool slept = loop_->caught_up() && is_stale();
+  if (slept) loop_->close();
+  caught_up_ = loop_->caught_up();
+  if (caught_up_)
+    if (auto noted = note_caught_up(); !noted) return noted.error();
   return *ran == PartitionLoop::Ran::joined ? Turn::nearer : Turn::done;
 }
 
-// Notes when, once a minute.
-Result<void> PartitionReplica::set_caught_up(bool caught_up) {
-  caught_up_ = caught_up;
-  // Who slept believes it is up to date until its first step, which its successor has fenced.
-  if (caught_up && is_stale() && loop_->is_open()) {
-    loop_->close();
+Result<void> PartitionReplica::follow() {
+  if (loop_->is_open()) loop_->close();
+  const auto committed = parts_.committed();
+  if (!committed && committed.error() == Error::log_unavailable && ++unheard_ < unheard_max) return {};
+  if (!committed) {
     caught_up_ = false;
-    return {};
+    return committed.error();
   }
-  const auto now = clock_.now();
-  if (!caught_up || (now >= fresh_at_ && now - fresh_at_ < std::chrono::minutes(1))) return {};
+  unheard_ = 0;
+  if (auto followed = loop_->follow(*committed); !followed) return followed;
+  caught_up_ = true;
+  return note_caught_up();
+}
+
+// When it was, once a minute.
+Result<void> PartitionReplica::note_caught_up() {
+  const auto now = parts_.clock.now();
+  if (now >= fresh_at_ && now - fresh_at_ < std::chrono::minutes(1)) return {};
   return note_fresh(*db_, now);
 }
 
@@ -189,42 +196,28 @@ Result<void> PartitionReplica::note_fresh(Db& db, Instant now) {
 }
 
 bool PartitionReplica::is_stale() const {
-  return fresh_at_ != Instant() && clock_.now() - fresh_at_ > config_.stale_after;
-}
-
-Result<void> PartitionReplica::follow() {
-  if (loop_->is_open()) loop_->close();
-  const auto committed = committed_();
-  if (!committed && committed.error() == Error::log_unavailable && ++unheard_ < unheard_max) return {};
-  if (!committed) {
-    caught_up_ = false;
-    return committed.error();
-  }
-  unheard_ = 0;
-  if (auto followed = loop_->follow(*committed); !followed) return followed;
-  return set_caught_up(true);
+  return fresh_at_ != Instant() && parts_.clock.now() - fresh_at_ > config_.stale_after;
 }
 
 // What compaction may drop: see seen_may_go and index_may_go.
 void PartitionReplica::set_cutoffs() {
   const auto& policy = config_.loop.policy;
   const auto accepted_max = loop_->is_open() ? loop_->meta().accepted_max : loop_->restored_accepted_max();
-  seen_cutoff_ms_ = (accepted_max - policy.dedupe_window).time_since_epoch().count();
-  if (policy.request_retention.count() > 0)
-    told_since_ms_ = told_since(policy, clock_.now()).time_since_epoch().count();
+  seen_since_ = accepted_max - policy.dedupe_window;
+  told_since_ = told_since(policy, parts_.clock.now());
 }
 
 Result<void> PartitionReplica::open_database() {
   DbConfig db{.directory = config_.directory, .memory = config_.memory, .cache = true};
   db.drop = [this](Family family, std::string_view, std::string_view value) {
-    if (family == Family::seen) return seen_may_go(value, at_ms(seen_cutoff_ms_));
-    return family == Family::index && told_since_ms_ > 0 && index_may_go(value, at_ms(told_since_ms_));
+    if (family == Family::seen) return seen_may_go(value, seen_since_);
+    return family == Family::index && index_may_go(value, told_since_);
   };
   auto opened = Db::open(db);
   if (!opened && std::filesystem::exists(config_.directory) && opened.error().find("Corruption") != std::string::npos) {
     spdlog::error("event=partition_unreadable partition={} problem=\"{}\" act=\"throw away and rebuild\"",
                   config_.loop.partition, opened.error());
-    drop_database(true);
+    throw_state_away();
     opened = Db::open(db);
   }
   if (!opened) {
@@ -234,12 +227,15 @@ Result<void> PartitionReplica::open_database() {
   const auto fresh = (*opened)->get(Family::meta, state::meta_key(config_.loop.partition, state::fresh_at));
   if (!fresh) return fresh.error();
   // Of an earlier version, or new: it is not known.
-  fresh_at_ =
-      *fresh && (*fresh)->size() == 8 ? at_ms(static_cast<std::int64_t>(read_big_endian64(**fresh))) : Instant();
+  fresh_at_ = *fresh && (*fresh)->size() == 8
+                  ? Instant(std::chrono::milliseconds(static_cast<std::int64_t>(read_big_endian64(**fresh))))
+                  : Instant();
   if (const auto meta = load_meta(**opened, config_.loop.partition); meta && *meta == Meta{} && fresh_at_ == Instant())
-    if (const auto noted = note_fresh(**opened, clock_.now()); !noted) return noted;  // it holds nothing that is old
-  auto open = [this, state = opened->get()] { return open_(*state); };
-  auto loop = std::make_unique<PartitionLoop>(config_.loop, sources_, **opened, open, clock_, metrics_, nullptr);
+    if (const auto noted = note_fresh(**opened, parts_.clock.now()); !noted)
+      return noted;  // it holds nothing that is old
+  auto open = [this, state = opened->get()] { return parts_.open(*state); };
+  auto loop = std::make_unique<PartitionLoop>(config_.loop, parts_.sources, **opened, open, parts_.clock,
+                                              parts_.metrics, nullptr);
   std::scoped_lock lock(mutex_);
   db_ = std::move(*opened);
   loop_ = std::move(loop);
@@ -247,7 +243,7 @@ Result<void> PartitionReplica::open_database() {
   return {};
 }
 
-void PartitionReplica::drop_database(bool remove) {
+void PartitionReplica::close_database() {
   std::unique_ptr<PartitionLoop> loop;
   std::unique_ptr<Db> db;
   {
@@ -255,12 +251,15 @@ void PartitionReplica::drop_database(bool remove) {
     loop = std::move(loop_);
     db = std::move(db_);
   }
-  loop.reset();
+  loop.reset();  // it uses the database
   db.reset();
-  if (!remove) return;
+}
+
+void PartitionReplica::throw_state_away() {
+  close_database();
   std::error_code ec;
   std::filesystem::remove_all(config_.directory, ec);
-  rebuilt_.Increment();
+  parts_.rebuilt.Increment();
 }
 
 }  // namespace assay

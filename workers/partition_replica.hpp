@@ -36,10 +36,18 @@ class PartitionReplica {
   using Open = std::function<Result<OpenedPartition>(KeyValue& state)>;  // see OpenPartition
   using Committed = std::function<Result<Offset>()>;                     // the group's position, for a standby
 
-  // Begins, when `predecessor`, which may still have the database, has ended. `rebuilt` counts databases that had to be
-  // thrown away. All that is referred to outlives it.
-  PartitionReplica(ReplicaConfig config, EventSources& sources, const Clock& clock, Metrics& metrics, Counter& rebuilt,
-                   Open open, Committed committed, Role role, std::shared_ptr<PartitionReplica> predecessor = {});
+  // All that is referred to outlives it.
+  struct Parts {
+    EventSources& sources;
+    const Clock& clock;
+    Metrics& metrics;
+    Counter& rebuilt;  // databases that had to be thrown away
+    Open open;
+    Committed committed;
+  };
+
+  // Begins, when `predecessor`, which may still have the database, has ended.
+  PartitionReplica(ReplicaConfig config, Parts parts, Role role, std::shared_ptr<PartitionReplica> predecessor = {});
   // Ends after the step in hand, and waits for that.
   ~PartitionReplica();
 
@@ -66,23 +74,20 @@ class PartitionReplica {
   // nearer: to what it is there for; that says nothing of how that will go.
   enum class Turn { done, nearer };
   Result<Turn> turn(Role role);
-  Result<void> open_database();
-  bool is_stale() const;
-  Result<void> note_fresh(Db& db, Instant now);
-  Result<void> set_caught_up(bool caught_up);
-  bool count_corrupt();
-  void drop_database(bool remove);
+  Result<Turn> own();
   Result<void> follow();
+  Result<void> open_database();
+  void close_database();
+  void throw_state_away();
+  bool is_stale() const;
+  Result<void> note_caught_up();
+  Result<void> note_fresh(Db& db, Instant now);
+  bool count_corrupt();
   void set_cutoffs();
   bool rest(std::stop_token stop, std::chrono::milliseconds limit, Role unless_left);
 
   const ReplicaConfig config_;
-  EventSources& sources_;
-  const Clock& clock_;
-  Metrics& metrics_;
-  Counter& rebuilt_;
-  const Open open_;
-  const Committed committed_;
+  const Parts parts_;
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
@@ -93,7 +98,7 @@ class PartitionReplica {
   std::unique_ptr<PartitionLoop> loop_;  // the pointers under the mutex, for those who are not the thread
   std::atomic<bool> caught_up_{false};
   std::atomic<bool> ended_{false};
-  std::atomic<std::int64_t> seen_cutoff_ms_{0}, told_since_ms_{0};  // for the compaction's filter
+  std::atomic<Instant> seen_since_{Instant::min()}, told_since_{Instant::min()};  // what is older compaction may drop
   StallWatch step_;
   std::chrono::steady_clock::time_point flushed_;
   Instant fresh_at_;  // when it was last up to date with the log, and that was noted; zero: not known

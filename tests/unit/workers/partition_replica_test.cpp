@@ -37,13 +37,17 @@ class PartitionReplicaTest : public testing::Test {
     return replica(std::move(open), role, clock);
   }
   std::unique_ptr<PartitionReplica> replica(PartitionReplica::Open open, PartitionReplica::Role role, const Clock& at) {
-    auto committed = []() -> Result<Offset> { return 0; };
-    return std::make_unique<PartitionReplica>(ReplicaConfig{.loop = {.joined_max = 1},
-                                                            .directory = directory.path(),
-                                                            .memory = DbMemory::with(1 << 20, 1 << 20),
-                                                            .step_max = step_max},
-                                              log, at, metrics, metrics.counter("rebuilt", ""), std::move(open),
-                                              std::move(committed), role);
+    ReplicaConfig config{.loop = {.joined_max = 1},
+                         .directory = directory.path(),
+                         .memory = DbMemory::with(1 << 20, 1 << 20),
+                         .step_max = step_max};
+    PartitionReplica::Parts parts{.sources = log,
+                                  .clock = at,
+                                  .metrics = metrics,
+                                  .rebuilt = metrics.counter("rebuilt", ""),
+                                  .open = std::move(open),
+                                  .committed = []() -> Result<Offset> { return 0; }};
+    return std::make_unique<PartitionReplica>(std::move(config), std::move(parts), role);
   }
 
   TemporaryDirectory directory;
