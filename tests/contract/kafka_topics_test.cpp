@@ -1,4 +1,3 @@
-// Topics made and judged.
 #include "storage/log/kafka_topics.hpp"
 
 #include <gtest/gtest.h>
@@ -10,124 +9,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::vector<TopicState> good() {
-  std::vector<TopicState> topics;
-  for (const auto stream : all_streams) {
-    TopicState topic{.stream = stream,
-                     .name = "assay." + std::string(name_of(stream)),
-                     .exists = true,
-                     .partitions = stream == Stream::catalog ? 1 : 6,
-                     .replicas = 3,
-                     .in_sync = 3};
-    const bool compacted = stream == Stream::requests || stream == Stream::parked || stream == Stream::catalog;
-    topic.settings = {{"cleanup.policy", compacted ? "compact" : "delete"},
-                      {"retention.ms", "604800000"},
-                      {"min.insync.replicas", "2"}};
-    if (stream == Stream::deadletters) topic.settings["cleanup.policy"] = "compact,delete";
-    topics.push_back(topic);
-  }
-  return topics;
-}
-
 TopicState& of(std::vector<TopicState>& topics, Stream stream) {
   for (auto& topic : topics)
     if (topic.stream == stream) return topic;
   throw std::logic_error("no such stream");
-}
-
-void expect_problem(const std::vector<TopicState>& topics, const std::string& words) {
-  const auto report = check_topics(topics, {});
-  ASSERT_EQ(report.problems.size(), 1u);
-  EXPECT_NE(report.problems[0].find(words), std::string::npos) << report.problems[0];
-}
-
-TEST(KafkaTopicsCheck, FindsNothingWrongWithGoodTopics) {
-  const auto report = check_topics(good(), {});
-  EXPECT_TRUE(report.ok());
-  EXPECT_TRUE(report.warnings.empty());
-}
-
-TEST(KafkaTopicsCheck, NamesWhatIsMissingMismatchedOrLosesRecords) {
-  auto topics = good();
-  of(topics, Stream::traces).exists = false;
-  expect_problem(topics, "assay.traces is missing");
-  topics = good();
-  of(topics, Stream::parked).partitions = 5;
-  expect_problem(topics, "assay.parked has 5 partitions, assay.feedback has 6");
-  topics = good();
-  of(topics, Stream::feedback).exists = false;
-  of(topics, Stream::parked).partitions = 5;
-  const auto without = check_topics(topics, {}).problems;
-  ASSERT_EQ(without.size(), 2u);
-  EXPECT_NE(without[0].find("assay.parked has 5 partitions, assay.requests has 6"), std::string::npos) << without[0];
-  topics = good();
-  of(topics, Stream::parked).settings["cleanup.policy"] = "compact,delete";
-  expect_problem(topics, "must be 'compact'");
-  topics = good();
-  of(topics, Stream::requests).settings["cleanup.policy"] = "delete";
-  expect_problem(topics, "ids would be lost");
-  topics = good();
-  of(topics, Stream::feedback).settings["cleanup.policy"] = "compact";
-  expect_problem(topics, "must be 'delete'");
-  topics = good();
-  of(topics, Stream::feedback).settings["unclean.leader.election.enable"] = "true";
-  expect_problem(topics, "unclean.leader.election");
-  topics = good();
-  of(topics, Stream::feedback).replicas = of(topics, Stream::feedback).in_sync = 1;
-  expect_problem(topics, "nothing can be written");
-  topics = good();
-  of(topics, Stream::feedback).leaderless = 1;
-  expect_problem(topics, "1 partitions have no leader");
-  topics = good();
-  of(topics, Stream::traces).settings["retention.ms"] = "86399999";
-  expect_problem(topics, "feedback may be parked");
-  topics = good();
-  of(topics, Stream::catalog).partitions = 2;
-  expect_problem(topics, "must have one");
-}
-
-TEST(KafkaTopicsCheck, NamesWhatIsNotAsAskedFor) {
-  const auto fewer = check_topics(good(), {.replicas = 4}).problems;
-  ASSERT_EQ(fewer.size(), std::size(all_streams));
-  EXPECT_EQ(fewer[0], "assay.feedback: 3 replicas, not 4");
-  const auto others = check_topics(good(), {.partitions = 5}).problems;
-  ASSERT_EQ(others.size(), 3u);
-  EXPECT_EQ(others[0], "assay.feedback has 6 partitions, not 5: it can't be changed");
-}
-
-void expect_warning(const std::vector<TopicState>& topics, const std::string& words) {
-  const auto report = check_topics(topics, {});
-  EXPECT_TRUE(report.ok());
-  ASSERT_EQ(report.warnings.size(), 1u);
-  EXPECT_NE(report.warnings[0].find(words), std::string::npos) << report.warnings[0];
-}
-
-TEST(KafkaTopicsCheck, WarnsWhereTheyPromiseTooLittle) {
-  auto topics = good();
-  auto* feedback = &of(topics, Stream::feedback);
-  feedback->replicas = feedback->in_sync = 1;
-  feedback->settings["min.insync.replicas"] = "1";
-  expect_warning(topics, "one replica");
-  topics = good();
-  feedback = &of(topics, Stream::feedback);
-  feedback->replicas = feedback->in_sync = 2;
-  feedback->settings["min.insync.replicas"] = "1";
-  expect_warning(topics, "one broker's disk alone");
-  feedback->settings["min.insync.replicas"] = "2";
-  expect_warning(topics, "no broker may be away");
-  topics = good();
-  of(topics, Stream::feedback).in_sync = 2;
-  expect_warning(topics, "2 of its 3 replicas in sync");
-  topics = good();
-  of(topics, Stream::traces).settings["retention.ms"] = "86400000";
-  expect_warning(topics, "less than the 604800000 planned");
-  topics = good();
-  of(topics, Stream::parked).settings["delete.retention.ms"] = "3600000";
-  expect_warning(topics, "release once more what has ended");
-  const auto report = check_cluster({3, good(), {{"__transaction_state", 1}, {"__consumer_offsets", 3}}}, {});
-  EXPECT_TRUE(report.ok());
-  ASSERT_EQ(report.warnings.size(), 1u);
-  EXPECT_NE(report.warnings[0].find("__transaction_state: 1 replicas"), std::string::npos);
 }
 
 TEST(KafkaTopicsCreate, MakesWhatIsMissingOnceAndPassesItsOwnCheck) {
