@@ -17,7 +17,6 @@ constexpr std::chrono::milliseconds open_limit{5'000}, answer_limit{2'000}, ask_
     follow_limit{250};
 constexpr std::chrono::milliseconds sinks_every{1'000};
 constexpr std::chrono::minutes everything_every{1};
-constexpr StreamPartition one_place{Stream::feedback, 0};
 
 struct Waiting {
   explicit Waiting(std::atomic<std::int64_t>& c) : count(c) { ++count; }
@@ -126,7 +125,7 @@ Task<Result<void>> KafkaView::applied(std::chrono::milliseconds limit) {
   }
   wake_.notify_all();
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Steady::now());
-  co_return co_await settled_.wait(Follower::store, one_place, version, std::max(left, 0ms));
+  co_return co_await settled_.wait(version, std::max(left, 0ms));
 }
 
 // What this door has accepted and Kafka has not can't be read; while Kafka is away nobody is kept waiting for it.
@@ -153,7 +152,7 @@ void KafkaView::watch(std::stop_token stop) {
     round_step_.end();
     if (version) {
       reached_ = *version;
-      settled_.advance(Follower::store, one_place, *version);
+      settled_.reach(*version);
       pause = ask_first;
       continue;
     }

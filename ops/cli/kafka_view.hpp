@@ -81,7 +81,7 @@ class KafkaView {
   ViewRound round_;       // the watcher's
   ViewRound everything_;  // the sinks' watcher's: of all doors, not of this one alone
   std::chrono::steady_clock::time_point everything_next_;
-  Progress settled_;  // how many acknowledgements can be read, at one made-up place
+  Milestone settled_;  // how many acknowledgements can be read
   std::atomic<std::int64_t> wanted_{0}, reached_{0}, waiting_{0};
   mutable std::mutex mutex_;  // of the sleeps, and of mlflow_offsets_
   std::condition_variable_any wake_;

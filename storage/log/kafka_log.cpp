@@ -84,7 +84,7 @@ KafkaLog::~KafkaLog() {
   producer_.reset();
   retired_.clear();
   Handlers abandoned;
-  expire(Clock::time_point::max(), Error::stopped, abandoned);
+  expire(Steady::time_point::max(), Error::stopped, abandoned);
 }
 
 bool KafkaLog::fits(const Record& record) const {
@@ -135,7 +135,7 @@ void KafkaLog::submit(Record record, KafkaWaiter& waiter, std::size_t index) {
   delivery.waiter = &waiter;
   delivery.index = index;
   delivery.bytes = bytes;
-  delivery.since = Clock::now();
+  delivery.since = Steady::now();
   waited_for_.push_back(delivery);
   outstanding_bytes_ += bytes;
   ++outstanding_records_;
@@ -242,12 +242,7 @@ void KafkaLog::drain_events() {
     const std::uint64_t again = 1;
     [[maybe_unused]] const auto written = ::write(event_fd_, &again, sizeof again);
   }
-  bool replace;
-  {
-    std::scoped_lock lock(mutex_);
-    replace = replace_;
-  }
-  if (replace) replace_producer("a fatal error");
+  replace_if_failed();
   send_again();
 }
 
@@ -281,7 +276,7 @@ bool KafkaLog::drain(const std::shared_ptr<KafkaProducer>& source, std::size_t& 
 }
 
 void KafkaLog::on_reports(rd_kafka_event_t* event, bool retired, Handlers& ready) {
-  const auto now = Clock::now();
+  const auto now = Steady::now();
   std::size_t acknowledged = 0, failed = 0;
   std::vector<double> seconds;
   std::unique_lock lock(mutex_);

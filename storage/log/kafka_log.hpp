@@ -64,8 +64,7 @@ class KafkaLog final : public EventLog {
   Task<void> close(std::chrono::milliseconds limit);
 
  private:
-  using Clock = std::chrono::steady_clock;
-  using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor>;
+  using Steady = std::chrono::steady_clock;
   using Handlers = std::vector<KafkaWaiter::Handler>;
 
   KafkaLog(IoContext& home, KafkaConfig config, Metrics& metrics, int event_fd);
@@ -87,12 +86,13 @@ class KafkaLog final : public EventLog {
   void on_statistics(std::string_view json);
   void set_reachable(bool reachable);
   void replace_producer(std::string_view reason);
+  bool replace_if_failed();
   bool producer_is_stuck() const;
   void send_again();
   void schedule_sweep();
   void sweep();
   void watch_topics(std::stop_token stop);
-  void expire(Clock::time_point before, Error why, Handlers& ready);
+  void expire(Steady::time_point before, Error why, Handlers& ready);
 
   const KafkaConfig config_;
   const std::size_t record_bytes_max_;
@@ -112,15 +112,15 @@ class KafkaLog final : public EventLog {
   std::size_t outstanding_records_ = 0;
   bool closed_ = false;
   std::shared_ptr<KafkaProducer> producer_;
-  Clock::time_point producer_since_ = Clock::now();      // home's thread only
+  Steady::time_point producer_since_ = Steady::now();    // home's thread only
   bool replace_ = false;                                 // the producer has failed fatally
   std::vector<std::shared_ptr<KafkaProducer>> retired_;  // home only: until their reports are in
   std::jthread undertaker_;                              // ends them: that takes librdkafka up to a second
 
   std::atomic<bool> reachable_{true};
   std::atomic<bool> changed_{false};
-  std::atomic<Clock::rep> last_acknowledged_{0};
-  std::atomic<Clock::rep> last_timed_out_{0};
+  std::atomic<Steady::rep> last_acknowledged_{0};
+  std::atomic<Steady::rep> last_timed_out_{0};
   std::jthread watcher_;  // of the topics: a thread, because it waits for the answer
 };
 

@@ -18,7 +18,7 @@ constexpr std::chrono::milliseconds topics_limit{2'000};  // bounds what the end
 
 void KafkaLog::replace_producer(std::string_view reason) {
   spdlog::error("event=kafka_producer_replaced error=\"{}\"", reason);
-  producer_since_ = Clock::now();
+  producer_since_ = Steady::now();
   auto next = KafkaProducer::open(config_, event_fd_);
   if (!next) {  // the next sweep tries again
     spdlog::error("event=kafka_producer_not_replaced error=\"{}\"", next.error());
@@ -36,13 +36,23 @@ void KafkaLog::replace_producer(std::string_view reason) {
   metrics_.replacements.Increment();
 }
 
+// Where it has failed fatally; whether it has.
+bool KafkaLog::replace_if_failed() {
+  {
+    std::scoped_lock lock(mutex_);
+    if (!replace_) return false;
+  }
+  replace_producer("a fatal error");
+  return true;
+}
+
 // librdkafka 2.0.2 that asks for its producer id while the brokers still load may never get one: it takes records and
 // sends none, and says nothing. So a producer is given up, too, when brokers are there and have acknowledged nothing
 // for so long, although it was asked to append.
 bool KafkaLog::producer_is_stuck() const {
   if (!reachable_ || last_timed_out_ <= last_acknowledged_) return false;
-  const auto acknowledged = Clock::time_point(Clock::duration(last_acknowledged_.load()));
-  return Clock::now() - std::max(acknowledged, producer_since_) > stuck_after * config_.append_timeout;
+  const auto acknowledged = Steady::time_point(Steady::duration(last_acknowledged_.load()));
+  return Steady::now() - std::max(acknowledged, producer_since_) > stuck_after * config_.append_timeout;
 }
 
 void KafkaLog::send_again() {
@@ -89,25 +99,19 @@ void KafkaLog::sweep() {
     undertaker_ = std::jthread([ended = std::move(*at)]() mutable { ended.reset(); });
     at = retired_.erase(at);
   }
-  bool replace;
-  {
-    std::scoped_lock lock(mutex_);
-    replace = replace_;
-  }
-  if (replace) replace_producer("a fatal error");
-  if (!replace && producer_is_stuck()) replace_producer("nothing is acknowledged");
+  if (!replace_if_failed() && producer_is_stuck()) replace_producer("nothing is acknowledged");
   send_again();
   Handlers ready;
-  expire(Clock::now() - config_.append_timeout, Error::timed_out, ready);
+  expire(Steady::now() - config_.append_timeout, Error::timed_out, ready);
   run(ready);
 }
 
-void KafkaLog::expire(Clock::time_point before, Error why, Handlers& ready) {
+void KafkaLog::expire(Steady::time_point before, Error why, Handlers& ready) {
   std::scoped_lock lock(mutex_);
   while (!waited_for_.empty() && waited_for_.front().since <= before) {
     answer(waited_for_.front(), why, ready);
     metrics_.timed_out.Increment();
-    last_timed_out_ = Clock::now().time_since_epoch().count();
+    last_timed_out_ = Steady::now().time_since_epoch().count();
   }
 }
 
@@ -139,7 +143,7 @@ Result<void> KafkaLog::writable() const {
   if (changed_) return Error::log_changed;
   if (!reachable_) return Error::log_unavailable;
   // Brokers that answer but don't acknowledge (too few in-sync replicas): until it has passed, or another append tells.
-  const Clock::duration since(Clock::now().time_since_epoch().count() - last_timed_out_.load());
+  const Steady::duration since(Steady::now().time_since_epoch().count() - last_timed_out_.load());
   if (last_timed_out_ > last_acknowledged_ && since < config_.append_timeout) return Error::log_unavailable;
   return {};
 }
@@ -172,7 +176,7 @@ void KafkaLog::on_statistics(std::string_view json) {
 }
 
 Task<void> KafkaLog::close(std::chrono::milliseconds limit) {
-  const auto deadline = Clock::now() + limit;
+  const auto deadline = Steady::now() + limit;
   Timer pause(home_);
   for (;;) {
     {
@@ -180,12 +184,12 @@ Task<void> KafkaLog::close(std::chrono::milliseconds limit) {
       closed_ = true;
       if (waited_for_.empty()) co_return;
     }
-    if (Clock::now() >= deadline) break;
+    if (Steady::now() >= deadline) break;
     pause.expires_after(std::chrono::milliseconds(2));
     co_await pause.async_wait(as_result);
   }
   Handlers ready;
-  expire(Clock::time_point::max(), Error::log_unavailable, ready);
+  expire(Steady::time_point::max(), Error::log_unavailable, ready);
   run(ready);
 }
 

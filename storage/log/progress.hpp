@@ -1,15 +1,9 @@
 #pragma once
 // How far the followers of the log in this process have come, for readers who wait for their own writes.
-#include <boost/asio/steady_timer.hpp>
-#include <chrono>
-#include <list>
 #include <map>
-#include <memory>
 #include <mutex>
 
-#include "ops/runtime/error.hpp"
-#include "ops/runtime/result.hpp"
-#include "ops/runtime/task.hpp"
+#include "storage/log/milestone.hpp"
 #include "storage/records/record.hpp"
 
 namespace assay {
@@ -20,23 +14,20 @@ enum class Follower : std::uint8_t { resolver, store };
 class Progress {
  public:
   // `next`: one past the last offset whose effects can be read. Never goes back.
-  void advance(Follower who, StreamPartition where, Offset next);
-  Offset reached(Follower who, StreamPartition where) const;
-  // Error::timed_out after `limit`. Completes on the caller's executor.
-  Task<Result<void>> wait(Follower who, StreamPartition where, Offset next, std::chrono::milliseconds limit);
+  void advance(Follower who, StreamPartition where, Offset next) { of(who, where).reach(next); }
+  Offset reached(Follower who, StreamPartition where) const { return of(who, where).reached(); }
+  // See Milestone::wait().
+  Task<Result<void>> wait(Follower who, StreamPartition where, Offset next, std::chrono::milliseconds limit) {
+    return of(who, where).wait(next, limit);
+  }
 
  private:
-  using Key = std::pair<Follower, StreamPartition>;
-  struct Waiter {
-    Key key;
-    Offset next;
-    Executor executor;
-    Timer timer;
-    bool done = false;  // under the mutex
-  };
+  Milestone& of(Follower who, StreamPartition where) const {
+    std::scoped_lock lock(mutex_);
+    return milestones_[{who, where}];
+  }
   mutable std::mutex mutex_;
-  std::map<Key, Offset> reached_;
-  std::list<std::shared_ptr<Waiter>> waiters_;
+  mutable std::map<std::pair<Follower, StreamPartition>, Milestone> milestones_;  // none ever goes
 };
 
 }  // namespace assay

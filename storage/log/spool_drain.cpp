@@ -76,14 +76,14 @@ void SpooledLog::drained() {
 
 // One that does not get there in its time leaves appends alone for a good while: they are answered sooner by the disk.
 void SpooledLog::begin_closing() {
-  const auto now = Clock::now();
+  const auto now = Steady::now();
   if (now < closing_again_) return;
   closing_again_ = now + 10 * config_.closing_max;
   closing_until_ = (now + config_.closing_max).time_since_epoch().count();
   ++closings_;
 }
 
-void SpooledLog::end_closing() { closed_.advance(Follower::store, one_place, closings_); }
+void SpooledLog::end_closing() { closed_.reach(closings_); }
 
 // Takes off the spool what Kafka has acknowledged, up to the first that it has not.
 bool SpooledLog::send(std::span<const Spool::Queued> queued) {

@@ -9,12 +9,12 @@ class SpooledLog::InFlight {
   explicit InFlight(SpooledLog& log) : log_(log) {
     auto count = log_.in_flight_.load();
     do {
-      if (count == 0) log_.progress_ = Clock::now().time_since_epoch().count();
+      if (count == 0) log_.progress_ = Steady::now().time_since_epoch().count();
     } while (!log_.in_flight_.compare_exchange_weak(count, count + 1));
   }
   ~InFlight() { --log_.in_flight_; }
   InFlight(const InFlight&) = delete;
-  void acknowledged() { log_.progress_ = Clock::now().time_since_epoch().count(); }
+  void acknowledged() { log_.progress_ = Steady::now().time_since_epoch().count(); }
 
  private:
   SpooledLog& log_;
@@ -25,7 +25,7 @@ SpooledLog::SpooledLog(Spool& spool, EventLog* upstream, OpenUpstream open, Spoo
       open_(std::move(open)),
       config_(config),
       upstream_(upstream),
-      progress_(Clock::now().time_since_epoch().count()),
+      progress_(Steady::now().time_since_epoch().count()),
       drain_step_(config_.stuck_after),
       drain_([this](std::stop_token stop) { drain_until_stopped(stop); }) {}
 
@@ -33,7 +33,7 @@ SpooledLog::~SpooledLog() { stop(); }
 
 bool SpooledLog::stalled() const {
   if (in_flight_ == 0) return false;  // asked first, see InFlight
-  const Clock::duration since(Clock::now().time_since_epoch().count() - progress_.load());
+  const Steady::duration since(Steady::now().time_since_epoch().count() - progress_.load());
   return since > config_.stalled_after;
 }
 
@@ -70,9 +70,9 @@ Task<Result<Appended>> SpooledLog::to_spool(Record record, error_code before) {
 
 Task<void> SpooledLog::while_closing() {
   const auto closing = closings_.load();
-  const Clock::time_point until(Clock::duration(closing_until_.load()));
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
-  if (left.count() > 0) (void)co_await closed_.wait(Follower::store, one_place, closing, left);
+  const Steady::time_point until(Steady::duration(closing_until_.load()));
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Steady::now());
+  if (left.count() > 0) (void)co_await closed_.wait(closing, left);
 }
 
 Task<Result<Appended>> SpooledLog::append(Record record) {

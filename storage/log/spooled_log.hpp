@@ -17,7 +17,7 @@
 #include <functional>
 #include <thread>
 
-#include "storage/log/progress.hpp"
+#include "storage/log/milestone.hpp"
 #include "storage/log/spool.hpp"
 #include "storage/log/stall_watch.hpp"
 
@@ -62,9 +62,8 @@ class SpooledLog final : public EventLog {
   void stop();
 
  private:
-  using Clock = std::chrono::steady_clock;
+  using Steady = std::chrono::steady_clock;
   class InFlight;
-  static constexpr StreamPartition one_place{Stream::feedback, 0};
 
   bool stalled() const;
   bool changed() const;
@@ -84,15 +83,15 @@ class SpooledLog final : public EventLog {
   const SpooledLogConfig config_;
   std::atomic<EventLog*> upstream_;
   std::atomic<std::int64_t> in_flight_{0};
-  std::atomic<Clock::rep> progress_;  // the last acknowledgement, or when the first of those in flight set out
-  std::atomic<bool> stuck_{false};    // what the drain sent last Kafka did not take
-  std::atomic<Clock::rep> closing_until_{0};
+  std::atomic<Steady::rep> progress_;  // the last acknowledgement, or when the first of those in flight set out
+  std::atomic<bool> stuck_{false};     // what the drain sent last Kafka did not take
+  std::atomic<Steady::rep> closing_until_{0};
   std::atomic<std::int64_t> closings_{0};                  // begun; the last of them at most is not over
-  Progress closed_;                                        // how many are over, at one made-up place
+  Milestone closed_;                                       // how many are over
   std::size_t drain_records_ = config_.drain_records_max;  // sent at once; this and the next are the drain's
   bool draining_ = false;
-  Clock::time_point closing_again_;  // not before
-  std::string complaint_;            // said once
+  Steady::time_point closing_again_;  // not before
+  std::string complaint_;             // said once
   StallWatch drain_step_;
   std::jthread drain_;
 };

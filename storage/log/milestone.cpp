@@ -1,18 +1,17 @@
-#include "storage/log/progress.hpp"
+#include "storage/log/milestone.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 
 namespace assay {
 
-void Progress::advance(Follower who, StreamPartition where, Offset next) {
+void Milestone::reach(std::int64_t count) {
   std::scoped_lock lock(mutex_);
-  auto& reached = reached_[{who, where}];
-  if (next <= reached) return;
-  reached = next;
+  if (count <= reached_) return;
+  reached_ = count;
   for (auto at = waiters_.begin(); at != waiters_.end();) {
     auto& waiter = *at;
-    if (waiter->key != Key{who, where} || waiter->next > next) {
+    if (waiter->count > count) {
       ++at;
       continue;
     }
@@ -23,22 +22,21 @@ void Progress::advance(Follower who, StreamPartition where, Offset next) {
   }
 }
 
-Offset Progress::reached(Follower who, StreamPartition where) const {
+std::int64_t Milestone::reached() const {
   std::scoped_lock lock(mutex_);
-  const auto at = reached_.find({who, where});
-  return at == reached_.end() ? 0 : at->second;
+  return reached_;
 }
 
-Task<Result<void>> Progress::wait(Follower who, StreamPartition where, Offset next, std::chrono::milliseconds limit) {
+Task<Result<void>> Milestone::wait(std::int64_t count, std::chrono::milliseconds limit) {
   const auto executor = co_await asio::this_coro::executor;
   std::shared_ptr<Waiter> waiter;
   {
     std::scoped_lock lock(mutex_);
-    if (reached_[{who, where}] >= next) co_return Result<void>();
-    waiter = std::make_shared<Waiter>(Waiter{{who, where}, next, executor, decltype(Waiter::timer)(executor, limit)});
+    if (reached_ >= count) co_return Result<void>();
+    waiter = std::make_shared<Waiter>(Waiter{count, executor, Timer(executor, limit)});
     waiters_.push_back(waiter);
   }
-  // advance() may have posted its cancel already: it runs on this thread only after the wait has begun.
+  // reach() may have posted its cancel already: it runs on this thread only after the wait has begun.
   co_await waiter->timer.async_wait(as_result);
   std::scoped_lock lock(mutex_);
   if (waiter->done) co_return Result<void>();
