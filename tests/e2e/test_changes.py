@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.assay import Assay
-from support.door import accepted, assessments, chat, new_trace_id, post_trace, receipt, wait_assessment, wait_state
+from support.assay import Assay, run_assay
+from support.door import accepted, assessments, chat, new_request_id, new_trace_id, post_trace, receipt, wait_assessment, wait_state
 from support.waiting import wait_until
 
 VALUE = {"name": "tone", "value": True}
@@ -33,11 +33,27 @@ def test_a_change_that_names_another_trace_is_refused_and_changes_nothing(serve)
 
 def test_nobody_is_told_that_a_dead_letter_was_deleted(assay):
     serve = assay("serve", "--park-max", "1s")
-    said = accepted(serve.http.post("/feedback", params={"trace_id": new_trace_id()}, json=VALUE))
+    said = accepted(serve.http.post("/feedback", params={"client_request_id": new_request_id()}, json=VALUE))
     wait_state(serve.http, said, "dead")
     answer = serve.http.delete(f"/feedback/{said}")
     assert answer.status_code == 202 and answer.json()["status"] == "accepted", answer.text
     assert receipt(serve.http, said)["state"] == "dead"
+
+
+def test_what_was_taken_back_of_a_trace_that_never_came_stays_away_when_it_comes(assay):
+    """The deletion names its trace: it is known before the create, which a replay brings."""
+    serve = assay("serve", "--park-max", "1s")
+    trace_id = new_trace_id()
+    said = accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json=VALUE))
+    wait_state(serve.http, said, "dead")
+    answer = serve.http.delete(f"/feedback/{said}")
+    assert answer.status_code == 200 and answer.json()["status"] == "deleted", answer.text
+    post_trace(serve.http, trace_id)
+    replayed = run_assay("deadletters", "replay", said, "--data", str(serve.data))
+    assert replayed.returncode == 0, replayed.stderr
+    kept = accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json=VALUE))
+    wait_assessment(serve.http, trace_id, kept)
+    assert list(assessments(serve.http, trace_id)) == [kept]
 
 
 def test_the_value_of_an_expectation_is_not_changed_as_feedback(serve):
