@@ -270,7 +270,7 @@ TEST_F(PartitionLoopTest, AnIdThatIsTooLongIsADeadLetterThatFits) {
   auto it = loop();
   drain(it);
   EXPECT_EQ(end(Stream::parked) + end(Stream::assessments), 0);
-  EXPECT_EQ(end(Stream::deadletters), 3);
+  EXPECT_EQ(end(Stream::deadletters), 4);
   auto source = *log.open({{{Stream::deadletters, 0}, 0}});
   for (const auto& record : *source->read(10, 0ms)) {
     EXPECT_LT(record.key.size() + record.value.size(), 1'000'000u);
