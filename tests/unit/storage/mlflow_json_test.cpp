@@ -1,0 +1,32 @@
+#include "storage/sinks/mlflow_json.hpp"
+
+#include <gtest/gtest.h>
+
+namespace assay {
+namespace {
+
+TEST(MlflowJson, TheTagIsMadeOfTheLastValidValueOfEachName) {
+  const auto seen = mlflow::seen_trace(
+      R"({"trace":{"trace_info":{"tags":{"assay.feedback":"old"},"assessments":[)"
+      R"({"assessment_name":"n","assessment_id":"a-1","feedback":{"value":1.0},"last_update_time":"2026-11-23T15:57:31.5Z"},)"
+      R"({"assessment_name":"n","assessment_id":"a-2","feedback":{"value":2.0},"last_update_time":"2026-11-23T15:57:31Z"},)"
+      R"({"assessment_name":"m","assessment_id":"a-3","feedback":{"value":"x"},"valid":false},)"
+      R"({"assessment_name":"e","assessment_id":"a-4","expectation":{"value":"x"}}]}}})");
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->tag, "old");
+  EXPECT_EQ(seen->wanted_tag, "n=1.0");
+}
+
+// Else a second replay would have the first one's id, and be left out as a repeat.
+TEST(MlflowDeadLetter, OfAReplayKnowsItsAttempt) {
+  for (const auto& [id, attempt] : {std::pair{"u-1", 0}, {"u-1#1", 1}, {"u-1#12", 12}}) {
+    const AssessmentRecord change{
+        .op = Op::update, .assessment_id = "a-1", .trace_id = "tr-1", .record_id = id, .json = "{}"};
+    const auto feedback = mlflow::feedback_of(change);
+    EXPECT_EQ(feedback.attempt, attempt) << id;
+    EXPECT_EQ(feedback.items[0].record_id, id);
+  }
+}
+
+}  // namespace
+}  // namespace assay
