@@ -48,8 +48,12 @@ std::string_view name_of(Family family) {
 
 Result<void> KeyValue::load(Family family, std::span<const Entry> sorted) {
   Changes changes;
-  for (const auto& [key, value] : sorted)
-    value ? changes.put(family, std::string(key), std::string(*value)) : changes.erase(family, std::string(key));
+  for (const auto& [key, value] : sorted) {
+    if (value)
+      changes.put(family, std::string(key), std::string(*value));
+    else
+      changes.erase(family, std::string(key));
+  }
   return changes.empty() ? Result<void>() : write(changes);
 }
 

@@ -11,6 +11,7 @@
 #include "ops/runtime/clock.hpp"
 #include "ops/runtime/result.hpp"
 #include "ops/runtime/task.hpp"
+#include "storage/records/feedback_record.hpp"
 #include "storage/state/key_value.hpp"
 
 namespace assay {
@@ -25,6 +26,9 @@ struct Receipt {
   std::optional<Instant> accepted_at;
   std::map<std::string, std::string> sinks;  // name -> "committed" | "pending" | "dead" | "deleted"
   std::string reason;                        // of a dead one, or of a sink that says "dead"
+
+  // By what it was for; no more of that is known.
+  void about(const Target& target);
 };
 std::string_view name_of(Receipt::State state);
 std::string to_json(const Receipt& receipt);

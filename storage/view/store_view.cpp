@@ -19,7 +19,10 @@ Result<std::optional<std::string>> latest_attempt(const KeyValue& kv, Family fam
         const auto behind = found.substr(key.size());
         if (!behind.empty() && behind.front() != '#') return true;
         const auto number = behind.empty() ? 0 : parse_number<int>(behind.substr(1));
-        if (number && *number > latest_number) latest = value, latest_number = *number;
+        if (number && *number > latest_number) {
+          latest = value;
+          latest_number = *number;
+        }
         return true;
       });
   if (!scanned) return scanned.error();
@@ -42,6 +45,13 @@ std::string_view name_of(Receipt::State state) {
       return "deleted";
   }
   return "unknown";
+}
+
+void Receipt::about(const Target& target) {
+  if (target.kind == Target::Kind::trace_id)
+    trace_id = target.id;
+  else
+    client_request_id = target.id;
 }
 
 std::string to_json(const Receipt& receipt) {
@@ -170,7 +180,7 @@ Result<std::optional<Receipt>> StoreView::parked(std::string_view assessment_id)
     const auto parked = parse_parked_record(**found);
     if (!parked) return make_error_code(Error::corrupt);
     Receipt receipt{.assessment_id = id, .state = Receipt::State::parked};
-    (parked->target.kind == Target::Kind::trace_id ? receipt.trace_id : receipt.client_request_id) = parked->target.id;
+    receipt.about(parked->target);
     receipt.accepted_at = parked->accepted_at;
     return std::optional(std::move(receipt));
   }
@@ -195,8 +205,7 @@ Result<std::optional<Receipt>> StoreView::dead(std::string_view assessment_id) c
                   .state = Receipt::State::dead,
                   .reason = dead->reason + ": " + dead->detail};
   if (dead->record) {
-    const auto& target = dead->record->target;
-    (target.kind == Target::Kind::trace_id ? receipt.trace_id : receipt.client_request_id) = target.id;
+    receipt.about(dead->record->target);
     receipt.accepted_at = dead->record->accepted_at;
   }
   receipt.sinks[dead->step == "resolve" ? "store" : dead->step] = "dead";
