@@ -18,8 +18,9 @@ struct ChatConfig {
   std::size_t held_bytes_max = 32u << 20;                           // of streams that have ended and are still held
   std::size_t unread_bytes_max = 16u << 10;                         // of a stream: over it the model is not asked
   std::size_t message_bytes_max = 128u << 10;                       // of the request's body
-  std::size_t response_bytes_max = 128u << 10;
-  std::size_t openai_request_bytes_max = 16u << 20;  // bodies of /v1/chat/completions: pictures
+  std::size_t answer_bytes_max = 1u << 20;                          // that readers are given (--answer-max)
+  std::size_t response_bytes_max = 128u << 10;                      // of it in the trace: a record of the log is small
+  std::size_t openai_request_bytes_max = 16u << 20;                 // bodies of /v1/chat/completions: pictures
 };
 
 }  // namespace assay

@@ -105,6 +105,7 @@ std::string spans_of(const ChatTrace& chat, const ChatOutcome& outcome) {
   if (!chat.session.empty()) json.field("session_id", attribute_text(chat.session));
   if (!chat.user.empty()) json.field("user_id", attribute_text(chat.user));
   if (outcome.stopped) json.field("stopped", "true");
+  if (outcome.truncated) json.field("truncated", "true");
   if (!outcome.error.empty()) json.field("error", attribute_text(outcome.error));
   json.end_object();
   json.key("links").begin_array().end_array();

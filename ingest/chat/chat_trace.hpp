@@ -27,7 +27,7 @@ struct ChatTrace {
 struct ChatOutcome {
   std::string response;                   // what was answered, also when it broke off
   std::vector<ToolCall> tool_calls = {};  // that the model asked for
-  bool truncated = false;                 // there was more of both
+  bool truncated = false;                 // there was more of both: also an attribute `truncated`
   std::size_t tokens = 0;                 // as the model counts them, or else how many pieces came
   std::optional<Instant> first_token_at = {}, last_token_at = {};
   Instant ended_at;

@@ -38,6 +38,7 @@ ChatTurn::ChatTurn(ChatTurn&& other) noexcept
       question_(std::move(other.question_)),
       answer_(std::move(other.answer_)),
       ending_(std::move(other.ending_)),
+      answered_bytes_(other.answered_bytes_),
       recorded_bytes_(other.recorded_bytes_),
       ended_(other.ended_) {}
 
@@ -145,9 +146,11 @@ Task<ChatTurn::Event> ChatTurn::next() {
       outcome_.first_token_at = outcome_.last_token_at;
       services_->metrics.first_token.Observe(seconds(*outcome_.first_token_at - chat_.started_at));
     }
-    if (recorded_bytes_ + piece.content.size() > services_->config.response_bytes_max && piece.raw.empty()) {
-      const auto limit = std::to_string(services_->config.response_bytes_max);
-      ChatFailure large{"the answer is longer than " + limit + " bytes"};
+    // What is passed on in OpenAI's form is not held, and needs no bound.
+    answered_bytes_ += piece.content.size();
+    if (answered_bytes_ > services_->config.answer_bytes_max && piece.raw.empty()) {
+      const auto limit = std::to_string(services_->config.answer_bytes_max);
+      ChatFailure large{"the answer is longer than " + limit + " bytes (--answer-max)"};
       co_return co_await fail(std::move(large));
     }
     ++outcome_.tokens;
@@ -158,7 +161,7 @@ Task<ChatTurn::Event> ChatTurn::next() {
   co_return std::move(piece);
 }
 
-// The trace keeps so much of an answer; what is passed on may be longer.
+// The trace keeps so much of an answer; what its reader is given may be longer.
 void ChatTurn::record(std::string_view text, std::string& to) {
   if (outcome_.truncated) return;
   const auto kept = utf8_prefix(text, services_->config.response_bytes_max - recorded_bytes_);

@@ -61,8 +61,6 @@ class ChatTurn {
   std::string feedback_token() const;
   // Where the records stand that were written so far: the value of Assay-Durability.
   std::string_view durability() const { return durability_; }
-  // What has been answered so far.
-  const std::string& response() const { return outcome_.response; }
 
   // Call no more after Answered, Stopped or Failed.
   Task<Event> next();
@@ -87,7 +85,7 @@ class ChatTurn {
   ChatQuestion question_;
   std::unique_ptr<ChatAnswer> answer_;
   std::optional<std::variant<Stopped, Failed>> ending_;
-  std::size_t recorded_bytes_ = 0;
+  std::size_t answered_bytes_ = 0, recorded_bytes_ = 0;
   bool pulling_ = false, ended_ = false;
 };
 

@@ -75,6 +75,8 @@ void add_model(CLI::App& app, FrontDoorOptions& options) {
 void add_chats(CLI::App& app, FrontDoorOptions& options) {
   add_duration(app, "--ws-idle-max", options.socket.idle_max, "For a WebSocket's client to give a sign of life",
                moment);
+  add_bytes(app, "--answer-max", options.chat.answer_bytes_max, "Bytes of an answer of /chat, a stream or a WebSocket",
+            1);
   add_duration(app, "--chat-max", options.chat.chat_max, "From a question to its last token", moment);
   add_duration(app, "--builtin-pause", options.builtin_pause, "Between two words of the built-in responder");
   add_duration(app, "--heartbeat", options.chat.heartbeat_every,

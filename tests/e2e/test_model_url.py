@@ -65,6 +65,29 @@ def test_any_text_comes_through_unchanged(assay, text):
         assert "".join(d["content"] for d in data[:-1]) == text
 
 
+def test_a_long_answer_is_whole_for_its_reader_and_cut_in_the_trace(assay):
+    text = "".join(f"{line:07}\n" for line in range(40_000))  # 320 kB; the trace keeps 128 KiB
+    with FakeModel(lambda: [text[i : i + 1000] for i in range(0, len(text), 1000)]) as model:
+        serve = assay("serve", "--model-url", model.url)
+        answer = serve.http.post("/chat", json=ASK).json()
+        assert answer["response"] == text
+        _, data = streamed(serve)
+        assert data[-1]["type"] == "done" and "".join(d["content"] for d in data[:-1]) == text
+        for trace_id in (answer["trace_id"], data[-1]["trace_id"]):
+            trace = serve.http.get("/api/3.0/mlflow/traces/get", params={"trace_id": trace_id}).json()["trace"]
+            assert trace["trace_info"]["state"] == "OK"
+            attributes = {a["key"]: a["value"]["string_value"] for a in trace["spans"][0]["attributes"]}
+            assert attributes["truncated"] == "true" and json.loads(attributes["response"]) == text[: 128 << 10]
+
+
+def test_an_answer_over_its_bound_is_an_error_that_names_it(assay, model):
+    serve = assay("serve", "--model-url", model.url, "--answer-max", "10")
+    too_long = serve.http.post("/chat", json=ASK)
+    assert too_long.status_code == 502 and "--answer-max" in too_long.json()["detail"]
+    _, data = streamed(serve)
+    assert data[-1]["type"] == "error" and "--answer-max" in data[-1]["error"]
+
+
 def test_events_cut_anywhere_by_the_network_are_the_same_events(assay, model):
     whole = b"".join(
         f'data: {json.dumps({"choices": [{"index": 0, "delta": {"content": t}}]}, ensure_ascii=False)}\r\n\r\n'.encode() for t in ("Gr", "öße", " 🌊")

@@ -31,6 +31,7 @@ def test_flags_environment_and_file_are_checked(tmp_path):
         ("--connections-max", "99999999999999999999"),
         ("--connections-per-address", "-1"),
         ("--chat-max", "0s"),
+        ("--answer-max", "0"),
         ("--heartbeat", "0s"),
         ("--capability-ttl", "0s"),
         ("--park-max", "300y"),

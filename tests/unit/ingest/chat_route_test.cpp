@@ -108,10 +108,26 @@ TEST_P(ChatRouteTest, ASilentModelIsCoveredByHeartbeatsAndCutAtChatMax) {
 }
 
 TEST_P(ChatRouteTest, AnAnswerOverItsBoundIsCut) {
-  config.response_bytes_max = 10;
+  config.answer_bytes_max = 10;
   chat("/chat/stream", {"12345678", "9", "0123"});
   EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"model aborted", "log ERROR", "write error", "end"}));
-  EXPECT_EQ(stream.events.back().at("error").as_string(), "the answer is longer than 10 bytes");
+  EXPECT_EQ(stream.events.back().at("error").as_string(), "the answer is longer than 10 bytes (--answer-max)");
+}
+
+TEST_P(ChatRouteTest, AnAnswerThatIsTooLongForTheTraceIsCutThereAndWholeForItsReader) {
+  config.response_bytes_max = 10;
+  for (const auto* path : {"/chat", "/chat/stream"}) {
+    chat(path, {"12345678", "9", "0123", "4"});
+    EXPECT_NE(std::find(seen.end() - 3, seen.end(), "log OK"), seen.end()) << path;
+    const auto& attributes = log.last_span.at("attributes").as_object();
+    EXPECT_EQ(attributes.at("response").as_string(), "\"1234567890\"") << path;
+    EXPECT_EQ(attributes.at("truncated").as_string(), "true") << path;
+  }
+  EXPECT_EQ(json::parse(stream.response.body).at("response").as_string(), "12345678901234");
+  std::string streamed;
+  for (const auto& event : stream.events)
+    if (event.at("type").as_string() == "token") streamed += event.at("content").as_string();
+  EXPECT_EQ(streamed, "12345678901234");
 }
 
 TEST_P(ChatRouteTest, OfAnAnswerThatIsPassedOnWholeTheTraceKeepsWhatItHasRoomFor) {
