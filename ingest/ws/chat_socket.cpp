@@ -2,11 +2,11 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/beast/core/string.hpp>
 
 #include "ingest/access/token_buckets.hpp"
 #include "ingest/chat/chat_answer.hpp"
 #include "ingest/chat/chat_events.hpp"
+#include "ingest/ws/handshake.hpp"
 #include "ingest/ws/origin.hpp"
 #include "ingest/ws/web_socket.hpp"
 #include "ops/runtime/log.hpp"
@@ -204,12 +204,7 @@ class ChatSocket {
 };
 
 Response refusal(const Request& request, const ChatSocketConfig& config) {
-  const auto upgrade = request.header("Upgrade");
-  if (!upgrade || !boost::beast::iequals(*upgrade, "websocket")) {
-    auto response = error_response(request.path, 426, "this is a WebSocket");
-    response.headers.emplace_back("Upgrade", "websocket");
-    return response;
-  }
+  if (auto response = handshake_refusal(request); response.status != 200) return response;
   const auto origin = request.header("Origin").value_or(std::string_view());
   if (!origin_may_connect(origin, request.header("Host").value_or(std::string_view()), config.origins))
     return error_response(request.path, 403, "pages of this origin may not connect", "Origin");

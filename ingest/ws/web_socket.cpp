@@ -54,6 +54,9 @@ WebSocket::WebSocket(std::unique_ptr<TakenConnection> connection, WebSocketLimit
   socket.set_option(ws::stream_base::timeout{limits.handshake, limits.idle, true});
   socket.read_message_max(limits.message_bytes_max);
   socket.auto_fragment(false);
+  // Where there is no Server, Beast adds its own name and version.
+  socket.set_option(ws::stream_base::decorator(
+      [](ws::response_type& response) { response.set(boost::beast::http::field::server, "assay"); }));
 }
 
 WebSocket::~WebSocket() = default;

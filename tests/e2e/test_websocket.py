@@ -202,6 +202,44 @@ def test_sizes_kinds_origins_and_plain_http_have_their_answers(assay):
     assert plain.status_code == 426 and plain.headers["Upgrade"] == "websocket"
 
 
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+HANDSHAKE = {"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": KEY}
+
+
+@pytest.mark.parametrize(
+    "change, status, says",
+    [
+        ({"Connection": None}, 426, "this is a WebSocket"),
+        ({"Upgrade": "h2c"}, 426, "this is a WebSocket"),
+        ({"Sec-WebSocket-Version": "8"}, 426, "Sec-WebSocket-Version: is not 13"),
+        ({"Sec-WebSocket-Version": None}, 426, "Sec-WebSocket-Version"),
+        ({"Sec-WebSocket-Key": None}, 400, "Sec-WebSocket-Key"),
+        ({"Sec-WebSocket-Key": "short"}, 400, "16 bytes in base64"),
+        ({"Sec-WebSocket-Key": "*" * 22 + "=="}, 400, "16 bytes in base64"),
+        ({"Sec-WebSocket-Key": KEY * 2}, 400, "16 bytes in base64"),
+    ],
+)
+def test_a_handshake_that_is_none_is_refused_in_the_doors_own_words(assay, change, status, says):
+    serve = assay("serve")
+    headers = {name: value for name, value in {**HANDSHAKE, **change}.items() if value is not None}
+    refused = serve.http.get("/chat/ws", headers=headers)
+    assert refused.status_code == status and says in refused.json()["detail"]
+    assert refused.headers["Content-Type"] == "application/problem+json" and "Server" not in refused.headers
+    if status == 426:
+        assert refused.headers["Sec-WebSocket-Version"] == "13" and refused.headers["Upgrade"] == "websocket"
+
+
+def test_a_handshake_says_nothing_of_what_the_door_is_built_from(assay):
+    serve = assay("serve")
+    with connect(url(serve), proxy=None) as ws:
+        assert "Beast" not in ws.response.headers.get("Server", "")
+    with socket.create_connection(("127.0.0.1", serve.port)) as old:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE.items())
+        old.sendall(f"GET /chat/ws HTTP/1.0\r\nHost: x\r\n{lines}\r\n".encode())
+        old.settimeout(30)
+        assert b"Beast" not in old.recv(4096)
+
+
 def test_who_gives_no_sign_of_life_is_closed_and_who_answers_pings_stays(assay):
     serve = assay("serve", "--ws-idle-max", "1s")
     with connect(url(serve), proxy=None, ping_interval=None) as alive, socket.create_connection(("127.0.0.1", serve.port)) as dead:
