@@ -33,6 +33,7 @@ struct ChatFailure {
   // What an OpenAI client may see of the model's own refusal: its status and its error object; 0: nothing.
   unsigned openai_status = 0;
   std::string openai_body = {};
+  bool lasting = false;  // it would be the same the next time: nobody need ask again
 };
 
 // A call of a tool that the model asks for; of a stream, a part of it.

@@ -26,7 +26,8 @@ bool is_broken(error_code ec) {
 
 ChatFailure unreachable(error_code ec) {
   if (ec == Error::timed_out) return {"the model did not answer in time", 504};
-  if (ec == Error::over_capacity) return {"too many answers, or too much of one, at once", 503};
+  if (ec == Error::over_capacity) return {"too many answers at once", 503};
+  if (ec == too_large) return {.reason = "the model's answer, or its head, is too large", .lasting = true};
   return {(is_broken(ec) ? "the connection to the model broke: " : "the model can't be reached: ") + ec.message()};
 }
 
@@ -37,7 +38,7 @@ Task<Result<std::string>> read_body(HttpStream& stream, std::size_t bytes_max) {
     if (!bytes) co_return bytes.error();
     if (bytes->empty()) co_return body;
     body += *bytes;
-    if (body.size() > bytes_max) co_return Error::over_capacity;
+    if (body.size() > bytes_max) co_return make_error_code(too_large);
   }
 }
 
@@ -51,13 +52,24 @@ Task<Result<std::optional<std::string>, ChatFailure>> StreamedAnswer::event() {
     auto bytes = co_await stream_.read_some();
     if (!bytes) co_return unreachable(bytes.error());
     if (bytes->empty()) co_return std::optional<std::string>();
-    if (!parser_.feed(*bytes)) co_return ChatFailure{"the model sent an event that is too large"};
+    if (const auto start = bytes->find_first_not_of(" \t\r\n"); !begun_ && start != bytes->npos) {
+      begun_ = true;
+      is_json_ = (*bytes)[start] == '{';
+    }
+    if (!parser_.feed(*bytes)) {
+      ChatFailure large{.reason = "the model sent an event that is too large", .lasting = true};
+      co_return std::move(large);
+    }
   }
 }
 
 Task<Result<void, ChatFailure>> StreamedAnswer::await_first() {
   auto first = co_await event();
   if (!first) co_return std::move(first.error());
+  if (!*first && is_json_) {
+    ChatFailure untold{.reason = "the model's answer is JSON, and its Content-Type does not say so", .lasting = true};
+    co_return std::move(untold);
+  }
   if (!*first) co_return ChatFailure{"the model's answer ended before it began"};
   first_ = std::move(*first);
   co_return Result<void, ChatFailure>();

@@ -8,6 +8,9 @@
 
 namespace assay {
 
+// Of a head or a body over its bound, as the HTTP client reports it.
+inline constexpr auto too_large = boost::system::errc::message_size;
+
 // What the HTTP client reports, in words.
 ChatFailure unreachable(error_code ec);
 
@@ -32,6 +35,7 @@ class StreamedAnswer final : public ChatAnswer {
   HttpStream stream_;
   const bool raw_;
   SseParser parser_;
+  bool begun_ = false, is_json_ = false;  // by its first byte
   std::optional<std::string> first_;
   std::optional<std::size_t> tokens_;
   std::map<std::int64_t, bool> choices_;  // whether each has had its finish_reason

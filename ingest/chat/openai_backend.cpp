@@ -21,6 +21,9 @@ bool path_safe(std::string_view id) {
   return id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:@/") == id.npos;
 }
 
+bool may_go_better(unsigned status) { return status == 408 || status == 429 || status >= 500; }
+bool may_go_better(error_code ec) { return ec != Error::timed_out && ec != Error::over_capacity && ec != too_large; }
+
 }  // namespace
 
 std::string problem_with(const OpenAiConfig& config) {
@@ -87,13 +90,11 @@ Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bo
   const auto failed = [](ChatFailure failure, bool again) { return Attempt{Started(std::move(failure)), again}; };
   auto stream = co_await client_.open(std::move(asked), config_.limits);
   if (!stream) {
-    const bool again = stream.error() != Error::timed_out && stream.error() != Error::over_capacity;
-    co_return failed(unreachable(stream.error()), again);
+    co_return failed(unreachable(stream.error()), may_go_better(stream.error()));
   }
   auto refused = co_await refusal(*stream);
   if (refused) {
-    const auto status = stream->head().status;
-    co_return failed(std::move(*refused), status == 429 || status == 502 || status == 503);
+    co_return failed(std::move(*refused), may_go_better(stream->head().status));
   }
   std::unique_ptr<ChatAnswer> answer;
   const auto type = stream->head().header("Content-Type"), coding = stream->head().header("Content-Encoding");
@@ -116,11 +117,12 @@ Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bo
     }
     answer = std::make_unique<WholeAnswer>(std::move(piece), chunk->tokens);
   } else {
+    if (raw && !stream_wanted && media.empty()) co_return failed({"the model's answer has no Content-Type"}, false);
     if (raw && !stream_wanted) co_return failed({"the model streams where it was not asked to"}, false);
     auto streamed = std::make_unique<StreamedAnswer>(std::move(*stream), raw);
     auto first = co_await streamed->await_first();
     if (!first) {
-      const bool again = first.error().status == 502;
+      const bool again = first.error().status == 502 && !first.error().lasting;
       co_return failed(std::move(first.error()), again);
     }
     answer = std::move(streamed);

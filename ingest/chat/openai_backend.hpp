@@ -2,7 +2,8 @@
 // Any server that speaks OpenAI's chat completions: POST {url}/chat/completions, streamed or whole.
 //
 // A question is asked again (`retries`, with growing pauses) where nothing of an answer has come: the connection failed
-// or closed early, or the model said 429, 502 or 503. Behind the first event nothing is repeated.
+// or closed early, or the model said 408, 429 or 5xx, which OpenAI's own client asks again, too. Behind the first event
+// nothing is repeated.
 #include <string>
 
 #include "ingest/chat/chat_backend.hpp"

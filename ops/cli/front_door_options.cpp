@@ -65,7 +65,7 @@ void add_model(CLI::App& app, FrontDoorOptions& options) {
   add_duration(app, "--model-silence-max", options.model.limits.between_reads, "For the model to go on with its answer",
                moment);
   app.add_option("--model-retries", options.model.retries,
-                 "How often a model that failed before it began is asked again")
+                 "How often a model that failed before it began is asked again: no connection, 408, 429, 5xx")
       ->check(CLI::Range(0, 10))
       ->capture_default_str();
   add_bytes(app, "--model-request-max", options.chat.openai_request_bytes_max, "Bytes of one request for OpenAI's door",

@@ -5,9 +5,9 @@
 // context has its own idle ones; destroy the client before any context that has called it.
 // Every wait has an end and every input a bound (HttpLimits). Cancelling a task (terminal) closes its connection.
 //
-// What a peer can do wrong comes back as an error_code: Error::timed_out (any of the limits), Error::over_capacity (a
-// header or body over its bound, or connections_max in use), else what Asio, OpenSSL or Beast said. A status is not an
-// error: 500 is a response.
+// What a peer can do wrong comes back as an error_code: Error::timed_out (any of the limits), Error::over_capacity
+// (connections_max in use), message_size (a header or body over its bound), else what Asio, OpenSSL or Beast said. A
+// status is not an error: 500 is a response.
 #include <chrono>
 #include <functional>
 #include <memory>

@@ -10,7 +10,7 @@ namespace http_pool {
 error_code plain(error_code ec) {
   if (ec == beast::error::timeout) return Error::timed_out;
   if (ec == http::error::body_limit || ec == http::error::header_limit || ec == http::error::buffer_overflow)
-    return Error::over_capacity;
+    return boost::system::errc::make_error_code(boost::system::errc::message_size);
   return ec;
 }
 

@@ -173,6 +173,17 @@ def test_a_model_that_falls_silent_is_given_up(assay):
         assert serve.http.post("/chat", json=ASK).status_code == 504
         never.set()
 
+def test_json_that_is_not_called_so_is_refused_in_words_and_asked_for_once(assay, model):
+    model.content_type = None
+    serve = assay("serve", "--model-url", model.url)
+    model.raw = lambda: [b'{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}']
+    plain = serve.http.post("/chat", json=ASK)
+    assert plain.status_code == 502 and "Content-Type" in plain.json()["detail"]
+    openai = serve.http.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "?"}]})
+    assert openai.status_code == 502 and "no Content-Type" in openai.json()["error"]["message"]
+    assert len(model.requests) == 2
+
+
 
 def test_a_reader_that_leaves_aborts_the_model(assay):
     def tokens():

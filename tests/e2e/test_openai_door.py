@@ -171,7 +171,7 @@ def test_the_models_own_refusal_reaches_the_client(assay, model, stream):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("status", [0, 429, 502, 503])
+@pytest.mark.parametrize("status", [0, 408, 429, 500, 502, 503, 504, 529])
 def test_what_failed_before_its_first_token_is_asked_again(assay, model, status, stream):
     model.statuses = [status, status]
     serve = assay("serve", "--model-url", model.url)
@@ -287,6 +287,26 @@ def test_json_that_is_no_answer_is_refused_in_words(assay, model):
     model.whole = b'{"foo":1}'
     with pytest.raises(openai.InternalServerError, match="OpenAI's format"):
         client_of(serve).chat.completions.create(model="m", messages=MESSAGES)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("what", ["answer", "head"])
+def test_what_is_too_large_will_be_so_the_next_time_too(assay, model, what, stream):
+    serve = assay("serve", "--model-url", model.url)
+    model.whole = b" " * (17 << 20)
+    huge = b": " + b"x" * (1 << 20)
+    if what == "head":
+        model.more = {"X-Long": "x" * 60_000, "X-Longer": "x" * 10_000}
+    elif stream:
+        model.streamed = lambda: [huge, huge]
+    for path, body in (("/v1/chat/completions", {"model": "m", "messages": MESSAGES, "stream": stream}), ("/chat", {"message": "hi"})):
+        if path == "/chat" and not stream and what == "answer":
+            continue  # which asks for a stream
+        model.requests.clear()
+        model.statuses = [400] if what == "head" else []
+        refused = serve.http.post(path, json=body)
+        assert refused.status_code == 502 and "too large" in refused.text and "Retry-After" not in refused.headers
+        assert len(model.requests) == 1 and "Assay-Durability" in refused.headers
 
 
 def test_connections_to_the_model_are_used_again(assay, model):

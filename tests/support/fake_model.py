@@ -20,7 +20,7 @@ class FakeModel:
 
     status, body: what it answers instead, where status is not 200; statuses: of the next answers, before that. more: headers of these.
     whole: the JSON of an answer that is not streamed, instead of one made of the tokens. models: the JSON of GET /v1/models. raw: the events of a stream, written as they are, whatever
-    was asked for; streamed: the same where a stream was asked for.
+    was asked for; streamed: the same where a stream was asked for; content_type: of a stream.
     requests: the bodies that came. connections: how many came. gone: set when a client left before its answer was complete.
     """
 
@@ -34,6 +34,7 @@ class FakeModel:
         self.models = b'{"object":"list","data":[{"id":"tiny-1","object":"model","created":1,"owned_by":"me"}]}'
         self.raw: Callable[[], Iterable[bytes]] | None = None
         self.streamed: Callable[[], Iterable[bytes]] | None = None
+        self.content_type: str | None = "text/event-stream"
         self.requests: list[dict] = []
         self.headers: list[dict[str, str]] = []
         self.gone = threading.Event()
@@ -113,7 +114,8 @@ class FakeModel:
 
             def _stream(self, pieces: Iterable[bytes]) -> None:
                 self.send_response(200)
-                self.send_header("Content-Type", "text/event-stream")
+                if fake.content_type:
+                    self.send_header("Content-Type", fake.content_type)
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
                 for piece in pieces:
