@@ -87,7 +87,7 @@ bool read_tool_calls(simdjson::ondemand::value v, std::vector<ToolCall>& out) {
 
 bool read_choice(simdjson::ondemand::object fields, OpenAiChunk& chunk) {
   OpenAiChunk::Choice choice{.index = static_cast<std::int64_t>(chunk.choices.size())};  // where it names none
-  std::string content;
+  std::string content, refused;
   std::vector<ToolCall> tool_calls;
   const bool ok = for_each_field(fields, [&](std::string_view name, simdjson::ondemand::value v) {
     if (name == "finish_reason") {
@@ -103,6 +103,8 @@ bool read_choice(simdjson::ondemand::object fields, OpenAiChunk& chunk) {
       if (v.get_object().get(delta)) return false;
       return for_each_field(delta, [&](std::string_view part, simdjson::ondemand::value value) {
         if (part == "content") return read_content(value, content);
+        std::string_view text;
+        if (part == "refusal" && !value.get_string().get(text)) refused += text;  // mostly null
         if (part == "tool_calls") return read_tool_calls(value, tool_calls);
         return true;
       });
@@ -112,7 +114,7 @@ bool read_choice(simdjson::ondemand::object fields, OpenAiChunk& chunk) {
   if (!ok) return false;
   chunk.choices.push_back(choice);
   if (choice.index != 0) return true;
-  chunk.content += content;
+  chunk.content += content.empty() ? refused : content;
   for (auto& call : tool_calls) chunk.tool_calls.push_back(std::move(call));
   return true;
 }

@@ -15,7 +15,7 @@ struct OpenAiChunk {
     std::int64_t index = 0;
     bool finished = false;  // it has a finish_reason
   };
-  std::string content = {};                // of choice 0; may be empty
+  std::string content = {};                // of choice 0, or its refusal where it has no content; may be empty
   std::vector<ToolCall> tool_calls = {};   // the same
   std::vector<Choice> choices = {};        // that something is said of
   std::optional<std::size_t> tokens = {};  // usage.completion_tokens

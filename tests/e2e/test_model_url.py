@@ -98,6 +98,21 @@ def test_events_cut_anywhere_by_the_network_are_the_same_events(assay, model):
     assert serve.http.post("/chat", json=ASK).json()["response"] == "Größe 🌊"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_model_refuses_to_say_is_its_answer(assay, model, stream):
+    whole = {"choices": [{"index": 0, "message": {"role": "assistant", "content": None, "refusal": "I cannot."}, "finish_reason": "stop"}]}
+    pieces = [{"role": "assistant", "content": None, "refusal": None}, {"refusal": "I "}, {"refusal": "cannot."}]
+    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in pieces]
+    model.whole = json.dumps(whole).encode()
+    model.streamed = lambda: [f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks] + [b"data: [DONE]\n\n"]
+    serve = assay("serve", "--model-url", model.url)
+    assert serve.http.post("/chat", json=ASK).json()["response"] == "I cannot."
+    _, data = streamed(serve)
+    assert "".join(d["content"] for d in data[:-1]) == "I cannot."
+    completion = serve.http.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "?"}], "stream": stream})
+    assert json.loads(trace_info(serve.http, completion.headers["X-Trace-Id"])["response_preview"])["response"] == "I cannot."
+
+
 def test_a_model_behind_https_is_trusted_by_the_authority_that_was_given(assay, tmp_path):
     certificate = Certificate(tmp_path / "tls")
     with FakeModel(certificate=certificate) as model:
@@ -158,6 +173,17 @@ def test_a_stream_that_breaks_in_the_middle_is_an_error_and_never_a_done(assay, 
     assert info["state"] == "ERROR" and "Water" in info["response_preview"], "what came is kept"
 
 
+def test_json_that_is_not_called_so_is_refused_in_words_and_asked_for_once(assay, model):
+    model.content_type = None
+    serve = assay("serve", "--model-url", model.url)
+    model.raw = lambda: [b'{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}']
+    plain = serve.http.post("/chat", json=ASK)
+    assert plain.status_code == 502 and "Content-Type" in plain.json()["detail"]
+    openai = serve.http.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "?"}]})
+    assert openai.status_code == 502 and "no Content-Type" in openai.json()["error"]["message"]
+    assert len(model.requests) == 2
+
+
 def test_a_model_that_falls_silent_is_given_up(assay):
     never = threading.Event()
 
@@ -172,17 +198,6 @@ def test_a_model_that_falls_silent_is_given_up(assay):
         assert trace_info(serve.http, headers["X-Trace-Id"])["state"] == "ERROR"
         assert serve.http.post("/chat", json=ASK).status_code == 504
         never.set()
-
-def test_json_that_is_not_called_so_is_refused_in_words_and_asked_for_once(assay, model):
-    model.content_type = None
-    serve = assay("serve", "--model-url", model.url)
-    model.raw = lambda: [b'{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}']
-    plain = serve.http.post("/chat", json=ASK)
-    assert plain.status_code == 502 and "Content-Type" in plain.json()["detail"]
-    openai = serve.http.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "?"}]})
-    assert openai.status_code == 502 and "no Content-Type" in openai.json()["error"]["message"]
-    assert len(model.requests) == 2
-
 
 
 def test_a_reader_that_leaves_aborts_the_model(assay):

@@ -91,6 +91,16 @@ TEST(OpenAiChunk, GivesTheContentAndWhetherItIsTheLast) {
   EXPECT_FALSE(parse_openai_chunk(R"({"choices":[],"usage":[1]})")->tokens);
 }
 
+TEST(OpenAiChunk, ARefusalIsTheContentOfWhatHasNone) {
+  const auto content = [](std::string_view delta) {
+    return parse_openai_chunk(R"({"choices":[{"delta":)" + std::string(delta) + "}]}")->content;
+  };
+  EXPECT_EQ(content(R"({"refusal":"I cannot"})"), "I cannot");
+  EXPECT_EQ(content(R"({"content":null,"refusal":"I cannot"})"), "I cannot");
+  EXPECT_EQ(content(R"({"content":"a","refusal":null})"), "a");
+  EXPECT_EQ(content(R"({"refusal":{"of":"another form"},"content":"a"})"), "a");
+}
+
 TEST(OpenAiChunk, GivesTheErrorInWords) {
   const auto reason = [](std::string_view text) {
     const auto chunk = parse_openai_chunk(text);
