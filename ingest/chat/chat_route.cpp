@@ -47,6 +47,7 @@ Task<void> answer_whole(ChatServices& services, Request& request, ResponseStream
     const auto failure = chat->failure();
     response = error_response(request.path, failure.status, failure.reason);
     add_ids(response.headers, *chat);
+    response.headers.emplace_back("Assay-Durability", chat->durability());
     if (!failure.retry_after.empty()) set_retry_after(response, failure.retry_after);
   }
   co_await stream.respond(std::move(response));

@@ -71,6 +71,7 @@ Task<void> answer_streaming(ChatServices& services, std::shared_ptr<LiveChat> ch
     if (ended && part.end == LiveChat::End::failed && !begun && bytes.empty()) {
       auto response = refusal(request.path, chat->failure());
       add_ids(response.headers, *chat);
+      response.headers.emplace_back("Assay-Durability", chat->durability());
       co_await stream.respond(std::move(response));
       co_return;
     }

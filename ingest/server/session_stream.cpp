@@ -60,8 +60,9 @@ std::string_view Session::compose(const Response& response) {
   chunked_ = false;
   out_.clear();
   const auto body = response.text();
-  append_head(response.status, response.content_type, response.headers, body.size());
-  if (cut_body_ || response.status == 204 || response.status == 304) return {};
+  const bool bodiless = response.status == 204 || response.status == 304;
+  append_head(response.status, bodiless ? std::string_view() : response.content_type, response.headers, body.size());
+  if (cut_body_ || bodiless) return {};
   if (body.size() > copied_bytes_max) return body;
   out_ += body;
   return {};
