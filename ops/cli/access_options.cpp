@@ -38,6 +38,9 @@ bool is_origin(const std::string& text) {
   return !host.empty() && host.find_first_of("/*? ") == host.npos;
 }
 
+// "app.example", "app.example:8443", "[::1]:8080"
+bool is_host(const std::string& text) { return !text.empty() && text.find_first_of("/*?@ ") == text.npos; }
+
 }  // namespace
 
 std::optional<std::string> AccessOptions::problem_with_files() const {
@@ -152,6 +155,8 @@ std::optional<std::string> AccessOptions::settle(const std::string& data, const 
     if (origin != "*" && !is_origin(origin))
       return "--cors-origin: \"" + origin + "\" is not scheme://host[:port], or *";
   gate.origins = origins;
+  for (const auto& name : gate.allowed_hosts)
+    if (!is_host(name)) return "--allowed-host: \"" + name + "\" is not HOST or HOST:PORT";
   if (tls_certificate.empty() != tls_key.empty()) return "--tls-cert and --tls-key belong together";
   gate.tls = !tls_certificate.empty();
   if (auto problem = problem_with_files()) return problem;

@@ -114,7 +114,10 @@ int keys(std::vector<std::string> args) {
   ScopeSet set;
   Rate own;
   const auto settle = [&]() -> std::optional<std::string> {
-    if (verb != "create" && verb != "revoke") return {};
+    if (verb != "create" && verb != "revoke") {
+      if (!name.empty()) return verb + " takes no name: \"" + name + "\"";
+      return {};
+    }
     if (name.empty()) return verb + " needs the name of a key";
     if (verb == "revoke") return {};
     if (!is_fit_for_a_name(name)) return "the name of a key has no control characters, and is UTF-8";
@@ -148,6 +151,9 @@ int keys(std::vector<std::string> args) {
   std::string text;
   std::size_t revoked = 0;
   if (verb == "create") {
+    const auto has_name = [&](const ApiKey& key) { return key.name == name; };
+    if (std::ranges::any_of(found->list(), has_name))
+      return complain("there is a key \"" + name + "\" already: revoke it, or give this one another name");
     text = found->create(name, set, own, SystemClock().now());
   } else if (revoked = found->revoke(name); revoked == 0) {
     return complain("there is no key \"" + name + "\"");

@@ -270,6 +270,19 @@ def test_a_keys_name_has_nothing_that_moves_a_terminal(tmp_path):
     assert run_assay("keys", "create", "ä b", "--scope", "read", "--data", str(tmp_path / "keys")).returncode == 0
 
 
+def test_a_key_has_a_name_of_its_own(tmp_path):
+    keys = ("--data", str(tmp_path / "keys"))
+    create = ("keys", "create", "app", "--scope", "read", *keys)
+    assert run_assay(*create).returncode == 0
+    again = run_assay(*create)
+    assert again.returncode == 1 and "already" in again.stderr and not again.stdout
+    for verb in ("list", "rotate-capabilities"):
+        wrong = run_assay("keys", verb, "xyz", *keys)
+        assert wrong.returncode == 2 and "takes no name" in wrong.stderr, wrong
+    assert run_assay("keys", "revoke", "app", *keys).stdout.startswith("1 key revoked")
+    assert run_assay(*create).returncode == 0
+
+
 def test_data_that_cannot_be_looked_at_is_refused_in_words(tmp_path):
     data = str(tmp_path / ("x" * 300))  # which no permission of root's opens
     for tool in (("report",), ("verify",), ("deadletters", "list"), ("keys", "list")):

@@ -34,6 +34,8 @@ def test_flags_environment_and_file_are_checked(tmp_path):
         ("--answer-max", "0"),
         ("--heartbeat", "0s"),
         ("--capability-ttl", "0s"),
+        ("--allowed-host", "http://x"),
+        ("--allowed-host", "x/y"),
         ("--park-max", "300y"),
         ("--park-max", "36501d"),
     ):
