@@ -38,7 +38,8 @@ void add_common_responses(json::object& operation, const Route& route) {
   const auto may_be = [&](std::initializer_list<std::string_view> statuses) {
     for (const auto status : statuses) {
       const bool later = status == "429" || status == "503";  // with headers that say when
-      if (!responses.contains(status)) responses[status] = reference(later ? dialect + "Later" : dialect);
+      const std::string_view more = later ? "Later" : status == "401" ? "Unauthorized" : "";
+      if (!responses.contains(status)) responses[status] = reference(dialect + std::string(more));
     }
   };
   if (!responses.contains("414")) responses["414"] = reference("Problem");  // said before its path is known

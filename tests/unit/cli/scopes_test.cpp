@@ -170,7 +170,7 @@ TEST(OpenApi, DescribesEveryDoorAndNoOther) {
   for (const auto& route : router.routes()) doors.insert({std::string(http::to_string(route->method)), route->pattern});
   // The page's files are no interface: their names change with each build.
   std::erase_if(doors, [](const auto& door) {
-    return door.second == "/" || (door.second.starts_with("/assay") && door.second != "/assay/quality");
+    return door.second.starts_with("/assay") && door.second != "/assay/" && door.second != "/assay/quality";
   });
   const auto document = openapi_document(router, {});
   EXPECT_EQ(operations(document), doors);
