@@ -84,6 +84,7 @@ int topics(std::vector<std::string> args) {
     return kafka.settle_for_tool();
   };
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
+  plan.record_bytes_max = record_bytes_max(kafka.config);
   plan.requests = std::chrono::ceil<std::chrono::hours>(requests);
 
   if (verb == "create") {

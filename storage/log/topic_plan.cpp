@@ -80,6 +80,38 @@ void check_retention(const TopicState& topic, const TopicPlan& plan, TopicsRepor
         fmt::format("{}: retention.ms is {}, less than the {} planned", topic.name, retention, plan.retention.count()));
 }
 
+// Of what is deleted by its age. The size of a partition says nothing of whether a record has been read.
+void check_retention_by_size(const TopicState& topic, TopicsReport& report) {
+  const auto bytes = setting(topic, "retention.bytes");
+  const bool deletes = setting(topic, "cleanup.policy").find("delete") != std::string::npos;
+  if (bytes.empty() || number_in(bytes) < 0 || !deletes) return;
+  if (kept(topic.stream) == Kept::by_time)
+    report.problem(fmt::format(
+        "{}: retention.bytes is {}, it must be -1: records would be lost before they are read, or recounted; "
+        "kafka-configs.sh --alter sets it",
+        topic.name, bytes));
+  else
+    report.warning(fmt::format("{}: retention.bytes is {}: records go when there are many, whatever their age",
+                               topic.name, bytes));
+}
+
+void check_dead_letters(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
+  const auto retention = setting(topic, "retention.ms");
+  if (topic.stream != Stream::deadletters || retention.empty() || number_in(retention) < 0) return;
+  if (number_in(retention) < ms_of(plan.dead_letters))
+    report.warning(fmt::format("{}: retention.ms is {}, less than the {} planned: dead letters are gone after it",
+                               topic.name, retention, ms_of(plan.dead_letters)));
+}
+
+void check_record_size(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
+  const auto bytes = setting(topic, "max.message.bytes");
+  if (bytes.empty() || static_cast<std::size_t>(number_in(bytes)) >= plan.record_bytes_max) return;
+  report.problem(fmt::format(
+      "{}: max.message.bytes is {}, less than the {} of our longest records: one that it refuses holds up its "
+      "partition; kafka-configs.sh --alter sets it",
+      topic.name, bytes, plan.record_bytes_max));
+}
+
 void check_tombstones(const TopicState& topic, TopicsReport& report) {
   const auto tombstones = setting(topic, "delete.retention.ms");
   if (topic.stream != Stream::parked || tombstones.empty()) return;
@@ -120,8 +152,20 @@ void check_replicas(const TopicState& topic, const TopicPlan& plan, TopicsReport
 void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
   check_cleanup(topic, plan, report);
   check_retention(topic, plan, report);
+  check_retention_by_size(topic, report);
+  check_dead_letters(topic, plan, report);
+  check_record_size(topic, plan, report);
   check_tombstones(topic, report);
   check_replicas(topic, plan, report);
+}
+
+// These need not be like the keyed ones, but are made so: where they differ, partitions have been added most likely.
+void check_other_partitions(const TopicState& topic, const TopicState* keyed, TopicsReport& report) {
+  if (!keyed || is_keyed(topic) || topic.stream == Stream::catalog || topic.partitions == keyed->partitions) return;
+  report.warning(fmt::format(
+      "{} has {} partitions, {} has {}: where they have been added, the doors and workers that run do nothing until "
+      "they are restarted, and a door's view has to be made anew",
+      topic.name, topic.partitions, keyed->name, keyed->partitions));
 }
 
 }  // namespace
@@ -208,6 +252,7 @@ TopicsReport check_topics(const std::vector<TopicState>& topics, const TopicPlan
     }
     if (topic.stream == Stream::catalog && topic.partitions != 1)
       report.problem(fmt::format("{} has {} partitions, it must have one", topic.name, topic.partitions));
+    check_other_partitions(topic, first_keyed(topics), report);
     check_topic(topic, plan, report);
   }
   return report;

@@ -2,6 +2,7 @@
 // What the topics must be like: the settings of each, as the design's table has them, and a judgement of those that are
 // there. No broker is asked here.
 #include <chrono>
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
@@ -20,8 +21,9 @@ struct TopicPlan {
   std::chrono::milliseconds park_max = std::chrono::hours(24);
   std::chrono::milliseconds dedupe_window = std::chrono::hours(1);
   std::chrono::hours dead_letters{30 * 24};
-  std::chrono::hours requests{30 * 24};  // at least the workers' request-retention; 0: for ever
-  std::optional<int> replicas;           // not said: 3, or fewer where there are fewer brokers
+  std::chrono::hours requests{30 * 24};      // at least the workers' request-retention; 0: for ever
+  std::size_t record_bytes_max = 1'000'000;  // the longest record that is written
+  std::optional<int> replicas;               // not said: 3, or fewer where there are fewer brokers
 };
 
 struct TopicState {

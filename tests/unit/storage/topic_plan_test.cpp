@@ -18,7 +18,12 @@ std::vector<TopicState> good() {
     topic.settings = {{"cleanup.policy", compacted ? "compact" : "delete"},
                       {"retention.ms", "604800000"},
                       {"min.insync.replicas", "2"}};
-    if (stream == Stream::deadletters) topic.settings["cleanup.policy"] = "compact,delete";
+    if (stream == Stream::deadletters) {
+      topic.settings["cleanup.policy"] = "compact,delete";
+      topic.settings["retention.ms"] = "2592000000";
+    }
+    topic.settings["retention.bytes"] = "-1";
+    topic.settings["max.message.bytes"] = "1048588";
     topics.push_back(topic);
   }
   return topics;
@@ -81,6 +86,22 @@ TEST(TopicPlan, NamesWhatIsMissingMismatchedOrLosesRecords) {
   expect_problem(topics, "must have one");
 }
 
+TEST(TopicPlan, NamesWhatDeletesRecordsBySizeOrRefusesLongOnes) {
+  for (const auto stream : {Stream::feedback, Stream::assessments, Stream::traces}) {
+    auto topics = good();
+    of(topics, stream).settings["retention.bytes"] = "1000000";
+    expect_problem(topics, "retention.bytes is 1000000, it must be -1");
+    topics = good();
+    of(topics, stream).settings["max.message.bytes"] = "10000";
+    expect_problem(topics, "max.message.bytes is 10000, less than the 1000000 of our longest records");
+  }
+  auto topics = good();
+  of(topics, Stream::parked).settings["retention.bytes"] = "1000000";  // it is compacted only
+  EXPECT_TRUE(check_topics(topics, {}).ok());
+  of(topics, Stream::parked).settings["max.message.bytes"] = "10000";
+  EXPECT_TRUE(check_topics(topics, {.record_bytes_max = 10'000}).ok()) << "as the workers are told";
+}
+
 TEST(TopicPlan, NamesWhatIsNotAsAskedFor) {
   const auto fewer = check_topics(good(), {.replicas = 4}).problems;
   ASSERT_EQ(fewer.size(), std::size(all_streams));
@@ -119,10 +140,31 @@ TEST(TopicPlan, WarnsWhereTheyPromiseTooLittle) {
   topics = good();
   of(topics, Stream::parked).settings["delete.retention.ms"] = "3600000";
   expect_warning(topics, "release once more what has ended");
+  topics = good();
+  of(topics, Stream::deadletters).settings["retention.ms"] = "60000";
+  expect_warning(topics, "assay.deadletters: retention.ms is 60000, less than the 2592000000 planned");
+  topics = good();
+  of(topics, Stream::deadletters).settings["retention.bytes"] = "1000000";
+  expect_warning(topics, "assay.deadletters: retention.bytes is 1000000: records go");
+  topics = good();
+  of(topics, Stream::requests).settings["cleanup.policy"] = "compact,delete";
+  of(topics, Stream::requests).settings["retention.ms"] = "2592000000";
+  EXPECT_TRUE(check_topics(topics, {}).warnings.empty());
+  of(topics, Stream::requests).settings["retention.bytes"] = "1000000";
+  expect_warning(topics, "assay.requests: retention.bytes is 1000000: records go");
   const auto report = check_cluster({3, good(), {{"__transaction_state", 1}, {"__consumer_offsets", 3}}}, {});
   EXPECT_TRUE(report.ok());
   ASSERT_EQ(report.warnings.size(), 1u);
   EXPECT_NE(report.warnings[0].find("__transaction_state: 1 replicas"), std::string::npos);
+}
+
+// Nobody has to make them alike; but what has grown keeps what was started before from working.
+TEST(TopicPlan, WarnsOfTopicsThatAreNotAsTheyAreMade) {
+  for (const auto stream : {Stream::assessments, Stream::traces, Stream::deadletters}) {
+    auto topics = good();
+    of(topics, stream).partitions = 8;
+    expect_warning(topics, "has 8 partitions, assay.feedback has 6: where they have been added");
+  }
 }
 
 }  // namespace
