@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <set>
 
@@ -44,6 +45,8 @@ const std::set<std::string_view> decided{"acks",
                                          "transaction.timeout.ms",
                                          "transactional.id"};
 
+constexpr std::chrono::milliseconds login_limit{1'000};  // to be told why it is refused
+
 // Called on librdkafka's threads. It repeats a lost connection each 30 s by itself.
 void log_line(const rd_kafka_t* client, int level, const char* facility, const char* text) {
   const auto severity = level <= 3 ? spdlog::level::warn : level <= 5 ? spdlog::level::info : spdlog::level::debug;
@@ -70,6 +73,25 @@ KafkaConfResult conf_of(const KafkaConfig& config, const Properties& kind) {
   return conf;
 }
 
+bool is_sasl(std::string protocol) {
+  std::ranges::transform(protocol, protocol.begin(), [](unsigned char c) { return std::tolower(c); });
+  return protocol.starts_with("sasl_");
+}
+
+// Mechanisms that log in by a name and a password. librdkafka says so, too, but only when a client is made.
+std::optional<std::string> problem_with_login(const std::map<std::string, std::string>& properties) {
+  const auto value = [&](const char* name) {
+    const auto at = properties.find(name);
+    return at == properties.end() ? std::string() : at->second;
+  };
+  const auto mechanism = value("sasl.mechanism") + value("sasl.mechanisms");  // two names of one property
+  if (!is_sasl(value("security.protocol")) || !(mechanism == "PLAIN" || mechanism.starts_with("SCRAM-"))) return {};
+  if (value("sasl.username").empty()) return "sasl.username is not set: --kafka-property sasl.username=NAME";
+  if (value("sasl.password").empty())
+    return "sasl.password is not set: give it by ASSAY_KAFKA_SASL_PASSWORD or --kafka-properties FILE";
+  return {};
+}
+
 std::string text_of(auto number) { return std::to_string(number); }
 
 KafkaConfResult appending_conf(const KafkaConfig& config, Properties kind) {
@@ -94,6 +116,7 @@ std::optional<std::string> problem_with(const KafkaConfig& config) {
   for (const auto& [name, value] : config.properties)
     if (decided.contains(name))
       return fmt::format("the Kafka property '{}' is decided by assay and can't be set", name);
+  if (auto problem = problem_with_login(config.properties)) return problem;
   if (config.append_timeout <= std::chrono::milliseconds(0)) return "--append-timeout: it must be more than 0s";
   if (config.message_timeout < config.append_timeout)
     return fmt::format("--append-timeout: more than the {} ms after which a record is given up",
@@ -114,9 +137,30 @@ std::string transactional_id_of(const KafkaConfig& config, Partition partition) 
   return group_of(config) + "-" + std::to_string(partition);
 }
 
+// How a login is refused is an event that follows the call that failed, and a client that lives on would gather such
+// events: asked with one of its own. Empty: nobody is refused.
+static std::string refusal_of_login(const KafkaConfig& config) {
+  const auto protocol = config.properties.find("security.protocol");
+  if (protocol == config.properties.end() || !is_sasl(protocol->second)) return {};
+  auto conf = client_conf(config);
+  if (!conf) return {};
+  rd_kafka_conf_set_events(conf->get(), RD_KAFKA_EVENT_ERROR);
+  const auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf));
+  if (!client) return {};
+  const KafkaQueue errors(rd_kafka_queue_get_main(client->get()));
+  const auto deadline = std::chrono::steady_clock::now() + login_limit;
+  while (std::chrono::steady_clock::now() < deadline) {
+    const KafkaEvent event(rd_kafka_queue_poll(errors.get(), 100));
+    if (event && rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+      return rd_kafka_event_error_string(event.get());
+  }
+  return {};
+}
+
 std::string no_broker_answered(const KafkaConfig& config, std::chrono::milliseconds limit, rd_kafka_resp_err_t code) {
+  const auto refused = refusal_of_login(config);
   auto words = fmt::format("no Kafka broker at {} answered within {} ms: {}", config.brokers, limit.count(),
-                           rd_kafka_err2str(code));
+                           refused.empty() ? rd_kafka_err2str(code) : refused);
   // It sends the client's nonce twice, which Kafka accepts up to 3.9 (librdkafka's pull request 4895).
   constexpr int scram_as_specified = 0x020601ff;
   const bool scram = std::ranges::any_of(config.properties, [](const auto& property) {

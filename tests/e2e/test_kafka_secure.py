@@ -60,6 +60,18 @@ def test_a_wrong_password_is_refused_in_words_that_do_not_hold_it(cluster):
     on = flags(cluster, "PLAIN", "wrong.")
     refused = run_assay("topics", "describe", *on, "--kafka-wait", "3s", env={"ASSAY_KAFKA_SASL_PASSWORD": "not-the-word"})
     assert refused.returncode == 1 and "not-the-word" not in refused.stderr + refused.stdout
+    assert "uthentication" in refused.stderr.splitlines()[-1], refused.stderr
+
+
+@pytest.mark.parametrize("missing", ["sasl.username", "sasl.password"])
+def test_a_login_that_is_not_whole_is_a_setting(missing):
+    """Exit code 2: systemd does not start it again and again."""
+    properties = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "u"}
+    properties.pop(missing, None)
+    env = {} if missing == "sasl.password" else {"ASSAY_KAFKA_SASL_PASSWORD": "hush"}
+    given = [f"--kafka-property={name}={value}" for name, value in properties.items()]
+    refused = run_assay("topics", "describe", "--kafka", "127.0.0.1:1", *given, "--kafka-wait", "1s", env=env)
+    assert refused.returncode == 2 and missing in refused.stderr and "hush" not in refused.stderr, refused.stderr
 
 
 def test_a_secret_in_a_flag_is_refused_and_not_repeated():
