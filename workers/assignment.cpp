@@ -255,14 +255,18 @@ Result<OpenedPartition> Assignment::open_partition(Partition partition, KeyValue
   return OpenedPartition{std::make_unique<WatchedCommitter>(std::move(*committer), std::move(broke)), *committed};
 }
 
-bool Assignment::caught_up() const {
-  if (!group_ || !group_->joined()) return false;
+Result<void> Assignment::ready() const {
+  if (!group_ || !group_->joined()) return NotReady::unassigned;
   std::scoped_lock lock(mutex_);
-  if (!refusal_.empty()) return false;
-  return std::ranges::all_of(owned_, [&](Partition partition) {
+  if (!refusal_.empty()) return Error::log_changed;
+  bool reading = false;
+  for (const auto partition : owned_) {
     const auto at = replicas_.find(partition);
-    return at != replicas_.end() && at->second->caught_up();
-  });
+    if (at != replicas_.end() && at->second->caught_up()) continue;
+    if (at != replicas_.end() && at->second->failing()) return NotReady::failing;
+    reading = true;
+  }
+  return reading ? Result<void>(NotReady::reading) : Result<void>();
 }
 
 bool Assignment::live() const {

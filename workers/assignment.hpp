@@ -14,6 +14,7 @@
 #include "storage/db/db.hpp"
 #include "storage/log/kafka_group.hpp"
 #include "storage/log/kafka_step.hpp"
+#include "workers/not_ready.hpp"
 #include "workers/partition_replica.hpp"
 
 namespace assay {
@@ -42,8 +43,9 @@ class Assignment {
   // Finishes the steps in hand, leaves the group.
   ~Assignment();
 
-  // For /readyz: a member, and every partition that it owns has read what there was. Thread-safe.
-  bool caught_up() const;
+  // For /readyz: a member, and every partition that it owns has read what there was; else what keeps it (NotReady, or
+  // Error::log_changed). Thread-safe.
+  Result<void> ready() const;
   // For /livez: no step takes longer than any wait for Kafka in it may. Thread-safe.
   bool live() const;
   // What keeps it from working, in a sentence; empty: nothing. Thread-safe.

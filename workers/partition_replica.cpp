@@ -86,7 +86,10 @@ void PartitionReplica::run(std::stop_token stop) {
     step_.end();
     changed_.notify_all();
     if (done) {
-      if (*done == Turn::done) backoff.reset();
+      if (*done == Turn::done) {
+        backoff.reset();
+        failing_ = false;
+      }
       if (role == Role::paused) rest(stop, std::chrono::hours(1), role);
       if (role == Role::standby) rest(stop, config_.follow_every, role);
       continue;
@@ -96,6 +99,7 @@ void PartitionReplica::run(std::stop_token stop) {
       spdlog::error("event=state_unreadable partition={} act=\"throw away and rebuild\"", config_.loop.partition);
       throw_state_away();
     }
+    failing_ = true;
     const auto pause = backoff.next();
     spdlog::warn("event=resolver_failed partition={} error=\"{}\" retry_ms={}", config_.loop.partition,
                  done.error().message(), pause.count());

@@ -64,6 +64,8 @@ class PartitionReplica {
   // As an owner: has decided what was there when it opened the partition (PartitionLoop::caught_up). As a copy: has
   // been at the committed position.
   bool caught_up() const { return caught_up_; }
+  // Its last turn failed: it tries again after a pause.
+  bool failing() const { return failing_; }
   std::uint64_t bytes_on_disk() const;
   // For /livez: one step takes longer than step_max. Whatever else it does, a restore, waiting for the brokers or for
   // its turn, may take as long as it takes.
@@ -97,6 +99,7 @@ class PartitionReplica {
   std::unique_ptr<Db> db_;
   std::unique_ptr<PartitionLoop> loop_;  // the pointers under the mutex, for those who are not the thread
   std::atomic<bool> caught_up_{false};
+  std::atomic<bool> failing_{false};
   std::atomic<bool> ended_{false};
   std::atomic<Instant> seen_since_{Instant::min()}, told_since_{Instant::min()};  // what is older compaction may drop
   StallWatch step_;

@@ -178,10 +178,7 @@ void add_ready_checks(FrontDoor& admin, const Assignment& assignment) {
                      if (assignment.refusal().empty()) return {};
                      return Error::log_changed;
                    }});
-  admin.add_check({"partitions", [&assignment]() -> Result<void> {
-                     if (assignment.caught_up()) return {};
-                     return Error::log_unavailable;
-                   }});
+  admin.add_check({"partitions", [&assignment] { return assignment.ready(); }});
 }
 
 int run(WorkerOptions& options) {

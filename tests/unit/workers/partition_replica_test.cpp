@@ -70,6 +70,19 @@ TEST_F(PartitionReplicaTest, AStepThatDoesNotComeBackIsStuck) {
   may_end.count_down();
 }
 
+TEST_F(PartitionReplicaTest, OneWhoseOpeningFailsSaysSoUntilItGoesWell) {
+  std::atomic<bool> fails{true};
+  auto open = [&](KeyValue& state) -> Result<OpenedPartition> {
+    if (fails) return Error::log_unavailable;
+    return OpenedPartition{log.committer(state), {}};
+  };
+  auto it = replica(open, PartitionReplica::Role::owner);
+  wait_until([&] { return it->failing(); });
+  EXPECT_FALSE(it->caught_up());
+  fails = false;
+  wait_until([&] { return it->caught_up() && !it->failing(); });
+}
+
 // Whose worker was away for so long that the broker may have compacted tombstones away which it has not seen.
 TEST_F(PartitionReplicaTest, AStateThatWasLongBehindIsBuiltAnew) {
   HandClock at{Instant(500'000h)};
