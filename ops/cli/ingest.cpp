@@ -62,6 +62,9 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka, const SpoolOptions& spoo
   std::unique_ptr<KafkaView> view;
   if (view_options.on) {
     add_store_metrics(metrics, **db);
+    Changes kept;
+    kept.put(Family::meta, view_key, "1");
+    if (!(*db)->write(kept)) return complain(directory->path() + " can't be written");
     view = std::make_unique<KafkaView>(kafka, **log, **db, view_options.ages, cutoffs, clock, metrics);
     if (const auto started = view->start(); !started) return complain(started.error());
   }

@@ -63,6 +63,9 @@ int verify_kafka(const KafkaVerify& asked) {
   if (!asked.data.empty()) {
     auto local = LocalStore::open(asked.data, {"ingest"});
     if (!local) return complain(local.error());
+    const auto kept = (*local)->keeps_store();
+    if (!kept) return complain(kept.error());
+    if (!*kept) return complain(asked.data + ": this door keeps no store to recount: one with --view does");
     view = std::move(*local);
   }
   MemoryKeyValue parked;

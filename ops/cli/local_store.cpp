@@ -34,7 +34,10 @@ Result<bool, std::string> LocalStore::keeps_store() const {
   const auto role = db_->get(Family::meta, "role");
   if (!role) return "the store can't be read: " + role.error().message();
   if (*role != "ingest") return true;
-  bool found = false;
+  const auto view = db_->get(Family::meta, view_key);
+  if (!view) return "the store can't be read: " + view.error().message();
+  if (*view) return true;
+  bool found = false;  // one that was started last before the key was written
   const auto scanned = db_->scan(Family::meta, "sink/store/", "sink/store0", [&found](auto, auto) {
     found = true;
     return false;

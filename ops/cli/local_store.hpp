@@ -17,7 +17,7 @@ class LocalStore {
                                                                std::initializer_list<std::string_view> roles);
   ~LocalStore();
 
-  // `assay serve` always does; a front door with a view has kept a position of it since the first record.
+  // `assay serve` always does; a front door does when it has had a view.
   Result<bool, std::string> keeps_store() const;
 
   Db& db() { return *db_; }

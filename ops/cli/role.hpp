@@ -21,6 +21,9 @@ inline std::optional<std::string> problem_with_role(const KeyValue& db, const st
   return directory + " belongs to `assay " + **found + "`, not to `assay " + std::string(roles.front()) + "`";
 }
 
+// A front door that has had a view: there is a store in its directory, be it empty. In Family::meta. DO NOT CHANGE.
+inline const std::string view_key = "door/view";
+
 // In a sentence what stands against using it as `role`; else it is `role`'s from now on.
 inline std::optional<std::string> claim_role(KeyValue& db, const std::string& directory, std::string_view role) {
   if (auto problem = problem_with_role(db, directory, {&role, 1})) return problem;

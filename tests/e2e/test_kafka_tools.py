@@ -95,7 +95,19 @@ def test_a_door_without_a_view_has_nothing_to_report(assay, kafka, topic_prefix)
     post_trace(door.http, new_trace_id())
     refused = run_assay("report", "--data", str(door.data))
     assert refused.returncode == 1 and "keeps no store" in refused.stderr
+    unverified = run_assay("verify", *on, "--data", str(door.data))
+    assert unverified.returncode == 1 and "keeps no store" in unverified.stderr, unverified
     wait_until("the view has it", lambda: "with feedback" in run_assay("report", "--data", str(view.data)).stdout)
+
+
+def test_a_view_that_has_nothing_yet_shows_nothing(assay, kafka, topic_prefix):
+    on = ("--kafka", kafka, "--topic-prefix", topic_prefix)
+    assert run_assay("topics", "create", *on, "--partitions", "2").returncode == 0
+    view = ("--data", str(assay("ingest", *on, "--view").data))
+    reported, parked = run_assay("report", *view), run_assay("deadletters", "list", "--parked", *view)
+    assert reported.returncode == 0, reported.stderr
+    assert (parked.returncode, parked.stdout) == (0, "0 parked\n"), parked.stderr
+    assert run_assay("verify", *on, *view).returncode == 0
 
 
 @pytest.mark.timeout(240)
