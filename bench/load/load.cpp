@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
@@ -42,6 +43,7 @@ class Run {
       : config_(config), io_(1), server_(asio::ip::make_address(config.host), config.port) {}
 
   Result<LoadResult, std::string> run() {
+    if (auto problem = refused()) return *problem;
     if (config_.make_traces) {
       early_from_ =
           config_.traces - static_cast<std::uint64_t>(static_cast<double>(config_.traces) * config_.early_share);
@@ -61,6 +63,15 @@ class Run {
   }
 
  private:
+  // Nobody listens there, now at the start: later on a server may be away for a moment.
+  std::optional<std::string> refused() {
+    asio::ip::tcp::socket socket(io_);
+    error_code ec;
+    socket.connect(server_, ec);
+    if (ec == asio::error::connection_refused) return "the server can't be reached: " + ec.message();
+    return {};
+  }
+
   // Not one thing more than `end`: what still runs then is not gone on with.
   template <class Make>
   void phase(Make make, Steady::time_point end = Steady::time_point::max()) {

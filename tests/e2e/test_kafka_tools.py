@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -108,6 +109,12 @@ def test_a_view_that_has_nothing_yet_shows_nothing(assay, kafka, topic_prefix):
     assert reported.returncode == 0, reported.stderr
     assert (parked.returncode, parked.stdout) == (0, "0 parked\n"), parked.stderr
     assert run_assay("verify", *on, *view).returncode == 0
+
+
+def test_load_says_at_once_that_nobody_listens():
+    began = time.monotonic()
+    refused = run_assay("load", "--target", "http://127.0.0.1:1", "--duration", "1s")
+    assert refused.returncode == 1 and "can't be reached" in refused.stderr and time.monotonic() - began < 5, refused
 
 
 @pytest.mark.timeout(240)
