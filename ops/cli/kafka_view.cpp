@@ -16,7 +16,7 @@ using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds open_limit{5'000}, answer_limit{2'000}, ask_first{2}, ask_max{50}, drain_look{10},
     follow_limit{250};
 constexpr std::chrono::milliseconds sinks_every{1'000};
-constexpr std::chrono::minutes everything_every{1};
+constexpr std::chrono::minutes everything_every{1}, others_every{1};
 
 struct Waiting {
   explicit Waiting(std::atomic<std::int64_t>& c) : count(c) { ++count; }
@@ -30,6 +30,7 @@ struct Waiting {
 Result<std::unique_ptr<EventSource>> LazyKafkaSources::open(std::vector<StartAt> starts) {
   if (!door_.opened()) return Error::log_unavailable;
   std::scoped_lock lock(mutex_);
+  if (others_ && Steady::now() < ask_again_) return Error::log_changed;
   if (!sources_) {
     auto opened = KafkaSources::open(kafka_.config, open_limit);
     if (!opened) {
@@ -38,7 +39,15 @@ Result<std::unique_ptr<EventSource>> LazyKafkaSources::open(std::vector<StartAt>
     }
     sources_ = std::move(*opened);
   }
-  return sources_->open(std::move(starts));
+  auto source = sources_->open(std::move(starts));
+  // Asking takes seconds, in which a stop would have to wait, and topics that are others do not become those of before.
+  others_ = !source && source.error() == Error::corrupt;
+  if (!others_) return source;
+  ask_again_ = Steady::now() + others_every;
+  spdlog::error(
+      "event=view_of_other_topics problem=\"the topics hold less than this view has read of them: they have been made "
+      "anew\" act=\"stop this door when its spool is empty, remove its --data directory, start it again\"");
+  return Error::log_changed;
 }
 
 KafkaView::KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, const ViewAges& ages, ViewCutoffs& cutoffs,
@@ -93,6 +102,7 @@ void KafkaView::stop() {
 }
 
 Result<void> KafkaView::caught_up(std::int64_t lag_max) const {
+  if (sources_.others()) return Error::log_changed;
   if (!door_.reachable()) return {};  // the lag is that of when Kafka was last there
   if (!store_committer_.opened() || !state_committer_.opened())
     return door_.direct() ? Error::log_unavailable : Result<void>();

@@ -28,12 +28,16 @@ class LazyKafkaSources final : public EventSources {
   LazyKafkaSources(const KafkaOptions& kafka, DoorLog& door) : kafka_(kafka), door_(door) {}
   Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override;
   Partition partitions(Stream stream) const override { return door_.log().partitions(stream); }
+  // The last opening found less in the topics than has been read of them. Thread-safe.
+  bool others() const { return others_; }
 
  private:
   const KafkaOptions& kafka_;
   DoorLog& door_;
   std::mutex mutex_;
   std::unique_ptr<KafkaSources> sources_;
+  std::atomic<bool> others_{false};
+  std::chrono::steady_clock::time_point ask_again_{};
 };
 
 // All given outlives it. `door` knows how many partitions there are.

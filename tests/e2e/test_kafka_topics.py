@@ -1,12 +1,13 @@
 """Topics that are not those of before: grown under those who run, or another prefix's, or another cluster's."""
 
 import signal
+import time
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from support.assay import run_assay
-from support.door import accepted, new_trace_id
+from support.door import accepted, new_trace_id, post_trace
 from support.kafka import read_topic
 from support.waiting import wait_until
 
@@ -147,3 +148,25 @@ def test_the_bound_of_a_spool_is_not_promised_beyond_the_disk(assay, kafka, topi
     door.args = (*on, "--disk-reserve", "1000000GB")
     door.start()
     assert door.metric("assay_spool_room_bytes") == 0
+
+
+@pytest.mark.timeout(180)
+def test_a_view_of_topics_that_were_made_anew_says_what_to_do(assay, kafka, topic_prefix):
+    on = make_topics(kafka, topic_prefix)
+    view = assay("ingest", *on, "--view")
+    for _ in range(10):
+        post_trace(view.http, new_trace_id())
+    wait_until("it has read them", lambda: "traces                10" in run_assay("report", "--data", str(view.data)).stdout)
+    assert view.terminate() == 0
+    admin = AdminClient({"bootstrap.servers": kafka})
+    topics = [name for name in admin.list_topics(timeout=30).topics if name.startswith(topic_prefix)]
+    for done in admin.delete_topics(topics, operation_timeout=30).values():
+        done.result(timeout=30)
+    wait_until("they are gone", lambda: not any(name.startswith(topic_prefix) for name in admin.list_topics(timeout=30).topics))
+    make_topics(kafka, topic_prefix)
+    view.spawn()
+    wait_until("it says so", lambda: "event=view_of_other_topics" in view.tail() and "remove its --data directory" in view.tail(), 60)
+    ready = view.http.get("/readyz")
+    assert ready.status_code == 503 and "not the one that this process began with" in ready.json()["checks"]["view"], ready.text
+    began = time.monotonic()
+    assert view.terminate() == 0 and time.monotonic() - began < 5
