@@ -1,8 +1,28 @@
 #include "ops/cli/dead_letter_acts.hpp"
 
+#include <algorithm>
+#include <charconv>
+
 #include "ops/runtime/run_task.hpp"
 
 namespace assay::cli {
+
+Result<std::string> letter_meant_by(const KeyValue& store, const std::string& id) {
+  const auto own = store.get(Family::dead, id);
+  if (!own) return own.error();
+  if (*own) return Result<std::string>(id);
+  int newest = 0;
+  const auto attempts = id + "#";
+  const auto scanned = store.scan(Family::dead, attempts, id + "$", [&](std::string_view key, std::string_view) {
+    const auto number = key.substr(attempts.size());
+    int attempt = 0;
+    const auto [end, failed] = std::from_chars(number.data(), number.data() + number.size(), attempt);
+    if (failed == std::errc() && end == number.data() + number.size()) newest = std::max(newest, attempt);
+    return true;
+  });
+  if (!scanned) return scanned.error();
+  return newest > 0 ? attempts + std::to_string(newest) : id;
+}
 
 Result<Appended> DeadLetterActs::append_one(Record record) const {
   std::scoped_lock lock(mutex_);
@@ -28,7 +48,10 @@ Result<std::unique_ptr<DeadLetter>, std::string> DeadLetterActs::find(std::strin
   return std::make_unique<DeadLetter>(std::move(*dead));
 }
 
-Result<void, std::string> DeadLetterActs::replay(std::string_view record_id) const {
+Result<void, std::string> DeadLetterActs::replay(std::string_view id) const {
+  const auto meant = letter_meant_by(store_, std::string(id));
+  if (!meant) return "the store can't be read: " + meant.error().message();
+  const auto& record_id = *meant;
   const auto found = find(record_id);
   if (!found) return found.error();
   auto* const dead = found->get();

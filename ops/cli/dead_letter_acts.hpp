@@ -11,6 +11,9 @@
 
 namespace assay::cli {
 
+// The letter that is meant by an id: its own, or where that has been replayed, that of its newest attempt (ID#N).
+Result<std::string> letter_meant_by(const KeyValue& store, const std::string& id);
+
 // Thread-safe; one act at a time.
 class DeadLetterActs {
  public:
@@ -22,8 +25,9 @@ class DeadLetterActs {
   Result<void> append(std::vector<Record> records) const;
   Result<void> write_dead_letter(DeadLetter dead) const;
   // The feedback goes through the log once more, as the next attempt; then the dead letter is taken away. In a sentence
-  // what stands against it, and the letter stays. Twice is harmless: the attempt's record_id is the same.
-  Result<void, std::string> replay(std::string_view record_id) const;
+  // what stands against it, and the letter stays. Of an id whose letter was replayed before it takes the newest
+  // attempt's. Twice is harmless: the attempt's record_id is the same.
+  Result<void, std::string> replay(std::string_view id) const;
   Result<void, std::string> purge(std::string_view record_id) const;
   // A line of the control socket.
   std::string answer(const std::string& line) const;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/kafka_letters.hpp"
 #include "ops/cli/local_owner.hpp"
 #include "ops/cli/local_store.hpp"
@@ -76,7 +77,10 @@ int list(const KeyValue& store, const std::string& reason, const std::string& ou
   return ok;
 }
 
-int show(const KeyValue& store, const std::string& record_id) {
+int show(const KeyValue& store, const std::string& id) {
+  const auto meant = letter_meant_by(store, id);
+  if (!meant) return complain("the store can't be read: " + meant.error().message());
+  const auto& record_id = *meant;
   const auto value = store.get(Family::dead, record_id);
   if (!value) return complain("the store can't be read: " + value.error().message());
   if (!*value) return complain("there is no dead letter " + record_id);

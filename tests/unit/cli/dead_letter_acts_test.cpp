@@ -71,6 +71,21 @@ TEST_F(DeadLetterActsTest, AReplayOfAReplayIsTheNextAttempt) {
   EXPECT_EQ(logged().back().items.front().record_id, "u-1#2");
 }
 
+TEST_F(DeadLetterActsTest, AnIdMeansItsOwnLetterOrThatOfItsNewestAttempt) {
+  for (const auto* key : {"a-1#2", "a-1#10", "a-1@0/4096", "a-10#11"}) bury(key, create());
+  EXPECT_EQ(*letter_meant_by(store_, "a-1"), "a-1#10");
+  bury("a-1", create());
+  EXPECT_EQ(*letter_meant_by(store_, "a-1"), "a-1");
+  EXPECT_EQ(*letter_meant_by(store_, "a-2"), "a-2") << "there is none";
+}
+
+TEST_F(DeadLetterActsTest, WhatDiedAgainIsReplayedByTheIdThatTheClientHas) {
+  bury("a-1#1", replay_of(create(), t0));
+  ASSERT_TRUE(acts_.replay("a-1"));
+  EXPECT_EQ(logged().back().items.front().record_id, "a-1#2");
+  EXPECT_EQ(tombstones(), 1);
+}
+
 TEST_F(DeadLetterActsTest, WhatIsReplayedWasAcceptedWhenItWasSaid) {
   bury("u-1", change());
   ASSERT_TRUE(acts_.replay("u-1"));
