@@ -8,6 +8,17 @@ constexpr std::string_view step_name = "resolve";
 }  // namespace
 
 DeadLetter letter_of_expired(const ParkedRecord& parked, Partition partition, Instant now) {
+  DeadLetter dead{.record_id = parked.item.record_id,
+                  .reason = std::string(dead_reason::expired),
+                  .detail = "no trace was named by " + parked.waits_for() + " in time",
+                  .step = std::string(step_name),
+                  .dead_at = now,
+                  .from = {Stream::feedback, partition},
+                  .offset = parked.order / items_per_record_max};
+  if (parked.withdrawn) {
+    dead.detail += "; it was taken back";
+    return dead;
+  }
   FeedbackRecord record{.op = parked.op,
                         .target = parked.target,
                         .accepted_at = parked.accepted_at,
@@ -15,14 +26,8 @@ DeadLetter letter_of_expired(const ParkedRecord& parked, Partition partition, In
                         .idempotent = parked.idempotent,
                         .attempt = parked.attempt,
                         .items = {parked.item}};
-  return {.record_id = parked.item.record_id,
-          .reason = std::string(dead_reason::expired),
-          .detail = "no trace was named by " + parked.waits_for() + " in time",
-          .step = std::string(step_name),
-          .dead_at = now,
-          .from = {Stream::feedback, partition},
-          .offset = parked.order / items_per_record_max,
-          .record = std::move(record)};
+  dead.record = std::move(record);
+  return dead;
 }
 
 DeadLetter letter_of_conflict(const FeedbackRecord& record, const FeedbackItem& item, StreamPartition from,

@@ -10,6 +10,7 @@ namespace assay {
 namespace {
 
 constexpr std::size_t parked_at_once = 256;  // read, so that a value is only fetched when there is room for it
+constexpr std::size_t looked_at_max = 4096;  // of what waits for the id that a delete is about
 
 }  // namespace
 
@@ -147,6 +148,26 @@ Result<void> PartitionLoop::release(Resolution& resolution) {
   return {};
 }
 
+// What is parked of these, and what else waits where deletes look for what they take back.
+Result<void> PartitionLoop::learn_parked(Resolution& resolution, Needs needs) const {
+  auto parked = find_parked(state_, config_.partition, needs.parked);
+  if (!parked) return parked.error();
+  for (std::size_t i = 0; i < needs.parked.size(); ++i) {
+    auto& found = (*parked)[i];
+    if (found && needs.erased.contains(needs.parked[i])) needs.waiting.insert(found->waits_for());
+    resolution.facts().learn_parked(std::move(needs.parked[i]), std::move(found));
+  }
+  for (const auto& id : needs.waiting) {
+    const auto ids = waiting_for(state_, config_.partition, id, looked_at_max);
+    if (!ids) return ids.error();
+    auto waiting = find_parked(state_, config_.partition, *ids);
+    if (!waiting) return waiting.error();
+    for (auto& one : *waiting)
+      if (one && needs.erased.contains(one->item.assessment_id)) resolution.facts().learn_waiting(std::move(*one));
+  }
+  return {};
+}
+
 Result<void> PartitionLoop::decide(Resolution& resolution) {
   if (const auto& oldest = undecided_.front().record)
     metrics_.behind_seconds.Set(std::chrono::duration<double>(clock_.now() - oldest->logged_at()).count());
@@ -158,12 +179,8 @@ Result<void> PartitionLoop::decide(Resolution& resolution) {
   if (!seen) return seen.error();
   for (std::size_t i = 0; i < needs.seen.size(); ++i)
     resolution.facts().learn_seen(std::move(needs.seen[i]), (*seen)[i]);
-  if (parked_ > 0) {
-    auto parked = find_parked(state_, config_.partition, needs.parked);
-    if (!parked) return parked.error();
-    for (std::size_t i = 0; i < needs.parked.size(); ++i)
-      resolution.facts().learn_parked(std::move(needs.parked[i]), std::move((*parked)[i]));
-  }
+  if (parked_ > 0)
+    if (const auto learnt = learn_parked(resolution, std::move(needs)); !learnt) return learnt;
   while (!undecided_.empty() && !resolution.full()) {
     resolution.decide(undecided_.front());
     undecided_.pop_front();

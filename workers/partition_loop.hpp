@@ -98,6 +98,7 @@ class PartitionLoop {
   void note_misplaced(const LogRecord& request);
   void take(std::span<const LogRecord> records);
   Result<void> learn_traces(Resolution& resolution, std::vector<std::string> ids) const;
+  Result<void> learn_parked(Resolution& resolution, Needs needs) const;
   Result<void> tell(Resolution& resolution);
   Result<void> release(Resolution& resolution);
   Result<void> decide(Resolution& resolution);

@@ -41,10 +41,12 @@ Result<FeedbackRecord, Malformed> read_feedback(const LogRecord& record, const R
 
 void add_needs(const FeedbackRecord& record, const ResolvePolicy& policy, Needs& needs) {
   needs.traces.push_back(record.target.id);
+  if (record.op == Op::erase) needs.waiting.insert(record.target.id);
   for (const auto& item : record.items) {
     if (may_repeat(record, policy)) needs.seen.push_back(item.record_id);
     needs.parked.push_back(item.record_id);
     if (record.op != Op::create) needs.parked.push_back(item.assessment_id);  // its create may be parked
+    if (record.op == Op::erase) needs.erased.insert(item.assessment_id);
   }
 }
 
@@ -112,8 +114,9 @@ void Resolution::release(const ParkedRecord& waiting, std::string_view trace_id)
 
 void Resolution::expire(const ParkedRecord& waiting, Instant as_of) {
   facts_.learn_parked(waiting.item.record_id, waiting);
-  if (!parked(waiting.item.record_id)) return;
-  emit(to_record(letter_of_expired(waiting, partition_, as_of)));
+  const auto* const stands = parked(waiting.item.record_id);  // this step may have taken its words
+  if (!stands) return;
+  emit(to_record(letter_of_expired(*stands, partition_, as_of)));
   end_parked(waiting);
   ++meta_.ledger.dead;
   ++counts_.dead;
@@ -129,7 +132,8 @@ void Resolution::malformed(Offset offset, std::string_view raw, std::string reas
 }
 
 void Resolution::malformed(const UnreadableRequest& request) {
-  const auto dead = letter_of_unreadable(request.raw, request.reason, {Stream::requests, partition_}, request.offset, now_);
+  const auto dead =
+      letter_of_unreadable(request.raw, request.reason, {Stream::requests, partition_}, request.offset, now_);
   emit(to_record(dead, policy_.record_bytes_max));
   ++counts_.dead;
 }
@@ -173,6 +177,23 @@ void Resolution::note_seen(const FeedbackRecord& record, const FeedbackItem& ite
   step_.state.put(Family::seen, seen_key(partition_, item.record_id), encode_seen(*entry));
 }
 
+// What is taken back while it waits leaves no words, in no dead letter either: neither its create nor its changes.
+void Resolution::withdraw(const std::string& assessment_id) {
+  std::vector<std::string> record_ids{assessment_id};
+  if (const auto at = facts_.parked_of_.find(assessment_id); at != facts_.parked_of_.end())
+    record_ids.insert(record_ids.end(), at->second.begin(), at->second.end());
+  for (const auto& record_id : record_ids) {
+    const auto* const stands = parked(record_id);
+    if (!stands || stands->withdrawn || stands->op == Op::erase || stands->item.assessment_id != assessment_id)
+      continue;
+    auto waiting = *stands;
+    assay::withdraw(waiting);
+    assay::park(step_.state, partition_, waiting);  // under the same keys
+    emit(to_record(waiting, partition_));
+    facts_.parked_.insert_or_assign(record_id, std::move(waiting));
+  }
+}
+
 void Resolution::park(const FeedbackRecord& record, const FeedbackItem& item, std::int64_t order, std::string behind) {
   ParkedRecord waiting{.op = record.op,
                        .target = record.target,
@@ -184,9 +205,16 @@ void Resolution::park(const FeedbackRecord& record, const FeedbackItem& item, st
                        .idempotent = record.idempotent,
                        .attempt = record.attempt,
                        .item = item};
+  const auto* const create = record.op == Op::create ? nullptr : parked(item.assessment_id);
+  // A change that comes after the deletion.
+  if (create && create->withdrawn && record.op == Op::update) assay::withdraw(waiting);
+  // What takes back outlives what it takes back, by whoever's clock that was parked.
+  if (create && record.op == Op::erase)
+    waiting.expires_at = std::max(waiting.expires_at, create->expires_at + std::chrono::milliseconds(1));
   assay::park(step_.state, partition_, waiting);
   emit(to_record(waiting, partition_));
   if (!first_expiry_ || waiting.expires_at < *first_expiry_) first_expiry_ = waiting.expires_at;
+  facts_.parked_of_[item.assessment_id].push_back(item.record_id);
   facts_.parked_.insert_or_assign(item.record_id, std::move(waiting));
 }
 
@@ -210,6 +238,8 @@ void Resolution::decide(const IncomingFeedback& incoming) {
     const Verdict verdict = in_conflict ? Conflict{} : again ? Duplicate{} : verdict_on(record, item, offset);
     note_seen(record, item, offset);
     ++meta_.ledger.logged;
+    const bool counts = std::holds_alternative<Forward>(verdict) || std::holds_alternative<Park>(verdict);
+    if (record.op == Op::erase && counts) withdraw(item.assessment_id);
     std::visit(Overloaded{[&](const Forward& to) {
                             emit(forward(item, record.op, record.target, record.accepted_at, to.trace_id));
                             ++meta_.ledger.forwarded;

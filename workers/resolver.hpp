@@ -7,6 +7,7 @@
 // learnt before it: see Facts.
 #include <chrono>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -74,17 +75,27 @@ class Facts {
   void learn_parked(std::string record_id, std::optional<ParkedRecord> parked) {
     parked_.try_emplace(std::move(record_id), std::move(parked));
   }
+  // The same, of what waits for an id that a delete is about: it is found by its assessment as well.
+  void learn_waiting(ParkedRecord parked) {
+    auto record_id = parked.item.record_id;
+    parked_of_[parked.item.assessment_id].push_back(record_id);
+    learn_parked(std::move(record_id), std::move(parked));
+  }
 
  private:
   friend class Resolution;
   Known<std::string> traces_;
   Known<Seen> seen_;
   Known<ParkedRecord> parked_;
+  std::unordered_map<std::string, std::vector<std::string>> parked_of_;  // assessment_id → record_ids, as far as learnt
 };
 
 // The ids that decide() will look up.
 struct Needs {
   std::vector<std::string> traces, seen, parked;
+  // Of deletes: what they are about, and the ids that more of that may wait for, beside the id that its create waits
+  // for.
+  std::set<std::string> erased, waiting;
 };
 void add_needs(const FeedbackRecord& record, const ResolvePolicy& policy, Needs& needs);
 
@@ -148,6 +159,7 @@ class Resolution {
   Verdict verdict_on(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) const;
   void note_seen(const FeedbackRecord& record, const FeedbackItem& item, Offset offset);
   void park(const FeedbackRecord& record, const FeedbackItem& item, std::int64_t order, std::string behind);
+  void withdraw(const std::string& assessment_id);
   void end_parked(const ParkedRecord& parked);
   void malformed(Offset offset, std::string_view raw, std::string reason);
   void emit(Record record);

@@ -55,6 +55,7 @@ Result<void, std::string> DeadLetterActs::replay(std::string_view id) const {
   const auto found = find(record_id);
   if (!found) return found.error();
   auto* const dead = found->get();
+  if (dead->taken_back()) return "it was taken back: nothing is left of it that could be replayed";
   if (!dead->record)
     return "it holds no feedback that could be replayed: its bytes could not be read (" + dead->detail + ")";
   // Its id is that of what was said first: every sink would take it for that, and drop it.

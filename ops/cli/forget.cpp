@@ -1,5 +1,6 @@
 // assay forget: takes away what one user said, and says what went where, and what goes when.
 #include <iostream>
+#include <set>
 #include <thread>
 
 #include "ops/cli/forgetting.hpp"
@@ -14,10 +15,11 @@ using namespace std::chrono_literals;
 std::vector<std::string> acts_for(const SaidBy& said) {
   std::vector<std::string> lines;
   for (const auto& [id, trace_id] : said.assessments) lines.push_back("forget-assessment\t" + id + "\t" + trace_id);
+  std::set<std::string> early;  // feedback and all changes of it go with one deletion
   for (const auto* list : {&said.in_flight, &said.parked})
     for (const auto& one : *list)
-      lines.push_back((one.by_trace_id ? "forget-assessment\t" : "forget-parked\t") + one.assessment_id + "\t" +
-                      one.id);
+      early.insert((one.by_trace_id ? "forget-assessment\t" : "forget-parked\t") + one.assessment_id + "\t" + one.id);
+  lines.insert(lines.end(), early.begin(), early.end());
   for (const auto& id : said.traces) lines.push_back("forget-trace\t" + id);
   for (const auto& [dataset_id, record_id] : said.dataset_records)
     lines.push_back("forget-dataset-record\t" + dataset_id + "\t" + record_id);
@@ -32,9 +34,9 @@ struct Report {
   std::string log_dropped_by;
   bool waits() const {
     return !left.assessments.empty() || !left.traces.empty() || !left.dead_letters.empty() || !left.in_flight.empty() ||
-           !left.dataset_records.empty();
+           !left.dataset_records.empty() || !left.parked.empty();
   }
-  bool complete() const { return done && !waits() && left.parked.empty(); }
+  bool complete() const { return done && !waits(); }
 };
 
 std::string text_of(const Report& report) {
@@ -55,7 +57,7 @@ std::string text_of(const Report& report) {
   if (!report.done) return out += "nothing was changed\n";
   for (const auto& parked : report.left.parked)
     out += "parked " + parked.assessment_id + " waits for its trace until " + parked.expires_at +
-           ": it goes when that comes; if it does not, forget once more after that time\n";
+           ": its deletion has not been read yet; forget once more to see it gone\n";
   out += "sinks (MLflow among them): they delete the same, each as soon as it has read so far\n";
   out += "the event log: what it still keeps of all this is dropped by " + report.log_dropped_by +
          ", once every reader has passed it\n";
@@ -91,7 +93,9 @@ std::string json_of(const Report& report) {
 }  // namespace
 
 int forget(std::vector<std::string> args) {
-  CLI::App app("Takes away what one user said: feedback, and traces of what the user asked", "assay forget");
+  CLI::App app(
+      "Takes away what one user said: feedback, and traces of what the user asked. Exit code 1: something is left",
+      "assay forget");
   std::string data = "assay-data", user, output = "text";
   std::chrono::milliseconds retention = std::chrono::hours(7 * 24), wait = 30s;
   bool dry_run = false;
@@ -130,7 +134,7 @@ int forget(std::vector<std::string> args) {
     if (const auto problem = place->act(acts_for(report.found)); !problem.empty()) return complain(problem);
     report.done = true;
     report.log_dropped_by = place->log_drops();
-    // What is parked waits for its trace; the rest goes as soon as the store has read so far.
+    // What is parked loses its words as soon as its deletion is resolved, the rest goes when the store has read so far.
     const auto deadline = std::chrono::steady_clock::now() + wait;
     for (;;) {
       auto left = place->find(user, ids);

@@ -14,7 +14,7 @@ constexpr std::size_t shown_max = 10'000;
 void print(const ParkedRecord& parked) {
   std::cout << parked.item.record_id << "  " << name_of(parked.op) << "  since " << format_time(parked.accepted_at)
             << "  until " << format_time(parked.expires_at) << "  " << parked.target.field() << " " << parked.target.id
-            << "\n";
+            << (parked.withdrawn ? "  taken back" : "") << "\n";
 }
 
 }  // namespace

@@ -67,9 +67,11 @@ std::optional<SaidBy::DatasetEntry> copied_from(std::string_view catalog_value, 
 
 std::optional<SaidBy::Parked> parked_by(std::string_view parked_value, const std::string& user, UsersIds& ids) {
   const auto record = parse_parked_record(parked_value);
-  if (!record || !may_be_said_by(record->op, record->item, user, ids)) return {};
-  return SaidBy::Parked{record->item.record_id, record->item.assessment_id, record->target.id,
-                        record->target.kind == Target::Kind::trace_id, format_time(record->expires_at)};
+  if (!record || record->withdrawn || !may_be_said_by(record->op, record->item, user, ids)) return {};
+  // Its deletion must wait for what it waits for: that may be an id of its create.
+  const bool by_trace_id = record->behind.empty() && record->target.kind == Target::Kind::trace_id;
+  return SaidBy::Parked{record->item.record_id, record->item.assessment_id, record->waits_for(), by_trace_id,
+                        format_time(record->expires_at)};
 }
 
 Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, UsersIds& ids) {

@@ -37,7 +37,7 @@ struct SaidBy {
   };
   std::vector<Assessment> assessments;  // its source is the user; or changes of it, which a sink holds for it
   std::vector<std::string> traces;      // the user asked: mlflow.trace.user
-  std::vector<Parked> parked;           // feedback of the user that waits for its trace, and changes of it
+  std::vector<Parked> parked;           // feedback of the user that waits for its trace, and changes, with their words
   std::vector<Parked> in_flight;        // accepted, and not resolved yet
   std::vector<Letter> dead_letters;
   std::vector<DatasetEntry> dataset_records;  // made of one of the user's traces, or by the user
@@ -57,7 +57,7 @@ std::optional<SaidBy::DatasetEntry> copied_from(std::string_view catalog_value, 
 // that is the log's.
 Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, UsersIds& ids);
 
-// Of a parked record that may be the user's.
+// Of a parked record that may be the user's. None of what was taken back: it has no words left.
 std::optional<SaidBy::Parked> parked_by(std::string_view parked_value, const std::string& user, UsersIds& ids);
 
 // What may be the user's feedback that the resolver has not come to: behind `resolved`, by partition. Reads all that

@@ -59,7 +59,7 @@ Record to_record(const DeadLetter& dead, std::size_t bytes_max) {
     json.field("accepted_at", format_time(feedback.accepted_at))
         .field("assessment_id", feedback.items.front().assessment_id);
     json.field(feedback.target.field(), feedback.target.id).raw_field("record", *to_record(feedback).value);
-  } else {
+  } else if (!dead.taken_back()) {
     json.field("raw", encoded(raw));
   }
   json.end_object();

@@ -7,14 +7,21 @@
 //    "trace_id":ID?, "record":FEEDBACK | "raw":"base64"}
 //
 // `record` is a feedback record (see feedback_record.hpp) with this one item, ready to be replayed; `raw` are the bytes
-// of a record that could not be read, the first of them where a letter would be too long. DO NOT CHANGE a field's
-// meaning: raise the version.
+// of a record that could not be read, the first of them where a letter would be too long. What was taken back before it
+// expired has neither. DO NOT CHANGE a field's meaning: raise the version.
 #include <optional>
 #include <string>
 
 #include "storage/records/feedback_record.hpp"
 
 namespace assay {
+
+namespace dead_reason {
+inline constexpr std::string_view expired = "expired";                            // its trace never came
+inline constexpr std::string_view malformed = "malformed";                        // the bytes are no record
+inline constexpr std::string_view idempotency_conflict = "idempotency_conflict";  // a key used again with another body
+inline constexpr std::string_view refused = "refused";                            // the sink will never take it
+}  // namespace dead_reason
 
 struct DeadLetter {
   std::string record_id;
@@ -26,14 +33,10 @@ struct DeadLetter {
   Offset offset = 0;
   std::optional<FeedbackRecord> record;  // one item; none when the bytes could not be read
   std::string raw;                       // then these are the bytes
-};
 
-namespace dead_reason {
-inline constexpr std::string_view expired = "expired";                            // its trace never came
-inline constexpr std::string_view malformed = "malformed";                        // the bytes are no record
-inline constexpr std::string_view idempotency_conflict = "idempotency_conflict";  // a key used again with another body
-inline constexpr std::string_view refused = "refused";                            // the sink will never take it
-}  // namespace dead_reason
+  // It was taken back before it expired: nothing is left that could be replayed.
+  bool taken_back() const { return reason == dead_reason::expired && !record; }
+};
 
 // As the log takes it: with not more of `raw` and of `detail` than fits into `bytes_max`, and words that say so.
 Record to_record(const DeadLetter& dead, std::size_t bytes_max = 1'000'000);

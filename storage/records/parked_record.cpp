@@ -1,8 +1,45 @@
 #include "storage/records/parked_record.hpp"
 
+#include <simdjson.h>
+
 #include "storage/records/fields.hpp"
 
 namespace assay {
+namespace {
+
+// A create that every sink takes: some refuse one without a name, or one that has no value, not even an empty one.
+std::string create_without_words(const FeedbackItem& item) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element said;
+  const bool read = parser.parse(item.json).get(said) == simdjson::SUCCESS;
+  std::string out;
+  JsonWriter json(out);
+  const auto keep = [&](std::string_view name, std::string_view pointer) {
+    std::string_view text;
+    if (read && said.at_pointer(pointer).get_string().get(text) == simdjson::SUCCESS) json.field(name, text);
+  };
+  json.begin_object().field("assessment_id", item.assessment_id);
+  keep("assessment_name", "/assessment_name");
+  json.key("source").begin_object();
+  keep("source_type", "/source/source_type");
+  json.end_object();
+  keep("create_time", "/create_time");
+  keep("last_update_time", "/last_update_time");
+  json.key("feedback").begin_object().field("value", "").end_object().end_object();
+  return out;
+}
+
+}  // namespace
+
+void withdraw(ParkedRecord& parked) {
+  parked.withdrawn = true;
+  if (parked.op == Op::create) {
+    parked.item.json = create_without_words(parked.item);
+    return;
+  }
+  parked.item.json.clear();
+  JsonWriter(parked.item.json).begin_object().field("assessment_id", parked.item.assessment_id).end_object();
+}
 
 std::string parked_value(const ParkedRecord& parked) {
   std::string out;
@@ -15,6 +52,7 @@ std::string parked_value(const ParkedRecord& parked) {
   json.field("body_hash", hash_text(parked.body_hash));
   if (parked.idempotent) json.field("idempotent", true);
   if (parked.attempt > 0) json.field("attempt", parked.attempt);
+  if (parked.withdrawn) json.field("withdrawn", true);
   json.raw_field("item", parked.item.json).end_object();
   return out;
 }
@@ -53,6 +91,7 @@ Result<ParkedRecord, Malformed> parse_parked_record(std::string_view value) {
     if (name == "body_hash") return read_hash(name, v, out.body_hash, problem);
     if (name == "idempotent") return !v.get_bool().get(out.idempotent) || problem(name, "is not a boolean");
     if (name == "attempt") return read_attempt(v, out.attempt, problem);
+    if (name == "withdrawn") return !v.get_bool().get(out.withdrawn) || problem(name, "is not a boolean");
     if (name == "item") {
       simdjson::ondemand::object item;
       if (v.get_object().get(item)) return problem(name, "is not an object");

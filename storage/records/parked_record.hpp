@@ -3,11 +3,12 @@
 // partition). A tombstone says it was released or has expired. The same value is kept in the worker's state.
 //
 //   {"v":1,"op":…,"record_id":R,"accepted_at":T,"expires_at":T,"order":N,"client_request_id":ID | "trace_id":ID,
-//    "behind":ID?,"body_hash":H,"idempotent":true?,"attempt":N?,"item":ASSESSMENT | CHANGES}
+//    "behind":ID?,"body_hash":H,"idempotent":true?,"attempt":N?,"withdrawn":true?,"item":ASSESSMENT | CHANGES}
 //
 // `order` is the offset of its feedback times items_per_record_max (4096) plus its place among the items: release
 // follows it. `behind` is the id of the target that the create, which this change waits behind, is parked under, where
-// that is not the change's own. DO NOT CHANGE a field's meaning: raise the version.
+// that is not the change's own. `withdrawn`: it was taken back while it waited, and its item holds no words any more.
+// DO NOT CHANGE a field's meaning: raise the version.
 #include "storage/records/feedback_record.hpp"
 
 namespace assay {
@@ -21,11 +22,15 @@ struct ParkedRecord {
   std::uint64_t body_hash = 0;
   bool idempotent = false;
   int attempt = 0;
+  bool withdrawn = false;
   FeedbackItem item;
 
   // The id whose trace releases it.
   const std::string& waits_for() const { return behind.empty() ? target.id : behind; }
 };
+
+// It was taken back: of its item stays what readers of assay.assessments insist on, and nothing that was said.
+void withdraw(ParkedRecord& parked);
 
 std::string parked_value(const ParkedRecord& parked);
 Record to_record(const ParkedRecord& parked, Partition partition);

@@ -179,7 +179,7 @@ Result<std::optional<Receipt>> StoreView::parked(std::string_view assessment_id)
     if (!*found) continue;
     const auto parked = parse_parked_record(**found);
     if (!parked) return make_error_code(Error::corrupt);
-    Receipt receipt{.assessment_id = id, .state = Receipt::State::parked};
+    Receipt receipt{.assessment_id = id, .state = parked->withdrawn ? Receipt::State::deleted : Receipt::State::parked};
     receipt.about(parked->target);
     receipt.accepted_at = parked->accepted_at;
     return std::optional(std::move(receipt));
@@ -201,6 +201,8 @@ Result<std::optional<Receipt>> StoreView::dead(std::string_view assessment_id) c
   if (!dead_letter) return dead_letter.error();
   if (!*dead_letter) return std::optional<Receipt>();
   const auto* dead = &**dead_letter;
+  if (dead->taken_back())
+    return std::optional(Receipt{.assessment_id = std::string(assessment_id), .state = Receipt::State::deleted});
   Receipt receipt{.assessment_id = std::string(assessment_id),
                   .state = Receipt::State::dead,
                   .reason = dead->reason + ": " + dead->detail};

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from support.assay import run_assay
 from support.door import accepted, assessments, new_request_id, new_trace_id, post_trace, trace_info, wait_state
 from support.waiting import wait_until
@@ -190,18 +192,85 @@ def test_what_datasets_copied_of_a_user_is_forgotten_too(assay):
     assert run_assay("verify", "--data", str(door.data)).returncode == 0
 
 
-def test_what_is_parked_goes_when_its_trace_comes(assay):
+def say_early(door, request_id: str) -> str:
+    """Feedback of ana whose trace has not come, and a change of it, both with words."""
+    said = accepted(door.http.post(f"/feedback?client_request_id={request_id}&user_id=ana-secret", json={"is_correct": True, "comment": "secret one"}))
+    assert door.http.patch(f"/feedback/{said}", json={"comment": "secret two", "metadata": {"k": "secret three"}}).status_code == 202
+    wait_state(door.http, said, "parked")
+    return said
+
+
+def parked_on(door) -> list[dict]:
+    return json.loads(run_assay("deadletters", "list", "--parked", "--output", "json", "--data", str(door.data)).stdout)
+
+
+def letters_on(door) -> list[dict]:
+    return json.loads(run_assay("deadletters", "list", "--output", "json", "--data", str(door.data)).stdout)
+
+
+def forget_ana(door) -> None:
+    run = run_assay("forget", "--user", "ana-secret", "--data", str(door.data), "--output", "json")
+    report = json.loads(run.stdout)
+    assert run.returncode == 0 and report["done"] and report["parked"] == {"found": 2, "left": 0}, run.stdout + run.stderr
+
+
+def undo(door, said: str) -> None:
+    answer = door.http.delete(f"/feedback/{said}")
+    assert answer.status_code == 200 and answer.json()["status"] == "deleted", answer.text
+
+
+def take_back(door, said: str, how: str) -> None:
+    forget_ana(door) if how == "forget" else undo(door, said)
+    wait_state(door.http, said, "deleted")
+    assert door.http.delete(f"/feedback/{said}").status_code == 200
+    assert door.http.patch(f"/feedback/{said}", json={"comment": "secret four"}).status_code == 404
+    assert run_assay("verify", "--data", str(door.data)).returncode == 0
+
+
+@pytest.mark.parametrize("how", ["forget", "undo"])
+def test_what_is_taken_back_before_its_trace_comes_leaves_no_words_when_it_does(assay, how):
     door = assay("serve")
     request_id = new_request_id()
-    parked = accepted(door.http.post(f"/feedback?client_request_id={request_id}&user_id=ana", json={"is_correct": True}))
-    wait_state(door.http, parked, "parked")
-    run = run_assay("forget", "--user", "ana", "--data", str(door.data))
-    assert run.returncode == 0 and f"parked {parked} waits for its trace until" in run.stdout, run.stdout
-    told = json.loads(run_assay("forget", "--user", "ana", "--data", str(door.data), "--output", "json").stdout)
-    assert not told["done"] and [one["assessment_id"] for one in told["waits_for_its_trace"]] == [parked], told
+    said = say_early(door, request_id)
+    take_back(door, said, how)
+    parked = parked_on(door)
+    assert "secret" not in json.dumps(parked) and sorted(one.get("withdrawn", False) for one in parked) == [False, True, True], parked
+    assert "taken back" in run_assay("deadletters", "list", "--parked", "--data", str(door.data)).stdout
     trace_id = door.http.post("/chat", json={"message": "hi"}, headers={"X-Client-Request-Id": request_id}).json()["trace_id"]
-    wait_until("it went by", lambda: door.http.get(f"/feedback/{parked}").json().get("state") == "deleted")
+    wait_until("nothing waits", lambda: parked_on(door) == [])
+    wait_until("it went by", lambda: door.http.get(f"/feedback/{said}").json().get("sinks") == {"store": "deleted"})
     assert assessments(door.http, trace_id) == {}
+    assert letters_on(door) == [] and run_assay("verify", "--data", str(door.data)).returncode == 0
+
+
+@pytest.mark.parametrize("how", ["forget", "undo"])
+def test_what_is_taken_back_and_expires_is_a_dead_letter_without_words_that_commits_nothing(assay, how):
+    door = assay("serve", "--park-max", "4s")
+    request_id = new_request_id()
+    said = say_early(door, request_id)
+    take_back(door, said, how)
+    wait_until("all are dead", lambda: len(letters_on(door)) == 3)
+    letters = {letter["record_id"]: letter for letter in letters_on(door)}
+    assert "secret" not in json.dumps(letters) and letters[said]["detail"].endswith("it was taken back"), letters
+    trace_id = door.http.post("/chat", json={"message": "hi"}, headers={"X-Client-Request-Id": request_id}).json()["trace_id"]
+    replayed = run_assay("deadletters", "replay", said, "--data", str(door.data))
+    assert replayed.returncode == 1 and "it was taken back" in replayed.stderr, replayed.stdout + replayed.stderr
+    assert run_assay("deadletters", "replay", "--all", "--data", str(door.data)).returncode == 1
+    assert door.http.get(f"/feedback/{said}").json()["state"] == "deleted" and assessments(door.http, trace_id) == {}
+    assert run_assay("verify", "--data", str(door.data)).returncode == 0
+
+
+def test_a_user_is_not_said_to_be_forgotten_before_what_waits_has_lost_its_words(assay):
+    door = assay("serve")
+    say_early(door, new_request_id())
+    door.terminate()
+    run = run_assay("forget", "--user", "ana-secret", "--data", str(door.data), "--wait", "0s", "--output", "json")
+    report = json.loads(run.stdout)
+    assert run.returncode == 1 and not report["done"] and report["parked"] == {"found": 2, "left": 2}, run.stdout + run.stderr
+    door.start()
+    wait_until("they have none", lambda: "secret" not in json.dumps(parked_on(door)))
+    again = run_assay("forget", "--user", "ana-secret", "--data", str(door.data))
+    assert again.returncode == 0 and "parked feedback: 0 found" in again.stdout, again.stdout + again.stderr
 
 
 def test_what_was_said_in_a_change_is_forgotten_with_what_it_changes(assay):
@@ -260,4 +329,32 @@ def test_on_kafka_a_user_is_forgotten_wherever_it_was_said(assay, kafka, topic_p
     assert door.http.get(f"/feedback/{dead}").status_code == 404
     again = forget("--data", str(door.data))
     assert all(again[what]["found"] == 0 for what in ("assessments", "traces", "dead_letters", "in_flight", "parked", "dataset_records")), again
+    assert run_assay("verify", *on).returncode == 0
+
+
+def test_on_kafka_what_waits_for_its_trace_loses_its_words(assay, kafka, topic_prefix):
+    on = ("--kafka", kafka, "--topic-prefix", topic_prefix)
+    assert run_assay("topics", "create", *on, "--partitions", "2").returncode == 0
+    worker = assay("worker", *on, "--park-max", "30s", start=False).spawn()
+    door = assay("ingest", *on, "--view")
+    worker.wait_ready()
+    request_ids = [new_request_id() for _ in range(2)]
+    comes, never = (say_early(door, request_id) for request_id in request_ids)
+    run = run_assay("forget", "--user", "ana-secret", *on, "--output", "json")
+    report = json.loads(run.stdout)
+    assert run.returncode == 0 and report["done"] and report["parked"] == {"found": 4, "left": 0}, run.stdout + run.stderr
+    for said in (comes, never):
+        wait_state(door.http, said, "deleted")
+    assert run_assay("verify", *on).returncode == 0
+    trace_id = door.http.post("/chat", json={"message": "hi"}, headers={"X-Client-Request-Id": request_ids[0]}).json()["trace_id"]
+    wait_until("it went by", lambda: door.http.get(f"/feedback/{comes}").json().get("sinks", {}).get("store") == "deleted")
+    assert assessments(door.http, trace_id) == {}
+
+    def letters() -> list[dict]:
+        return json.loads(run_assay("deadletters", "list", "--output", "json", *on).stdout)
+
+    wait_until("the other is dead", lambda: len(letters()) == 3, 60)
+    assert "secret" not in json.dumps(letters())
+    replayed = run_assay("deadletters", "replay", never, *on)
+    assert replayed.returncode == 1 and "it was taken back" in replayed.stderr, replayed.stdout + replayed.stderr
     assert run_assay("verify", *on).returncode == 0

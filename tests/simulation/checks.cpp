@@ -50,6 +50,21 @@ bool World::told_within(const Topic& topic, const std::string& id, Instant upto,
                              [&](Instant t) { return t <= upto && t >= told_since(config_.policy, kept_at); });
 }
 
+// Whether a deletion of what the letter is about had been parked, for the same id and behind it, when the letter came.
+bool World::taken_back_before(const DeadLetter& letter, Partition partition, Instant landed) {
+  for (Offset offset = 0; const auto& stored : log_.records({Stream::parked, partition})) {
+    const auto at = landed_at_.at({{Stream::parked, partition}, offset++});
+    const auto parked =
+        stored.value ? parse_parked_record(*stored.value) : Result<ParkedRecord, Malformed>(Malformed{});
+    if (!parked || parked->op != Op::erase || at >= landed) continue;
+    if (parked->item.assessment_id == letter.record->items.front().assessment_id &&
+        parked->order / items_per_record_max > letter.offset &&
+        letter.detail.find(" " + parked->waits_for() + " ") != std::string::npos)
+      return true;
+  }
+  return false;
+}
+
 void World::check() {
   std::map<std::string, Fate> fates;
   std::map<Partition, std::int64_t> logged;
@@ -109,14 +124,17 @@ void World::check() {
         ++unreadable[letter->record_id];
         continue;
       }
-      const auto& id = letter->record->items.front().record_id;
+      const auto& id = letter->record ? letter->record->items.front().record_id : letter->record_id;
       auto& fate = fates.at(id);
       if (letter->reason == dead_reason::idempotency_conflict) {
         ++fate.conflicts;
         continue;
       }
       ++fate.expired;
-      if (letter->dead_at < letter->record->accepted_at + config_.policy.park_max) violated("expired too early: " + id);
+      if (letter->record && letter->dead_at < letter->record->accepted_at + config_.policy.park_max)
+        violated("expired too early: " + id);
+      if (letter->record && fate.op != Op::erase && taken_back_before(*letter, p, landed))
+        violated("the words of what was taken back: " + id);
       if (fate.op == Op::create && told_within(*topic_of.at(fate.assessment_id), fate.target.id,
                                                letter->dead_at - std::chrono::milliseconds(1), landed))
         violated("expired although its trace was told: " + id);

@@ -5,6 +5,7 @@
 #include <random>
 #include <set>
 
+#include "storage/records/dead_letter_record.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "storage/store/assessment_row.hpp"
 #include "tests/simulation/sim_log.hpp"
@@ -110,6 +111,7 @@ class World {
 
   // What must be true.
   void check();
+  bool taken_back_before(const DeadLetter& letter, Partition partition, Instant landed);
   bool told_within(const Topic& topic, const std::string& id, Instant upto, Instant kept_at) const;
   [[noreturn]] void violated(const std::string& what) const { throw Violation{what}; }
 

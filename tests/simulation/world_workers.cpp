@@ -98,8 +98,7 @@ void World::land(const Step& step, Partition partition) {
   for (const auto& record : step.outputs)
     if (record.stream != Stream::parked || mode_ == Mode::transactional) {
       const auto offset = log_.append(record);
-      if (record.stream == Stream::assessments || record.stream == Stream::deadletters)
-        landed_at_[{{record.stream, log_.partition_for(record)}, offset}] = clock_.now();
+      landed_at_[{{record.stream, log_.partition_for(record)}, offset}] = clock_.now();
     }
   owned_[static_cast<std::size_t>(partition)].committed = step.feedback_position;
 }

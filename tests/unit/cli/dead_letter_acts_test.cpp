@@ -65,6 +65,17 @@ TEST_F(DeadLetterActsTest, OneLetterReplayedTwiceAtOnceIsOneRecord) {
   EXPECT_EQ(logged().size(), 4u);
 }
 
+TEST_F(DeadLetterActsTest, WhatWasTakenBackIsNotReplayed) {
+  const DeadLetter dead{.record_id = "a-1", .reason = std::string(dead_reason::expired), .step = "resolve"};
+  Changes changes;
+  changes.put(Family::dead, "a-1", *to_record(dead).value);
+  ASSERT_TRUE(store_.write(changes));
+  const auto replayed = acts_.replay("a-1");
+  ASSERT_FALSE(replayed);
+  EXPECT_NE(replayed.error().find("taken back"), std::string::npos) << replayed.error();
+  EXPECT_EQ(tombstones(), 0) << "the letter stays";
+}
+
 TEST_F(DeadLetterActsTest, AReplayOfAReplayIsTheNextAttempt) {
   bury("u-1#1", replay_of(change(), t0));
   ASSERT_TRUE(acts_.replay("u-1#1"));

@@ -102,6 +102,38 @@ TEST_F(SaidByTest, WhatAStoreHoldsForACreateThatDiedIsFound) {
   EXPECT_EQ(all.assessments.front().trace_id, "tr-1");
 }
 
+TEST_F(SaidByTest, WhatWasTakenBackWhileItWaitedIsFoundNoMore) {
+  log_.put(to_record(of(Op::create, said("a-1", "ana"))));
+  resolved_ = 1;
+  for (const auto op : {Op::create, Op::update}) {
+    ParkedRecord parked{.op = op, .target = {Target::Kind::client_request_id, "req-1"}};
+    parked.accepted_at = t0;
+    parked.expires_at = t0 + 24h;
+    parked.item = op == Op::create ? said("a-1", "ana") : changed("u-1", "a-1");
+    withdraw(parked);
+    Changes changes;
+    park(changes, 0, parked);
+    ASSERT_TRUE(kv_.write(changes));
+  }
+  EXPECT_TRUE(found().parked.empty());
+}
+
+TEST_F(SaidByTest, TheDeletionOfAChangeGoesToTheIdThatItWaitsFor) {
+  log_.put(to_record(of(Op::create, said("a-1", "ana"))));
+  resolved_ = 1;
+  ParkedRecord parked{.op = Op::update, .target = {Target::Kind::trace_id, "tr-1"}, .behind = "req-1"};
+  parked.accepted_at = t0;
+  parked.expires_at = t0 + 24h;
+  parked.item = changed("u-1", "a-1");
+  Changes changes;
+  park(changes, 0, parked);
+  ASSERT_TRUE(kv_.write(changes));
+  const auto all = found();
+  ASSERT_EQ(all.parked.size(), 1u);
+  EXPECT_EQ(all.parked.front().id, "req-1");
+  EXPECT_FALSE(all.parked.front().by_trace_id);
+}
+
 TEST_F(SaidByTest, AChangeWhoseCreateIsGoneIsKnownByTheLog) {
   log_.put(to_record(of(Op::create, said("a-1", "ana"))));
   resolved_ = 1;

@@ -121,6 +121,33 @@ TEST_F(ChangeFeedbackTest, AnIdThatNamesAnotherTraceByNowIsNotWhereAChangeGoes) 
   EXPECT_EQ(logged().back().target, (Target{Target::Kind::trace_id, "tr-1"}));
 }
 
+TEST_F(ChangeFeedbackTest, WhatWasTakenBackWhileItWaitedIsDeletedWhateverBecomesOfItsTrace) {
+  ParkedRecord parked{.target = {Target::Kind::client_request_id, "req-tr-1"}};
+  parked.accepted_at = at(0);
+  parked.expires_at = at(0) + 24h;
+  parked.item = {"a-1", "a-1", R"({"assessment_id":"a-1","assessment_name":"n"})"};
+  withdraw(parked);
+  Changes waits;
+  park(waits, 0, parked);
+  ASSERT_TRUE(kv_.write(waits));
+  const auto is_deleted = [&] {
+    const auto receipt = view_.receipt("a-1");
+    EXPECT_TRUE(receipt && *receipt);
+    EXPECT_EQ((*receipt)->state, Receipt::State::deleted);
+    EXPECT_EQ(take_back(), 200u);
+    EXPECT_EQ(patch(R"({"value":3})"), 404u);
+    EXPECT_TRUE(logged().empty());
+  };
+  is_deleted();
+
+  Changes expires;
+  unpark(expires, 0, parked);
+  const DeadLetter dead{.record_id = "a-1", .reason = std::string(dead_reason::expired), .step = "resolve"};
+  expires.put(Family::dead, "a-1", *to_record(dead).value);
+  ASSERT_TRUE(kv_.write(expires));
+  is_deleted();
+}
+
 TEST_F(ChangeFeedbackTest, WhatWasTakenBackIsNotTakenBackOnceMore) {
   apply(feedback("a-1", "tr-1", at(0), "n", "1"));
   EXPECT_EQ(take_back("k"), 202u) << "this view has not followed";

@@ -81,6 +81,19 @@ TEST(Golden, Parked) {
                                           .expires_at = expires,
                                           .order = items_per_record_max + 1,
                                           .item = {"u-1", "a-1", R"({"assessment_id":"a-1","rationale":"x"})"}});
+
+  ParkedRecord taken_back{.target = {Target::Kind::client_request_id, "req-1"},
+                          .accepted_at = golden_time,
+                          .expires_at = expires,
+                          .order = items_per_record_max,
+                          .body_hash = 7,
+                          .idempotent = true};
+  taken_back.item = {"a-1", "a-1",
+                     R"({"assessment_id":"a-1","assessment_name":"tone","source":{"source_type":"HUMAN","source_id":)"
+                     R"("ana"},"create_time":"2026-11-23T15:57:31.547Z","last_update_time":"2026-11-23T15:57:31.547Z",)"
+                     R"("feedback":{"value":"words"},"rationale":"words","metadata":{"k":"words"},"span_id":"s"})"};
+  withdraw(taken_back);
+  expect_parked("parked_withdrawn.v1.json", taken_back);
 }
 
 void expect_assessment(const std::string& file, const FeedbackItem& item, Op op, const Target& target) {
@@ -131,6 +144,13 @@ TEST(Golden, DeadLetter) {
                                           .dead_at = golden_time,
                                           .offset = 4,
                                           .raw = std::string("\0\xff{", 3)});
+  expect_dead("dead_letter_taken_back.v1.json", {.record_id = "a-1",
+                                                 .reason = std::string(dead_reason::expired),
+                                                 .detail = "no trace; it was taken back",
+                                                 .step = "resolve",
+                                                 .dead_at = golden_time,
+                                                 .from = {Stream::feedback, 2},
+                                                 .offset = 9});
 }
 
 void expect_trace(const std::string& file, const TraceRecord& trace) {

@@ -89,6 +89,32 @@ TEST_F(PartitionLoopTest, WhatWasParkedIsJoinedWithTheIndexWhenThePartitionIsOpe
   EXPECT_EQ(end(Stream::assessments), 1);
 }
 
+TEST_F(PartitionLoopTest, AChangeThatWaitsForTheIdOfItsCreateIsTakenBackWithItAndNoneOfAnother) {
+  const auto put = [&](Op op, const std::string& record_id, const std::string& id, const Target& target) {
+    log.put(to_record(
+        FeedbackRecord{.op = op,
+                       .target = target,
+                       .accepted_at = clock.now(),
+                       .items = {{record_id, id, R"({"assessment_id":")" + id + R"(","rationale":"words"})"}}}));
+  };
+  auto it = loop();
+  const Target request{Target::Kind::client_request_id, "req-1"}, trace{Target::Kind::trace_id, "tr-1"};
+  put(Op::create, "a-1", "a-1", request);
+  put(Op::update, "u-1", "a-1", trace);
+  put(Op::create, "a-2", "a-2", request);
+  drain(it);
+  put(Op::erase, "d-1", "a-1", trace);
+  drain(it);
+  const std::vector<std::string> ids{"a-1", "u-1", "a-2", "d-1"};
+  const auto parked = *find_parked(state, 0, ids);
+  for (const auto& one : parked) ASSERT_TRUE(one);
+  EXPECT_TRUE(parked[0]->withdrawn);
+  EXPECT_TRUE(parked[1]->withdrawn);
+  EXPECT_FALSE(parked[2]->withdrawn) << "nobody took it back";
+  EXPECT_EQ(it.parked(), 4);
+  EXPECT_EQ(it.meta().ledger.unaccounted(), 0);
+}
+
 TEST_F(PartitionLoopTest, NothingExpiresWhileTheRequestsStreamHasABacklog) {
   auto config = PartitionLoopConfig{};
   config.records_max = 1;
