@@ -43,9 +43,9 @@ Record to_record(const DeadLetter& dead, std::size_t bytes_max = 1'000'000);
 Record dead_letter_tombstone(std::string_view record_id);
 // "<stream>/<partition>/<offset>": the record_id of what can't be read, or has none.
 std::string place_id(StreamPartition where, Offset offset);
-// "<record_id>@<partition>/<order>": the record_id of an idempotency conflict, unlike all others: the record that the id
-// belongs to may die as well, or a third body come, and on a compacted stream each must stay. `order`: of the item in
-// the partition, its offset times items_per_record_max and its place.
+// "<record_id>@<partition>/<order>": the record_id of an idempotency conflict, unlike all others: the record that the
+// id belongs to may die as well, or a third body come, and on a compacted stream each must stay. `order`: of the item
+// in the partition, its offset times items_per_record_max and its place.
 std::string conflict_id(std::string_view record_id, Partition partition, std::int64_t order);
 Result<DeadLetter, Malformed> parse_dead_letter(std::string_view value);
 
