@@ -289,8 +289,7 @@ TEST(Resolver, WhatIsTakenBackWhileItWaitsKeepsItsPlaceAndLosesItsWords) {
   EXPECT_EQ(step.counts().parked, 2);
   const auto done = step.finish();
   EXPECT_TRUE(std::ranges::none_of(done.outputs, has_words));
-  for (const auto& put : done.state.list())
-    EXPECT_EQ(put.value.value_or("").find("words"), std::string::npos);
+  for (const auto& put : done.state.list()) EXPECT_EQ(put.value.value_or("").find("words"), std::string::npos);
   const auto after = parked_by(done);
   for (const auto* id : {"a-1", "u-1"}) {
     const auto &was = before.at(id), &is = after.at(id);
