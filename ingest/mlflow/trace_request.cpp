@@ -76,9 +76,9 @@ void in_utc(json::object& to, std::string_view name, Instant now) {
   to[name] = format_time(at.value_or(now));
 }
 
-// A duration as protobuf's JSON has it ("0.0019s"), in whole milliseconds; anything else is 0, as MLflow reads it: its
-// client would take nothing of an answer that holds it.
-std::string duration_of(const json::value& sent) {
+// A duration as protobuf's JSON has it ("0.0019s"), in whole milliseconds; none: it is something else, which MLflow
+// answers with 500.
+std::optional<std::string> duration_of(const json::value& sent) {
   constexpr std::uint64_t seconds_max = 315'576'000'000;
   const auto* given = sent.if_string();
   std::string_view text = given ? std::string_view(given->data(), given->size()) : std::string_view();
@@ -86,17 +86,17 @@ std::string duration_of(const json::value& sent) {
   if (negative) text.remove_prefix(1);
   std::uint64_t seconds = 0;
   const auto [rest, ec] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (ec != std::errc() || seconds > seconds_max) return duration_text(0);
+  if (ec != std::errc() || seconds > seconds_max) return {};
   text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
   std::string fraction;
   if (text.starts_with('.')) {
     fraction = text.substr(1, text.find_first_not_of("0123456789", 1) - 1);
     text.remove_prefix(1 + fraction.size());
-    if (fraction.empty() || fraction.size() > 9) return duration_text(0);
+    if (fraction.empty() || fraction.size() > 9) return {};
   }
   fraction.resize(3, '0');
   const auto milliseconds = static_cast<std::int64_t>(seconds * 1000) + std::stoi(fraction);
-  if (text != "s" || milliseconds > static_cast<std::int64_t>(seconds_max * 1000)) return duration_text(0);
+  if (text != "s" || milliseconds > static_cast<std::int64_t>(seconds_max * 1000)) return {};
   return (negative && milliseconds > 0 ? "-" : "") + duration_text(milliseconds);
 }
 
@@ -306,7 +306,12 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
       out.experiment_id = experiment->get_object().at("experiment_id").get_string().c_str();
   if (auto problem = copy_time(from, "request_time", to)) return std::move(*problem);
   in_utc(to, "request_time", now);
-  if (const auto* duration = from.if_contains("execution_duration")) to["execution_duration"] = duration_of(*duration);
+  if (const auto* sent = from.if_contains("execution_duration")) {
+    const auto duration = duration_of(*sent);
+    if (!duration)
+      return invalid("execution_duration", "it is not a duration in seconds as protobuf writes it: \"1.5s\"");
+    to["execution_duration"] = *duration;
+  }
   if (auto problem = copy_state(from, to)) return std::move(*problem);
   if (auto problem = copy_metadata_and_tags(from, to)) return std::move(*problem);
   for (const std::string_view preview : {"request_preview", "response_preview"})
