@@ -19,13 +19,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The socket's address holds 107 bytes. By way of a descriptor of the directory that is enough for any path.
+// The socket's address holds 107 bytes. Where the path is longer, it goes by way of a descriptor of the directory,
+// which needs /proc.
 class SocketPlace {
  public:
   explicit SocketPlace(const std::string& directory)
       : name_(directory + "/control.sock"),
         directory_(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
-        address_("/proc/self/fd/" + std::to_string(directory_) + "/control.sock") {}
+        address_(name_.size() <= 107 ? name_ : "/proc/self/fd/" + std::to_string(directory_) + "/control.sock") {}
   SocketPlace(const SocketPlace&) = delete;
   SocketPlace& operator=(const SocketPlace&) = delete;
   ~SocketPlace() {
