@@ -117,8 +117,7 @@ def test_files_are_compressed_cached_and_fenced(assay):
     plain = server.http.get(script, headers={"Accept-Encoding": "identity"})
     assert "Content-Encoding" not in plain.headers and "immutable" in plain.headers["Cache-Control"]
     first_load = 0
-    markdown = "/assay/assets/" + re.search(r'"\./(markdown_text[^"]+\.js)"', plain.text)[1]  # which the first answer asks for
-    for path in ["/assay/", script, markdown, *re.findall(r'href="(/assay/assets/[^"]+)"', server.http.get("/assay/").text)]:
+    for path in ["/assay/", script, *re.findall(r'href="(/assay/assets/[^"]+)"', server.http.get("/assay/").text)]:
         with server.http.stream("GET", path, headers={"Accept-Encoding": "br"}) as answer:
             first_load += int(answer.headers["Content-Length"])
             if path == script:

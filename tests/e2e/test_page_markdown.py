@@ -1,7 +1,5 @@
 """What models write, on the page: Markdown is shown as such, and does nothing by itself."""
 
-import re
-
 import pytest
 from playwright.sync_api import expect
 from support.fake_model import FakeModel, words
@@ -61,17 +59,6 @@ def test_an_answer_runs_nothing_and_asks_nobody(assay, tab):
             assert not (link.get_attribute("href") or "").startswith("javascript:")
         assert page.page.title() != "owned"
         assert not [url for url in asked if not url.startswith(server.url)]
-
-
-def test_without_what_shows_markdown_an_answer_is_its_text(assay, tab):
-    """As of a server of another version, or one that has gone meanwhile."""
-    with FakeModel(lambda: words(ANSWER)) as model:
-        server = assay("serve", "--model-url", model.url)
-        page = tab(server)
-        page.page.route(re.compile(r"/assets/markdown"), lambda route: route.fulfill(status=404))
-        answer = page.answered("How does water boil?").locator(".answer")
-        expect(answer).to_contain_text("# Boiling water")
-        expect(answer).to_contain_text("It boils at **100 °C**")
 
 
 def test_a_very_long_answer_is_its_text(assay, tab):

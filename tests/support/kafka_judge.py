@@ -55,6 +55,10 @@ def judge(notes: list[dict], topics: Topics, orphans: str = "dead") -> Iterable[
         dead_by_id[key].append(letter)
     expected_dead: set[str] = set()
 
+    # What was taken back before its trace came stands there without its words: of a create its ids are left, of an update its record.
+    deleted = {n["assessment_ids"][0] for n in notes if n["kind"] == "delete"}
+    wordless = deleted.intersection(by_uid.get("", []))
+    by_uid[""] = [assessment_id for assessment_id in by_uid.pop("", []) if assessment_id not in wordless]
     for said in notes:
         for refusal in said.get("refused", ()):
             yield f"{said['kind']} {said['uid']} was refused: {refusal}"
@@ -62,7 +66,7 @@ def judge(notes: list[dict], topics: Topics, orphans: str = "dead") -> Iterable[
         name = f"feedback {said['uid']} ({said['assessment_ids']})"
         if len(said["assessment_ids"]) > 1:
             yield f"{name}: repeats of one key were given different ids"
-        found = by_uid.pop(said["uid"], [])
+        found = by_uid.pop(said["uid"], []) or [assessment_id for assessment_id in said["assessment_ids"] if assessment_id in wordless]
         if len(found) > 1:
             yield f"{name}: stands as {found}"
         for assessment_id in found:
@@ -85,12 +89,16 @@ def judge(notes: list[dict], topics: Topics, orphans: str = "dead") -> Iterable[
                 yield f"{name}: an orphan, its dead letters are {[letter['reason'] for letter in letters]}"
         elif said["trace_id"] is None and assessment_id not in topics.parked:
             yield f"{name}: an orphan that is not parked"
-    for uid, found in by_uid.items():
+    for uid, found in ((uid, found) for uid, found in by_uid.items() if found):
         yield f"stands on assay.assessments and nobody said it: uid {uid!r} {found}"
 
     for said in (n for n in notes if n["kind"] == "update"):
         [assessment_id] = said["assessment_ids"]
-        count = topics.updates.get(assessment_id, []).count(said["uid"])
+        updates = topics.updates.get(assessment_id, [])
+        count = updates.count(said["uid"])
+        if assessment_id in wordless and count == 0 and None in updates:
+            updates.remove(None)
+            continue
         if said["trace_id"] in told and (count > 1 or (said["answered"] and count != 1)):
             yield f"the update {said['uid']} of {assessment_id} stands {count} times"
     deletes = Counter(n["assessment_ids"][0] for n in notes if n["kind"] == "delete" and n["trace_id"] in told and n["answered"])

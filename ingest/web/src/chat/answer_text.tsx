@@ -1,22 +1,10 @@
-import { type ComponentType, Suspense, lazy, useDeferredValue } from "react";
-
-interface Text {
-  text: string;
-}
+import { MarkdownText } from "./markdown_text";
 
 // To read Markdown anew for each piece that comes costs as much as it is long.
 const MARKDOWN_CHARACTERS_MAX = 50_000;
 
-const PlainText = ({ text }: Text) => <p className="plain">{text}</p>;
-const MarkdownText = lazy<ComponentType<Text>>(() => import("./markdown_text").catch(() => ({ default: PlainText }))); // the server may be away, or another one
-
-// Models write Markdown.
-export function AnswerText({ text }: Text) {
-  const shown = useDeferredValue(text);
-  if (text.length > MARKDOWN_CHARACTERS_MAX) return <PlainText text={text} />;
-  return (
-    <Suspense fallback={<PlainText text={shown} />}>
-      <MarkdownText text={shown} />
-    </Suspense>
-  );
+// Models write Markdown. It is drawn with the turn, so that the page has grown when it follows the answer.
+export function AnswerText({ text }: { text: string }) {
+  if (text.length > MARKDOWN_CHARACTERS_MAX) return <p className="plain">{text}</p>;
+  return <MarkdownText text={text} />;
 }

@@ -8,14 +8,8 @@ function isNearEnd(): boolean {
   return page === null || page.scrollHeight - page.scrollTop - page.clientHeight < NEAR;
 }
 
-function toEnd(): void {
-  const page = document.scrollingElement;
-  if (page) page.scrollTop = page.scrollHeight;
-}
-
 // Keeps the end of the page in view as the answer grows, unless the reader has scrolled up; a new turn takes him there again. Where he
-// is counts before the page grows, and it has grown and followed before the browser draws: so no scroll event sees it in between. An
-// answer's Markdown is drawn when there is time for it, later than its text has come: then its size says so.
+// is counts before the page grows, and it has grown and followed before the browser draws: so no scroll event sees it in between.
 export function useFollow(last: Turn | undefined): void {
   const following = useRef(true);
   useEffect(() => {
@@ -29,13 +23,7 @@ export function useFollow(last: Turn | undefined): void {
     following.current = true;
   }, [last?.id]);
   useLayoutEffect(() => {
-    if (last && following.current) toEnd();
+    const page = document.scrollingElement;
+    if (page && last && following.current) page.scrollTop = page.scrollHeight;
   }, [last?.id, last?.answer, last?.state]);
-  useEffect(() => {
-    const answer = document.querySelector(".turn:last-child .answer");
-    if (!answer) return;
-    const grown = new ResizeObserver(() => following.current && toEnd());
-    grown.observe(answer);
-    return () => grown.disconnect();
-  }, [last?.id]);
 }

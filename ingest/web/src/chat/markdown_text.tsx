@@ -1,4 +1,4 @@
-// Markdown as elements; loaded by itself, when there is an answer to show. HTML in it is text.
+// Markdown as elements. HTML in it is text.
 import { type ComponentProps, memo } from "react";
 import Markdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
@@ -29,6 +29,6 @@ const outside: Components = {
 const components: Components = { ...asWide, ...headings, ...outside };
 const plugins = [remarkGfm];
 
-export default memo(function MarkdownText({ text }: { text: string }) {
+export const MarkdownText = memo(function MarkdownText({ text }: { text: string }) {
   return <Markdown remarkPlugins={plugins} components={components}>{text}</Markdown>;
 });
