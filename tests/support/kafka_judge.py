@@ -96,7 +96,7 @@ def judge(notes: list[dict], topics: Topics, orphans: str = "dead") -> Iterable[
         [assessment_id] = said["assessment_ids"]
         updates = topics.updates.get(assessment_id, [])
         count = updates.count(said["uid"])
-        if assessment_id in wordless and count == 0 and None in updates:
+        if assessment_id in deleted and count == 0 and None in updates:
             updates.remove(None)
             continue
         if said["trace_id"] in told and (count > 1 or (said["answered"] and count != 1)):
