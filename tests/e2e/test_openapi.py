@@ -1,6 +1,9 @@
 """/openapi.json against real answers: no header comes that is not described."""
 
+import json
+
 import httpx
+import jsonschema
 import pytest
 
 from support.door import new_trace_id, post_trace
@@ -41,8 +44,17 @@ class Described:
                 assert answer.headers[name] == schema["const"], what
         media = answer.headers.get("Content-Type", "").split(";")[0]
         assert bool(media) == bool(described.get("content")), f"{what}: {media}"
-        if media:
+        if media == "text/event-stream":
+            self.check_events(described["content"][media]["x-event-data"], answer.text)
+        elif media:
             assert "schema" in described["content"][media], f"{what}: {media}"
+
+    def check_events(self, schema: dict, text: str) -> None:
+        data = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+        assert data, text
+        for event in data:
+            if event != "[DONE]":
+                jsonschema.validate(json.loads(event), {**schema, "components": self.document["components"]})
 
 
 @pytest.fixture
