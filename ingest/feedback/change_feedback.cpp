@@ -57,8 +57,7 @@ Task<Result<Place, Rejection>> place_of(FeedbackDoor& door, std::string_view id,
                                "it is missing (or trace_id): this door can't look up where the feedback went"});
   }
   // Where the log is away the view can't come up to it: what it knows of this feedback will do.
-  const auto applied = co_await door.view->applied(door.config.view_wait);
-  const auto receipt = door.view->receipt(id);
+  const auto [applied, receipt] = co_await find_receipt(door, id);
   if (!receipt) co_return Answer(Rejection{503, "", receipt.error().message()});
   if (!*receipt) {
     if (asked.target && !door.config.view_is_complete) co_return Answer(Place{*asked.target});

@@ -25,6 +25,19 @@ std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const Feed
   return Rejection{403, "assessment_id", "it was not said with this feedback token"};
 }
 
+// What is released from where it waited is nowhere until the store has read it: whoever finds nothing asks once more.
+Task<KnownReceipt> find_receipt(FeedbackDoor& door, std::string_view assessment_id) {
+  KnownReceipt known{Result<void>(), Result<std::optional<Receipt>>(std::nullopt)};
+  for (int looks = 0; looks < 2; ++looks) {
+    known.applied = co_await door.view->applied(door.config.view_wait);
+    known.receipt = door.view->receipt(assessment_id);
+    if (!known.applied || !known.receipt || *known.receipt) break;
+  }
+  // The view has not come so far, or the workers have not.
+  if (!known.applied && known.receipt && !*known.receipt) known.receipt = door.accepted.find(assessment_id);
+  co_return known;
+}
+
 namespace {
 
 struct Named {
@@ -35,7 +48,7 @@ struct Named {
 
 Named named_by(const FeedbackDoor& door, const Target& target) {
   if (!door.view) return {};
-  auto told = door.recent.find(target.id);
+  auto told = door.recent.find(target.id, door.view->told_since());
   auto indexed = door.view->trace_of(target.id);
   if (!indexed || !*indexed) return {std::move(told)};
   const bool told_anew = told && *told != **indexed;

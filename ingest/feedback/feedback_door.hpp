@@ -52,6 +52,14 @@ FeedbackRecord new_feedback(const FeedbackDoor& door, std::string_view name, con
 std::optional<Rejection> problem_with_owner(const FeedbackDoor& door, const FeedbackRequest& asked,
                                             std::string_view id);
 
+// What has become of a feedback that was acknowledged before the call. `applied` has the error where the view could not
+// come so far in time: then it is what the view knew, or that this door has accepted it. `door` has a view.
+struct KnownReceipt {
+  Result<void> applied;
+  Result<std::optional<Receipt>> receipt;
+};
+Task<KnownReceipt> find_receipt(FeedbackDoor& door, std::string_view assessment_id);
+
 // The trace that the target names, as far as this door can know now.
 std::optional<std::string> known_trace(FeedbackDoor& door, const Target& target);
 

@@ -12,16 +12,12 @@ Task<Response> get_receipt(FeedbackDoor& door, Request& request) {
   const auto asked = read_feedback_request(request);
   if (!asked) co_return error_response(request.path, asked.error());
   if (const auto problem = problem_with_owner(door, *asked, id)) co_return error_response(request.path, *problem);
-  const auto applied = co_await door.view->applied(door.config.view_wait);
-  auto receipt = door.view->receipt(id);
+  auto [applied, receipt] = co_await find_receipt(door, id);
   if (!receipt) co_return error_response(request.path, receipt.error());
-  if (!applied && !*receipt) {  // the view has not come so far, or the workers have not
-    *receipt = door.accepted.find(id);
-    if (!*receipt) {
-      auto late = error_response(request.path, applied.error());
-      late.cause = {};  // nothing was refused that is to be kept
-      co_return late;
-    }
+  if (!applied && !*receipt) {
+    auto late = error_response(request.path, applied.error());
+    late.cause = {};  // nothing was refused that is to be kept
+    co_return late;
   }
   if (!*receipt) co_return error_response(request.path, 404, "no feedback is known by this id", "assessment_id");
   Response response;

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "ops/runtime/clock.hpp"
+
 namespace assay {
 
 // Thread-safe.
@@ -15,13 +17,13 @@ class RecentTraces {
  public:
   explicit RecentTraces(std::size_t ids_max = 16 * 1024) : ids_max_(ids_max) {}
 
-  // `client_request_id` may be empty.
-  void add(std::string_view trace_id, std::string_view client_request_id);
-  // The trace that this id names, if the door has just made it.
-  std::optional<std::string> find(std::string_view id) const;
+  // `client_request_id` may be empty. `at`: when the log was told.
+  void add(std::string_view trace_id, std::string_view client_request_id, Instant at);
+  // The trace that this id names, if the door has just made it; not what the log was told before `since`.
+  std::optional<std::string> find(std::string_view id, Instant since = Instant::min()) const;
 
  private:
-  void put(std::string_view id, std::string_view trace_id);
+  void put(std::string_view id, std::string_view trace_id, Instant at);
 
   struct Hash : std::hash<std::string_view> {
     using is_transparent = void;
@@ -29,6 +31,7 @@ class RecentTraces {
   struct Entry {
     std::string trace_id;
     std::uint64_t number;
+    Instant at;
   };
   const std::size_t ids_max_;
   mutable std::mutex mutex_;

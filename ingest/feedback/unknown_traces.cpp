@@ -8,8 +8,8 @@
 namespace assay {
 
 bool UnknownTraces::known(const Target& target) const {
-  if (recent_.find(target.id)) return true;
-  if (!view_) return false;
+  if (!view_) return recent_.find(target.id).has_value();
+  if (recent_.find(target.id, view_->told_since())) return true;
   const auto trace = view_->trace_of(target.id);
   return !trace || *trace;
 }
@@ -51,15 +51,15 @@ Task<std::vector<bool>> UnknownTraces::surely(std::vector<Target> targets) {
 
 // Where the log does not take it, the feedback that comes next fares no better, or waits for the feeder.
 Task<void> UnknownTraces::tell(std::vector<std::pair<std::string, std::string>> ids_and_traces) {
+  const auto now = clock_.now();
   std::vector<Record> records;
   for (const auto& [id, trace_id] : ids_and_traces)
-    for (auto& record :
-         request_records(trace_id, id == trace_id ? std::string_view() : std::string_view(id), clock_.now()))
+    for (auto& record : request_records(trace_id, id == trace_id ? std::string_view() : std::string_view(id), now))
       records.push_back(std::move(record));
   const auto told = co_await log_.append_all(std::move(records));
   if (!std::ranges::all_of(told, [](const auto& one) { return bool(one); })) co_return;
   for (const auto& [id, trace_id] : ids_and_traces)
-    recent_.add(trace_id, id == trace_id ? std::string_view() : std::string_view(id));
+    recent_.add(trace_id, id == trace_id ? std::string_view() : std::string_view(id), now);
 }
 
 }  // namespace assay

@@ -38,14 +38,29 @@ Result<std::optional<Store::Assessment>> find(const MlflowDoor& door, const std:
   return store.find(id);
 }
 
+// The same, with everything that was acknowledged before; the error is the answer that says why it can't be told. What
+// is released from where it waited is nowhere until the store has read it: where nothing is found it is looked for
+// again.
+Task<Result<std::optional<Store::Assessment>, Response>> find_written(MlflowDoor& door, const Request& request,
+                                                                      const std::string& trace_id,
+                                                                      const std::string& id) {
+  std::optional<Store::Assessment> seen;
+  for (int looks = 0; !seen && looks < 2; ++looks) {
+    auto refused = co_await ready_to_read(door, request);
+    if (refused) co_return std::move(*refused);
+    auto found = find(door, trace_id, id);
+    if (!found) co_return read_failed(request, found.error());
+    seen = std::move(*found);
+  }
+  co_return std::move(seen);
+}
+
 // What an override is about must be there.
 Task<std::optional<Response>> problem_with_override(MlflowDoor& door, const Request& request, const std::string& id,
                                                     const std::string& trace_id) {
   if (id.empty() || !door.view) co_return std::nullopt;
-  auto refused = co_await ready_to_read(door, request);
-  if (refused) co_return refused;
-  const auto found = find(door, trace_id, id);
-  if (!found) co_return read_failed(request, found.error());
+  auto found = co_await find_written(door, request, trace_id, id);
+  if (!found) co_return std::move(found.error());
   if (*found) co_return std::nullopt;
   co_return error_response(no_assessment(id, trace_id));
 }
@@ -106,10 +121,8 @@ Response not_found(MlflowDoor& door, const std::string& trace_id, const std::str
 Task<Response> get(MlflowDoor& door, Request& request) {
   const auto trace_id = pending::resolved(door, request.params[0]);
   const std::string id(request.params[1]);
-  auto refused = co_await ready_to_read(door, request);
-  if (refused) co_return std::move(*refused);
-  const auto found = find(door, trace_id, id);
-  if (!found) co_return read_failed(request, found.error());
+  auto found = co_await find_written(door, request, trace_id, id);
+  if (!found) co_return std::move(found.error());
   if (!*found) co_return not_found(door, trace_id, id);
   co_return answer(R"({"assessment":)" + (*found)->row.json((*found)->valid) + "}");
 }
@@ -184,10 +197,8 @@ Task<Response> update(MlflowDoor& door, Request& request) {
   if (!changes) co_return error_response(changes.error());
   auto at = door.clock.now();
   if (door.view) {
-    auto refused = co_await ready_to_read(door, request);
-    if (refused) co_return std::move(*refused);
-    const auto found = find(door, trace_id, id);
-    if (!found) co_return read_failed(request, found.error());
+    auto found = co_await find_written(door, request, trace_id, id);
+    if (!found) co_return std::move(found.error());
     if (!*found) co_return not_found(door, trace_id, id);
     if (auto problem = problem_with_kind(*changes, **found)) co_return error_response(*problem);
     at = std::max(at, (*found)->row.after());
@@ -214,10 +225,8 @@ Task<Response> erase(MlflowDoor& door, Request& request) {
   const auto trace_id = pending::resolved(door, request.params[0]);
   const std::string id(request.params[1]);
   if (door.view) {
-    auto refused = co_await ready_to_read(door, request);
-    if (refused) co_return std::move(*refused);
-    const auto found = find(door, trace_id, id);
-    if (!found) co_return read_failed(request, found.error());
+    auto found = co_await find_written(door, request, trace_id, id);
+    if (!found) co_return std::move(found.error());
     if (!*found) co_return answer("{}");
   }
   const auto change = new_change(Op::erase, trace_id, id, {}, door.clock.now());

@@ -25,7 +25,7 @@ std::string resolved(MlflowDoor& door, std::string_view trace_id) {
   const auto request = request_of(trace_id);
   if (!request || !door.view) return std::string(trace_id);
   if (const auto found = door.view->trace_of(*request); found && *found) return **found;
-  return door.recent.find(*request).value_or(std::string(trace_id));
+  return door.recent.find(*request, door.view->told_since()).value_or(std::string(trace_id));
 }
 
 std::string info_json(std::string_view client_request_id, std::string_view experiment_id, Instant now) {

@@ -91,7 +91,7 @@ Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& reque
   for (const auto& assessment : trace.assessments) records.push_back(to_record(assessment.record));
   auto refused = co_await write_all(door, request, std::move(records));
   if (!refused) {
-    door.recent.add(trace.trace_id, trace.client_request_id);
+    door.recent.add(trace.trace_id, trace.client_request_id, now);
     door.metrics.created.Increment(static_cast<double>(trace.assessments.size()));
   }
   co_return refused;

@@ -89,7 +89,7 @@ Task<Response> export_spans(MlflowDoor& door, Request& request) {
     auto refused = co_await write_all(door, request, std::move(records));
     if (refused) co_return std::move(*refused);
   }
-  for (const auto& id : ids) door.recent.add(id, "");
+  for (const auto& id : ids) door.recent.add(id, "", now);
   Response response{.content_type = type == protobuf_type ? protobuf_type : json_type};
   if (type != protobuf_type) response.body = "{}";
   response.headers.emplace_back("Assay-Durability", std::string(door.log.durability()));

@@ -86,7 +86,7 @@ ChatServices DoorWithRoutes::chat_services(const FrontDoorOptions& options) {
   config.experiment_id = experiment_id_of(experiment_, view_);
   if (!is_id(experiment_)) config.experiment_name = experiment_;
   auto note_trace = [this](std::string_view trace_id, std::string_view request_id) {
-    front_.recent_traces().add(trace_id, request_id);
+    front_.recent_traces().add(trace_id, request_id, clock_.now());
   };
   auto mint = [this, &capability = options.access.capability](std::string_view trace_id, std::string_view request_id,
                                                               std::string_view user) {

@@ -41,6 +41,9 @@ class View {
   // The trace that an id (client_request_id or trace_id) names, as far as this view has come.
   virtual Result<std::optional<std::string>> trace_of(std::string_view id) = 0;
 
+  // Ids that were told before this time name nothing any more: --request-retention.
+  virtual Instant told_since() const = 0;
+
   // Returns when the view has applied everything that was acknowledged by this process before the call.
   // Error::timed_out after `limit`.
   virtual Task<Result<void>> applied(std::chrono::milliseconds limit) = 0;

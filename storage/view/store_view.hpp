@@ -37,6 +37,7 @@ class StoreView final : public View {
   void forget_told_before(std::function<Instant()> since) { told_since_ = std::move(since); }
 
   Result<std::optional<std::string>> trace_of(std::string_view id) override;
+  Instant told_since() const override { return told_since_(); }
   Task<Result<void>> applied(std::chrono::milliseconds limit) override { return applied_(limit); }
   Result<std::optional<Receipt>> receipt(std::string_view assessment_id) override;
   Result<std::optional<std::string>> assessment(std::string_view assessment_id) override {

@@ -71,7 +71,10 @@ class ChangeFeedbackTest : public testing::Test {
   StoreSink sink_{kv_, clock_};
   Log stored_;
   MemoryLog log_;
-  StoreView view_{kv_, log_, [](std::chrono::milliseconds) -> Task<Result<void>> { co_return Result<void>(); }};
+  std::function<Result<void>(int)> on_applied_ = [](int) { return Result<void>(); };  // with the number of waits so far
+  int waits_ = 0;
+  StoreView view_{kv_, log_,
+                  [this](std::chrono::milliseconds) -> Task<Result<void>> { co_return on_applied_(++waits_); }};
   RecentTraces recent_;
   Metrics metrics_;
   FeedbackDoor door_{.config = {.view_is_complete = true},
@@ -119,6 +122,32 @@ TEST_F(ChangeFeedbackTest, AnIdThatNamesAnotherTraceByNowIsNotWhereAChangeGoes) 
   names("req-tr-1", "tr-2");
   EXPECT_EQ(patch(R"({"value":3})", "k"), 200u);
   EXPECT_EQ(logged().back().target, (Target{Target::Kind::trace_id, "tr-1"}));
+}
+
+TEST_F(ChangeFeedbackTest, WhatIsReleasedWhileTheDoorLooksIsKnown) {
+  on_applied_ = [this](int wait) {
+    if (wait == 2) apply(feedback("a-1", "tr-1", at(0), "n", "1"));  // it was parked no more, and in no store yet
+    return Result<void>();
+  };
+  EXPECT_EQ(take_back(), 202u) << "the deletion is in no store here";
+  EXPECT_EQ(logged().size(), 1u);
+}
+
+TEST_F(ChangeFeedbackTest, WhatTheDoorHasAcceptedCanBeChangedThoughItsViewIsBehind) {
+  on_applied_ = [](int) { return Result<void>(make_error_code(Error::timed_out)); };
+  EXPECT_EQ(take_back(), 503u) << "another door may have accepted it";
+  FeedbackRecord said{.target = {Target::Kind::client_request_id, "req-tr-1"}, .accepted_at = at(0)};
+  said.items.push_back({"a-1", "a-1", R"({"assessment_id":"a-1"})"});
+  door_.accepted.add(said);
+  EXPECT_EQ(take_back(), 202u);
+  ASSERT_EQ(logged().size(), 1u);
+  EXPECT_EQ(logged().front().target, said.target);
+}
+
+TEST_F(ChangeFeedbackTest, WhatNobodySaidIsUnknown) {
+  EXPECT_EQ(take_back(), 404u);
+  EXPECT_EQ(patch(R"({"value":3})"), 404u);
+  EXPECT_TRUE(logged().empty());
 }
 
 TEST_F(ChangeFeedbackTest, WhatWasTakenBackWhileItWaitedIsDeletedWhateverBecomesOfItsTrace) {

@@ -36,6 +36,7 @@ class SlowView final : public View {
   }
   const KeyValue& kv() const override { return kv_; }
   Result<std::optional<std::string>> trace_of(std::string_view) override { return Error::unsupported; }
+  Instant told_since() const override { return Instant::min(); }
   Task<Result<void>> applied(std::chrono::milliseconds) override { co_return Result<void>(); }
   Result<std::optional<Receipt>> receipt(std::string_view) override { return Error::unsupported; }
   Result<std::optional<std::string>> assessment(std::string_view) override { return Error::unsupported; }
