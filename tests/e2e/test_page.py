@@ -148,3 +148,18 @@ def test_a_question_that_is_too_long_is_not_cut(assay, tab):
     expect(page.page.locator("article.turn")).to_have_count(0)
     question.fill("x" * 8000)
     expect(send).to_be_enabled()
+
+
+def test_a_question_that_is_not_sent_yet_survives_a_reload(assay, tab):
+    page = tab(assay("serve"))
+    question = page.page.get_by_label("Your question")
+    question.fill("Half a ques")
+    page.page.reload()
+    expect(question).to_have_value("Half a ques")
+    page.page.get_by_role("tab", name="Quality").click()
+    page.page.get_by_role("tab", name="Chat").click()
+    expect(question).to_have_value("Half a ques")
+    page.answered("Half a question?")
+    page.page.reload()
+    expect(page.turn("Half a question?")).to_be_visible()
+    expect(question).to_have_value("")

@@ -27,7 +27,7 @@ OLDER_ANSWERS = """() => {
 
 FORBID = """() => {
   const denied = () => { throw new DOMException("denied", "SecurityError"); };
-  Object.defineProperty(window, "localStorage", { get: denied });
+  for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, { get: denied });
   Object.defineProperty(navigator, "locks", { value: { request: async () => denied() } });
 }"""
 
