@@ -61,6 +61,21 @@ def test_an_answer_runs_nothing_and_asks_nobody(assay, tab):
         assert not [url for url in asked if not url.startswith(server.url)]
 
 
+def test_an_address_that_is_not_allowed_is_no_link(assay, tab):
+    with FakeModel(lambda: words("[this](javascript:alert(1)) [that][1] ![such](data:image/png;base64,AA==) [here](#there)\n\n[1]: vbscript:x\n")) as model:
+        answer = tab(assay("serve", "--model-url", model.url)).answered("Be evil").locator(".answer")
+        expect(answer.locator("p")).to_have_text("this that such here")
+        assert answer.locator("a").count() == 0
+
+
+def test_where_a_line_ends_one_line_ends(assay, tab):
+    ends = "one  \ntwo\nthree\\\nfour"
+    with FakeModel(lambda: words(f"{ends}\n\n- {ends}\n")) as model:
+        answer = tab(assay("serve", "--model-url", model.url)).answered("Lines").locator(".answer")
+        for shown in (answer.locator("p"), answer.locator("li")):
+            assert shown.inner_text() == "one\ntwo\nthree\nfour"
+
+
 def test_a_very_long_answer_is_its_text(assay, tab):
     with FakeModel(lambda: ["*much* " * 8000]) as model:
         server = assay("serve", "--model-url", model.url)

@@ -1,6 +1,7 @@
 // Markdown as elements. HTML in it is text.
-import { type ComponentProps, memo } from "react";
+import { type ComponentProps, type ReactNode, memo } from "react";
 import Markdown, { type Components } from "react-markdown";
+import remarkBreaks from "remark-breaks";
 import remarkGfm from "remark-gfm";
 
 type Shown<Tag extends keyof React.JSX.IntrinsicElements> = ComponentProps<Tag> & { node?: unknown };
@@ -20,14 +21,20 @@ const headings: Components = {
   h5: ({ node: _, ...rest }: Shown<"h6">) => <h6 {...rest} />,
 };
 
+// Markdown gives an address that is not allowed as an empty one. What leads into the page would open it a second time.
+function Outside({ href, children }: { href: string | undefined; children: ReactNode }) {
+  if (!href || href.startsWith("#")) return children;
+  return <a href={href} target="_blank" rel="noopener noreferrer nofollow">{children}</a>;
+}
+
 // A model may be talked into writing addresses: none is asked for until somebody chooses to go there, an image neither.
 const outside: Components = {
-  a: ({ node: _, ...rest }: Shown<"a">) => <a {...rest} target="_blank" rel="noopener noreferrer nofollow" />,
-  img: ({ src, alt }: Shown<"img">) => <a href={src} target="_blank" rel="noopener noreferrer nofollow">{alt || src}</a>,
+  a: ({ href, children }: Shown<"a">) => <Outside href={href}>{children}</Outside>,
+  img: ({ src, alt }: Shown<"img">) => <Outside href={src}>{alt || src}</Outside>,
 };
 
 const components: Components = { ...asWide, ...headings, ...outside };
-const plugins = [remarkGfm];
+const plugins = [remarkGfm, remarkBreaks]; // where a model ends a line, the line ends
 
 export const MarkdownText = memo(function MarkdownText({ text }: { text: string }) {
   return <Markdown remarkPlugins={plugins} components={components}>{text}</Markdown>;
