@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 from support.fake_model import FakeModel, words
-from support.page import browser, tab  # noqa: F401 - fixtures
+from support.page import Tale, browser, tab  # noqa: F401 - fixtures
 
 ANSWER = """# Boiling water
 
@@ -76,9 +76,57 @@ def test_where_a_line_ends_one_line_ends(assay, tab):
             assert shown.inner_text() == "one\ntwo\nthree\nfour"
 
 
-def test_a_very_long_answer_is_its_text(assay, tab):
-    with FakeModel(lambda: ["*much* " * 8000]) as model:
-        server = assay("serve", "--model-url", model.url)
-        answer = tab(server).answered("Go on").locator(".answer")
-        expect(answer.locator("p.plain")).to_contain_text("*much* *much*")
-        assert answer.locator("em").count() == 0
+SECTION = """## Part {n}
+
+It **boils** at `100` degrees; see [the table][t].
+
+1. one
+
+   - inner
+
+2. two
+
+| a | b |
+| - | - |
+| {n} | *b* |
+
+```
+code {n}
+
+more
+```
+
+"""
+LONG = "".join(SECTION.format(n=n) for n in range(500)) + "[t]: https://example.org/table\n"
+
+
+def test_a_long_answer_is_markdown_to_its_end(assay, tab):
+    with FakeModel(lambda: [LONG[at : at + 500] for at in range(0, len(LONG), 500)]) as model:
+        page = tab(assay("serve", "--model-url", model.url))
+        turn = page.ask("Go on")
+        turn.get_by_role("button", name="Good answer").wait_for(timeout=120_000)
+        answer = turn.locator(".answer")
+        counts = {"h4": 500, "strong": 500, "a[href='https://example.org/table']": 500, "ol": 500, "ol > li": 1000, "ul": 500, "table": 500, "pre": 500}
+        assert {selector: answer.locator(selector).count() for selector in counts} == counts
+        assert answer.locator(".plain").count() == 0
+
+
+@pytest.mark.parametrize("nested", ["".join("  " * level + f"- level {level}\n" for level in range(300)), "*a **b " * 4000 + "c** d*" * 4000], ids=["lists", "emphasis"])
+def test_what_lies_deep_in_itself_leaves_the_page_alive(assay, tab, nested: str):
+    tale = Tale()
+    with FakeModel(lambda: [*(nested[at : at + 1000] for at in range(0, len(nested), 1000)), *tale()]) as model:
+        page = tab(assay("serve", "--model-url", model.url))
+        turn = page.ask("Go deep")
+        expect(turn.locator(".answer")).to_contain_text("Once", timeout=60_000)
+        page.page.get_by_role("button", name="Stop").click()
+        expect(turn.get_by_text("Stopped.")).to_be_visible()
+        assert turn.locator(".answer li").count() <= 20
+        tale.told.set()
+
+
+def test_a_note_stands_under_its_name(assay, tab):
+    with FakeModel(lambda: words("It boils[^b] at 100.\n\n[^b]: At sea level.\n\n[^c]: Nobody refers to it.\n")) as model:
+        answer = tab(assay("serve", "--model-url", model.url)).answered("Boil").locator(".answer")
+        expect(answer.locator("p").first).to_have_text("It boilsb at 100.")
+        expect(answer.locator(".footnote")).to_have_text(["bAt sea level.", "cNobody refers to it."])
+        assert answer.locator("a").count() == 0

@@ -1,6 +1,6 @@
 // Markdown as elements. HTML in it is text.
 import { type ComponentProps, type ReactNode, memo } from "react";
-import Markdown, { type Components } from "react-markdown";
+import Markdown, { type Components, type Options } from "react-markdown";
 import remarkBreaks from "remark-breaks";
 import remarkGfm from "remark-gfm";
 
@@ -33,9 +33,20 @@ const outside: Components = {
   img: ({ src, alt }: Shown<"img">) => <Outside href={src}>{alt || src}</Outside>,
 };
 
+// A note stands where the model has put it, under the name that it has there: what refers to it may be in another block.
+const notes: NonNullable<Options["remarkRehypeOptions"]>["handlers"] = {
+  footnoteReference: (_, { label }) => ({ type: "element", tagName: "sup", properties: {}, children: [{ type: "text", value: label }] }),
+  footnoteDefinition(state, node) {
+    if (node.children.length === 0) return undefined; // it is in another block
+    const label = { type: "element" as const, tagName: "sup", properties: {}, children: [{ type: "text" as const, value: node.label }] };
+    return { type: "element", tagName: "div", properties: { className: ["footnote"] }, children: [label, ...state.wrap(state.all(node), true)] };
+  },
+};
+
 const components: Components = { ...asWide, ...headings, ...outside };
 const plugins = [remarkGfm, remarkBreaks]; // where a model ends a line, the line ends
+const toHtml = { handlers: notes };
 
 export const MarkdownText = memo(function MarkdownText({ text }: { text: string }) {
-  return <Markdown remarkPlugins={plugins} components={components}>{text}</Markdown>;
+  return <Markdown remarkPlugins={plugins} remarkRehypeOptions={toHtml} components={components}>{text}</Markdown>;
 });
