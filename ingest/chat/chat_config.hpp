@@ -15,6 +15,7 @@ struct ChatConfig {
   std::chrono::milliseconds stall_max = std::chrono::seconds{30};   // for a reader to take something
   std::chrono::milliseconds resume_max = std::chrono::seconds{15};  // how long a stream is held for its reader
   std::chrono::milliseconds retry_hint = std::chrono::seconds{2};   // `retry:`, for readers that reconnect
+  std::size_t answers_bytes_max = 256u << 20;                       // of all, under way and held: --in-flight-max
   std::size_t held_bytes_max = 32u << 20;                           // of streams that have ended and are still held
   std::size_t unread_bytes_max = 16u << 10;                         // of a stream: over it the model is not asked
   std::size_t message_bytes_max = 128u << 10;                       // of the request's body

@@ -20,7 +20,8 @@ ChatMetrics::ChatMetrics(Metrics& metrics)
       resumed(metrics.counter("assay_ingest_streams_resumed_total", "Readers that came back to a stream")),
       tokens(metrics.counter("assay_ingest_chat_tokens_total", "Tokens that models sent")),
       open(metrics.gauge("assay_ingest_chats_open", "Chats under way")),
-      held_bytes(metrics.gauge("assay_ingest_streams_held_bytes", "Answers kept for readers that may come back")),
+      held_bytes(metrics.gauge("assay_ingest_streams_held_bytes",
+                               "Answers under way, and those kept for readers that may come back")),
       first_token(metrics.latency("assay_ingest_chat_first_token_seconds", "Question to first token")),
       whole(metrics.latency("assay_ingest_chat_seconds", "Question to recorded end")) {}
 

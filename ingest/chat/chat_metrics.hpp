@@ -10,7 +10,7 @@ struct ChatMetrics {
   Counter& resumed;     // readers that came back to a stream
   Counter& tokens;
   Gauge& open;
-  Gauge& held_bytes;  // of streams that have ended and are still held for their readers
+  Gauge& held_bytes;  // of answers under way, and of those that have ended and are still held for their readers
   Histogram &first_token, &whole;
 };
 

@@ -25,13 +25,19 @@ void leave_over_as_failed(ChatServices& services, const ChatTrace& chat, std::st
 
 }  // namespace
 
-ChatTurn::ChatTurn(ChatServices& services, ChatTrace chat, ChatQuestion question, std::string_view durability)
-    : services_(&services), chat_(std::move(chat)), durability_(durability), question_(std::move(question)) {
+ChatTurn::ChatTurn(ChatServices& services, AnswerShare share, ChatTrace chat, ChatQuestion question,
+                   std::string_view durability)
+    : services_(&services),
+      share_(std::move(share)),
+      chat_(std::move(chat)),
+      durability_(durability),
+      question_(std::move(question)) {
   services.metrics.open.Increment();
 }
 
 ChatTurn::ChatTurn(ChatTurn&& other) noexcept
     : services_(std::exchange(other.services_, nullptr)),
+      share_(std::move(other.share_)),
       chat_(std::move(other.chat_)),
       durability_(other.durability_),
       outcome_(std::move(other.outcome_)),
@@ -49,6 +55,8 @@ ChatTurn::~ChatTurn() {
 }
 
 Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest request, std::string name) {
+  AnswerShare share(services.live);
+  if (!share.cover(1)) co_return Error::over_capacity;
   auto& caller = request.caller;
   ChatTrace chat{.trace_id = caller.trace_id.empty() ? random_id(trace_prefix) : std::move(caller.trace_id),
                  .parent_span_id = std::move(caller.parent_span_id),
@@ -87,7 +95,8 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
     co_return result.error();
   }
   if (services.on_started) services.on_started(chat.trace_id, chat.client_request_id);
-  co_return ChatTurn(services, std::move(chat), std::move(question), durability_of(services.log, results));
+  co_return ChatTurn(services, std::move(share), std::move(chat), std::move(question),
+                     durability_of(services.log, results));
 }
 
 void ChatTurn::abort(ChatFailure reason) {
@@ -164,7 +173,8 @@ Task<ChatTurn::Event> ChatTurn::next() {
 // The trace keeps so much of an answer; what its reader is given may be longer.
 void ChatTurn::record(std::string_view text, std::string& to) {
   if (outcome_.truncated) return;
-  const auto kept = utf8_prefix(text, services_->config.response_bytes_max - recorded_bytes_);
+  auto kept = utf8_prefix(text, services_->config.response_bytes_max - recorded_bytes_);
+  if (!share_.cover(recorded_bytes_ + kept.size())) kept = {};
   outcome_.truncated = kept.size() < text.size();
   recorded_bytes_ += kept.size();
   to += kept;

@@ -12,6 +12,7 @@
 #include <string>
 #include <variant>
 
+#include "ingest/chat/answer_share.hpp"
 #include "ingest/chat/chat_backend.hpp"
 #include "ingest/chat/chat_config.hpp"
 #include "ingest/chat/chat_journal.hpp"
@@ -19,8 +20,6 @@
 #include "ingest/chat/chat_request.hpp"
 
 namespace assay {
-
-class LiveChats;
 
 // The reason of a chat whose reader has left.
 inline constexpr std::string_view client_left = "client went away";
@@ -71,7 +70,8 @@ class ChatTurn {
   bool pulling() const { return pulling_; }
 
  private:
-  ChatTurn(ChatServices& services, ChatTrace chat, ChatQuestion question, std::string_view durability);
+  ChatTurn(ChatServices& services, AnswerShare share, ChatTrace chat, ChatQuestion question,
+           std::string_view durability);
   Task<ChatAnswer::Next> pull();
   void record(std::string_view text, std::string& to);
   void record(const ToolCall& part);
@@ -79,6 +79,7 @@ class ChatTurn {
   Task<bool> record_end(std::string error);
 
   ChatServices* services_;
+  AnswerShare share_;  // for what is recorded
   ChatTrace chat_;
   std::string_view durability_;
   ChatOutcome outcome_;

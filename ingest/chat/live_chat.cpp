@@ -30,6 +30,7 @@ LiveChat::LiveChat(ChatServices& services, ChatTurn turn, Kind kind, Executor ho
       home_(home),
       deadline_(steady_clock::now() + services.config.chat_max),
       running_(std::make_unique<Running>(std::move(turn), home)),
+      share_(services.live),
       durability_(running_->turn.durability()),
       left_at_(steady_clock::now()) {}
 
@@ -60,7 +61,7 @@ Task<void> LiveChat::drive(std::shared_ptr<LiveChat> self) {
     }
     auto event = co_await running.turn.next();
     if (auto* piece = std::get_if<ChatPiece>(&event)) {
-      self->take(std::move(*piece));
+      if (!self->take(std::move(*piece))) self->abort({"the front door has no room for more of its answers", 503});
       continue;
     }
     ended = true;
@@ -76,14 +77,16 @@ Task<void> LiveChat::drive(std::shared_ptr<LiveChat> self) {
   }
 }
 
-void LiveChat::take(ChatPiece piece) {
+bool LiveChat::take(ChatPiece piece) {
   const std::lock_guard lock(mutex_);
-  if (kind_ == Kind::frames) {
-    text_.append("data: ").append(piece.raw).append("\n\n");
-  } else {
-    text_ += piece.raw.empty() ? piece.content : piece.raw;
-  }
+  const auto& said = piece.raw.empty() ? piece.content : piece.raw;
+  if (!share_.cover(text_.size() + said.size())) return false;
+  if (kind_ == Kind::frames)
+    text_.append("data: ").append(said).append("\n\n");
+  else
+    text_ += said;
   wake_reader_locked(false);
+  return true;
 }
 
 void LiveChat::wake_reader_locked(bool ended) {

@@ -76,7 +76,7 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
   };
 
   static Task<void> drive(std::shared_ptr<LiveChat> self);
-  void take(ChatPiece piece);
+  bool take(ChatPiece piece);  // false: there is no room for it
   void finish(End end, ChatFailure failure);
   void on_home(void (LiveChat::*act)());
   void set_limit();
@@ -95,6 +95,7 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
   std::unique_ptr<Running> running_;
 
   mutable std::mutex mutex_;
+  AnswerShare share_;  // for text_
   std::string text_;
   std::size_t base_ = 0;   // bytes dropped before text_
   std::size_t taken_ = 0;  // how far the reader has written

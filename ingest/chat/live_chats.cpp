@@ -13,6 +13,7 @@ constexpr std::size_t chat_overhead_bytes = 1024;  // of an empty one that is he
 
 LiveChats::LiveChats(const ChatConfig& config, ChatMetrics& metrics)
     : resume_max_(config.resume_max),
+      answers_bytes_max_(config.answers_bytes_max),
       held_bytes_max_(config.held_bytes_max),
       metrics_(metrics),
       life_(random_span_id()) {}
@@ -51,18 +52,44 @@ void LiveChats::ended(const LiveChat& chat, std::size_t bytes) {
   drop_old_locked();
 }
 
+bool LiveChats::take_if_room(std::size_t bytes) {
+  // Take first, look afterwards: see Admission.
+  if ((answers_bytes_ += bytes) > answers_bytes_max_) {
+    answers_bytes_ -= bytes;
+    return false;
+  }
+  metrics_.held_bytes.Increment(static_cast<double>(bytes));
+  return true;
+}
+
+bool LiveChats::take(std::size_t bytes) {
+  if (take_if_room(bytes)) return true;
+  const std::lock_guard lock(mutex_);
+  while (!held_.empty()) {
+    drop_oldest_locked();
+    if (take_if_room(bytes)) return true;
+  }
+  return false;
+}
+
+void LiveChats::give_back(std::size_t bytes) {
+  answers_bytes_ -= bytes;
+  metrics_.held_bytes.Decrement(static_cast<double>(bytes));
+}
+
 void LiveChats::drop_old_locked() {
   const auto now = std::chrono::steady_clock::now();
-  while (!held_.empty() && (held_.front().until <= now || held_bytes_ > held_bytes_max_)) {
-    held_bytes_ -= held_.front().bytes;
-    for (auto [at, end] = chats_.equal_range(held_.front().trace_id); at != end; ++at) {
-      if (at->second.get() != held_.front().chat) continue;
-      chats_.erase(at);
-      break;
-    }
-    held_.pop_front();
+  while (!held_.empty() && (held_.front().until <= now || held_bytes_ > held_bytes_max_)) drop_oldest_locked();
+}
+
+void LiveChats::drop_oldest_locked() {
+  held_bytes_ -= held_.front().bytes;
+  for (auto [at, end] = chats_.equal_range(held_.front().trace_id); at != end; ++at) {
+    if (at->second.get() != held_.front().chat) continue;
+    chats_.erase(at);
+    break;
   }
-  metrics_.held_bytes.Set(static_cast<double>(held_bytes_));
+  held_.pop_front();
 }
 
 void LiveChats::begin_drain() {

@@ -2,7 +2,11 @@
 // The chats of this door that are read as streams, by trace_id: those under way, and for a while those that have ended,
 // for readers whose connection was lost. What has ended is bounded in time (resume_max) and in bytes.
 //
+// And the memory of all answers, of whatever door, under way or held: what one needs it takes as it grows, through an
+// AnswerShare. Where there is no room, the oldest of those that have ended make it; then there is none.
+//
 // Thread-safe.
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -29,6 +33,10 @@ class LiveChats {
   // Of a chat that was added: it is held for resume_max from now.
   void ended(const LiveChat& chat, std::size_t bytes);
 
+  // For AnswerShare. Bytes of an answer that grows; false: there is no room.
+  bool take(std::size_t bytes);
+  void give_back(std::size_t bytes);
+
   // The door drains: what nobody reads ends now, what somebody leaves ends then.
   void begin_drain();
 
@@ -39,13 +47,16 @@ class LiveChats {
     Waiter::Time until;
     std::size_t bytes;
   };
+  bool take_if_room(std::size_t bytes);
   void drop_old_locked();
+  void drop_oldest_locked();
 
   const std::chrono::milliseconds resume_max_;
-  const std::size_t held_bytes_max_;
+  const std::size_t answers_bytes_max_, held_bytes_max_;
   ChatMetrics& metrics_;
   const std::string life_;
-  std::mutex mutex_;
+  std::atomic<std::size_t> answers_bytes_{0};  // outlives the chats below, which give theirs back
+  std::mutex mutex_;                           // may be taken under a chat's, never the other way round
   std::unordered_multimap<std::string, std::shared_ptr<LiveChat>> chats_;
   std::deque<Held> held_;  // in the order of their end
   std::size_t held_bytes_ = 0;

@@ -36,7 +36,7 @@ void add_connections(CLI::App& app, FrontDoorOptions& options) {
 
 void add_limits(CLI::App& app, FrontDoorOptions& options) {
   add_bytes(app, "--in-flight-max", options.ingest.admission.bytes_max,
-            "Bytes of requests between header and answer, before 503");
+            "Bytes of requests between header and answer, and as many of answers under way or held, before 503");
   app.add_option("--requests-max", options.ingest.admission.requests_max,
                  "Requests between header and answer, before 503")
       ->check(at_least_one())
@@ -127,6 +127,9 @@ std::optional<std::string> FrontDoorOptions::settle() {
   ingest.http.port = address->port;
   if (ingest.admission.bytes_max < feedback.body_bytes_max || ingest.admission.bytes_max < feedback.batch_bytes_max)
     return "--in-flight-max: it has no room for one request of --body-max or --batch-max";
+  chat.answers_bytes_max = ingest.admission.bytes_max;
+  if (chat.answer_bytes_max > chat.answers_bytes_max / 2)
+    return "--answer-max: it is more than half of --in-flight-max, which answers have, too: one would fill the door";
   if (auto problem = problem_with_directory("--data", data)) return problem;
   if (auto problem = access.settle(data, address->host)) return problem;
   if (auto problem = problem_with_ca_file("--model-ca-file", model_ca_file)) return problem;

@@ -32,6 +32,8 @@ def test_flags_environment_and_file_are_checked(tmp_path):
         ("--connections-per-address", "-1"),
         ("--chat-max", "0s"),
         ("--answer-max", "0"),
+        ("--answer-max", "10GB"),
+        ("--answer-max", "1MB", "--in-flight-max", "1MB"),
         ("--heartbeat", "0s"),
         ("--capability-ttl", "0s"),
         ("--allowed-host", "http://x"),

@@ -54,7 +54,7 @@ def assert_says_later(answer) -> None:
 
 
 def test_over_the_budget_of_bytes_the_answer_is_503_before_the_body_is_read(assay):
-    serve = assay("serve", "--in-flight-max", "1MB", "--body-timeout", "60s")
+    serve = assay("serve", "--in-flight-max", "1MB", "--answer-max", "64KB", "--body-timeout", "60s")
     trace_id = new_trace_id()
     post_trace(serve.http, trace_id)
     connections = held(serve, trace_id, 60_000, 17)

@@ -140,6 +140,7 @@ class ListedStream : public ResponseStream {
     --writes_left;
     std::string said;
     for (auto at = bytes.find("data: "); at != bytes.npos; at = bytes.find("data: ", at + 1)) {
+      if (bytes.substr(at + 6).starts_with("[DONE]")) continue;  // OpenAI's, which is no JSON
       events.push_back(json::parse(bytes.substr(at + 6, bytes.find('\n', at) - at - 6)).as_object());
       const auto id = bytes.rfind("id: ", at);
       ids.push_back(id == bytes.npos ? -1 : std::stoi(std::string(bytes.substr(id + 4))));

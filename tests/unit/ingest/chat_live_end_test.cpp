@@ -93,5 +93,74 @@ TEST_F(LiveChatTest, WhatHasEndedIsHeldWithinItsBound) {
   EXPECT_EQ(error_of(gone, {{"X-Resume-Token", token}}), "404");
 }
 
+struct AnswersRoomTest : LiveChatTest {
+  static constexpr std::size_t piece = 8u << 10;  // two steps of what is taken for it, and two for what is recorded
+  AnswersRoomTest() {
+    config.answers_bytes_max = 4 * piece;
+    config.unread_bytes_max = 1u << 20;
+  }
+  void push_piece(PushedModel& to) {
+    to.push(std::string(piece, 'x'));
+    settle();
+  }
+};
+
+TEST_F(AnswersRoomTest, AnAnswerThatFindsNoRoomEndsAndGivesBackWhatItHad) {
+  open();
+  call(http::verb::post, "/chat/stream", stream);
+  EXPECT_EQ(metrics.held_bytes.Value(), 4096);
+  push_piece(model);
+  push_piece(model);
+  EXPECT_EQ(metrics.held_bytes.Value(), 4 * piece);
+  call(http::verb::post, "/chat/stream", second);
+  EXPECT_EQ(second.response.status, 503u) << "there is no room for another chat";
+  push_piece(model);
+  EXPECT_TRUE(model.aborted());
+  EXPECT_EQ(said(stream).size(), 2 * piece);
+  EXPECT_EQ(stream.events.back().at("type").as_string(), "error");
+  EXPECT_NE(stream.events.back().at("error").as_string().find("no room"), std::string::npos);
+  EXPECT_EQ(log.last_info.at("state").as_string(), "ERROR");
+  EXPECT_EQ(log.last_span.at("attributes").at("truncated").as_string(), "true");
+  EXPECT_EQ(journalled(), 0u);
+  EXPECT_EQ(metrics.held_bytes.Value(), 2 * piece) << "it is held for its reader";
+}
+
+TEST_F(AnswersRoomTest, TheOldestThatHasEndedMakesRoomForOneThatGrows) {
+  start_and_leave();
+  push_piece(model);
+  model.end();
+  settle();
+  const auto ended = metrics.held_bytes.Value();
+  EXPECT_GT(ended, piece);
+  call(http::verb::post, "/chat/stream", second);
+  push_piece(model);
+  EXPECT_GT(metrics.held_bytes.Value(), ended);
+  push_piece(model);
+  EXPECT_EQ(metrics.held_bytes.Value(), 4 * piece);
+  model.end();
+  settle();
+  EXPECT_EQ(second.events.back().at("type").as_string(), "done");
+  EXPECT_EQ(said(second).size(), 2 * piece);
+  ListedStream gone(seen);
+  EXPECT_EQ(error_of(gone, {{"X-Resume-Token", token}}), "404");
+}
+
+TEST_F(AnswersRoomTest, WhoseReaderTakesAllOfItOnTheWayIsOnlyCutInItsTrace) {
+  config.unread_bytes_max = piece;
+  open();
+  add_openai_routes(router, *services);
+  body = R"({"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]})";
+  model.raw = true;
+  call(http::verb::post, "/v1/chat/completions", stream);
+  for (int i = 0; i < 10; ++i) push_piece(model);
+  model.end();
+  settle();
+  EXPECT_EQ(seen.back(), "end");
+  EXPECT_EQ(log.last_info.at("state").as_string(), "OK");
+  EXPECT_EQ(log.last_span.at("attributes").at("truncated").as_string(), "true");
+  EXPECT_LT(log.last_span.at("attributes").at("response").as_string().size(), 4 * piece);
+  EXPECT_EQ(metrics.held_bytes.Value(), 0);
+}
+
 }  // namespace
 }  // namespace assay

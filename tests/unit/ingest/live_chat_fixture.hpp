@@ -5,6 +5,7 @@
 #include <list>
 #include <mutex>
 
+#include "ingest/openai/openai_routes.hpp"
 #include "ops/runtime/cancelled.hpp"
 #include "tests/unit/ingest/chat_fixture.hpp"
 
@@ -27,6 +28,8 @@ class PushedModel final : public ChatBackend {
   int pulled() const { return pulled_; }
   bool aborted() const { return aborted_; }
 
+  bool raw = false;  // each piece has its event, of a type by its token
+
  private:
   struct Answer final : ChatAnswer {
     explicit Answer(PushedModel& m) : model(m) {}
@@ -45,6 +48,7 @@ class PushedModel final : public ChatBackend {
             ++model.pulled_;
             complete = piece.content.empty();
             if (complete) co_return std::optional<ChatPiece>();
+            if (model.raw) piece.raw = R"({"type":")" + piece.content + R"("})";
             co_return std::optional<ChatPiece>(std::move(piece));
           }
         }
