@@ -40,9 +40,9 @@ Task<void> answer_whole(ChatServices& services, Request& request, ResponseStream
   if (!chat) co_return;
   ChatReader reader(chat, 0, co_await asio::this_coro::executor);
   chat->launch();
-  const auto part = co_await await_whole(services, *chat, reader, stream);
+  auto part = co_await await_whole(services, *chat, reader, stream);
   if (!part) co_return;
-  auto response = answer_of(*chat, part->text);
+  auto response = answer_of(*chat, std::exchange(part->text, {}));
   if (part->end == LiveChat::End::failed) {
     const auto failure = chat->failure();
     response = error_response(request.path, failure.status, failure.reason);

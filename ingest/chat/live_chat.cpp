@@ -6,6 +6,7 @@
 
 #include "ingest/chat/live_chats.hpp"
 #include "ops/runtime/log.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay {
 namespace {
@@ -14,6 +15,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds cancel_again{100};
+constexpr std::size_t part_bytes_max = 64u << 10;  // of a resumable chat: its reader may come back for all of it
 
 }  // namespace
 
@@ -287,9 +289,14 @@ Task<ChatReader::Part> ChatReader::next(Waiter::Time not_before, Waiter::Time un
       const bool more = c.size_locked() > position_;
       const bool ended = c.end_ != LiveChat::End::none;
       if (ended || (more && now >= not_before)) {
-        part.text = c.text_.substr(position_ - c.base_);
-        part.position = position_ = c.size_locked();
-        part.end = c.end_;
+        const auto size = c.size_locked();
+        const auto rest = std::string_view(c.text_).substr(position_ - c.base_);
+        if (c.kind_ == LiveChat::Kind::whole)
+          part.text = std::move(c.text_);  // nobody reads it again
+        else
+          part.text = c.kind_ == LiveChat::Kind::resumable ? utf8_prefix(rest, part_bytes_max) : rest;
+        part.position = position_ += part.text.size();
+        if (position_ == size) part.end = c.end_;
         co_return part;
       }
       if (now >= until) co_return part;

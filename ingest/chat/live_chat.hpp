@@ -123,7 +123,7 @@ class ChatReader {
   ~ChatReader();
 
   struct Part {
-    std::string text = {};                    // behind the position; may be empty
+    std::string text = {};                    // behind the position, so much as may wait for its reader; may be empty
     std::size_t position = 0;                 // behind `text`
     LiveChat::End end = LiveChat::End::none;  // the chat has ended, and `text` is the rest of it
     bool displaced = false;                   // somebody else reads it now

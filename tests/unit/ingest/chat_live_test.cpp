@@ -124,6 +124,22 @@ TEST_F(LiveChatTest, AChatThatLostItsReaderKeepsItsPlaceInTheBudgetUntilItEndsWh
   EXPECT_EQ(admission.requests_in_flight(), 0u);
 }
 
+TEST_F(LiveChatTest, WhoComesBackForALongAnswerIsGivenItPieceByPiece) {
+  config.unread_bytes_max = 1u << 20;
+  start_and_leave();
+  std::string rest;
+  while (rest.size() < 200'000) rest += "\u00e9";
+  push(rest);
+  call(http::verb::get, path, second, {{"X-Resume-Token", token}, {"Last-Event-ID", "6"}});
+  model.end();
+  settle();
+  EXPECT_EQ(said(second), "o" + rest);
+  EXPECT_GE(second.events.size(), 4u);
+  for (const auto& event : second.events) EXPECT_LE(json::serialize(event).size(), 70'000u);
+  EXPECT_EQ(second.events.back().at("type").as_string(), "done");
+  EXPECT_EQ(static_cast<std::size_t>(second.ids.back()), 7 + rest.size() + 1);
+}
+
 TEST_F(LiveChatTest, OnlyTheOneWhoStartedItGoesOn) {
   start_and_leave();
   ListedStream a(seen), b(seen), c(seen), d(seen), e(seen), f(seen), g(seen);
