@@ -35,7 +35,7 @@ struct Request {
   boost::asio::ip::address peer;            // the address that the connection comes from
   bool tls = false;
   Instant received_at;  // when its header was complete
-  bool keep_alive = true;
+  bool keep_alive = true, http_1_0 = false;
   const Capability* capability = nullptr;  // all that the caller may do, where it came with one
   bool joins_traces = true;                // whether it may name a trace that is not its own: see Gate::AccessDecision
   const Charge* charge = nullptr;          // the quota that it was charged to, where it costs more than one request

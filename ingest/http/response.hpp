@@ -1,6 +1,6 @@
 #pragma once
-// A complete answer: what a handler returns. The session adds Content-Length, Date and Connection, and writes it in one
-// go.
+// A complete answer: what a handler returns. The session adds Server, Date, Content-Length and Connection, and writes
+// it in one go.
 #include <memory>
 #include <string>
 #include <string_view>

@@ -170,7 +170,8 @@ Task<void> ReverseProxy::pass_back(HttpStream upstream, const Request& request, 
   std::vector<std::pair<std::string_view, std::string>> headers;
   std::optional<std::uint64_t> length;
   for (const auto& [name, value] : head.headers) {
-    if (is_of_one_hop(name) || is_of_origins(name) || is_named(named, name) || same_name(name, "Date")) continue;
+    if (is_of_one_hop(name) || is_of_origins(name) || is_named(named, name)) continue;
+    if (same_name(name, "Date") || same_name(name, "Server")) continue;  // this door's own
     if (same_name(name, "Content-Length")) {
       std::uint64_t n = 0;
       const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), n);

@@ -120,6 +120,7 @@ Request Session::request_of(const Router::RouteMatch& found, Admission::Permit& 
           .tls = socket_.is_tls(),
           .received_at = shared_.clock.now(),
           .keep_alive = head_.keep_alive,
+          .http_1_0 = head_.http_1_0,
           .capability = access_.capability ? &*access_.capability : nullptr,
           .joins_traces = access_.joins_traces,
           .charge = &access_.charge,

@@ -32,7 +32,7 @@ void Session::append_head(unsigned status, std::string_view content_type, Header
   };
   const auto reason = http::obsolete_reason(http::int_to_status(status));
   out_.append("HTTP/1.1 ").append(number(status)).append(" ").append(reason.data(), reason.size()).append("\r\n");
-  out_.append("Date: ").append(http_date(shared_.clock.now())).append("\r\n");
+  out_.append("Server: assay\r\nDate: ").append(http_date(shared_.clock.now())).append("\r\n");
   if (!content_type.empty() && fit_for_a_header(content_type))
     out_.append("Content-Type: ").append(content_type).append("\r\n");
   for (const auto& [name, value] : headers)

@@ -22,6 +22,7 @@ bool is_key(std::string_view text) {
 
 Response upgrade_required(const Request& request, std::string_view why, std::string_view field = {}) {
   auto response = error_response(request.path, 426, why, field);
+  response.headers.emplace_back("Connection", "Upgrade");
   response.headers.emplace_back("Upgrade", "websocket");
   response.headers.emplace_back("Sec-WebSocket-Version", version);
   return response;
@@ -30,6 +31,7 @@ Response upgrade_required(const Request& request, std::string_view why, std::str
 }  // namespace
 
 Response handshake_refusal(const Request& request) {
+  if (request.head || request.http_1_0) return upgrade_required(request, "this is a WebSocket: GET, with HTTP/1.1");
   if (!has_token(request, "Upgrade", "websocket") || !has_token(request, "Connection", "upgrade"))
     return upgrade_required(request, "this is a WebSocket");
   if (request.header("Sec-WebSocket-Version") != version)

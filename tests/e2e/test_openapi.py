@@ -10,7 +10,7 @@ from support.door import new_trace_id, post_trace
 from support.fake_model import FakeModel
 from support.keys import bearer, create_key
 
-OF_HTTP = {"date", "content-type", "content-length", "transfer-encoding", "connection"}
+OF_HTTP = {"server", "date", "content-type", "content-length", "transfer-encoding", "connection"}
 ANYWHERE = {"ratelimit", "ratelimit-policy"}  # as the description of RateLimit says
 MESSAGES = [{"role": "user", "content": "hi"}]
 ASK = {"message": "hi"}

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -224,20 +225,36 @@ def test_a_handshake_that_is_none_is_refused_in_the_doors_own_words(assay, chang
     headers = {name: value for name, value in {**HANDSHAKE, **change}.items() if value is not None}
     refused = serve.http.get("/chat/ws", headers=headers)
     assert refused.status_code == status and says in refused.json()["detail"]
-    assert refused.headers["Content-Type"] == "application/problem+json" and "Server" not in refused.headers
+    assert refused.headers["Content-Type"] == "application/problem+json" and refused.headers["Server"] == "assay"
     if status == 426:
         assert refused.headers["Sec-WebSocket-Version"] == "13" and refused.headers["Upgrade"] == "websocket"
+        assert refused.headers["Connection"] == "Upgrade"
 
 
 def test_a_handshake_says_nothing_of_what_the_door_is_built_from(assay):
     serve = assay("serve")
     with connect(url(serve), proxy=None) as ws:
-        assert "Beast" not in ws.response.headers.get("Server", "")
-    with socket.create_connection(("127.0.0.1", serve.port)) as old:
+        assert ws.response.headers["Server"] == "assay"
+
+
+@pytest.mark.parametrize("line", ["GET /chat/ws HTTP/1.0", "HEAD /chat/ws HTTP/1.1"])
+def test_a_handshake_of_another_method_or_version_is_refused_in_the_doors_own_form(assay, line):
+    serve = assay("serve")
+    with socket.create_connection(("127.0.0.1", serve.port)) as other:
         lines = "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE.items())
-        old.sendall(f"GET /chat/ws HTTP/1.0\r\nHost: x\r\n{lines}\r\n".encode())
-        old.settimeout(30)
-        assert b"Beast" not in old.recv(4096)
+        other.sendall(f"{line}\r\nHost: x\r\n{lines}\r\n".encode())
+        other.settimeout(30)
+        refused = HTTPResponse(other, method=line.split()[0])
+        refused.begin()
+        assert refused.status == 426 and refused.getheader("Server") == "assay"
+        assert refused.getheader("Content-Type") == "application/problem+json"
+        assert refused.getheader("Upgrade") == "websocket" and "Upgrade" in refused.getheader("Connection")
+        body = refused.read()
+        if line.startswith("GET"):
+            assert json.loads(body)["detail"] == "this is a WebSocket: GET, with HTTP/1.1"
+        elif "close" not in refused.getheader("Connection"):  # nothing stands between it and the next answer
+            other.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert other.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_who_gives_no_sign_of_life_is_closed_and_who_answers_pings_stays(assay):

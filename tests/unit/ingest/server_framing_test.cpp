@@ -12,6 +12,7 @@ TEST_F(HttpServer, AnswersOneRequestAfterAnotherOnOneConnection) {
     EXPECT_EQ(status(response), "HTTP/1.1 200");
     EXPECT_EQ(body(response), "abc");
     EXPECT_NE(response.find("Date: "), response.npos);
+    EXPECT_NE(response.find("Server: assay\r\n"), response.npos);
     EXPECT_EQ(response.find("Connection: close"), response.npos);
   }
 }
