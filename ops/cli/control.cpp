@@ -1,6 +1,7 @@
 #include "ops/cli/control.hpp"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -136,6 +137,9 @@ OwnerAnswer ask_owner(const std::string& data_directory, const std::string& line
   Local::socket socket(io);
   error_code ec;
   const SocketPlace place(data_directory);
+  const timeval most{.tv_sec = limit.count(), .tv_usec = 0};  // of one that takes no more connections
+  socket.open(Local(), ec);
+  ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
   socket.connect(place.endpoint(), ec);
   if (ec) return {false, "no process answers at " + place.name()};
   asio::write(socket, asio::buffer(line + "\n"), ec);
@@ -149,7 +153,9 @@ OwnerAnswer ask_owner(const std::string& data_directory, const std::string& line
                            done = true;
                          });
   io.run_for(limit);
-  if (!done || ec || n == 0) return {false, "the process at " + place.name() + " gave no answer"};
+  if (!done || ec || n == 0)
+    return {false, "the process at " + place.name() + " gave no answer in " + std::to_string(limit.count()) +
+                       " seconds: it stands still, or is busy with a copy"};
   return {true, answer.substr(0, n - 1)};
 }
 

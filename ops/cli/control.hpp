@@ -6,6 +6,7 @@
 //   purge RECORD_ID    ->  ok | error SENTENCE
 //   forget-…           ->  the same: see forget_acts.hpp
 //   backup DIRECTORY   ->  the same: see backup_acts.hpp
+//   ping               ->  ok
 #include <chrono>
 #include <functional>
 #include <memory>

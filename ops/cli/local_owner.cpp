@@ -28,8 +28,12 @@ Result<std::unique_ptr<LocalOwner>, std::string> LocalOwner::open(const std::str
 }
 
 OwnerAnswer LocalOwner::answer(const std::string& line) {
-  using namespace std::chrono_literals;
-  if (!log_) return ask_owner(data_, line, BackupActs::knows(line) ? 600s : 15s);
+  constexpr std::chrono::seconds sign_of_life_max{15}, copy_max{600};
+  if (!log_ && BackupActs::knows(line)) {  // a copy may take long, a sign of life may not
+    auto alive = ask_owner(data_, "ping", sign_of_life_max);
+    return alive.reached ? ask_owner(data_, line, copy_max) : alive;
+  }
+  if (!log_) return ask_owner(data_, line, sign_of_life_max);
   if (BackupActs::knows(line)) return {true, BackupActs(*db_, directory_->path()).answer(line)};
   if (ForgetActs::knows(line)) return {true, ForgetActs(*log_, io_).answer(line)};
   return {true, DeadLetterActs(*db_, *log_, io_).answer(line)};

@@ -1,7 +1,11 @@
 """`assay backup`: a copy of the data of a serve that goes on meanwhile is what a crash at that moment would have left."""
 
 import os
+import signal
+import socket
+import subprocess
 import threading
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -12,15 +16,27 @@ from support.keys import create_key
 from support.waiting import wait_until
 
 
-def back_up(serve: Assay, to: Path) -> None:
+def back_up(serve: Assay, to: Path) -> subprocess.CompletedProcess:
     done = run_assay("backup", "--data", str(serve.data), "--to", str(to))
     assert done.returncode == 0 and done.stdout.startswith(f"{to}: "), done.stdout + done.stderr
+    return done
 
 
 def served_from(assay, data: Path) -> Assay:
     process = assay("serve", name=f"from-{data.name}", start=False)
     process.data = data
     return process.start()
+
+
+def fill_up(socket_path: Path, waiting: ExitStack) -> None:
+    """Connects until no more are taken."""
+    directory = os.open(socket_path.parent, os.O_PATH)
+    waiting.callback(os.close, directory)
+    with suppress(BlockingIOError):
+        while True:
+            one = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            one.setblocking(False)
+            one.connect(f"/proc/self/fd/{directory}/{socket_path.name}")
 
 
 class Sayers:
@@ -92,13 +108,27 @@ def test_of_data_that_nobody_uses_and_with_its_keys(assay, tmp_path):
     serve.start()
     said = accepted(serve.http.post("/feedback", params={"trace_id": new_trace_id()}, json={"is_correct": True}))
     serve.terminate()
-    back_up(serve, serve.data / "copies" / "one")  # where a service may write nowhere else
+    offline = back_up(serve, serve.data / "copies" / "one")  # where a service may write nowhere else
+    assert "level=warning" not in offline.stderr, offline.stderr
     copy = tmp_path / "empty"
     copy.mkdir(mode=0o755)
     back_up(serve, copy)
     assert copy.stat().st_mode & 0o777 == 0o700
     assert (copy / "api-keys.json").read_bytes() == (serve.data / "api-keys.json").read_bytes()
     assert served_from(assay, copy).http.get(f"/feedback/{said}").status_code == 200
+
+
+def test_of_a_serve_that_stands_still_it_says_so(assay, tmp_path):
+    serve = assay("serve")
+    serve.signal(signal.SIGSTOP)
+    with ExitStack() as waiting:
+        for _ in range(2):
+            done = run_assay("backup", "--data", str(serve.data), "--to", str(tmp_path / "copy"), within=60)
+            assert done.returncode == 1 and "gave no answer in 15 seconds" in done.stderr, done
+            fill_up(serve.data / "control.sock", waiting)  # the second time it takes no connection either
+        serve.signal(signal.SIGCONT)
+    assert not (tmp_path / "copy").exists()
+    back_up(serve, tmp_path / "copy")
 
 
 @pytest.mark.parametrize("running", [True, False])
