@@ -26,6 +26,21 @@ Kind judge(unsigned status, std::string_view body, const mlflow::Failure& failur
   return Kind::unavailable;
 }
 
+// "3.17.2", "3.10.0rc1"
+MlflowVersion version_in(std::string_view text) {
+  const auto number = [&text] {
+    const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    const auto n = parse_number<int>(text.substr(0, digits)).value_or(-1);
+    text.remove_prefix(digits);
+    return n;
+  };
+  const auto first = number();
+  if (first < 0 || !text.starts_with('.')) return {};
+  text.remove_prefix(1);
+  const auto second = number();
+  return second < 0 ? MlflowVersion() : MlflowVersion(first, second);
+}
+
 // An id is a number that its database can hold.
 bool is_number(std::string_view text) {
   return !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == text.npos;
@@ -60,15 +75,58 @@ std::optional<std::chrono::milliseconds> MlflowClient::told_to_wait(const HttpRe
 }
 
 Task<MlflowAnswer> MlflowClient::ask(std::string method, std::string path, std::string body) {
-  constexpr int turns_max = 5;
   HttpRequest request;
   request.method = std::move(method);
   request.url = config_.url + path;
   if (!body.empty()) request.headers.push_back({"Content-Type", "application/json"});
-  if (!config_.authorization.empty()) request.headers.push_back({"Authorization", config_.authorization});
   request.body = std::move(body);
-  request.repeatable = true;  // ids make every one of them harmless twice
   const bool reads = request.method == "GET" || path.ends_with("/search");
+  co_return co_await send(std::move(request), reads);
+}
+
+Task<MlflowVersion> MlflowClient::version() {
+  constexpr auto kept_for = std::chrono::minutes(1);
+  const auto now = std::chrono::steady_clock::now();
+  if (now < version_until_) co_return version_;
+  if (version_ != MlflowVersion()) version_until_ = now + kept_for;  // one asks, the others go on
+  const auto answer = co_await ask("GET", "/version");
+  // What fails says nothing of it: it is asked again, the next time.
+  if (answer.status == 0 || answer.status >= 500) {
+    version_until_ = {};
+    co_return version_;
+  }
+  version_ = answer.kind == Kind::ok ? version_in(answer.body) : MlflowVersion();
+  version_until_ = std::chrono::steady_clock::now() + kept_for;
+  co_return version_;
+}
+
+Task<MlflowAnswer> MlflowClient::send_spans(std::string experiment_id, std::string message) {
+  HttpRequest request;
+  request.method = "POST";
+  request.url = config_.url + "/v1/traces";
+  request.headers.push_back({"Content-Type", "application/x-protobuf"});
+  request.headers.push_back({"x-mlflow-experiment-id", std::move(experiment_id)});
+  request.body = std::move(message);
+  auto answer = co_await send(std::move(request), false);
+  // That is how it reports whatever it did not foresee.
+  if (answer.status == 422) {
+    answer.kind = Kind::unavailable;
+    answer.broke = true;
+  }
+  const bool no_path = answer.status == 404 && answer.kind == Kind::unavailable;
+  // It has just let us through to another path: something before it keeps this one to itself.
+  const bool no_entry = answer.status == 401 || answer.status == 403;
+  if (no_path || no_entry || answer.status == 405 || answer.status == 501) {
+    answer.kind = Kind::not_offered;
+    version_ = {};  // as long as it is remembered
+  }
+  co_return answer;
+}
+
+Task<MlflowAnswer> MlflowClient::send(HttpRequest request, bool reads) {
+  constexpr int turns_max = 5;
+  if (!config_.authorization.empty()) request.headers.push_back({"Authorization", config_.authorization});
+  request.repeatable = true;  // ids make every one of them harmless twice
   MlflowAnswer answer;
   for (int turn = 1;; ++turn) {
     co_await take_turn(reads);
@@ -77,6 +135,7 @@ Task<MlflowAnswer> MlflowClient::ask(std::string method, std::string path, std::
     auto response = co_await http_.request(std::move(once), config_.limits);
     if (!response) {
       limit_.overloaded();
+      version_until_ = {};
       answer.message = response.error().message();
       co_return answer;
     }
@@ -86,6 +145,7 @@ Task<MlflowAnswer> MlflowClient::ask(std::string method, std::string path, std::
       continue;
     }
     const auto failure = response->status < 300 ? mlflow::Failure{} : mlflow::failure_of(response->body);
+    answer.status = response->status;
     answer.kind = judge(response->status, response->body, failure);
     answer.broke = response->status == 500 && !failure.code.empty();
     if (answer.kind == Kind::unavailable)

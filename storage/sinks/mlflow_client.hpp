@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/task.hpp"
@@ -28,13 +29,20 @@ struct MlflowAnswer {
     not_found,    // the trace or the assessment is not there
     exists,       // a constraint violation: maybe it is there already
     refused,      // final: it will never take it; `message` says why
+    not_offered,  // spans by OTLP: it has no such path, or its store takes none
     unavailable,  // down, slow, overloaded or not letting us in: try again later
   } kind = Kind::unavailable;
   // A 500 in MLflow's own words: it is there, and something of this very request may be too much for it.
   bool broke = false;
   std::string message;
   std::string body;
+  unsigned status = 0;  // 0: none came
 };
+
+using MlflowVersion = std::pair<int, int>;             // {3, 17}; {0, 0}: it does not say
+inline constexpr MlflowVersion takes_otlp_from{3, 4};  // spans by OTLP
+inline constexpr MlflowVersion keeps_totals_from{3,
+                                                 17};  // said of a trace, where its spans come later: seen of this one
 
 // One io_context. Keeps to the rates; where the server says when to come again (Retry-After), everybody waits until
 // then, a minute at most.
@@ -50,8 +58,13 @@ class MlflowClient {
   // A decimal number that is not said to be a name is an id, as it is; anything else is a name (empty: the configured
   // one), looked up and, where it does not exist, created. Remembered. The id is the answer's body.
   Task<MlflowAnswer> experiment(mlflow::ExperimentRef wanted);
+  // Remembered for a minute, and until it does not answer: it may come back as another one.
+  Task<MlflowVersion> version();
+  // `request`: an ExportTraceServiceRequest of traces in this experiment.
+  Task<MlflowAnswer> send_spans(std::string experiment_id, std::string request);
 
  private:
+  Task<MlflowAnswer> send(HttpRequest request, bool reads);
   Task<void> take_turn(bool reads);
   std::optional<std::chrono::milliseconds> told_to_wait(const HttpResponse& response);
 
@@ -60,6 +73,8 @@ class MlflowClient {
   RateLimiter reads_, writes_;
   std::chrono::steady_clock::time_point not_before_{};
   std::map<std::string, std::string> experiments_;
+  MlflowVersion version_;
+  std::chrono::steady_clock::time_point version_until_{};
   HttpClient http_;
 };
 

@@ -34,28 +34,6 @@ Text decoded(const Text& attribute) {
   return std::string(text);
 }
 
-// "0.048s"
-std::optional<std::int64_t> duration_ms(const Text& text) {
-  if (!text || !text->ends_with('s')) return {};
-  char* end = nullptr;
-  const double seconds = std::strtod(text->c_str(), &end);
-  if (end != text->c_str() + text->size() - 1 || !std::isfinite(seconds)) return {};
-  return std::llround(seconds * 1000);
-}
-
-// An id in hex, or in base64 of either alphabet, which ends where something else begins, and needs no padding.
-std::string hex_id(std::string_view text) {
-  const bool is_hex = text.size() == 16 && text.find_first_not_of("0123456789abcdef") == text.npos;
-  if (is_hex) return std::string(text);
-  static constexpr auto alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string plain(text);
-  std::ranges::replace(plain, '-', '+');
-  std::ranges::replace(plain, '_', '/');
-  plain.resize(std::min(plain.find_first_not_of(alphabet), plain.size()));
-  if (plain.size() % 4 == 1) plain.pop_back();  // not one byte
-  return to_hex(from_base64(plain + "==").value_or(""));
-}
-
 std::optional<std::int64_t> nanoseconds(dom::element span, std::string_view pointer) {
   dom::element value;
   std::int64_t n = 0;
@@ -161,6 +139,26 @@ void fit(Entries& entries) {
 }
 
 }  // namespace
+
+std::optional<std::int64_t> duration_ms(const Text& text) {
+  if (!text || !text->ends_with('s')) return {};
+  char* end = nullptr;
+  const double seconds = std::strtod(text->c_str(), &end);
+  if (end != text->c_str() + text->size() - 1 || !std::isfinite(seconds)) return {};
+  return std::llround(seconds * 1000);
+}
+
+std::string hex_id(std::string_view text) {
+  const bool is_hex = text.size() == 16 && text.find_first_not_of("0123456789abcdef") == text.npos;
+  if (is_hex) return std::string(text);
+  static constexpr auto alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string plain(text);
+  std::ranges::replace(plain, '-', '+');
+  std::ranges::replace(plain, '_', '/');
+  plain.resize(std::min(plain.find_first_not_of(alphabet), plain.size()));
+  if (plain.size() % 4 == 1) plain.pop_back();  // not one byte
+  return to_hex(from_base64(plain + "==").value_or(""));
+}
 
 Result<SpanColumns, Malformed> span_columns(std::string_view json) {
   dom::parser parser;

@@ -51,6 +51,10 @@ struct SpanColumns {
   SpanUsage usage;
 };
 Result<SpanColumns, Malformed> span_columns(std::string_view json);
+// An id in hex, or in base64 of either alphabet, which ends where something else begins, and needs no padding: in hex.
+std::string hex_id(std::string_view text);
+// "0.048s"
+std::optional<std::int64_t> duration_ms(const Text& text);
 
 // `info`: trace_info with all that is known of it. Fills from `spans` what it lacks.
 Result<TraceColumns, Malformed> trace_columns(std::string_view info, const std::vector<SpanColumns>& spans,

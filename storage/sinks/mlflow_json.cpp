@@ -6,6 +6,7 @@
 
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/sinks/mlflow_columns.hpp"
 #include "storage/sinks/mlflow_json_text.hpp"
 #include "storage/store/feedback_tag.hpp"
 #include "storage/store/raw_json.hpp"
@@ -58,6 +59,22 @@ TraceFacts facts_of(std::string_view json) {
   facts.located = is_located(info.at_pointer("/trace_location").error() == simdjson::SUCCESS, state);
   facts.final = state == "OK" || state == "ERROR";
   return facts;
+}
+
+bool TraceTimes::are_moved_by(std::int64_t first_ms, std::int64_t last_ms) const {
+  return !begin_ms || first_ms < *begin_ms || (end_ms && last_ms > *end_ms);
+}
+
+TraceTimes times_of(std::string_view info) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  TraceTimes out;
+  if (parser.parse(info.data(), info.size()).get(root)) return out;
+  const auto begin = parse_time(text_at(root, "/request_time"));
+  if (!begin) return out;
+  out.begin_ms = begin->time_since_epoch().count();
+  if (const auto lasted = duration_ms(text_at(root, "/execution_duration"))) out.end_ms = *out.begin_ms + *lasted;
+  return out;
 }
 
 // Where spans are: our store says it of itself; MLflow decides it for its own, and answers 404 to a trace whose spans
@@ -242,7 +259,9 @@ Failure failure_of(std::string_view body) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   if (parser.parse(body.data(), body.size()).get(root)) return {"", std::string(body.substr(0, 200))};
-  return {text_at(root, "/error_code"), text_at(root, "/message").substr(0, 500)};
+  auto message = text_at(root, "/message");
+  if (message.empty()) message = text_at(root, "/detail");  // what is not of its own API
+  return {text_at(root, "/error_code"), message.substr(0, 500)};
 }
 
 FeedbackRecord feedback_of(const AssessmentRecord& record) {

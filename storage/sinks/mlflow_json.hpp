@@ -27,6 +27,14 @@ bool is_located(bool has_location, std::string_view state);
 // `info`: a trace_info.
 TraceFacts facts_of(std::string_view info);
 
+// Of a trace_info: what it says of its time.
+struct TraceTimes {
+  std::optional<std::int64_t> begin_ms, end_ms;
+  // What MLflow would make of them of spans from `first_ms` to `last_ms`.
+  bool are_moved_by(std::int64_t first_ms, std::int64_t last_ms) const;
+};
+TraceTimes times_of(std::string_view info);
+
 // POST /api/3.0/mlflow/traces. In the experiment given; without assessments; `tag` is the value of assay.feedback,
 // where not empty.
 std::string start_trace(std::string_view info, std::string_view experiment_id, std::string_view tag);

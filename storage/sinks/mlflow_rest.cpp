@@ -108,11 +108,14 @@ Result<MlflowSink::Taken, Malformed> MlflowSink::read(const LogRecord& record) {
   }
   auto trace = read_trace(record);
   if (!trace) return trace.error();
-  if (const auto spans = spans_of(*trace); !spans) return spans.error();
+  const auto spans = spans_of(*trace);
+  if (!spans) return spans.error();
   TraceRow row;
   if (!trace->deleted)
     if (const auto fits = row.apply(*trace); !fits) return fits.error();
-  Job job{of, record.offset, TraceNews{trace->deleted, mlflow::removed_tags(trace->info)}};
+  TraceNews news{trace->deleted, mlflow::removed_tags(trace->info)};
+  for (const auto& [id, span] : *spans) news.spans.push_back(id);
+  Job job{of, record.offset, std::move(news)};
   auto trace_id = trace->trace_id;
   return Taken{std::move(trace_id), std::move(job), std::move(*trace)};
 }
@@ -160,7 +163,8 @@ void MlflowSink::let_next_in(const std::string& trace_id, const Job& job) {
 std::size_t MlflowSink::Job::bytes() const {
   std::size_t n = sizeof(Job) + sizeof(Lane);
   if (const auto* news = std::get_if<TraceNews>(&record)) {
-    for (const auto& key : news->removed_tags) n += sizeof(key) + key.size();
+    for (const auto* texts : {&news->removed_tags, &news->spans})
+      for (const auto& text : *texts) n += sizeof(text) + text.size();
     return n;
   }
   const auto& a = std::get<AssessmentRecord>(record);
@@ -177,6 +181,7 @@ bool MlflowSink::finish(const std::string& trace_id, const Lane& lane, const Job
       return false;
     }
     refused_total_.Increment();
+    if (job.of.stream == Stream::traces) spans_.was_lost(trace_id);
   }
   let_next_in(trace_id, job);
   using Fate = SinkPlaces::Fate;

@@ -40,6 +40,7 @@
 #include "storage/records/trace_record.hpp"
 #include "storage/sinks/assessment_sink.hpp"
 #include "storage/sinks/mlflow_client.hpp"
+#include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_spans.hpp"
 #include "storage/sinks/positions.hpp"
 #include "storage/sinks/sink_marks.hpp"
@@ -98,6 +99,7 @@ class MlflowSink final : public AssessmentSink {
   struct TraceNews {
     bool deleted = false;
     std::vector<std::string> removed_tags = {};
+    std::vector<std::string> spans = {};  // their ids
   };
   struct Job {
     StreamPartition of;
@@ -197,7 +199,17 @@ class MlflowSink final : public AssessmentSink {
   // mlflow_rest_write.cpp: what is said of one trace or one assessment, and what the answers mean.
   Task<Outcome> write_trace(const std::string& trace_id, const Lane& lane, std::string& why);
   Task<Outcome> write_tags(const std::string& trace_id, const Lane& lane, std::string& why);
-  Task<Outcome> start(const std::string& trace_id, TraceRow row, std::string& why);
+  // A trace as MLflow was told of it, and what follows.
+  struct Started {
+    std::string trace_id, experiment_id, request;  // request: of StartTraceV3
+    mlflow::TraceTimes times;
+    MlflowSpans::Artifact spans;
+    std::set<std::string> news;  // the ids of the spans that came
+  };
+  Task<Outcome> start(const std::string& trace_id, const Lane& lane, TraceRow row, std::string& why);
+  Task<Outcome> write_spans(Started& trace, std::string& why);
+  Task<std::optional<Outcome>> send_spans(const Started& trace, MlflowVersion version, std::string& why);
+  Task<Outcome> put_artifact(Started& trace, std::string& why);
   Task<Outcome> erase(const std::string& trace_id, std::string& why);
   Task<Outcome> write(const AssessmentRecord& record, std::string& why);
   Task<Outcome> create(const AssessmentRecord& record, std::string& why);

@@ -3,6 +3,7 @@
 
 #include "ops/runtime/log.hpp"
 #include "storage/sinks/mlflow_json.hpp"
+#include "storage/sinks/mlflow_otlp.hpp"
 #include "storage/sinks/mlflow_rest.hpp"
 #include "storage/store/feedback_tag.hpp"
 
@@ -11,6 +12,8 @@ namespace {
 
 // Flask unquotes a path before it looks for its route, in which an id has no slash; a dot or two are a step on the way.
 constexpr const char* no_path = "MLflow's REST API has no path for its id";
+
+constexpr const char* start_path = "/api/3.0/mlflow/traces";
 
 bool has_path(std::string_view id) { return id.find('/') == id.npos && id != "." && id != ".."; }
 
@@ -43,7 +46,7 @@ Task<MlflowSink::Outcome> MlflowSink::write_trace(const std::string& trace_id, c
   const auto facts = mlflow::facts_of(row->info_json(trace_id, "", ""));
   if (!facts.located) co_return co_await write_tags(trace_id, lane, why);
   auto known = *row;
-  const auto started = co_await start(trace_id, std::move(known), why);
+  const auto started = co_await start(trace_id, lane, std::move(known), why);
   if (started != Outcome::applied) co_return started;
   // Starting a trace adds tags and takes none away.
   for (const auto& job : lane.traces) {
@@ -85,7 +88,8 @@ Task<MlflowSink::Outcome> MlflowSink::write_tags(const std::string& trace_id, co
   co_return Outcome::applied;
 }
 
-Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, TraceRow row, std::string& why) {
+Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, const Lane& lane, TraceRow row,
+                                            std::string& why) {
   auto spans = spans_.read(trace_id);
   if (!spans) co_return local_failure(spans.error());
   conclude_usage(row, std::move(spans->usage));
@@ -102,20 +106,76 @@ Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, TraceRo
     if (before.kind == MlflowAnswer::Kind::unavailable) co_return judge(before, why);
     if (const auto seen = mlflow::seen_trace(before.body)) feedback = seen->wanted_tag;
   }
-  auto body = mlflow::start_trace(info, experiment.body, feedback);
-  const auto started = co_await client_.ask("POST", "/api/3.0/mlflow/traces", std::move(body));
+  Started trace{trace_id, experiment.body, mlflow::start_trace(info, experiment.body, feedback),
+                mlflow::times_of(info)};
+  auto body = trace.request;
+  const auto started = co_await client_.ask("POST", start_path, std::move(body));
   if (started.kind != MlflowAnswer::Kind::ok) co_return judge(started, why);
-  if (facts.final && spans->said > 0) {
-    auto path = "/api/2.0/mlflow-artifacts/artifacts/" + experiment.body + "/traces/" + percent_encoded(trace_id) +
-                "/artifacts/traces.json";
-    const auto put = co_await client_.ask("PUT", std::move(path), std::move(spans->json));
+  if (!facts.final) {
+    spans_.was_said(trace_id, *spans, clock_.now());
+    co_return Outcome::applied;
+  }
+  trace.spans = std::move(*spans);
+  for (const auto& job : lane.traces)
+    for (const auto& id : std::get<TraceNews>(job.record).spans) trace.news.insert(id);
+  const auto said = co_await write_spans(trace, why);
+  co_return said;
+}
+
+// Into MLflow's table of spans, where it has one that takes them; else into the artifact of the trace.
+Task<MlflowSink::Outcome> MlflowSink::write_spans(Started& trace, std::string& why) {
+  if (mlflow::otlp_trace_id(trace.trace_id)) {
+    const auto version = co_await client_.version();
+    if (version >= takes_otlp_from) {
+      const auto sent = co_await send_spans(trace, version, why);
+      if (sent) co_return *sent;
+    }
+  }
+  const auto put = co_await put_artifact(trace, why);
+  co_return put;
+}
+
+// None: it takes none this way.
+Task<std::optional<MlflowSink::Outcome>> MlflowSink::send_spans(const Started& trace, MlflowVersion version,
+                                                                std::string& why) {
+  const auto otlp_id = mlflow::otlp_trace_id(trace.trace_id);
+  bool moved = false;
+  std::optional<std::string> after = "";
+  while (after) {
+    auto request = spans_.request(trace.trace_id, *otlp_id, *after, trace.news);
+    if (!request) co_return local_failure(request.error());
+    if (request->body.empty()) break;
+    after = request->last;
+    moved |= version < keeps_totals_from || trace.times.are_moved_by(*request->first_ms, *request->last_ms);
+    auto experiment_id = trace.experiment_id;
+    auto body = std::move(request->body);
+    const auto sent = co_await client_.send_spans(std::move(experiment_id), std::move(body));
+    if (sent.kind == MlflowAnswer::Kind::not_offered) co_return std::nullopt;
+    if (sent.kind != MlflowAnswer::Kind::ok) co_return judge(sent, why);
+  }
+  // It takes the first start and the last end of the spans for the trace's, whatever was said of that; an earlier one
+  // may add what they used to what was said.
+  if (moved) {
+    auto body = trace.request;
+    const auto again = co_await client_.ask("POST", start_path, std::move(body));
+    if (again.kind != MlflowAnswer::Kind::ok) co_return judge(again, why);
+  }
+  spans_.was_sent(trace.trace_id, trace.spans.bytes, clock_.now());
+  co_return Outcome::applied;
+}
+
+Task<MlflowSink::Outcome> MlflowSink::put_artifact(Started& trace, std::string& why) {
+  if (trace.spans.said > 0) {
+    auto path = "/api/2.0/mlflow-artifacts/artifacts/" + trace.experiment_id + "/traces/" +
+                percent_encoded(trace.trace_id) + "/artifacts/traces.json";
+    const auto put = co_await client_.ask("PUT", std::move(path), std::move(trace.spans.json));
     const bool refused = put.kind == MlflowAnswer::Kind::refused && put.body.find(no_artifacts_words) != put.body.npos;
     if (refused && !std::exchange(spans_refused_, true))
       spdlog::error(
           "event=mlflow_spans_refused why=\"MLflow runs with --no-serve-artifacts: traces go without spans\"");
     if (!refused && put.kind != MlflowAnswer::Kind::ok) co_return judge(put, why);
   }
-  spans_.was_said(trace_id, *spans, clock_.now());
+  spans_.was_said(trace.trace_id, trace.spans, clock_.now());
   co_return Outcome::applied;
 }
 
@@ -218,6 +278,7 @@ MlflowSink::Outcome MlflowSink::judge(const MlflowAnswer& answer, std::string& w
     case MlflowAnswer::Kind::refused:
       return Outcome::dead;
     case MlflowAnswer::Kind::exists:
+    case MlflowAnswer::Kind::not_offered:
     case MlflowAnswer::Kind::unavailable:
       break;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/runtime/log.hpp"
+#include "storage/sinks/mlflow_otlp.hpp"
 
 namespace assay {
 namespace {
@@ -45,10 +46,50 @@ void MlflowSpans::was_said(const std::string& trace_id, const Artifact& artifact
     spdlog::warn("event=mlflow_spans_left_out trace_bytes={} said={} left_out={}", artifact.bytes, artifact.said,
                  artifact.left_out);
   }
+  was_lost(trace_id);  // to its table of spans
+  gather(trace_id, artifact.bytes, limits_.again_per_mb, now);
+}
+
+Result<MlflowSpans::Request> MlflowSpans::request(const std::string& trace_id, const std::string& otlp_trace_id,
+                                                  const std::string& after, const std::set<std::string>& news) {
+  Request out;
+  std::string fields, last;
+  const bool all = !sent_.contains(trace_id);
+  const auto read = marks_.each_span_after(trace_id, after, [&](std::string_view id, const std::string& json) {
+    if (!all && !news.contains(std::string(id))) return true;
+    const auto span = mlflow::otlp_span(json, otlp_trace_id);
+    if (!span) {
+      left_out_total_.Increment();
+      return true;
+    }
+    if (!fields.empty() && fields.size() + span->field.size() > limits_.request_bytes_max) {
+      out.last = last;
+      return false;
+    }
+    fields += span->field;
+    last = id;
+    out.first_ms = std::min(out.first_ms.value_or(span->start_ms), span->start_ms);
+    out.last_ms = std::max(out.last_ms.value_or(span->end_ms), span->end_ms);
+    return true;
+  });
+  if (!read) return read.error();
+  if (!fields.empty()) out.body = mlflow::otlp_request(fields);
+  return out;
+}
+
+void MlflowSpans::was_sent(const std::string& trace_id, std::size_t bytes, Instant now) {
+  if (bytes < megabyte) return;
+  if (sent_.size() >= gathering_max) sent_.clear();  // then they are said again
+  sent_.insert(trace_id);
+  gather(trace_id, bytes, limits_.sent_again_per_mb, now);
+}
+
+void MlflowSpans::gather(const std::string& trace_id, std::size_t bytes, std::chrono::milliseconds per_mb,
+                         Instant now) {
   if (again_at_.size() >= gathering_max) std::erase_if(again_at_, [now](const auto& at) { return at.second <= now; });
-  if (artifact.bytes < megabyte) return;
-  const auto megabytes = static_cast<std::int64_t>(artifact.bytes / megabyte);
-  again_at_[trace_id] = now + std::min(limits_.again_max, megabytes * limits_.again_per_mb);
+  if (bytes < megabyte) return;
+  const auto megabytes = static_cast<std::int64_t>(bytes / megabyte);
+  again_at_[trace_id] = now + std::min(limits_.again_max, megabytes * per_mb);
 }
 
 std::optional<Instant> MlflowSpans::gathers(const std::string& trace_id, Instant now) const {

@@ -112,6 +112,17 @@ Result<void> SinkMarks::each_span(const std::string& trace_id,
   return {};
 }
 
+Result<void> SinkMarks::each_span_after(
+    const std::string& trace_id, const std::string& span_id,
+    const std::function<bool(std::string_view span_id, const std::string& json)>& visit) const {
+  const auto prefix = key("spans", trace_id + "/");
+  const auto from = span_id.empty() ? prefix : prefix + span_id + '\0';
+  return kv_.scan(Family::meta, from, after_prefix(prefix), [&](std::string_view at, std::string_view value) {
+    const auto span = SpanRow::decode(value);
+    return !span || visit(at.substr(prefix.size()), span->json);
+  });
+}
+
 Result<std::set<std::string>> SinkMarks::keys(const std::string& prefix) const {
   std::set<std::string> found;
   const auto visit = [&](std::string_view at, std::string_view) {

@@ -39,6 +39,10 @@ class SinkMarks {
   Result<TraceRow> trace(const std::string& trace_id) const;
   // JSON of each, one after the other: all of them may be too much. False: no more.
   Result<void> each_span(const std::string& trace_id, const std::function<bool(const std::string& json)>& visit) const;
+  // After flush(): by their ids, those behind this one.
+  Result<void> each_span_after(
+      const std::string& trace_id, const std::string& span_id,
+      const std::function<bool(std::string_view span_id, const std::string& json)>& visit) const;
 
   Result<void> flush();
 

@@ -1,9 +1,16 @@
 """`assay serve --mlflow-url`: nothing that a real MLflow server can't be told by REST holds back what it can."""
 
+import json
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
 import httpx
 
 from support.assay import run_assay
 from support.door import accepted, chat, new_trace_id, post_trace, receipt
+from support.mlflow_client import client_env
 from support.mlflow_server import MlflowServer
 from support.waiting import wait_until
 
@@ -31,7 +38,7 @@ def test_an_id_that_its_api_has_no_path_for_is_a_dead_letter_and_what_comes_behi
     assert letters.count("has no path for its id") == 2, letters
 
 
-def test_a_server_that_serves_no_artifacts_gets_traces_without_their_spans(assay, tmp_path, monkeypatch):
+def test_a_server_that_serves_no_artifacts_gets_the_spans_too(assay, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_SERVE_ARTIFACTS", "false")
     with MlflowServer(tmp_path / "mlflow") as server, httpx.Client(base_url=server.url, timeout=30, trust_env=False) as direct:
         assert direct.put("/api/2.0/mlflow-artifacts/artifacts/x", content=b"x").status_code == 503
@@ -39,5 +46,25 @@ def test_a_server_that_serves_no_artifacts_gets_traces_without_their_spans(assay
         for _ in range(3):
             trace_id = chat(serve.http)["trace_id"]
             wait_sink(serve.http, give(serve.http, trace_id), "committed")
-            assert direct.get(f"/api/3.0/mlflow/traces/{trace_id}").json()["trace"]["trace_info"]["state"] == "OK"
-        assert serve.log.read_text().count("event=mlflow_spans_refused") == 1
+            trace = direct.get("/api/3.0/mlflow/traces/get", params={"trace_id": trace_id}).json()["trace"]
+            assert trace["trace_info"]["state"] == "OK" and trace["spans"]
+        assert "event=mlflow_spans_refused" not in serve.log.read_text()
+
+
+def logged(url: str, mlflow_url: str) -> dict:
+    """What MLflow finds and shows of a trace that its client has logged at `url`."""
+    command = [sys.executable, "spans.py", f"spans-{uuid.uuid4().hex[:8]}", mlflow_url]
+    done = subprocess.run(command, cwd=Path(__file__).parent / "clients", env=client_env(url), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout)
+
+
+def test_mlflow_finds_and_shows_spans_as_if_its_client_had_sent_them(assay, mlflow_url):
+    serve = assay("serve", "--mlflow-url", mlflow_url)
+    seen = logged(serve.url, mlflow_url)
+    assert seen["starts"] and seen["lasts"]
+    as_directly = logged(mlflow_url, mlflow_url)
+    times = {"starts", "lasts"}  # MLflow's own are a millisecond beside, now and then
+    assert {k: v for k, v in seen.items() if k not in times} == {k: v for k, v in as_directly.items() if k not in times}
+    assert [n for f, n in seen["found"].items() if "nobody" not in f] == [1] * 6
+    assert seen["location"] == "TRACKING_STORE"

@@ -12,7 +12,7 @@ namespace assay::test {
 class FakeMlflow {
  public:
   struct Request {
-    std::string method, path, body;
+    std::string method, path, body, experiment_id = {};
   };
   // Asked before (false) and after (true) a request has had its effect; a status other than 0 is the answer instead.
   // 1: the connection is closed without one.
@@ -24,6 +24,20 @@ class FakeMlflow {
   void fault(Fault fault) {
     std::scoped_lock lock(mutex_);
     fault_ = std::move(fault);
+  }
+  // An MLflow of before 3.4, or one behind a proxy that keeps it to itself, says none.
+  void says_version(std::string version) {
+    std::scoped_lock lock(mutex_);
+    version_ = std::move(version);
+  }
+  void takes_no_otlp() {
+    std::scoped_lock lock(mutex_);
+    otlp_taken_ = false;
+  }
+  // As somebody else has told it.
+  void has_trace(const std::string& id, boost::json::object info) {
+    std::scoped_lock lock(mutex_);
+    traces_[id] = std::move(info);
   }
   void serves_no_artifacts() {
     std::scoped_lock lock(mutex_);
@@ -40,6 +54,11 @@ class FakeMlflow {
   std::map<std::string, std::string> artifacts() const {
     std::scoped_lock lock(mutex_);
     return artifacts_;
+  }
+  // POST /v1/traces: the experiment and the body of each.
+  std::vector<std::pair<std::string, std::string>> otlp() const {
+    std::scoped_lock lock(mutex_);
+    return otlp_;
   }
   std::vector<std::string> said() const {
     std::scoped_lock lock(mutex_);
@@ -62,17 +81,20 @@ class FakeMlflow {
       request.method = raw->substr(0, space);
       request.path = raw->substr(space + 1, raw->find(' ', space + 1) - space - 1);
       request.body = raw->substr(raw->find("\r\n\r\n") + 4);
+      const std::string header = "x-mlflow-experiment-id: ";
+      if (const auto at = raw->find(header); at != raw->npos)
+        request.experiment_id = raw->substr(at + header.size(), raw->find("\r\n", at) - at - header.size());
       Fault fault;
       {
         std::scoped_lock lock(mutex_);
         fault = fault_;
         said_.push_back(request.method + " " + request.path);
       }
-      if (const auto plain = refused_in_plain_words(request)) {
+      int status = fault ? fault(request, false) : 0;
+      if (const auto plain = in_plain_words(request); plain && status == 0) {
         conversation.answer(plain->second, plain->first);
         continue;
       }
-      int status = fault ? fault(request, false) : 0;
       Answer answer{status};
       if (status == 0) {
         std::unique_lock lock(mutex_);
@@ -87,10 +109,14 @@ class FakeMlflow {
   }
 
   // Flask unquotes a path before it looks for its route; then a slash in an id parts it.
-  std::optional<std::pair<std::string, std::string>> refused_in_plain_words(const Request& request) const {
+  std::optional<std::pair<std::string, std::string>> in_plain_words(const Request& request) const {
     std::scoped_lock lock(mutex_);
     if (request.path.find("%2F") != request.path.npos)
       return std::pair("404 NOT FOUND", "<!doctype html>\n<title>404 Not Found</title>");
+    if (request.path == "/version" && version_.empty()) return std::pair("404 NOT FOUND", "<!doctype html>");
+    if (request.path == "/version") return std::pair("200 OK", version_);
+    if (request.path == "/v1/traces" && !otlp_taken_)
+      return std::pair("501 NOT IMPLEMENTED", R"({"detail":"REST OTLP span logging is not supported by FileStore"})");
     if (!artifacts_served_ && request.path.find("/mlflow-artifacts/") != request.path.npos)
       return std::pair(
           "503 SERVICE UNAVAILABLE",
@@ -100,6 +126,10 @@ class FakeMlflow {
 
   Answer act(const Request& request) {
     const auto& path = request.path;
+    if (path == "/v1/traces") {
+      otlp_.emplace_back(request.experiment_id, request.body);
+      return {200};
+    }
     if (path.starts_with("/api/2.0/mlflow/experiments/get-by-name")) {
       const auto at = experiments_.find(path.substr(path.find('=') + 1));
       if (at == experiments_.end()) return missing("experiment");
@@ -180,7 +210,9 @@ class FakeMlflow {
 
   mutable std::mutex mutex_;
   Fault fault_;
-  bool artifacts_served_ = true;
+  bool artifacts_served_ = true, otlp_taken_ = true;
+  std::string version_;
+  std::vector<std::pair<std::string, std::string>> otlp_;
   std::vector<std::string> said_;
   std::map<std::string, std::string> experiments_, artifacts_;
   std::map<std::string, boost::json::object> traces_, assessments_;
