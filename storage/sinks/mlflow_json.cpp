@@ -65,16 +65,19 @@ bool TraceTimes::are_moved_by(std::int64_t first_ms, std::int64_t last_ms) const
   return !begin_ms || first_ms < *begin_ms || (end_ms && last_ms > *end_ms);
 }
 
-TraceTimes times_of(std::string_view info) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element root;
+static TraceTimes times_in(simdjson::dom::element root) {
   TraceTimes out;
-  if (parser.parse(info.data(), info.size()).get(root)) return out;
   const auto begin = parse_time(text_at(root, "/request_time"));
   if (!begin) return out;
   out.begin_ms = begin->time_since_epoch().count();
   if (const auto lasted = duration_ms(text_at(root, "/execution_duration"))) out.end_ms = *out.begin_ms + *lasted;
   return out;
+}
+
+TraceTimes times_of(std::string_view info) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  return parser.parse(info.data(), info.size()).get(root) ? TraceTimes() : times_in(root);
 }
 
 // Where spans are: our store says it of itself; MLflow decides it for its own, and answers 404 to a trace whose spans
@@ -225,6 +228,8 @@ std::optional<SeenTrace> seen_trace(std::string_view body) {
   std::string_view tag;
   simdjson::dom::object tags;
   if (!info["tags"].get(tags) && !tags[feedback_tag_name].get(tag)) out.tag = tag;
+  out.name = text_at(info, "/tags/" + std::string(trace_name_tag));
+  out.times = times_in(info);
   std::vector<TaggedValue> values;
   simdjson::dom::array assessments;
   if (!info["assessments"].get(assessments)) {

@@ -38,6 +38,7 @@ TraceTimes times_of(std::string_view info);
 // POST /api/3.0/mlflow/traces. In the experiment given; without assessments; `tag` is the value of assay.feedback,
 // where not empty.
 std::string start_trace(std::string_view info, std::string_view experiment_id, std::string_view tag);
+inline constexpr std::string_view trace_name_tag = "mlflow.traceName";
 // The tags of a trace_info, each as the body of PATCH /api/2.0/mlflow/traces/{id}/tags; those that are null are left
 // out.
 std::vector<std::string> tag_bodies(std::string_view info);
@@ -59,11 +60,14 @@ std::string delete_assessment(const AssessmentRecord& record);
 // POST /api/2.0/mlflow/traces/delete-traces
 std::string delete_trace(std::string_view experiment_id, std::string_view trace_id);
 
-// From the answer of GET /api/3.0/mlflow/traces/{id}: the value that the tag assay.feedback should have, and has.
+// From the answer of GET /api/3.0/mlflow/traces/{id}: among it the value that the tag assay.feedback should have, and
+// has.
 struct SeenTrace {
   std::string experiment_id;
   std::string wanted_tag;  // empty: none
   std::optional<std::string> tag;
+  std::string name;
+  TraceTimes times;
 };
 std::optional<SeenTrace> seen_trace(std::string_view body);
 // From the answer of experiments/get-by-name and experiments/create.

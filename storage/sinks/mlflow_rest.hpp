@@ -198,13 +198,15 @@ class MlflowSink final : public AssessmentSink {
 
   // mlflow_rest_write.cpp: what is said of one trace or one assessment, and what the answers mean.
   Task<Outcome> write_trace(const std::string& trace_id, const Lane& lane, std::string& why);
-  Task<Outcome> write_tags(const std::string& trace_id, const Lane& lane, std::string& why);
+  Task<Outcome> write_tags(const std::string& trace_id, const Lane& lane, bool its_name, std::string& why);
   // A trace as MLflow was told of it, and what follows.
   struct Started {
-    std::string trace_id, experiment_id, request;  // request: of StartTraceV3
+    std::string trace_id, experiment_id = {}, request = {};  // request: of StartTraceV3
     mlflow::TraceTimes times;
-    MlflowSpans::Artifact spans;
-    std::set<std::string> news;  // the ids of the spans that came
+    MlflowSpans::Artifact spans = {};
+    std::set<std::string> news = {};  // the ids of the spans that came
+    bool final = false;
+    bool anothers = false;  // who told it to MLflow, past us: that stands
   };
   Task<Outcome> start(const std::string& trace_id, const Lane& lane, TraceRow row, std::string& why);
   Task<Outcome> write_spans(Started& trace, std::string& why);

@@ -15,6 +15,12 @@ constexpr const char* no_path = "MLflow's REST API has no path for its id";
 
 constexpr const char* start_path = "/api/3.0/mlflow/traces";
 
+// What we told MLflow of a trace ourselves reads back as we say it.
+bool is_as_said(const mlflow::SeenTrace& seen, const TraceRow& row, const mlflow::TraceTimes& times) {
+  const auto name = row.text_at("tags." + std::string(mlflow::trace_name_tag));
+  return seen.times.begin_ms == times.begin_ms && seen.name == name.value_or("");
+}
+
 bool has_path(std::string_view id) { return id.find('/') == id.npos && id != "." && id != ".."; }
 
 std::string trace_path(std::string_view trace_id) { return "/api/3.0/mlflow/traces/" + percent_encoded(trace_id); }
@@ -44,21 +50,14 @@ Task<MlflowSink::Outcome> MlflowSink::write_trace(const std::string& trace_id, c
     co_return Outcome::dead;
   }
   const auto facts = mlflow::facts_of(row->info_json(trace_id, "", ""));
-  if (!facts.located) co_return co_await write_tags(trace_id, lane, why);
+  if (!facts.located) co_return co_await write_tags(trace_id, lane, true, why);
   auto known = *row;
-  const auto started = co_await start(trace_id, lane, std::move(known), why);
-  if (started != Outcome::applied) co_return started;
-  // Starting a trace adds tags and takes none away.
-  for (const auto& job : lane.traces) {
-    if (std::get<TraceNews>(job.record).removed_tags.empty()) continue;
-    const auto removed = co_await write_tags(trace_id, lane, why);
-    co_return removed;
-  }
-  co_return Outcome::applied;
+  co_return co_await start(trace_id, lane, std::move(known), why);
 }
 
 // Tags alone: those that there are, and those that the records of this lane took away.
-Task<MlflowSink::Outcome> MlflowSink::write_tags(const std::string& trace_id, const Lane& lane, std::string& why) {
+Task<MlflowSink::Outcome> MlflowSink::write_tags(const std::string& trace_id, const Lane& lane, bool its_name,
+                                                 std::string& why) {
   const auto row = marks_.trace(trace_id);
   if (!row) co_return local_failure(row.error());
   std::set<std::string> removed;
@@ -68,7 +67,9 @@ Task<MlflowSink::Outcome> MlflowSink::write_tags(const std::string& trace_id, co
   const auto path = tags_path(trace_id);
   for (auto& body : mlflow::tag_bodies(info)) {
     auto where = path;
-    removed.erase(mlflow::key_of_tag_body(body));
+    const auto key = mlflow::key_of_tag_body(body);
+    removed.erase(key);
+    if (!its_name && key == mlflow::trace_name_tag) continue;
     auto answer = co_await client_.ask("PATCH", std::move(where), std::move(body));
     // A tag of a trace that is not there breaks a foreign key.
     const bool missing =
@@ -95,44 +96,55 @@ Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, const L
   conclude_usage(row, std::move(spans->usage));
   const auto info = row.info_json(trace_id, "", "");
   const auto facts = mlflow::facts_of(info);
-  auto wanted = facts.experiment;
-  const auto experiment = co_await client_.experiment(std::move(wanted));
-  if (experiment.kind != MlflowAnswer::Kind::ok) co_return judge(experiment, why);
-  // Starting a trace anew may replace its tags: what was said of it so far must stay.
-  std::string feedback;
-  if (config_.tag_traces) {
+  Started trace{.trace_id = trace_id, .times = mlflow::times_of(info), .final = facts.final};
+  const bool is_part = row.is_concluded() && !spans->has_root;
+  std::optional<mlflow::SeenTrace> seen;
+  if (config_.tag_traces || is_part) {
     auto path = trace_path(trace_id);
     const auto before = co_await client_.ask("GET", std::move(path));
     if (before.kind == MlflowAnswer::Kind::unavailable) co_return judge(before, why);
-    if (const auto seen = mlflow::seen_trace(before.body)) feedback = seen->wanted_tag;
+    seen = mlflow::seen_trace(before.body);
   }
-  Started trace{trace_id, experiment.body, mlflow::start_trace(info, experiment.body, feedback),
-                mlflow::times_of(info)};
-  auto body = trace.request;
-  const auto started = co_await client_.ask("POST", start_path, std::move(body));
-  if (started.kind != MlflowAnswer::Kind::ok) co_return judge(started, why);
-  if (!facts.final) {
-    spans_.was_said(trace_id, *spans, clock_.now());
-    co_return Outcome::applied;
+  // A chat that joined a trace, or spans below another's root: who has that may tell MLflow of it past us, and has
+  // then.
+  trace.anothers = is_part && seen && !is_as_said(*seen, row, trace.times);
+  if (trace.anothers) {
+    trace.experiment_id = seen->experiment_id;
+  } else {
+    auto wanted = facts.experiment;
+    const auto experiment = co_await client_.experiment(std::move(wanted));
+    if (experiment.kind != MlflowAnswer::Kind::ok) co_return judge(experiment, why);
+    trace.experiment_id = experiment.body;
+    // Starting a trace anew may replace its tags: what was said of it so far must stay.
+    const bool tagged = config_.tag_traces && seen;
+    trace.request = mlflow::start_trace(info, trace.experiment_id, tagged ? seen->wanted_tag : "");
+    auto body = trace.request;
+    const auto started = co_await client_.ask("POST", start_path, std::move(body));
+    if (started.kind != MlflowAnswer::Kind::ok) co_return judge(started, why);
   }
   trace.spans = std::move(*spans);
-  for (const auto& job : lane.traces)
-    for (const auto& id : std::get<TraceNews>(job.record).spans) trace.news.insert(id);
+  bool untags = false;
+  for (const auto& job : lane.traces) {
+    const auto& news = std::get<TraceNews>(job.record);
+    trace.news.insert(news.spans.begin(), news.spans.end());
+    untags |= !news.removed_tags.empty();
+  }
   const auto said = co_await write_spans(trace, why);
-  co_return said;
+  // Starting a trace adds tags and takes none away.
+  if (said != Outcome::applied || (!trace.anothers && !untags)) co_return said;
+  co_return co_await write_tags(trace_id, lane, !trace.anothers, why);
 }
 
 // Into MLflow's table of spans, where it has one that takes them; else into the artifact of the trace.
 Task<MlflowSink::Outcome> MlflowSink::write_spans(Started& trace, std::string& why) {
-  if (mlflow::otlp_trace_id(trace.trace_id)) {
+  if (trace.spans.bytes > 0 && mlflow::otlp_trace_id(trace.trace_id)) {
     const auto version = co_await client_.version();
     if (version >= takes_otlp_from) {
       const auto sent = co_await send_spans(trace, version, why);
       if (sent) co_return *sent;
     }
   }
-  const auto put = co_await put_artifact(trace, why);
-  co_return put;
+  co_return co_await put_artifact(trace, why);
 }
 
 // None: it takes none this way.
@@ -155,7 +167,7 @@ Task<std::optional<MlflowSink::Outcome>> MlflowSink::send_spans(const Started& t
   }
   // It takes the first start and the last end of the spans for the trace's, whatever was said of that; an earlier one
   // may add what they used to what was said.
-  if (moved) {
+  if (moved && !trace.anothers) {
     auto body = trace.request;
     const auto again = co_await client_.ask("POST", start_path, std::move(body));
     if (again.kind != MlflowAnswer::Kind::ok) co_return judge(again, why);
@@ -164,8 +176,10 @@ Task<std::optional<MlflowSink::Outcome>> MlflowSink::send_spans(const Started& t
   co_return Outcome::applied;
 }
 
+// All of them at once, when there will be no more. Of another's trace the artifact is another's.
 Task<MlflowSink::Outcome> MlflowSink::put_artifact(Started& trace, std::string& why) {
-  if (trace.spans.said > 0) {
+  if (trace.anothers) trace.spans.leave_out();
+  if (trace.final && trace.spans.said > 0) {
     auto path = "/api/2.0/mlflow-artifacts/artifacts/" + trace.experiment_id + "/traces/" +
                 percent_encoded(trace.trace_id) + "/artifacts/traces.json";
     const auto put = co_await client_.ask("PUT", std::move(path), std::move(trace.spans.json));

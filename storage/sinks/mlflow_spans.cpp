@@ -26,6 +26,7 @@ Result<MlflowSpans::Artifact> MlflowSpans::read(const std::string& trace_id) con
     auto usage = usage_of_span(span);
     const auto room = usage.parent_id.empty() ? limits_.bytes_max : limits_.bytes_max / 8 * 7;
     out.bytes += span.size();
+    out.has_root |= usage.parent_id.empty();
     if (out.json.size() + span.size() > room) {
       ++out.left_out;
     } else {

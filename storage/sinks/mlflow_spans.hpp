@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "ops/runtime/clock.hpp"
@@ -32,6 +33,8 @@ class MlflowSpans {
     std::string json;                               // empty: there are none
     std::vector<SpanUsage> usage;                   // of all; empty where they are too many to be summed
     std::size_t said = 0, left_out = 0, bytes = 0;  // bytes: of all
+    bool has_root = false;
+    void leave_out() { left_out += std::exchange(said, 0); }  // all of them
   };
   // All spans are looked at, and as many are said as there is room for; the last eighth of it is for roots.
   Result<Artifact> read(const std::string& trace_id) const;

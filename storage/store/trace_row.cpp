@@ -1,5 +1,6 @@
 #include "storage/store/trace_row.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -132,6 +133,13 @@ bool TraceRow::set(std::string path, const TraceRank& rank, std::string_view jso
   if (rank <= at->second.rank) return false;
   at->second = {rank, std::string(json)};
   return true;
+}
+
+bool TraceRow::is_concluded() const {
+  return std::all_of(fields_.begin(), fields_.end(), [](const auto& field) {
+    const auto level = field.second.rank.level;
+    return level == Level::inferred || level == Level::ended || field.first.starts_with(tags);
+  });
 }
 
 bool TraceRow::may_conclude(const std::string& path) const {

@@ -34,6 +34,8 @@ class TraceRow {
   Result<bool, Malformed> apply(const TraceRecord& record);
 
   bool empty() const { return fields_.empty(); }
+  // Nobody has said anything of the trace itself, but for tags.
+  bool is_concluded() const;
   // Empty where it is not known.
   std::string experiment_id() const;
   std::string client_request_id() const;

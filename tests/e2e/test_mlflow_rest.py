@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from support.assay import run_assay
-from support.door import accepted, chat, new_trace_id, post_trace, receipt
+from support.door import accepted, chat, new_trace_id, post_trace, receipt, trace_info
 from support.mlflow_client import client_env
 from support.mlflow_server import MlflowServer
 from support.waiting import wait_until
@@ -68,3 +68,38 @@ def test_mlflow_finds_and_shows_spans_as_if_its_client_had_sent_them(assay, mlfl
     assert {k: v for k, v in seen.items() if k not in times} == {k: v for k, v in as_directly.items() if k not in times}
     assert [n for f, n in seen["found"].items() if "nobody" not in f] == [1] * 6
     assert seen["location"] == "TRACKING_STORE"
+
+
+def joined(serve, trace_id: str) -> str:
+    """A chat in that trace; its client_request_id."""
+    return chat(serve.http, traceparent=f"00-{trace_id.removeprefix('tr-')}-00f067aa0ba902b7-01")["client_request_id"]
+
+
+def test_a_chat_that_joins_a_trace_that_its_caller_tells_mlflow_adds_its_span_to_that(assay, mlflow_url):
+    serve = assay("serve", "--mlflow-url", mlflow_url)
+    with httpx.Client(base_url=mlflow_url, timeout=30, trust_env=False) as direct:
+        experiment_id = direct.post("/api/2.0/mlflow/experiments/create", json={"name": f"joined-{uuid.uuid4().hex}"}).json()["experiment_id"]
+
+        def whole(trace_id: str, spans: int) -> dict:
+            def read():
+                trace = direct.get("/api/3.0/mlflow/traces/get", params={"trace_id": trace_id, "allow_partial": True}).json()["trace"]
+                return len(trace.get("spans", [])) == spans and trace["trace_info"]
+
+            return wait_until(f"{trace_id} has {spans} spans", read, WITHIN)
+
+        told_first, told_later = new_trace_id(), new_trace_id()
+        post_trace(direct, told_first, "app-1", experiment_id, execution_duration="600s")  # MLflow makes it as long as its spans
+        before = trace_info(direct, told_first)
+        joined(serve, told_first)
+        after = whole(told_first, 1)
+        assert after["tags"].pop("mlflow.trace.spansLocation") == "TRACKING_STORE"
+        assert after == before
+
+        request_id = joined(serve, told_later)
+        assert whole(told_later, 1)["client_request_id"] == request_id and whole(told_later, 1)["state"] == "OK"
+        post_trace(direct, told_later, "app-2", experiment_id)
+        joined(serve, told_later)
+        after = whole(told_later, 2)
+        assert (after["client_request_id"], after["tags"]["mlflow.traceName"]) == ("app-2", "answer")
+        assert after["trace_location"]["mlflow_experiment"]["experiment_id"] == experiment_id
+        wait_sink(serve.http, give(serve.http, told_later), "committed")
