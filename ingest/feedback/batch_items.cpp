@@ -40,6 +40,13 @@ std::optional<std::vector<std::string_view>> cut_list(std::string_view list) {
   return {};
 }
 
+// One object that is written over several lines.
+bool is_pretty_printed(std::string_view body) {
+  const auto line = body.substr(0, body.find('\n'));
+  if (line.size() == body.size() || line.ends_with('}') || line.ends_with("}\r")) return false;
+  return parse_json_body(body, false).has_value();
+}
+
 }  // namespace
 
 Result<std::vector<BatchItem>, Rejection> read_batch(std::string_view body, std::string_view user, Instant now,
@@ -62,6 +69,8 @@ Result<std::vector<BatchItem>, Rejection> read_batch(std::string_view body, std:
     }
     return items;
   }
+  if (body[first] == '{' && is_pretty_printed(body.substr(first)))
+    return Rejection{400, "body", "NDJSON has one object a line: this is one over several"};
   while (!body.empty()) {
     const auto line = body.substr(0, body.find('\n'));
     body.remove_prefix(std::min(body.size(), line.size() + 1));
