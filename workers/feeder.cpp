@@ -7,6 +7,7 @@
 #include <map>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/log_value.hpp"
 #include "ops/runtime/parse_number.hpp"
 #include "ops/runtime/thread.hpp"
 #include "storage/records/request_record.hpp"
@@ -71,7 +72,8 @@ void Feeder::start() {
       } else if (!stop.stop_requested()) {
         failures_total_.Increment();
         pause = backoff.next();
-        spdlog::warn("event=feeder_failed error=\"{}\" again_in_ms={}", done.error().message(), pause.count());
+        spdlog::warn("event=feeder_failed error={} answer={} again_in_ms={}", log_value(done.error().message()),
+                     log_value(refusal_), pause.count());
       }
       sleep_unless_stopped(stop, pause);
     }
@@ -99,6 +101,7 @@ Result<std::size_t> Feeder::look(bool whole) {
 }
 
 Task<Result<std::size_t>> Feeder::look_once(bool whole) {
+  refusal_.clear();
   const auto begun = clock_.now();
   const auto from = since();
   if (!from) co_return from.error();
@@ -127,7 +130,8 @@ Task<Result<std::size_t>> Feeder::look_once(bool whole) {
       // without an index it takes too long.
       if (!read && read.error() != Error::unsupported) {
         failures_total_.Increment();
-        spdlog::warn("event=feeder_question_failed error=\"{}\"", read.error().message());
+        spdlog::warn("event=feeder_question_failed error={} answer={}", log_value(read.error().message()),
+                     log_value(refusal_));
         break;
       }
     }
@@ -214,11 +218,10 @@ Task<Result<std::vector<std::string>>> Feeder::experiments() {
   std::vector<std::string> ids;
   std::string token;
   for (bool more = true; more;) {
-    question_.begin();
     auto body = mlflow::experiments_question(token);
-    const auto answer = co_await client_.ask("POST", mlflow::experiments_path, std::move(body));
-    if (answer.kind != MlflowAnswer::Kind::ok) co_return make_error_code(failed(answer));
-    auto page = mlflow::experiments_in(answer.body);
+    const auto answer = co_await ask(mlflow::experiments_path, std::move(body));
+    if (!answer) co_return answer.error();
+    auto page = mlflow::experiments_in(*answer);
     if (!page) co_return page.error();
     std::ranges::move(page->ids, std::back_inserter(ids));
     token = std::move(page->next);
@@ -229,12 +232,21 @@ Task<Result<std::vector<std::string>>> Feeder::experiments() {
 
 Task<Result<mlflow::TracesPage>> Feeder::search(const std::vector<std::string>& experiments, std::string filter,
                                                 mlflow::Order order, std::string token) {
-  question_.begin();
   auto body =
       mlflow::traces_question({.experiments = experiments, .filter = filter, .order = order, .page_token = token});
-  const auto answer = co_await client_.ask("POST", mlflow::traces_path, std::move(body));
-  if (answer.kind != MlflowAnswer::Kind::ok) co_return make_error_code(failed(answer));
-  co_return mlflow::traces_in(answer.body);
+  const auto answer = co_await ask(mlflow::traces_path, std::move(body));
+  if (!answer) co_return answer.error();
+  co_return mlflow::traces_in(*answer);
+}
+
+// refusal_ says what the answer was until the next one that is good.
+Task<Result<std::string>> Feeder::ask(const char* path, std::string body) {
+  question_.begin();
+  auto answer = co_await client_.ask("POST", path, std::move(body));
+  refusal_.clear();
+  if (answer.kind == MlflowAnswer::Kind::ok) co_return std::move(answer.body);
+  refusal_ = std::string(path) + ": " + answer.message;
+  co_return make_error_code(failed(answer));
 }
 
 std::string Feeder::key_of(const mlflow::FoundTrace& trace) {

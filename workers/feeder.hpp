@@ -67,6 +67,9 @@ class Feeder {
   // For /livez: one question, or the append of what it brought, hangs. Thread-safe.
   bool stuck() const { return question_.stalled(); }
 
+  // What MLflow has answered to the question that the last look failed at; empty: it was not one of MLflow's.
+  const std::string& refusal() const { return refusal_; }
+
  private:
   Task<Result<std::size_t>> look_once(bool whole);
   Result<std::vector<std::string>> whole_filters(Instant now, Instant since);
@@ -75,6 +78,7 @@ class Feeder {
   Task<Result<std::vector<std::string>>> experiments();
   Task<Result<mlflow::TracesPage>> search(const std::vector<std::string>& experiments, std::string filter,
                                           mlflow::Order order, std::string token);
+  Task<Result<std::string>> ask(const char* path, std::string body);
   Task<Result<std::size_t>> append_found(std::vector<mlflow::FoundTrace> oldest_first);
   Result<std::set<std::string>> known_of(const std::vector<std::string>& ids) const;
   Result<std::vector<std::string>> next_waiting();
@@ -97,6 +101,7 @@ class Feeder {
   Counter &fed_total_, &failures_total_;
   IoContext io_{1};
   MlflowClient client_;
+  std::string refusal_;
   asio::cancellation_signal cancel_;
   StallWatch question_;
   std::atomic<bool> stopped_{false};

@@ -1,6 +1,7 @@
 #include "storage/sinks/mlflow_sql.hpp"
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/log_value.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_schema.hpp"
 #include "storage/sinks/poison.hpp"
@@ -60,7 +61,7 @@ Result<void> MlflowSqlSink::connect() {
   checked_ = false;
   if (const auto opened = pg_.open(); !opened) return fail(opened.error());
   if (const auto checked = mlflow::check_schema(pg_); !checked) {
-    spdlog::error("event=mlflow_db_refused why=\"{}\"", checked.error().words);
+    spdlog::error("event=mlflow_db_refused why={}", log_value(checked.error().words));
     pg_.close();
     return make_error_code(Error::unsupported);
   }
@@ -79,7 +80,7 @@ Result<void> MlflowSqlSink::connect() {
 
 Result<void> MlflowSqlSink::fail(const PgError& error) {
   if (pg_.stopped()) return make_error_code(Error::stopped);
-  spdlog::warn("event=mlflow_db_failed sqlstate={} error=\"{}\"", error.sqlstate, error.message);
+  spdlog::warn("event=mlflow_db_failed sqlstate={} error={}", error.sqlstate, log_value(error.message));
   pg_.close();  // and with it whatever transaction there was
   checked_ = false;
   return make_error_code(error.sqlstate.empty() ? Error::sink_unavailable : Error::storage_failed);
@@ -305,7 +306,7 @@ PgResult<std::vector<SqlJob>> MlflowSqlSink::commit_ready() {
     if (!failure.error.final()) return failure.error;
     experiments_.clear();
     if (const auto back = pg_.exec("ROLLBACK"); !back) return back.error();
-    spdlog::warn("event=mlflow_waiting_refused at_once={} error=\"{}\"", ready_max_, failure.error.message);
+    spdlog::warn("event=mlflow_waiting_refused at_once={} error={}", ready_max_, log_value(failure.error.message));
     if (ready_max_ == 1 && jobs.size() == 1) return bury_waiting(std::move(jobs.front()), failure.error);
     ready_max_ = std::max(1, ready_max_ / 2);
     return std::vector<SqlJob>();

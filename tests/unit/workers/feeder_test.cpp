@@ -31,6 +31,7 @@ class Traces {
   }
   std::size_t page_max = 500;
   std::string never_answers = {};  // filters that say this
+  std::string breaks_with = {};    // the answer to every search
 
  private:
   struct Trace {
@@ -43,6 +44,8 @@ class Traces {
       const auto body = boost::json::parse(raw->substr(raw->find("\r\n\r\n") + 4)).as_object();
       if (raw->find("experiments/search") != raw->npos)
         conversation.answer(R"({"experiments":[{"experiment_id":"1"}]})", "200 OK");
+      else if (!breaks_with.empty())
+        conversation.answer(breaks_with, "500 X");
       else if (!never_answers.empty() && body.at("filter").as_string().find(never_answers) != std::string::npos)
         conversation.answer("", "504 X");
       else
@@ -195,6 +198,16 @@ TEST_F(FeederTest, WhatWaitsIsAskedForWheneverItsTraceBegan) {
   auto said = told();
   std::ranges::sort(said);
   EXPECT_EQ(said, (Told{"long=tr-long", "other=tr-other", "tr-long=tr-long", "tr-other=tr-other"}));
+}
+
+TEST_F(FeederTest, WhatMlflowAnswersIsSaidUntilItAnswersWell) {
+  mlflow.breaks_with = R"({"error_code":"INTERNAL_ERROR","message":"no such table"})";
+  const auto one = feeder();
+  EXPECT_FALSE(one->look(true));
+  EXPECT_EQ(one->refusal(), "/api/3.0/mlflow/traces/search: 500 INTERNAL_ERROR: no such table");
+  mlflow.breaks_with.clear();
+  EXPECT_TRUE(one->look(true));
+  EXPECT_EQ(one->refusal(), "");
 }
 
 // MLflow has no index for it: among enough traces that question takes longer than anybody waits.
