@@ -1,3 +1,4 @@
+#include "ingest/feedback/changed_row.hpp"
 #include "ingest/feedback/changes_body.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
 #include "ingest/http/given_ids.hpp"
@@ -102,6 +103,16 @@ std::optional<Rejection> problem_with_value(const FeedbackDoor& door, std::strin
   return Rejection{422, "value", "this is an expectation: its value is changed by PATCH of MLflow's API"};
 }
 
+// Changes are merged; what waits for its trace is not looked at.
+std::optional<Rejection> problem_with_metadata(const FeedbackDoor& door, const FeedbackRecord& change) {
+  const auto& item = change.items.front();
+  if (!door.view || change.op != Op::update || item.json.find(R"("metadata":)") == item.json.npos) return {};
+  const auto stored = Store(door.view->kv()).find(item.assessment_id);
+  if (!stored || !*stored) return {};
+  const auto& row = (*stored)->row;
+  return problem_with_metadata(row, changed_by(row, change));
+}
+
 // Whether the change waits for its trace, as far as this door sees.
 bool waits(const FeedbackDoor& door, const FeedbackRecord& change) {
   const auto partition = partition_of(change.target.id, door.log.partitions(Stream::feedback));
@@ -139,6 +150,7 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   if (!earliest) co_return error_response(request.path, earliest.error());
   const auto at = door.change_times.next(id, std::max(door.clock.now(), *earliest));
   const auto feedback = new_change(op, id, target, asked->key, members, at);
+  if (const auto problem = problem_with_metadata(door, feedback)) co_return error_response(request.path, *problem);
   auto accepted = co_await accept(door, request, feedback);
   if (!accepted) co_return std::move(accepted.error());
 

@@ -11,6 +11,7 @@ struct BodyLimits {
   static constexpr std::size_t span_id_bytes = 50;      // as much as MLflow's tables hold
   static constexpr std::size_t text_bytes = 16u << 10;  // a comment, a rationale, one value of the metadata
   static constexpr std::size_t metadata_entries = 64;
+  static constexpr std::size_t metadata_bytes = 64u << 10;  // of all that changes have merged, as much as one body has
   static constexpr std::size_t depth = 32;
 };
 

@@ -3,6 +3,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "ingest/feedback/changed_row.hpp"
 #include "ingest/http/body_limits.hpp"
 #include "ingest/http/given_ids.hpp"
 #include "ingest/mlflow/assessment_value.hpp"
@@ -180,6 +181,16 @@ std::optional<MlflowError> problem_with_kind(const json::object& changes, const 
   return {};
 }
 
+// MLflow has no bound for it; changes together may make no more of it than one create does.
+std::optional<MlflowError> problem_with_size(const MlflowDoor& door, const Store::Assessment& existing,
+                                             const FeedbackRecord& change) {
+  const auto before = existing.row.json(existing.valid).size();
+  const auto after = changed_by(existing.row, change).json(existing.valid).size();
+  if (after <= door.config.assessment_bytes_max || after <= before) return {};
+  return invalid_parameter("metadata: with what is there the assessment is longer than " +
+                           std::to_string(door.config.assessment_bytes_max) + " bytes");
+}
+
 FeedbackRecord new_change(Op op, const std::string& trace_id, const std::string& id, const json::object& changes,
                           Instant at) {
   FeedbackRecord record{.op = op, .target = target_of(trace_id), .accepted_at = at};
@@ -196,6 +207,7 @@ Task<Response> update(MlflowDoor& door, Request& request) {
   auto changes = read_changes(request);
   if (!changes) co_return error_response(changes.error());
   auto at = door.clock.now();
+  std::optional<Store::Assessment> existing;
   if (door.view) {
     auto found = co_await find_written(door, request, trace_id, id);
     if (!found) co_return std::move(found.error());
@@ -203,8 +215,11 @@ Task<Response> update(MlflowDoor& door, Request& request) {
     if (auto problem = problem_with_kind(*changes, **found)) co_return error_response(*problem);
     at = std::max(at, (*found)->row.after());
     if ((*found)->row.is_expectation()) changes->erase("rationale");  // MLflow keeps none
+    existing = **found;
   }
   const auto change = new_change(Op::update, trace_id, id, *changes, at);
+  if (existing)
+    if (const auto problem = problem_with_size(door, *existing, change)) co_return error_response(*problem);
   auto record = to_record(change);
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());

@@ -186,5 +186,31 @@ TEST_F(ChangeFeedbackTest, WhatWasTakenBackIsNotTakenBackOnceMore) {
   EXPECT_EQ(logged().size(), 1u);
 }
 
+std::string metadata(int from, int count, const std::string& value = "x") {
+  std::string entries;
+  for (int i = from; i < from + count; ++i)
+    entries += (entries.empty() ? "\"" : ",\"") + std::to_string(i) + R"(":")" + value + "\"";
+  return R"({"metadata":{)" + entries + "}}";
+}
+
+TEST_F(ChangeFeedbackTest, MetadataThatChangesHaveMergedHasTheBoundsOfOneBody) {
+  apply(feedback("a-1", "tr-1", at(0), "n", "1"));
+  const auto store_last = [&] {
+    const auto change = logged().back();
+    apply(forward(change.items.front(), Op::update, change.target, change.accepted_at, "tr-1"));
+  };
+  EXPECT_EQ(patch(metadata(0, 64)), 200u);
+  store_last();
+  EXPECT_EQ(patch(metadata(64, 1)), 422u);
+  EXPECT_EQ(patch(metadata(63, 1, "y")), 200u) << "it has no more entries than before";
+  store_last();
+  const std::string large(15'000, 'x');
+  EXPECT_EQ(patch(metadata(0, 4, large)), 200u);
+  store_last();
+  EXPECT_EQ(patch(metadata(4, 1, large)), 422u);
+  EXPECT_EQ(patch(metadata(0, 4, "x")), 200u);
+  EXPECT_EQ(patch(R"({"value":3})"), 200u);
+}
+
 }  // namespace
 }  // namespace assay
