@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <boost/json/parse.hpp>
 #include <set>
 
+#include "ingest/http/held_answer.hpp"
 #include "ingest/mlflow/trace_routes.hpp"
+#include "storage/records/request_record.hpp"
 #include "storage/records/trace_record.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
 #include "storage/store/store.hpp"
@@ -62,21 +65,27 @@ Result<std::vector<std::string>> known_here(const MlflowDoor& door, const Deleti
   return found;
 }
 
+// `named`: that the ids name these traces is written with it, for who has not heard of them: what waits for one of them
+// waits no longer, and ends with it.
 Task<std::optional<Response>> write_deletions(MlflowDoor& door, const Request& request,
-                                              const std::vector<std::string>& ids) {
+                                              const std::vector<std::string>& ids, bool named = false) {
   const auto now = door.clock.now();
   for (std::size_t from = 0; from < ids.size(); from += records_max) {
     std::vector<Record> records;
-    for (auto i = from; i < std::min(from + records_max, ids.size()); ++i)
+    for (auto i = from; i < std::min(from + records_max, ids.size()); ++i) {
       records.push_back(to_record(TraceRecord{.deleted = true, .trace_id = ids[i], .accepted_at = now}));
+      if (named) std::ranges::move(request_records(ids[i], {}, now), std::back_inserter(records));
+    }
     auto refused = co_await write_all(door, request, std::move(records));
     if (refused) co_return refused;
   }
+  // Feedback that is said next is about a trace that is gone: the door looks at the view, and does not wait for it.
+  if (!ids.empty() && door.view) (void)co_await door.view->applied(door.config.view_wait);
   co_return std::nullopt;
 }
 
 // What is known here is deleted by a record, as everything; where that may not be all the server behind is asked to do
-// the same, and answers.
+// the same, and answers: of ids it goes first, so that nothing is deleted that it refuses to delete.
 Task<Response> delete_traces(MlflowDoor& door, Request& request) {
   const auto deletion = read_deletion(request);
   if (!deletion) co_return error_response(deletion.error());
@@ -84,16 +93,65 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request) {
   if (refused) co_return std::move(*refused);
   const auto found = known_here(door, *deletion);
   if (!found) co_return read_failed(request, found.error());
-  refused = co_await write_deletions(door, request, *found);
-  if (refused) co_return std::move(*refused);
-  // Feedback that is said next is about a trace that is gone: the door looks at the view, and does not wait for it.
-  if (!found->empty()) (void)co_await door.view->applied(door.config.view_wait);
   const bool all = !door.config.server_behind || (!deletion->until_ms && deletion->ids.size() == found->size());
+  if (all || deletion->until_ms) refused = co_await write_deletions(door, request, *found);
+  if (refused) co_return std::move(*refused);
   if (!all) co_return error_response(does_not_exist("not all of them are known here"));
   co_return durable(door, R"({"traces_deleted":)" + std::to_string(found->size()) + "}");
 }
 
+// How many the server behind says it has deleted.
+std::size_t deleted_behind(std::string_view answer) {
+  error_code ec;
+  const auto said = boost::json::parse(answer, ec);
+  if (ec || !said.is_object()) return 0;
+  const auto count = integer_in(said.get_object(), "traces_deleted").value_or(0);
+  return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+// What the server behind has deleted by ids is gone here, too: else what the feeder has told of these ids would go on
+// being taken for traces. Its answer says how many there were, and not which: where that is not all of them, one may be
+// in another experiment and stand, and only what is known here goes.
+Task<std::optional<Response>> delete_as_behind(MlflowDoor& door, const Request& request, const Deletion& deletion,
+                                               std::string_view answer) {
+  if (deleted_behind(answer) >= deletion.ids.size()) {
+    const std::vector<std::string> ids(deletion.ids.begin(), deletion.ids.end());
+    co_return co_await write_deletions(door, request, ids, true);
+  }
+  if (!door.view) co_return std::nullopt;
+  const auto found = known_here(door, deletion);
+  if (!found) co_return read_failed(request, found.error());
+  co_return co_await write_deletions(door, request, *found);
+}
+
+// Before the client hears of it.
+Task<void> pass_deletion(MlflowDoor& door, const PassHandler& pass, Request& request, RequestBody& body,
+                         ResponseStream& answer) {
+  const auto deletion = read_deletion(request);
+  const auto headers = asking_for_no_coding(request);
+  request.headers = headers;
+  HeldAnswer held(answer);
+  co_await pass(request, body, held);
+  std::optional<Response> refused;
+  if (deletion && !deletion->ids.empty() && held.whole() && held.status() == 200)
+    refused = co_await delete_as_behind(door, request, *deletion, held.body());
+  if (refused)
+    co_await answer.respond(std::move(*refused));
+  else
+    co_await held.give_out();
+}
+
+bool deletes_traces(const Request& request) {
+  return request.method == http::verb::post && request.path.ends_with("/mlflow/traces/delete-traces");
+}
+
 }  // namespace
+
+PassHandler with_deletions(MlflowDoor& door, PassHandler pass) {
+  return [&door, pass = std::move(pass)](Request& request, RequestBody& body, ResponseStream& answer) {
+    return deletes_traces(request) ? pass_deletion(door, pass, request, body, answer) : pass(request, body, answer);
+  };
+}
 
 void add_trace_delete_routes(Router& router, MlflowDoor& door) {
   for (const std::string version : {"2.0", "3.0"})

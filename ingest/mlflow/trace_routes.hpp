@@ -19,6 +19,10 @@ void add_trace_routes(Router& router, MlflowDoor& door);
 void add_trace_read_routes(Router& router, MlflowDoor& door);
 void add_trace_delete_routes(Router& router, MlflowDoor& door);
 
+// How the rest is passed to the server behind, with an eye on traces that are deleted there by their ids: they are
+// deleted here, too, whether the door has them or not. `door` outlives it.
+PassHandler with_deletions(MlflowDoor& door, PassHandler pass);
+
 // What is known of the trace, the ids that name it, and what was said about it: all or none; the name of its experiment
 // is among it. The refusal where it was not written.
 Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& request, const TraceRequest& trace,

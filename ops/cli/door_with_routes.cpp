@@ -3,6 +3,7 @@
 #include "ingest/chat/builtin_responder.hpp"
 #include "ingest/mlflow/experiment_routes.hpp"
 #include "ingest/mlflow/mlflow_routes.hpp"
+#include "ingest/mlflow/trace_routes.hpp"
 #include "ingest/openai/openai_routes.hpp"
 #include "ingest/openapi/openapi_route.hpp"
 #include "ingest/otlp/otlp_route.hpp"
@@ -132,10 +133,11 @@ void DoorWithRoutes::pass_on_the_rest(const ProxyConfig& config, Metrics& metric
   auto behind = config;
   behind.keeps_authorization = [this] { return access_.gate().has_keys(); };
   behind_ = std::make_unique<ReverseProxy>(std::move(behind), metrics);
-  const auto pass = [this](Request& request, RequestBody& body, ResponseStream& answer) {
+  const PassHandler pass = [this](Request& request, RequestBody& body, ResponseStream& answer) {
     return behind_->pass(request, body, answer);
   };
-  front_.router().set_behind(pass, {.scope = Scope::read, .body_bytes_max = config.body_bytes_max},
+  front_.router().set_behind(with_deletions(mlflow_, pass),
+                             {.scope = Scope::read, .body_bytes_max = config.body_bytes_max},
                              {.scope = Scope::admin, .body_bytes_max = config.body_bytes_max});
 }
 

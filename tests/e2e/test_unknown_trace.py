@@ -6,9 +6,13 @@ import httpx
 import pytest
 
 from support.assay import run_assay
+from support.deployment import deploy
 from support.door import accepted, chat, new_request_id, new_trace_id, post_trace, wait_state
+from support.keys import bearer, create_key
 from support.ports import free_port
+from support.waiting import wait_until
 
+DELETE = "/api/3.0/mlflow/traces/delete-traces"
 THUMB = {"is_correct": True}
 VALUE = {"assessment": {"assessment_name": "n", "feedback": {"value": 1}, "source": {"source_type": "HUMAN", "source_id": "ana"}}}
 
@@ -59,6 +63,47 @@ def test_a_long_id_is_looked_for_where_it_may_stand(assay, mlflow_url, direct, r
     assert (answer.status_code, answer.json().get("trace_id")) == (200, trace_id), answer.text
 
 
+def test_what_was_deleted_in_mlflow_through_the_door_takes_no_more_feedback(assay, mlflow_url, direct):
+    door = assay("serve", "--mlflow-url", mlflow_url, "--mlflow-feed-interval", "200ms", "--unknown-trace=reject")
+    trace_id, request_id = new_trace_id(), new_request_id()
+    post_trace(direct, trace_id, request_id)
+    said = accepted(door.http.post("/feedback", params={"client_request_id": request_id}, json=THUMB))
+    wait_state(door.http, said, "committed")
+    deletion = {"experiment_id": "0", "request_ids": [trace_id]}
+    assert door.http.post(DELETE, json=deletion).json() == {"traces_deleted": 1}
+    for params in ({"trace_id": trace_id}, {"client_request_id": request_id}):
+        assert door.http.post("/feedback", params=params, json=THUMB).status_code == 404
+    assert door.http.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json=VALUE).status_code == 404
+    wait_state(door.http, said, "deleted")
+
+
+def test_what_mlflow_does_not_delete_stands(assay, mlflow_url, direct):
+    door = assay("serve", "--mlflow-url", mlflow_url, "--mlflow-feed-interval", "200ms", "--unknown-trace=reject")
+    trace_id = new_trace_id()
+    post_trace(direct, trace_id)
+    elsewhere = {"experiment_id": "987654", "request_ids": [trace_id]}
+    assert door.http.post(DELETE, json=elsewhere).json() == {"traces_deleted": 0}
+    wait_state(door.http, accepted(door.http.post("/feedback", params={"trace_id": trace_id}, json=THUMB)), "committed")
+    assert direct.get(f"/api/3.0/mlflow/traces/{trace_id}").status_code == 200
+
+
+def test_who_may_not_delete_leaves_no_deletion(assay, mlflow_url, direct):
+    door = assay("serve", "--require-keys", "--mlflow-url", mlflow_url, "--mlflow-feed-interval", "200ms", start=False)
+    user, admin = create_key(door, "user", "read", "trace", "feedback"), create_key(door, "admin", "admin")
+    door.start()
+    trace_id = new_trace_id()
+    post_trace(direct, trace_id)
+    deletion = {"experiment_id": "0", "request_ids": [trace_id]}
+
+    def said() -> int:
+        return door.http.post("/feedback", params={"trace_id": trace_id}, json=THUMB, headers=bearer(user)).status_code
+
+    assert door.http.post(DELETE, json=deletion, headers=bearer(user)).status_code == 403
+    assert said() in (200, 202)
+    assert door.http.post(DELETE, json=deletion, headers=bearer(admin)).json() == {"traces_deleted": 1}
+    assert said() == 404
+
+
 def test_what_mlflow_can_not_be_asked_for_is_accepted(assay):
     door = assay("serve", "--mlflow-url", f"http://127.0.0.1:{free_port()}", "--unknown-trace=reject")
     for params in ({"trace_id": new_trace_id()}, {"client_request_id": new_request_id()}):
@@ -82,3 +127,17 @@ def test_a_kafka_door_without_a_view_asks_mlflow(assay, kafka, topic_prefix, mlf
         assert door.http.post("/feedback", params=params, json=THUMB).status_code == 202
     said = chat(door.http)  # MLflow has not heard of it yet, but this door has made it
     assert door.http.post("/feedback", params={"client_request_id": said["client_request_id"]}, json=THUMB).status_code == 202
+
+
+def test_feedback_for_what_was_deleted_through_a_kafka_door_does_not_wait(assay, kafka, topic_prefix, mlflow_url, direct):
+    on = deploy(assay, kafka, topic_prefix, mlflow_url, ("--mlflow-url", mlflow_url), ("--mlflow-feed-interval", "0s"))
+    trace_id = new_trace_id()
+    post_trace(direct, trace_id, None, on.experiment_id)
+    early = on.give(trace_id=trace_id)  # nobody tells of it: it is parked
+    assert on.http.post(DELETE, json={"experiment_id": on.experiment_id, "request_ids": [trace_id]}).json() == {"traces_deleted": 1}
+    late = on.give(trace_id=trace_id)
+    wait_until("both are resolved", lambda: {early, late} <= {said["assessment"]["assessment_id"] for said in on.forwarded()}, 30)
+    on.wait_flowed()
+    for worker in on.workers:
+        waiting = [line for line in worker.http.get("/metrics").text.splitlines() if line.startswith("assay_mlflow_waiting_records")]
+        assert waiting and all(line.endswith(" 0") for line in waiting), waiting
