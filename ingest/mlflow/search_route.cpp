@@ -1,8 +1,11 @@
 #include "ingest/mlflow/search_route.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "ingest/http/held_answer.hpp"
 #include "ingest/mlflow/pending.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/store/filter/trace_search.hpp"
@@ -77,7 +80,67 @@ Result<std::vector<std::string>> infos_of(const Store& store, const std::vector<
   return infos;
 }
 
+// The client_request_id, where nothing else is asked for.
+std::optional<std::string> only_request_id(const filter::TraceQuery& query) {
+  if (query.filter.size() != 1 || query.page.offset > 0) return {};
+  const auto& clause = query.filter.front();
+  const auto* id = std::get_if<std::string>(&clause.value);
+  if (clause.kind != "attribute" || clause.key != "client_request_id" || clause.op != "=" || !id) return {};
+  return *id;
+}
+
+// Whether its trace is in the store here, and in an experiment that is asked for.
+Task<bool> is_here(MlflowDoor& door, const filter::TraceQuery& query, const std::string& request_id) {
+  if (!door.view || !co_await door.view->applied(door.config.view_wait)) co_return false;
+  const auto trace_id = door.view->trace_of(request_id);
+  if (!trace_id || !*trace_id) co_return false;
+  const auto row = Store(door.view->kv()).trace(**trace_id);
+  co_return row&&* row && (*row)->text_at("client_request_id") ==
+                              request_id&& std::ranges::find(query.experiments, (*row)->experiment_id()) !=
+                              query.experiments.end();
+}
+
+bool finds_nothing(const HeldAnswer& answer) {
+  if (!answer.whole() || answer.status() != 200) return false;
+  error_code ec;
+  const auto said = json::parse(answer.body(), ec);
+  const auto* found = ec || !said.is_object() ? nullptr : said.get_object().if_contains("traces");
+  return !ec && said.is_object() && (!found || (found->is_array() && found->get_array().empty()));
+}
+
+// The server behind has the word, since it may know more of a trace than this door; but what has not come to it yet, or
+// what it keeps elsewhere because it is longer than its column, it does not find.
+Task<void> pass_search(MlflowDoor& door, const PassHandler& pass, Request& request, RequestBody& body,
+                       ResponseStream& answer) {
+  const auto asked = read_body(request);
+  const auto query = asked ? read_query(*asked) : asked.error();
+  const auto id = query ? only_request_id(*query) : std::nullopt;
+  if (!id) co_return co_await pass(request, body, answer);
+  const auto headers = asking_for_no_coding(request);
+  request.headers = headers;
+  HeldAnswer held(answer);
+  co_await pass(request, body, held);
+  if (finds_nothing(held) && co_await is_here(door, *query, *id)) {
+    auto here = co_await search_traces(door, request, *asked);
+    co_await answer.respond(std::move(here));
+    co_return;
+  }
+  co_await held.give_out();
+}
+
+bool searches_traces(const Request& request) {
+  return request.method == http::verb::post && request.path.ends_with("/3.0/mlflow/traces/search");
+}
+
 }  // namespace
+
+PassHandler with_searches(MlflowDoor& door, PassHandler pass) {
+  return [&door, pass = std::move(pass)](Request& request, RequestBody& body, ResponseStream& answer) {
+    return searches_traces(request) ? pass_search(door, pass, request, body, answer) : pass(request, body, answer);
+  };
+}
+
+Task<Response> search_behind(Request&) { co_return error_response(does_not_exist("the server behind is asked")); }
 
 Task<Response> search_traces(MlflowDoor& door, Request& request) {
   const auto body = read_body(request);

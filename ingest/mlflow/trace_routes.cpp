@@ -138,7 +138,9 @@ void add_trace_routes(Router& router, MlflowDoor& door) {
   add_trace_read_routes(router, door);
   add_trace_delete_routes(router, door);
   add_tag_routes(router, door);
-  if (door.config.server_behind) return;
+  if (door.config.server_behind)
+    return add_mlflow(router, verb::post, "3.0/mlflow/traces/search", search_behind,
+                      {.scope = Scope::read, .body_bytes_max = door.config.trace_bytes_max, .else_behind = true});
   add_mlflow(router, verb::post, "3.0/mlflow/traces/search", [&door](Request& r) { return search_traces(door, r); },
              {.scope = Scope::read});
   add_trace_v2_routes(router, door);

@@ -3,6 +3,7 @@
 #include "ingest/chat/builtin_responder.hpp"
 #include "ingest/mlflow/experiment_routes.hpp"
 #include "ingest/mlflow/mlflow_routes.hpp"
+#include "ingest/mlflow/search_route.hpp"
 #include "ingest/mlflow/trace_routes.hpp"
 #include "ingest/openai/openai_routes.hpp"
 #include "ingest/openapi/openapi_route.hpp"
@@ -136,7 +137,7 @@ void DoorWithRoutes::pass_on_the_rest(const ProxyConfig& config, Metrics& metric
   const PassHandler pass = [this](Request& request, RequestBody& body, ResponseStream& answer) {
     return behind_->pass(request, body, answer);
   };
-  front_.router().set_behind(with_deletions(mlflow_, pass),
+  front_.router().set_behind(with_searches(mlflow_, with_deletions(mlflow_, pass)),
                              {.scope = Scope::read, .body_bytes_max = config.body_bytes_max},
                              {.scope = Scope::admin, .body_bytes_max = config.body_bytes_max});
 }

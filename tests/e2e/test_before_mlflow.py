@@ -232,6 +232,20 @@ def test_tags_and_deletions_of_traces_that_only_mlflow_knows_are_mlflows(door, m
         assert door.http.get(f"/api/3.0/mlflow/traces/{trace_id}").status_code == 410  # of both it is known that they are gone
 
 
+def test_a_search_for_one_client_request_id_finds_here_what_mlflow_does_not(door, mlflow_url):
+    here, there = MlflowClient(door.url), MlflowClient(mlflow_url)
+    trace_id, request_id = new_trace_id(), f"long-{uuid.uuid4().hex}-{uuid.uuid4().hex}"  # too long for MLflow's column
+    post_trace(door.http, trace_id, request_id)
+
+    def found(client: MlflowClient, experiment: str = "0") -> list[str]:
+        page = client.search_traces(locations=[experiment], filter_string=f"client_request_id = '{request_id}'", include_spans=False)
+        return [trace.info.trace_id for trace in page]
+
+    assert found(here) == [trace_id] and found(here, here.create_experiment(f"other-{uuid.uuid4().hex[:8]}")) == []
+    wait_until("it is there", lambda: httpx.get(f"{mlflow_url}/api/3.0/mlflow/traces/{trace_id}", trust_env=False).status_code == 200, WITHIN)
+    assert found(there) == [] and found(here) == [trace_id]
+
+
 def _ids(url: str, trace_id: str) -> list[str]:
     info = httpx.get(f"{url}/api/3.0/mlflow/traces/{trace_id}", trust_env=False).json()["trace"]["trace_info"]
     return [a["assessment_id"] for a in info.get("assessments", [])]

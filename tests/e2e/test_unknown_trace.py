@@ -13,6 +13,7 @@ from support.ports import free_port
 from support.waiting import wait_until
 
 DELETE = "/api/3.0/mlflow/traces/delete-traces"
+SEARCH = "/api/3.0/mlflow/traces/search"
 THUMB = {"is_correct": True}
 VALUE = {"assessment": {"assessment_name": "n", "feedback": {"value": 1}, "source": {"source_type": "HUMAN", "source_id": "ana"}}}
 
@@ -87,19 +88,22 @@ def test_what_mlflow_does_not_delete_stands(assay, mlflow_url, direct):
     assert direct.get(f"/api/3.0/mlflow/traces/{trace_id}").status_code == 200
 
 
-def test_who_may_not_delete_leaves_no_deletion(assay, mlflow_url, direct):
+def test_who_may_not_delete_leaves_no_deletion_and_who_may_read_may_search(assay, mlflow_url, direct):
     door = assay("serve", "--require-keys", "--mlflow-url", mlflow_url, "--mlflow-feed-interval", "200ms", start=False)
     user, admin = create_key(door, "user", "read", "trace", "feedback"), create_key(door, "admin", "admin")
     door.start()
-    trace_id = new_trace_id()
-    post_trace(direct, trace_id)
+    trace_id, request_id = new_trace_id(), new_request_id()
+    post_trace(direct, trace_id, request_id)
     deletion = {"experiment_id": "0", "request_ids": [trace_id]}
+    question = {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}], "filter": f"client_request_id = '{request_id}'"}
 
     def said() -> int:
         return door.http.post("/feedback", params={"trace_id": trace_id}, json=THUMB, headers=bearer(user)).status_code
 
     assert door.http.post(DELETE, json=deletion, headers=bearer(user)).status_code == 403
-    assert said() in (200, 202)
+    assert door.http.post(SEARCH, json=question, headers=bearer(admin)).status_code == 403
+    [found] = door.http.post(SEARCH, json=question, headers=bearer(user)).json()["traces"]
+    assert found["trace_id"] == trace_id and said() in (200, 202)
     assert door.http.post(DELETE, json=deletion, headers=bearer(admin)).json() == {"traces_deleted": 1}
     assert said() == 404
 

@@ -1,7 +1,9 @@
 // MLflow's door before an MLflow server: what becomes of the answers that are passed back.
 #include <gtest/gtest.h>
 
+#include "ingest/mlflow/search_route.hpp"
 #include "ingest/mlflow/trace_routes.hpp"
+#include "storage/state/partition_state.hpp"
 #include "tests/unit/ingest/mlflow_door_fixture.hpp"
 
 namespace assay {
@@ -53,7 +55,7 @@ class BeforeMlflow : public MlflowDoorTest {
     const PassHandler answers = [status, answer](Request&, RequestBody&, ResponseStream& to) {
       return answer_with(status, answer, to);
     };
-    const auto pass = with_deletions(door_, answers);
+    const auto pass = with_searches(door_, with_deletions(door_, answers));
     NoBody none;
     Client client;
     IoContext context(1);
@@ -134,6 +136,55 @@ TEST_F(BeforeMlflow, ADeletionThatIsNotWrittenIsNotSaidToBeDone) {
   const auto client = delete_behind(R"({"experiment_id":"1","request_ids":["tr-a"]})", 200, R"({"traces_deleted":1})");
   EXPECT_EQ(client.status, 503u);
   EXPECT_EQ(client.body.find("traces_deleted"), std::string::npos) << client.body;
+}
+
+class SearchBeforeMlflow : public BeforeMlflow {
+ protected:
+  SearchBeforeMlflow() {
+    log_.put(trace("tr-1", at(1), located("0", at(1)) + R"(,"client_request_id":")" + request_id_ + "\""));
+    Changes changes;
+    for (const auto& id : {std::string("tr-1"), request_id_}) put_trace(changes, 0, id, "tr-1", at(1));
+    EXPECT_TRUE(kv_.write(changes));
+    apply();
+  }
+  std::string search(const std::string& filter, std::string answer = "{}", const std::string& experiment = "0") {
+    const auto body = R"({"locations":[{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":")" +
+                      experiment + R"("}}],"max_results":5,"filter":")" + filter + "\"}";
+    return behind("/api/3.0/mlflow/traces/search", body, 200, std::move(answer)).body;
+  }
+  const std::string request_id_ = std::string(60, 'n');
+  const std::string exactly_ = "client_request_id = '" + request_id_ + "'";
+};
+
+TEST_F(SearchBeforeMlflow, OneClientRequestIdThatItFindsNoTraceForIsFoundHere) {
+  for (const auto* nothing : {"{}", R"({"traces":[]})"})
+    EXPECT_EQ(search(exactly_, nothing), R"({"traces":[)" + *view_.trace_info("tr-1").value() + "]}");
+}
+
+TEST_F(SearchBeforeMlflow, WhatItFindsIsItsToSay) {
+  const std::string more = R"({"traces":[{"trace_id":"tr-1","tags":{"of":"its own"}}]})";
+  EXPECT_EQ(search(exactly_, more), more);
+  EXPECT_EQ(search(exactly_, "no JSON"), "no JSON");
+}
+
+TEST_F(SearchBeforeMlflow, OfEverythingElseItHasTheWord) {
+  EXPECT_EQ(search("client_request_id = 'another'"), "{}");
+  EXPECT_EQ(search(exactly_, "{}", "7"), "{}") << "in another experiment";
+  EXPECT_EQ(search(exactly_ + " AND status = 'OK'"), "{}");
+  EXPECT_EQ(search("client_request_id LIKE 'n%'"), "{}");
+  EXPECT_EQ(search("no filter"), "{}");
+  door_.view = nullptr;
+  EXPECT_EQ(search(exactly_), "{}");
+}
+
+// It only reads, so it is not for admins alone, as what is passed on else is.
+TEST_F(SearchBeforeMlflow, WhoeverMayReadMaySearch) {
+  Router router;
+  add_mlflow_routes(router, door_);
+  const auto* route = router.find(http::verb::post, "/api/3.0/mlflow/traces/search").route;
+  ASSERT_TRUE(route);
+  EXPECT_EQ(Scope(route->options.scope), Scope::read);
+  EXPECT_TRUE(route->options.else_behind);
 }
 
 }  // namespace
