@@ -54,6 +54,12 @@ bool is_of_origins(std::string_view name) {
   return same_name(name.substr(0, prefix.size()), prefix);
 }
 
+// What a client says of where it comes from: this door says that.
+bool is_of_forwarding(std::string_view name) {
+  constexpr std::string_view ours[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"};
+  return std::any_of(std::begin(ours), std::end(ours), [&](auto one) { return same_name(one, name); });
+}
+
 // A value of Forwarded: a token, or quoted.
 std::string forwarded_value(std::string_view text) {
   std::string out = "\"";
@@ -62,6 +68,10 @@ std::string forwarded_value(std::string_view text) {
     out += c;
   }
   return out + "\"";
+}
+
+std::string forwarded_node(const asio::ip::address& address) {
+  return forwarded_value(address.is_v6() ? "[" + address.to_string() + "]" : address.to_string());
 }
 
 // Keeps the body's own error: what fails then is not the server behind.
@@ -98,18 +108,14 @@ HttpRequest ReverseProxy::outgoing(const Request& request) const {
   if (!request.query.empty()) out.target.append("?").append(request.query);
   const auto named = named_by_connection(request.headers);
   const auto host = request.header("Host").value_or("");
-  std::string forwarded_for, forwarded;
+  std::string via;
   for (const auto& [name, value] : request.headers) {
     if (is_of_one_hop(name) || is_named(named, name)) continue;
     if (same_name(name, "Host") || same_name(name, "Content-Length") || same_name(name, "Expect")) continue;
     if (same_name(name, "Authorization") && config_.keeps_authorization && config_.keeps_authorization()) continue;
-    if (same_name(name, "X-Forwarded-Proto") || same_name(name, "X-Forwarded-Host")) continue;
-    if (same_name(name, "X-Forwarded-For")) {
-      forwarded_for.append(forwarded_for.empty() ? "" : ", ").append(value);
-      continue;
-    }
-    if (same_name(name, "Forwarded")) {
-      forwarded.append(forwarded.empty() ? "" : ", ").append(value);
+    if (is_of_forwarding(name)) continue;
+    if (same_name(name, "Via")) {
+      via.append(value).append(", ");
       continue;
     }
     if (same_name(name, "Origin")) {
@@ -118,13 +124,16 @@ HttpRequest ReverseProxy::outgoing(const Request& request) const {
     }
     out.headers.push_back({std::string(name), std::string(value)});
   }
-  const auto peer = request.peer.to_string();
   const auto* proto = request.tls ? "https" : "http";
-  forwarded_for.append(forwarded_for.empty() ? "" : ", ").append(peer);
-  const auto from = request.peer.is_v6() ? "[" + peer + "]" : peer;
-  forwarded.append(forwarded.empty() ? "" : ", ").append("for=").append(forwarded_value(from));
+  const auto client = config_.client_of ? config_.client_of(request) : request.peer;
+  auto forwarded_for = request.peer.to_string(), forwarded = "for=" + forwarded_node(request.peer);
+  if (client != request.peer) {
+    forwarded_for.insert(0, client.to_string() + ", ");
+    forwarded.insert(0, "for=" + forwarded_node(client) + ", ");
+  }
   if (!host.empty()) forwarded.append(";host=").append(forwarded_value(host));
   forwarded.append(";proto=").append(proto);
+  out.headers.push_back({"Via", via + "1.1 assay"});
   out.headers.push_back({"X-Forwarded-For", std::move(forwarded_for)});
   out.headers.push_back({"Forwarded", std::move(forwarded)});
   if (!host.empty()) out.headers.push_back({"X-Forwarded-Host", std::string(host)});
@@ -133,8 +142,10 @@ HttpRequest ReverseProxy::outgoing(const Request& request) const {
 }
 
 Task<void> ReverseProxy::pass(Request& request, RequestBody& body, ResponseStream& answer) {
-  if (request.method == http::verb::unknown) {
-    auto refusal = error_response(request.path, 501, "this method is not known here");
+  const bool tunnel = request.method == http::verb::connect;
+  if (tunnel || request.method == http::verb::unknown) {
+    auto refusal =
+        error_response(request.path, 501, tunnel ? "this door is no tunnel" : "this method is not known here");
     co_await answer.respond(std::move(refusal));
     co_return;
   }

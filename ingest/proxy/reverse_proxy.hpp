@@ -3,11 +3,11 @@
 // passed back, both piece by piece, so that the slower side sets the pace and memory is bounded.
 //
 // What changes on the way: the headers of one hop (Connection and what it names, Keep-Alive, TE, Trailer, Upgrade, …)
-// stay on their hop; X-Forwarded-For, -Proto and -Host and Forwarded say where it came from; a Location there becomes
-// one here. Which pages may ask is for this door's gate alone to say, and it has: an Origin that is this door's own
-// becomes the server's own, as its cross-origin check expects, any other is not passed on, nor are the server's
-// Access-Control headers passed back. A client's Authorization is passed on where this door has no keys of its own;
-// ours is never lent to it.
+// stay on their hop; Via names this door; X-Forwarded-For, -Proto and -Host and Forwarded say where it came from, as
+// far as this door knows it, whatever the client says; a Location there becomes one here. Which pages may ask is for
+// this door's gate alone to say, and it has: an Origin that is this door's own becomes the server's own, as its
+// cross-origin check expects, any other is not passed on, nor are the server's Access-Control headers passed back. A
+// client's Authorization is passed on where this door has no keys of its own; ours is never lent to it.
 //
 // A body that does not come, or is broken, is the client's fault: it is told so, and no failure of the server's is
 // counted.
@@ -26,6 +26,8 @@ struct ProxyConfig {
   std::string url = {};      // http(s)://HOST[:PORT], without a slash at the end; empty: there is none
   std::string ca_file = {};  // PEM, in addition to the system's
   std::function<bool()> keeps_authorization = {};  // whether it is for this door, and no business of that server's
+  // Whose request it is, where a proxy that is trusted has brought it; empty: the peer's.
+  std::function<boost::asio::ip::address(const Request&)> client_of = {};
   std::size_t body_bytes_max = std::size_t(4) << 30;
   std::size_t connections_max = 1024;  // to it, in use and idle
   // Its first byte may take what a search over millions of traces takes; a stream may be silent for a while.

@@ -80,7 +80,7 @@ DoorWithRoutes::DoorWithRoutes(const FrontDoorOptions& options, EventLog& log, V
   front_.guard_with(access_.gate());
   if (access_.tls()) front_.speak_tls(*access_.tls());
   add_routes(options);
-  if (!options.behind.url.empty()) pass_on_the_rest(options.behind, metrics);
+  if (!options.behind.url.empty()) pass_on_the_rest(options.behind, options.access.gate.proxies, metrics);
 }
 
 ChatServices DoorWithRoutes::chat_services(const FrontDoorOptions& options) {
@@ -130,9 +130,12 @@ void DoorWithRoutes::reject_unknown_traces(const FrontDoorOptions& options, Metr
   feedback_.unknown = mlflow_.unknown = unknown_.get();
 }
 
-void DoorWithRoutes::pass_on_the_rest(const ProxyConfig& config, Metrics& metrics) {
+void DoorWithRoutes::pass_on_the_rest(const ProxyConfig& config, const TrustedProxies& proxies, Metrics& metrics) {
   auto behind = config;
   behind.keeps_authorization = [this] { return access_.gate().has_keys(); };
+  behind.client_of = [proxies](const Request& request) {
+    return client_address(request.peer, request.headers, proxies);
+  };
   behind_ = std::make_unique<ReverseProxy>(std::move(behind), metrics);
   const PassHandler pass = [this](Request& request, RequestBody& body, ResponseStream& answer) {
     return behind_->pass(request, body, answer);

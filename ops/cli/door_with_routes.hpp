@@ -37,7 +37,7 @@ class DoorWithRoutes {
   ChatServices chat_services(const FrontDoorOptions& options);
   void add_routes(const FrontDoorOptions& options);
   void reject_unknown_traces(const FrontDoorOptions& options, Metrics& metrics);
-  void pass_on_the_rest(const ProxyConfig& config, Metrics& metrics);
+  void pass_on_the_rest(const ProxyConfig& config, const TrustedProxies& proxies, Metrics& metrics);
   // The experiment of chats that was given by its name is in the catalog, unless it is there already.
   void make_experiment();
   // Until `stop`, in rounds: the chats that an earlier life of this door left open, as far as the log takes them.

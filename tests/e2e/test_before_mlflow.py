@@ -294,7 +294,7 @@ def test_headers_of_one_hop_stay_on_it_and_the_rest_says_where_it_came_from(assa
     asked = upstream.asked.decode().lower()
     assert asked.startswith("get /x?y=%20z http/1.1\r\n")
     assert "x-mine" not in asked and "\r\nte:" not in asked
-    assert "\r\nx-forwarded-for: 192.0.2.1, 127.0.0.1\r\n" in asked
+    assert "\r\nx-forwarded-for: 127.0.0.1\r\n" in asked and "\r\nvia: 1.1 assay\r\n" in asked
     assert f"\r\nx-forwarded-host: {door.address}\r\n" in asked and 'for="127.0.0.1"' in asked
 
 
