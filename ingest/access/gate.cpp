@@ -303,19 +303,18 @@ bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Ra
                         const Asked& asked, AccessDecision& decision) {
   if (!rate.limited()) return true;
   const auto taken = buckets.take(caller, rate, std::chrono::steady_clock::now());
-  decision.charge = {&buckets, taken.bucket, rate};
+  decision.charge.append_header(decision.headers);  // of the quota before this one, which is charged no more
+  decision.charge = {&buckets, taken.bucket, rate, policy};
   const auto burst = static_cast<std::uint64_t>(std::max(rate.burst, 1.0));
   const auto window = static_cast<std::uint64_t>(std::ceil(static_cast<double>(burst) / rate.per_second));
-  const auto seconds = static_cast<std::uint64_t>((taken.wait.count() + 999) / 1000);
   auto& out = decision.headers;
   out.append("RateLimit-Policy: \"").append(policy).append("\";q=").append(std::to_string(burst));
-  out.append(";w=").append(std::to_string(window)).append("\r\nRateLimit: \"").append(policy).append("\";r=");
-  out.append(std::to_string(taken.remaining)).append(";t=").append(std::to_string(seconds)).append("\r\n");
+  out.append(";w=").append(std::to_string(window)).append("\r\n");
   if (taken.allowed) return true;
   refuse(metrics_.over_quota, 429, "too many requests: repeat it after the time that Retry-After says", {}, asked,
          decision);
   for (auto& [name, value] : decision.refusal->headers)
-    if (name == "Retry-After") value = std::to_string(std::max<std::uint64_t>(seconds, 1));
+    if (name == "Retry-After") value = std::to_string(std::max<std::int64_t>((taken.wait.count() + 999) / 1000, 1));
   decision.wait = taken.wait;
   return false;
 }

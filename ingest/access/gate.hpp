@@ -47,7 +47,7 @@ class Gate {
     std::optional<Response> refusal;
     std::string headers;  // lines for the answer, whatever it will be
     std::optional<Capability> capability;
-    Charge charge;              // to the last quota that it was held to
+    Charge charge;              // to the last quota that it was held to; its RateLimit is not in `headers`
     bool joins_traces = false;  // it may add to traces that exist: it has a key, or anybody may write traces here
     std::chrono::milliseconds wait{0};  // over its quota: until there is room again
 

@@ -23,6 +23,13 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
+std::uint32_t whole(float tokens) { return static_cast<std::uint32_t>(std::max(tokens, 0.0f)); }
+
+std::chrono::milliseconds until_one(float tokens, const Rate& rate) {
+  if (tokens >= 1) return {};
+  return std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil((1 - tokens) / rate.per_second * 1000)));
+}
+
 }  // namespace
 
 TokenBuckets::TokenBuckets(std::size_t slots)
@@ -99,10 +106,26 @@ TokenBuckets::Taken TokenBuckets::take_from(std::uint64_t key, const Rate& rate,
   }
   set.unlock();
 
-  taken.remaining = static_cast<std::uint32_t>(std::max(tokens, 0.0f));
-  if (!taken.allowed)
-    taken.wait = std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil((1 - tokens) / rate.per_second * 1000)));
+  taken.remaining = whole(tokens);
+  if (!taken.allowed) taken.wait = until_one(tokens, rate);
   return taken;
+}
+
+TokenBuckets::Taken TokenBuckets::left(std::uint64_t bucket, const Rate& rate, Time now) {
+  auto tokens = static_cast<float>(std::max(rate.burst, 1.0));
+  auto& set = set_of(bucket);
+  set.lock();
+  for (const auto& slot : set.slots)
+    if (slot.tag == (bucket | 1)) tokens = slot.filled(rate, milliseconds(now));
+  set.unlock();
+  return {.allowed = tokens >= 1, .remaining = whole(tokens), .wait = until_one(tokens, rate), .bucket = bucket};
+}
+
+void Charge::append_header(std::string& out) const {
+  if (!buckets) return;
+  const auto left = buckets->left(bucket, rate, std::chrono::steady_clock::now());
+  out.append("RateLimit: \"").append(policy).append("\";r=").append(std::to_string(left.remaining));
+  out.append(";t=").append(std::to_string((left.wait.count() + 999) / 1000)).append("\r\n");
 }
 
 }  // namespace assay

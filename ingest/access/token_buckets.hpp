@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace assay {
@@ -37,6 +38,8 @@ class TokenBuckets {
   // What turned out to cost more than its one token: takes the rest, too, and leaves a debt where there is not enough.
   // A bucket that is gone by now owes nothing.
   void take_more(std::uint64_t bucket, const Rate& rate, std::size_t tokens, Time now);
+  // What a caller would find; takes nothing.
+  Taken left(std::uint64_t bucket, const Rate& rate, Time now);
 
   std::size_t bytes() const { return sets_ * sizeof(Set); }
 
@@ -68,11 +71,12 @@ class TokenBuckets {
   const std::unique_ptr<Set[]> table_;
 };
 
-// What a request was charged to; it may cost more than its one token. As long as the gate.
+// What a request was charged to, the last of its quotas; it may cost more than its one token. As long as the gate.
 struct Charge {
   TokenBuckets* buckets = nullptr;  // null: to nobody
   std::uint64_t bucket = 0;
   Rate rate;
+  std::string_view policy;  // the quota's name
 
   // For one more act of the same request: how long to wait where there is no token for it.
   std::chrono::milliseconds wait_for_one() const {
@@ -82,6 +86,8 @@ struct Charge {
   void more(std::size_t tokens) const {
     if (buckets && tokens > 0) buckets->take_more(bucket, rate, tokens, std::chrono::steady_clock::now());
   }
+  // The line that says what is left. To be written with the answer: only then is it known what the request has cost.
+  void append_header(std::string& out) const;
 };
 
 }  // namespace assay

@@ -38,6 +38,7 @@ void Session::append_head(unsigned status, std::string_view content_type, Header
   for (const auto& [name, value] : headers)
     if (fit_for_a_header(value)) out_.append(name).append(": ").append(value).append("\r\n");
   out_ += access_.headers;
+  access_.charge.append_header(out_);
   if (length && status != 204 && status != 304) out_.append("Content-Length: ").append(number(*length)).append("\r\n");
   if (chunked_) out_.append("Transfer-Encoding: chunked\r\n");
   out_.append(keeps_alive() ? (head_.http_1_0 || chunked_ ? "Connection: keep-alive\r\n\r\n" : "\r\n")

@@ -1,6 +1,7 @@
 """The public door: who may do what, from where, and how often."""
 
 import base64
+import re
 import signal
 
 import httpx
@@ -390,8 +391,10 @@ def test_a_batch_costs_its_caller_a_token_an_item(assay):
     door = assay("serve", "--quota-address", "0.01:20")
     said = door.http.post("/feedback/batch", json=[{"trace_id": TRACE, "is_correct": True} for _ in range(15)])
     assert said.status_code == 207 and len(said.json()["results"]) == 15
+    assert said.headers["RateLimit"] == f'"address";r={20 - 15};t=0'
     assert f'"address";r={20 - 15 - 1}' in door.http.post("/feedback/batch", json=[{}]).headers["RateLimit"]
-    assert door.http.post("/feedback/batch", json=[{"trace_id": TRACE, "is_correct": True} for _ in range(100)]).status_code == 207
+    owing = door.http.post("/feedback/batch", json=[{"trace_id": TRACE, "is_correct": True} for _ in range(100)])
+    assert owing.status_code == 207 and re.fullmatch(r'"address";r=0;t=9[67]\d\d', owing.headers["RateLimit"])
     refused = door.http.post("/feedback/batch", json=[{}])
     over(refused, "address")
     assert int(refused.headers["Retry-After"]) > 9000  # 96 tokens are owed

@@ -111,6 +111,10 @@ TEST_F(GateDecides, ByTheQuotaOfWhoAsks) {
   EXPECT_EQ(status(), 200u);
   EXPECT_EQ(decision.headers.find("RateLimit-Policy: \"address\";q=1"), 0u) << decision.headers;
   EXPECT_TRUE(decision.charge.buckets);
+  std::string left;
+  decision.charge.append_header(left);
+  EXPECT_TRUE(left.starts_with("RateLimit: \"address\";r=0;t=")) << left;
+  EXPECT_EQ(decision.headers.find("RateLimit:"), std::string::npos) << "it is not known yet what is left";
   decide(&feedback, {});
   EXPECT_EQ(status(), 429u);
   EXPECT_GT(decision.wait, 0ms);

@@ -45,6 +45,7 @@ TEST(TokenBuckets, WhatCostsMoreThanATokenIsOwed) {
   const Rate rate{10, 5};
   const auto taken = buckets.take("ana", rate, start);
   EXPECT_EQ(taken.remaining, 4u);
+  EXPECT_EQ(buckets.left(taken.bucket, rate, start).remaining, 4u);
   buckets.take_more(taken.bucket, rate, 2, start);
   EXPECT_EQ(buckets.take("ana", rate, start).remaining, 1u);
   buckets.take_more(taken.bucket, rate, 101, start);
@@ -52,6 +53,10 @@ TEST(TokenBuckets, WhatCostsMoreThanATokenIsOwed) {
   EXPECT_FALSE(owing.allowed);
   EXPECT_EQ(owing.remaining, 0u);
   EXPECT_EQ(owing.wait, 10'100ms);
+  const auto left = buckets.left(taken.bucket, rate, start);
+  EXPECT_EQ(left.remaining, 0u);
+  EXPECT_EQ(left.wait, 10'100ms);
+  EXPECT_EQ(buckets.left(taken.bucket, rate, start + 10'300ms).remaining, 3u);
   EXPECT_FALSE(buckets.take("ana", rate, start + 10s).allowed);
   EXPECT_TRUE(buckets.take("ana", rate, start + 10'200ms).allowed);
   EXPECT_EQ(buckets.take("bob", rate, start).remaining, 4u);
