@@ -42,6 +42,8 @@ std::optional<std::string> SpoolOptions::settle(const KafkaOptions& kafka) {
   config->bytes_max = *bytes;
   config->disk_reserve_bytes = disk_reserve_bytes;
   config->record_bytes_max = record_bytes_max(kafka.config);
+  if (config->bytes_max < config->record_bytes_max)
+    return "--spool: it has no room for one record of message.max.bytes, " + std::to_string(config->record_bytes_max);
   return std::nullopt;
 }
 

@@ -148,8 +148,8 @@ Task<void> EmbeddedLog::submit(PendingAppend& waiting) {
       std::scoped_lock lock(queue_mutex_);
       if (stopping_)
         waiting.fail(Error::stopped);
-      else if (queue_bytes_ + waiting.bytes > config_.queue_bytes_max)
-        waiting.fail(Error::over_capacity);
+      else if (queue_bytes_ > 0 && queue_bytes_ + waiting.bytes > config_.queue_bytes_max)
+        waiting.fail(Error::over_capacity);  // but not what finds none waiting, however long: it never would be taken
       else {
         wake = queue_.empty();
         queue_.push_back(&waiting);

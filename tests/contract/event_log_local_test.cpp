@@ -112,6 +112,19 @@ TEST_P(EmbeddedLogTest, TrimsOnlyWhatIsOldAndEveryConsumerHasPassed) {
   EXPECT_EQ(next->offset, 10);
 }
 
+TEST_P(EmbeddedLogTest, TakesWhatIsLongerThanItsQueueWhereNothingWaits) {
+  TemporaryDirectory directory;
+  Metrics metrics;
+  auto db = Db::open({.directory = directory.path()});
+  ASSERT_TRUE(db) << db.error();
+  auto log = EmbeddedLog::open(**db, directory.path(), {.queue_bytes_max = 100, .disk_reserve_bytes = 0}, metrics);
+  ASSERT_TRUE(log) << log.error();
+  for (int i = 0; i < 2; ++i) {
+    const auto appended = run_task(under_test->io(), (*log)->append(feedback("k", std::string(1000, 'x'))));
+    EXPECT_TRUE(appended) << "or it would be refused for ever: " << appended.error().message();
+  }
+}
+
 TEST_P(EmbeddedLogTest, RefusesAnAppendWhenTheDiskHasNoRoom) {
   TemporaryDirectory directory;
   Metrics metrics;
