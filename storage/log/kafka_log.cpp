@@ -121,10 +121,12 @@ void KafkaLog::submit(Record record, KafkaWaiter& waiter, std::size_t index) {
   std::unique_lock lock(mutex_);
   const bool full = outstanding_bytes_ + bytes > config_.outstanding_bytes_max ||
                     outstanding_records_ >= config_.outstanding_records_max;
-  if (closed_ || changed_ || too_long || full) {
+  const bool gone = away();
+  if (closed_ || changed_ || too_long || gone || full) {
     waiter.results[index] = closed_    ? make_error_code(Error::stopped)
                             : changed_ ? make_error_code(Error::log_changed)
                             : too_long ? boost::system::errc::make_error_code(boost::system::errc::message_size)
+                            : gone     ? make_error_code(Error::log_unavailable)
                                        : make_error_code(Error::over_capacity);
     --waiter.open;
     metrics_.refused.Increment();

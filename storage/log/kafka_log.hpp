@@ -32,6 +32,9 @@ struct KafkaLogMetrics {
 // A record's bytes are counted from append to its report, also after its waiter has left: while no broker answers, the
 // log is over_capacity once outstanding_bytes_max are waiting.
 //
+// While it is known that no broker is there, for a second now, appends are log_unavailable at once: nobody waits for
+// the end of his time in vain. (librdkafka looks for the brokers by itself.)
+//
 // Now and then it looks whether the topics still have the partitions that they had at open(). Once they have not it is
 // log_changed, for good: a key's place depends on their number, and feedback would miss its trace.
 //
@@ -85,6 +88,7 @@ class KafkaLog final : public EventLog {
   void on_reports(rd_kafka_event_t* event, bool retired, Handlers& ready);
   void on_statistics(std::string_view json);
   void set_reachable(bool reachable);
+  bool away() const;
   void replace_producer(std::string_view reason);
   bool replace_if_failed();
   bool producer_is_stuck() const;
@@ -118,6 +122,7 @@ class KafkaLog final : public EventLog {
   std::jthread undertaker_;                              // ends them: that takes librdkafka up to a second
 
   std::atomic<bool> reachable_{true};
+  std::atomic<Steady::rep> unreachable_since_{0};
   std::atomic<bool> changed_{false};
   std::atomic<Steady::rep> last_acknowledged_{0};
   std::atomic<Steady::rep> last_timed_out_{0};

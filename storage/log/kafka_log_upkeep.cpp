@@ -11,7 +11,8 @@
 namespace assay {
 namespace {
 
-constexpr int stuck_after = 2;                            // times the limit of one append
+constexpr int stuck_after = 2;  // times the limit of one append
+constexpr std::chrono::seconds away_after{1};
 constexpr std::chrono::milliseconds topics_limit{2'000};  // bounds what the end waits for
 
 }  // namespace
@@ -148,7 +149,14 @@ Result<void> KafkaLog::writable() const {
   return {};
 }
 
+// Not at once: a connection that a broker ends because it idles is made again within a second.
+bool KafkaLog::away() const {
+  const Steady::duration since(Steady::now().time_since_epoch().count() - unreachable_since_.load());
+  return !reachable_ && since > away_after;
+}
+
 void KafkaLog::set_reachable(bool reachable) {
+  if (!reachable && reachable_) unreachable_since_ = Steady::now().time_since_epoch().count();
   if (reachable_.exchange(reachable) == reachable) return;
   metrics_.reachable.Set(reachable);
   if (reachable)

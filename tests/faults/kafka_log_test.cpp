@@ -137,6 +137,25 @@ TEST_F(KafkaLogFaults, WritableEndsWithTheBrokersAndComesBackByItself) {
   EXPECT_TRUE(run_until([&] { return bool(log->writable()); })) << "nobody appends meanwhile";
 }
 
+TEST_F(KafkaLogFaults, WhatComesWhileItIsKnownThatNoBrokerIsThereIsRefusedAtOnce) {
+  open();
+  ASSERT_TRUE(append(record("k")));
+  mock.set_down();
+  ASSERT_TRUE(run_until([&] { return !log->writable(); }));
+  const auto known = Steady::now();
+  run_until([&] { return Steady::now() - known > 1100ms; });
+  const auto start = Steady::now();
+  const auto refused = append(record("k"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), make_error_code(Error::log_unavailable));
+  EXPECT_LT(Steady::now() - start, 1s) << "its time is ten seconds";
+  mock.set_up();
+  EXPECT_TRUE(run_until([&] { return bool(log->writable()); }));
+  const auto next = append(record("k"));
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->offset, 1) << "nothing was written of the one that was refused";
+}
+
 TEST_F(KafkaLogFaults, OverItsBoundInBytesItRefusesAtOnceAndTakesAgainWhenReportsCome) {
   open({.outstanding_bytes_max = 10'000});
   ASSERT_TRUE(append(record("k")));
