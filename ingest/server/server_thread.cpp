@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include "ingest/access/client_address.hpp"
+#include "ingest/http/error_response.hpp"
 #include "ingest/server/server.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/thread.hpp"
@@ -16,8 +17,14 @@ using std::chrono::steady_clock;
 using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
 
 constexpr std::chrono::milliseconds accept_pause{100};
-constexpr std::string_view no_room =
-    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+// Whatever was asked: nothing of it is read.
+std::string no_room() {
+  const auto refusal = error_response({}, 503, "there are too many connections: repeat it after a moment");
+  std::string out = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: " + std::string(refusal.content_type);
+  for (const auto& [name, value] : refusal.headers) out.append("\r\n").append(name).append(": ").append(value);
+  out.append("\r\nContent-Length: ").append(std::to_string(refusal.body.size()));
+  return out.append("\r\nConnection: close\r\n\r\n").append(refusal.body);
+}
 
 // What ends a loop or a session may be a cancellation; anything else is a bug that must be heard of.
 void report(std::exception_ptr failure, std::string_view what) {
@@ -69,6 +76,7 @@ void ServerThread::start(std::function<void()> ended) {
 }
 
 Task<void> ServerThread::accept() {
+  const auto turned_away = no_room();
   while (!shared_.draining) {
     auto [ec, socket] = co_await acceptor_.async_accept(as_result);
     if (shared_.draining) break;
@@ -85,14 +93,14 @@ Task<void> ServerThread::accept() {
     if (++shared_.connections > shared_.config.connections_max) {  // taken first: other threads accept, too
       --shared_.connections;
       shared_.metrics.refused_connections.Increment();
-      socket.write_some(asio::buffer(no_room), ec);
+      socket.write_some(asio::buffer(turned_away), ec);
       continue;
     }
     const auto peer = peer_to_count(socket);
     if (peer && !shared_.peers.enter(*peer, shared_.config.connections_per_address_max)) {
       --shared_.connections;
       shared_.metrics.refused_connections.Increment();
-      socket.write_some(asio::buffer(no_room), ec);
+      socket.write_some(asio::buffer(turned_away), ec);
       continue;
     }
     open_session(std::move(socket), peer);

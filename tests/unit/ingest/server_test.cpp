@@ -232,6 +232,8 @@ TEST_F(HttpServer, RefusesConnectionsOverItsLimit) {
   RawClient c(server->port());
   const auto no = c.read_response();
   EXPECT_EQ(status(no), "HTTP/1.1 503");
+  EXPECT_NE(no.find("\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"), no.npos) << no;
+  EXPECT_NE(body(no).find("too many connections"), no.npos) << no;
   EXPECT_EQ(body(a.ask(get_hello)), "\"hello\"");
 }
 
