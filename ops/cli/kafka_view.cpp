@@ -73,9 +73,14 @@ KafkaView::KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, con
   view_.forget_told_before([this] { return cutoffs_.told_since(); });
   view_.add_sink("mlflow", [this](StreamPartition of) -> std::optional<Offset> {
     std::scoped_lock lock(mutex_);
-    const auto at = mlflow_offsets_.find(of);
-    return at == mlflow_offsets_.end() ? std::nullopt : std::optional(at->second);
+    return place_of_sink(mlflow_offsets_, of);
   });
+}
+
+std::optional<Offset> place_of_sink(const KafkaOffsets::Offsets& committed, StreamPartition of) {
+  if (committed.empty()) return {};
+  const auto at = committed.find(of);
+  return at == committed.end() ? 0 : at->second;
 }
 
 KafkaView::~KafkaView() { stop(); }

@@ -40,6 +40,10 @@ class LazyKafkaSources final : public EventSources {
   std::chrono::steady_clock::time_point ask_again_{};
 };
 
+// How far a sink has come in the partition, by what its group has committed: where that is nothing in any there may be
+// no such sink.
+std::optional<Offset> place_of_sink(const KafkaOffsets::Offsets& committed, StreamPartition of);
+
 // All given outlives it. `door` knows how many partitions there are.
 class KafkaView {
  public:
