@@ -15,10 +15,6 @@ DeadLetter letter_of_expired(const ParkedRecord& parked, Partition partition, In
                   .dead_at = now,
                   .from = {Stream::feedback, partition},
                   .offset = parked.order / items_per_record_max};
-  if (parked.withdrawn) {
-    dead.detail += "; it was taken back";
-    return dead;
-  }
   FeedbackRecord record{.op = parked.op,
                         .target = parked.target,
                         .accepted_at = parked.accepted_at,

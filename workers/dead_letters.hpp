@@ -5,7 +5,7 @@
 
 namespace assay {
 
-// Its trace never came. Keyed by its record_id. What was taken back has no record in it that could be replayed.
+// Its trace never came. Keyed by its record_id. None is written of what was taken back.
 DeadLetter letter_of_expired(const ParkedRecord& parked, Partition partition, Instant now);
 
 // Its record_id stands for another body already. Keyed by conflict_id().

@@ -5,6 +5,7 @@
 
 #include "ops/runtime/log.hpp"
 #include "storage/state/parked_state.hpp"
+#include "storage/state/remains_state.hpp"
 
 namespace assay {
 namespace {
@@ -55,6 +56,9 @@ Result<void> PartitionLoop::open() {
   if (!parked) return parked.error();
   const auto expiry = next_expiry(state_, config_.partition);
   if (!expiry) return expiry.error();
+  const auto remains = has_remains(state_, config_.partition);
+  if (!remains) return remains.error();
+  has_remains_ = *remains;
   meta_ = *meta;
   parked_ = *parked;
   next_expiry_ = *expiry;
@@ -148,6 +152,15 @@ Result<void> PartitionLoop::release(Resolution& resolution) {
   return {};
 }
 
+Result<void> PartitionLoop::learn_remains(Resolution& resolution, std::span<const std::string> assessments) const {
+  if (!has_remains_) return {};
+  auto remains = find_remains(state_, config_.partition, assessments);
+  if (!remains) return remains.error();
+  for (std::size_t i = 0; i < assessments.size(); ++i)
+    resolution.facts().learn_remains(assessments[i], std::move((*remains)[i]));
+  return {};
+}
+
 // What is parked of these, and what else waits where deletes look for what they take back.
 Result<void> PartitionLoop::learn_parked(Resolution& resolution, Needs needs) const {
   auto parked = find_parked(state_, config_.partition, needs.parked);
@@ -179,6 +192,7 @@ Result<void> PartitionLoop::decide(Resolution& resolution) {
   if (!seen) return seen.error();
   for (std::size_t i = 0; i < needs.seen.size(); ++i)
     resolution.facts().learn_seen(std::move(needs.seen[i]), (*seen)[i]);
+  if (const auto learnt = learn_remains(resolution, needs.assessments); !learnt) return learnt;
   if (parked_ > 0)
     if (const auto learnt = learn_parked(resolution, std::move(needs)); !learnt) return learnt;
   while (!undecided_.empty() && !resolution.full()) {
@@ -212,13 +226,28 @@ Result<void> PartitionLoop::expire(Resolution& resolution) {
     const auto parked = find_parked(state_, config_.partition,
                                     std::span(*ids).subspan(from, std::min(parked_at_once, ids->size() - from)));
     if (!parked) return parked.error();
+    std::vector<std::string> assessments;
+    for (const auto& record : *parked) {
+      if (!record) return Error::corrupt;
+      assessments.push_back(record->item.assessment_id);
+    }
+    if (const auto learnt = learn_remains(resolution, assessments); !learnt) return learnt;
     for (const auto& record : *parked) {
       if (resolution.full()) break;
-      if (!record) return Error::corrupt;
       resolution.expire(*record, as_of);
     }
   }
   expired_some_ = true;
+  return forget(resolution, ids->size());
+}
+
+// Whenever things expire, since nothing else adds so much to it: twice as many as that at most.
+Result<void> PartitionLoop::forget(Resolution& resolution, std::size_t expired) const {
+  if (!has_remains_) return {};
+  const auto over = remains_over(state_, config_.partition, clock_.now(), 2 * expired);
+  if (!over) return over.error();
+  if (const auto learnt = learn_remains(resolution, *over); !learnt) return learnt;
+  for (const auto& id : *over) resolution.forget(id);
   return {};
 }
 
@@ -236,6 +265,7 @@ Result<void> PartitionLoop::commit(Resolution& resolution, std::chrono::steady_c
     return Error::log_unavailable;
   }
   size_.committed();
+  has_remains_ = has_remains_ || resolution.left_remains();
   meta_ = meta;
   parked_ += counts.parked - counts.released - counts.expired;
   if (first_expiry && (!next_expiry_ || *first_expiry < *next_expiry_)) next_expiry_ = first_expiry;

@@ -99,10 +99,12 @@ class PartitionLoop {
   void take(std::span<const LogRecord> records);
   Result<void> learn_traces(Resolution& resolution, std::vector<std::string> ids) const;
   Result<void> learn_parked(Resolution& resolution, Needs needs) const;
+  Result<void> learn_remains(Resolution& resolution, std::span<const std::string> assessments) const;
   Result<void> tell(Resolution& resolution);
   Result<void> release(Resolution& resolution);
   Result<void> decide(Resolution& resolution);
   Result<void> expire(Resolution& resolution);
+  Result<void> forget(Resolution& resolution, std::size_t expired) const;
   Result<void> commit(Resolution& resolution, std::chrono::steady_clock::time_point began);
 
   const PartitionLoopConfig config_;
@@ -130,8 +132,9 @@ class PartitionLoop {
   Ends backlog_;  // as of open()
   StepSize size_;
   Meta meta_;
-  std::int64_t parked_ = 0;  // entries of the state
-  Offset trimmed_to_ = 0;    // what was lost before it has been counted
+  std::int64_t parked_ = 0;   // entries of the state
+  Offset trimmed_to_ = 0;     // what was lost before it has been counted
+  bool has_remains_ = false;  // there may be something to look up
   std::optional<Instant> next_expiry_;
   std::optional<Due> due_;  // something was seen to be due, and expires once its trace can't be in the backlog
   bool joined_ = false;

@@ -1,6 +1,7 @@
 #include "workers/resolver.hpp"
 
 #include "storage/records/assessment_record.hpp"
+#include "storage/records/fields.hpp"
 #include "storage/records/logged_feedback.hpp"
 #include "storage/state/parked_state.hpp"
 #include "workers/dead_letters.hpp"
@@ -43,6 +44,7 @@ void add_needs(const FeedbackRecord& record, const ResolvePolicy& policy, Needs&
   needs.traces.push_back(record.target.id);
   if (record.op == Op::erase) needs.waiting.insert(record.target.id);
   for (const auto& item : record.items) {
+    needs.assessments.push_back(item.assessment_id);
     if (may_repeat(record, policy)) needs.seen.push_back(item.record_id);
     needs.parked.push_back(item.record_id);
     if (record.op != Op::create) needs.parked.push_back(item.assessment_id);  // its create may be parked
@@ -116,11 +118,34 @@ void Resolution::expire(const ParkedRecord& waiting, Instant as_of) {
   facts_.learn_parked(waiting.item.record_id, waiting);
   const auto* const stands = parked(waiting.item.record_id);  // this step may have taken its words
   if (!stands) return;
-  emit(to_record(letter_of_expired(*stands, partition_, as_of)));
+  const auto& item = waiting.item;
+  if (stands->withdrawn || stands->op == Op::erase)
+    annul(item.record_id);
+  else
+    bury(item.assessment_id, letter_of_expired(*stands, partition_, as_of));
+  // Who says it again is heard: of the logs the embedded one looks for repeats itself.
+  if (stands->op == Op::create && stands->idempotent && !policy_.log_repeats) {
+    const Seen died{stands->order / items_per_record_max, stands->body_hash, seen_dead};
+    step_.state.put(Family::seen, seen_key(partition_, item.record_id), encode_seen(died));
+  }
   end_parked(waiting);
+  ++counts_.expired;
+}
+
+// A dead letter, which goes when its assessment is taken back.
+void Resolution::bury(const std::string& assessment_id, const DeadLetter& letter) {
+  if (facts_.remains_.taken_back(assessment_id)) return annul(letter.record_id);
+  emit(to_record(letter));
+  facts_.remains_.died(assessment_id, letter.record_id, now_ + policy_.letters_max);
   ++meta_.ledger.dead;
   ++counts_.dead;
-  ++counts_.expired;
+}
+
+// It ends, and leaves no letter. The tombstone is for who recounts: what is dead, or was.
+void Resolution::annul(const std::string& record_id) {
+  emit(dead_letter_tombstone(record_id));
+  ++meta_.ledger.dead;
+  ++counts_.annulled;
 }
 
 void Resolution::malformed(Offset offset, std::string_view raw, std::string reason) {
@@ -155,9 +180,12 @@ bool Resolution::conflicts(const FeedbackRecord& record, Offset offset) const {
 Resolution::Verdict Resolution::verdict_on(const FeedbackRecord& record, const FeedbackItem& item,
                                            Offset offset) const {
   if (parked(item.record_id)) return Duplicate{};
+  // What died is said anew.
+  const bool died = record.op == Op::create && facts_.remains_.has_letter(item.assessment_id, item.record_id);
   if (const auto* before = seen(item.record_id);
-      before && is_repeat(*before, offset, meta_.accepted_max, policy_.dedupe_window))
+      before && !died && is_repeat(*before, offset, meta_.accepted_max, policy_.dedupe_window))
     return Duplicate{};
+  if (record.op != Op::erase && facts_.remains_.taken_back(item.assessment_id)) return Annul{};
   if (record.op != Op::create) {
     const auto* create = parked(item.assessment_id);
     if (create && create->op == Op::create)
@@ -175,6 +203,23 @@ void Resolution::note_seen(const FeedbackRecord& record, const FeedbackItem& ite
   if (!takes_entry(entry, offset, meta_.accepted_max, policy_.dedupe_window)) return;
   entry = Seen{offset, record.body_hash, record.logged_at()};
   step_.state.put(Family::seen, seen_key(partition_, item.record_id), encode_seen(*entry));
+}
+
+// Its letters go, and what waits loses its words. A deletion that went to the sinks is remembered there; one that
+// waits, here: it may be the first to come, and the first whose time is up.
+void Resolution::take_back(const std::string& assessment_id, bool forwarded) {
+  withdraw(assessment_id);
+  for (const auto& record_id : facts_.remains_.end_letters(assessment_id)) emit(dead_letter_tombstone(record_id));
+  if (!forwarded) facts_.remains_.take_back(assessment_id, now_ + policy_.letters_max);
+}
+
+// Of a create that is said again after it died, or is replayed: there is one of it. A change's letters stay until its
+// assessment is taken back: one of a conflict has the id of another.
+void Resolution::end_letter_before(const FeedbackRecord& record, const FeedbackItem& item) {
+  if (record.op != Op::create) return;
+  auto before = item.record_id;
+  if (record.attempt > 0) before = record_id_of(item.assessment_id, record.attempt - 1);
+  if (facts_.remains_.ended(item.assessment_id, before)) emit(dead_letter_tombstone(before));
 }
 
 // What is taken back while it waits leaves no words, in no dead letter either: neither its create nor its changes.
@@ -205,12 +250,9 @@ void Resolution::park(const FeedbackRecord& record, const FeedbackItem& item, st
                        .idempotent = record.idempotent,
                        .attempt = record.attempt,
                        .item = item};
-  const auto* const create = record.op == Op::create ? nullptr : parked(item.assessment_id);
-  // A change that comes after the deletion.
-  if (create && create->withdrawn && record.op == Op::update) assay::withdraw(waiting);
+  const auto* const create = record.op == Op::erase ? parked(item.assessment_id) : nullptr;
   // What takes back outlives what it takes back, by whoever's clock that was parked.
-  if (create && record.op == Op::erase)
-    waiting.expires_at = std::max(waiting.expires_at, create->expires_at + std::chrono::milliseconds(1));
+  if (create) waiting.expires_at = std::max(waiting.expires_at, create->expires_at + std::chrono::milliseconds(1));
   assay::park(step_.state, partition_, waiting);
   emit(to_record(waiting, partition_));
   if (!first_expiry_ || waiting.expires_at < *first_expiry_) first_expiry_ = waiting.expires_at;
@@ -238,8 +280,11 @@ void Resolution::decide(const IncomingFeedback& incoming) {
     const Verdict verdict = in_conflict ? Conflict{} : again ? Duplicate{} : verdict_on(record, item, offset);
     note_seen(record, item, offset);
     ++meta_.ledger.logged;
-    const bool counts = std::holds_alternative<Forward>(verdict) || std::holds_alternative<Park>(verdict);
-    if (record.op == Op::erase && counts) withdraw(item.assessment_id);
+    const bool forwarded = std::holds_alternative<Forward>(verdict);
+    if (forwarded || std::holds_alternative<Park>(verdict)) {
+      if (record.op == Op::erase) take_back(item.assessment_id, forwarded);
+      end_letter_before(record, item);
+    }
     std::visit(Overloaded{[&](const Forward& to) {
                             emit(forward(item, record.op, record.target, record.accepted_at, to.trace_id));
                             ++meta_.ledger.forwarded;
@@ -256,11 +301,10 @@ void Resolution::decide(const IncomingFeedback& incoming) {
                           },
                           [&](const Conflict&) {
                             const StreamPartition from{Stream::feedback, partition_};
-                            emit(to_record(letter_of_conflict(record, item, from, order, now_)));
-                            ++meta_.ledger.dead;
-                            ++counts_.dead;
+                            bury(item.assessment_id, letter_of_conflict(record, item, from, order, now_));
                             ++counts_.conflicts;
-                          }},
+                          },
+                          [&](const Annul&) { annul(item.record_id); }},
                verdict);
   }
 }
@@ -268,6 +312,7 @@ void Resolution::decide(const IncomingFeedback& incoming) {
 bool Resolution::empty() const { return step_.outputs.empty() && step_.state.empty() && meta_ == before_; }
 
 Step Resolution::finish() {
+  left_remains_ = facts_.remains_.write(step_);
   save_meta(step_.state, partition_, meta_, before_);
   step_.feedback_position = meta_.feedback;
   return std::move(step_);

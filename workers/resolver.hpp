@@ -16,15 +16,20 @@
 #include <vector>
 
 #include "storage/log/step.hpp"
+#include "storage/records/dead_letter_record.hpp"
 #include "storage/records/feedback_record.hpp"
 #include "storage/records/parked_record.hpp"
 #include "storage/state/partition_state.hpp"
+#include "workers/remains_book.hpp"
 
 namespace assay {
 
 struct ResolvePolicy {
   std::chrono::milliseconds park_max = std::chrono::hours(24);  // from the moment it is parked
   std::chrono::milliseconds dedupe_window = std::chrono::hours(24);
+  // How long is remembered which dead letters an assessment has, and that it was taken back: as long as letters are
+  // kept.
+  std::chrono::milliseconds letters_max = std::chrono::hours(30 * 24);
   std::chrono::milliseconds request_retention{0};  // an id told longer ago is unknown again; 0: never
   // Whether a record whose ids are random may stand in the log twice: on Kafka a producer that takes over sends again
   // what was not acknowledged. Where it can't (embedded), only derived ids are looked up and remembered.
@@ -81,6 +86,9 @@ class Facts {
     parked_of_[parked.item.assessment_id].push_back(record_id);
     learn_parked(std::move(record_id), std::move(parked));
   }
+  void learn_remains(const std::string& assessment_id, std::optional<Remains> remains) {
+    remains_.learn(assessment_id, std::move(remains));
+  }
 
  private:
   friend class Resolution;
@@ -88,21 +96,23 @@ class Facts {
   Known<Seen> seen_;
   Known<ParkedRecord> parked_;
   std::unordered_map<std::string, std::vector<std::string>> parked_of_;  // assessment_id → record_ids, as far as learnt
+  RemainsBook remains_;
 };
 
 // The ids that decide() will look up.
 struct Needs {
-  std::vector<std::string> traces, seen, parked;
+  std::vector<std::string> traces, seen, parked, assessments;
   // Of deletes: what they are about, and the ids that more of that may wait for, beside the id that its create waits
   // for.
   std::set<std::string> erased, waiting;
 };
 void add_needs(const FeedbackRecord& record, const ResolvePolicy& policy, Needs& needs);
 
-// What a step did, for the metrics. `forwarded` counts the released too.
+// What a step did, for the metrics. `forwarded` counts the released too; `dead` the letters. annulled: it ended, and
+// nobody has lost anything. retold: an id that named another trace before.
 struct ResolveCounts {
   std::int64_t feedback = 0, forwarded = 0, duplicate = 0, parked = 0, released = 0, expired = 0, dead = 0,
-               conflicts = 0, retold = 0;  // retold: an id that named another trace before
+               annulled = 0, conflicts = 0, retold = 0;
 };
 
 class Resolution {
@@ -129,9 +139,12 @@ class Resolution {
   // What becomes of a record of the feedback stream, the next one.
   void decide(const IncomingFeedback& incoming);
 
-  // Its time is up: a dead letter of `as_of`, up to when what was told is known. Changes behind an expired create stay
-  // parked until their own time is up.
+  // Its time is up: a dead letter of `as_of`, up to when what was told is known; none of what was taken back, nor of a
+  // deletion. Changes behind an expired create stay parked until their own time is up.
   void expire(const ParkedRecord& parked, Instant as_of);
+
+  // What is left of the assessment needs to be known no longer.
+  void forget(const std::string& assessment_id) { facts_.remains_.forget(assessment_id); }
 
   // Enough for one step: commit, and go on in the next one.
   bool full() const { return step_.outputs.size() >= policy_.outputs_max || bytes_ >= policy_.bytes_max; }
@@ -143,6 +156,8 @@ class Resolution {
 
   // The step. Call once, last.
   Step finish();
+  // After finish(): whether something is left, then, of an assessment that this step has touched.
+  bool left_remains() const { return left_remains_; }
 
  private:
   struct Forward {
@@ -153,13 +168,18 @@ class Resolution {
   };
   struct Duplicate {};
   struct Conflict {};
-  using Verdict = std::variant<Forward, Park, Duplicate, Conflict>;
+  struct Annul {};  // it was taken back before it came
+  using Verdict = std::variant<Forward, Park, Duplicate, Conflict, Annul>;
 
   bool conflicts(const FeedbackRecord& record, Offset offset) const;
   Verdict verdict_on(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) const;
   void note_seen(const FeedbackRecord& record, const FeedbackItem& item, Offset offset);
   void park(const FeedbackRecord& record, const FeedbackItem& item, std::int64_t order, std::string behind);
+  void take_back(const std::string& assessment_id, bool forwarded);
   void withdraw(const std::string& assessment_id);
+  void end_letter_before(const FeedbackRecord& record, const FeedbackItem& item);
+  void bury(const std::string& assessment_id, const DeadLetter& letter);
+  void annul(const std::string& record_id);
   void end_parked(const ParkedRecord& parked);
   void malformed(Offset offset, std::string_view raw, std::string reason);
   void emit(Record record);
@@ -176,6 +196,7 @@ class Resolution {
   std::size_t bytes_ = 0;
   ResolveCounts counts_;
   std::optional<Instant> first_expiry_;
+  bool left_remains_ = false;
 };
 
 }  // namespace assay

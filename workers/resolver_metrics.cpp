@@ -10,6 +10,9 @@ ResolverMetrics::ResolverMetrics(Metrics& metrics, Partition partition)
       released_total(metrics.counter("assay_resolver_released_total", "Parked feedback released by its trace")),
       expired_total(metrics.counter("assay_resolver_expired_total", "Parked feedback whose trace never came")),
       deadletter_total(metrics.counter("assay_resolver_deadletter_total", "Dead letters written")),
+      annulled_total(metrics.counter("assay_resolver_annulled_total",
+                                     "Ended without a dead letter: taken back before its trace came, or a deletion of "
+                                     "what never came")),
       conflicts_total(metrics.counter("assay_resolver_conflicts_total", "Keys used again with another body")),
       retold_total(metrics.counter("assay_resolver_retold_total", "Ids that named another trace before")),
       misplaced_total(metrics.counter("assay_requests_misplaced_total",
@@ -43,6 +46,7 @@ void ResolverMetrics::committed(const ResolveCounts& counts, const Ledger& ledge
   add(released_total, counts.released);
   add(expired_total, counts.expired);
   add(deadletter_total, counts.dead);
+  add(annulled_total, counts.annulled);
   add(conflicts_total, counts.conflicts);
   add(retold_total, counts.retold);
   step_seconds.Observe(seconds);

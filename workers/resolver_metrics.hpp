@@ -19,6 +19,7 @@ struct ResolverMetrics {
   Counter& released_total;
   Counter& expired_total;
   Counter& deadletter_total;
+  Counter& annulled_total;
   Counter& conflicts_total;
   Counter& retold_total;
   Counter& misplaced_total;

@@ -125,10 +125,11 @@ Response changed_response(unsigned status, std::string_view durability, std::str
   response.headers.emplace_back("Assay-Durability", durability);
   JsonWriter json(response.body);
   json.begin_object().field("status", status == 200 ? "deleted" : "accepted").field("assessment_id", id);
-  if (place.trace_id.empty())
-    json.field(place.target.field(), place.target.id).end_object();
-  else
-    json.field("trace_id", place.trace_id).end_object();
+  if (!place.trace_id.empty())
+    json.field("trace_id", place.trace_id);
+  else if (!place.target.id.empty())  // none is known of what was taken back before its trace came
+    json.field(place.target.field(), place.target.id);
+  json.end_object();
   return response;
 }
 

@@ -118,19 +118,30 @@ int act(Owner& owner, const std::string& verb, const std::vector<std::string>& r
   return code;
 }
 
+bool was_taken_back(const Listed& letter) {
+  const auto dead = parse_dead_letter(letter.json);
+  return dead && dead->taken_back();
+}
+
 template <class Owner>
 int act_on_all(Owner& owner, const std::string& verb, const KeyValue& store, const std::string& reason) {
   int code = ok;
-  std::size_t count = 0;
+  std::size_t count = 0, taken_back = 0;
   for (std::string from;;) {
     const auto round = round_of(store, reason, from);
     if (!round) return complain(round.error());
-    for (const auto& letter : round->letters)
+    for (const auto& letter : round->letters) {
+      if (verb == "replay" && was_taken_back(letter)) {
+        ++taken_back;
+        continue;
+      }
       if (!act(owner, verb, letter.record_id, code)) return code;
+    }
     count += round->letters.size();
     if (round->next.empty()) break;
     from = round->next;
   }
+  if (taken_back > 0) std::cout << taken_back << " passed over: taken back, nothing is left to replay\n";
   if (count == 0)
     std::cout << "no dead letter" << (reason.empty() ? "" : " of this reason") << ": nothing to " << verb << "\n";
   return code;

@@ -8,6 +8,7 @@
 #include "storage/log/kafka_offsets.hpp"
 #include "storage/log/kafka_source.hpp"
 #include "storage/log/read_all.hpp"
+#include "storage/records/remains_record.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "storage/state/state_keys.hpp"
 
@@ -37,6 +38,7 @@ Result<void> read_parked(EventSources& sources, KeyValue& into) {
   return read_all(sources, Stream::parked, [&](std::span<const LogRecord> records) {
     Changes changes;
     for (const auto& record : records) {
+      if (remains_of(record.key)) continue;
       auto key = state::parked_key(record.partition, record.key);
       if (record.tombstone)
         changes.erase(Family::parked, std::move(key));

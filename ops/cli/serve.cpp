@@ -47,6 +47,7 @@ struct ServeOptions {
     door.behind_authorization = mlflow.rest.mlflow.authorization;
     log.dedupe_window = policy.dedupe_window;
     policy.log_repeats = false;
+    policy.letters_max = std::chrono::hours(24 * 365 * 100);  // the store keeps dead letters until they are purged
     policy.record_bytes_max = std::numeric_limits<std::size_t>::max();  // the doors bound their requests
     // A day longer than the store keeps traces. An MLflow keeps what the store lets go of, and is told of it.
     if (retention.count() > 0 && !mlflow.any()) policy.request_retention = retention + std::chrono::hours(24);

@@ -224,8 +224,11 @@ Result<std::optional<Appended::Outcome>> EmbeddedLog::known(
     if (!bytes) return bytes.error();
     if (!*bytes) continue;
     const auto seen = decode_seen(**bytes);
-    if (!seen || record.accepted_at - seen->accepted_at > config_.dedupe_window) continue;
-    return std::optional(seen->body_hash == identity.body_hash ? Outcome::duplicate : Outcome::conflict);
+    if (!seen) continue;
+    const bool same = seen->body_hash == identity.body_hash;
+    const bool aged = record.accepted_at - seen->accepted_at > config_.dedupe_window;
+    if (seen->accepted_at == seen_dead ? same : aged) continue;
+    return std::optional(same ? Outcome::duplicate : Outcome::conflict);
   }
   return std::optional<Outcome>();
 }

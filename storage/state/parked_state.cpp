@@ -3,6 +3,7 @@
 #include <map>
 
 #include "ops/runtime/log.hpp"
+#include "storage/state/remains_state.hpp"
 #include "storage/state/state_keys.hpp"
 
 namespace assay {
@@ -41,14 +42,17 @@ Result<std::vector<std::optional<ParkedRecord>>> find_parked(const KeyValue& sta
 // What a record replaces stands under other keys, too.
 Result<std::int64_t> replay_parked(const KeyValue& state, Partition partition, std::span<const LogRecord> records,
                                    Changes& changes) {
+  if (const auto replayed = replay_remains(state, partition, records, changes); !replayed) return replayed.error();
   std::vector<std::string> ids;
-  for (const auto& record : records) ids.emplace_back(record.key);
+  for (const auto& record : records)
+    if (!remains_of(record.key)) ids.emplace_back(record.key);
   const auto found = find_parked(state, partition, ids);
   if (!found) return found.error();
   std::map<std::string, std::optional<ParkedRecord>, std::less<>> known;
   for (std::size_t i = 0; i < ids.size(); ++i) known.try_emplace(ids[i], (*found)[i]);
   std::int64_t more = 0;
   for (const auto& record : records) {
+    if (remains_of(record.key)) continue;
     auto& parked = known.find(record.key)->second;
     if (parked) {
       unpark(changes, partition, *parked);

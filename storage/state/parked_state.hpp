@@ -12,8 +12,8 @@ namespace assay {
 void park(Changes& changes, Partition partition, const ParkedRecord& parked);
 void unpark(Changes& changes, Partition partition, const ParkedRecord& parked);
 
-// What these records of the changelog make of the state: of a key the last one decides. What can't be read is left out,
-// and logged. Returns by how many more are parked afterwards.
+// What these records of the changelog make of the state, of what is left of the dead (remains_state.hpp) as well: of a
+// key the last one decides. What can't be read is left out, and logged. Returns by how many more are parked afterwards.
 Result<std::int64_t> replay_parked(const KeyValue& state, Partition partition, std::span<const LogRecord> records,
                                    Changes& changes);
 

@@ -22,6 +22,10 @@ struct Seen {
   bool operator==(const Seen&) const = default;
 };
 
+// The accepted_at of an entry whose record died: outside of any window. The embedded log lets it be said again, but
+// with no other body.
+inline constexpr Instant seen_dead{};
+
 inline std::string seen_key(Partition partition, std::string_view record_id) {
   return big_endian(static_cast<std::uint32_t>(partition)).append(record_id);
 }

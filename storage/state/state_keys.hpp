@@ -8,6 +8,8 @@
 //   parked   'r' record_id                                          -> the record's value (records/parked_record.hpp)
 //   parked   't' length of id (2), id that it waits for, order (8), record_id  -> ""
 //   parked   'e' expires_at in ms (8), record_id                    -> ""
+//   parked   'd' assessment_id                                      -> the record's value (records/remains_record.hpp)
+//   parked   'f' until in ms (8), assessment_id                     -> ""
 //   meta     a name of those below                                  -> a number (8), or the ledger's
 #include <optional>
 #include <string>
@@ -27,7 +29,7 @@ inline std::string parked_prefix(Partition partition) { return prefix(partition)
 inline std::string parked_key(Partition partition, std::string_view record_id) {
   return parked_prefix(partition).append(record_id);
 }
-// The record_id, if it is a key of the first of the three spaces: the other two say the same.
+// The record_id, if it is a key of the first of what is parked's three spaces: the other two say the same.
 inline std::optional<std::string_view> parked_id(std::string_view key) {
   constexpr std::size_t partition = 4;
   if (key.size() <= partition || key[partition] != 'r') return {};
@@ -48,12 +50,22 @@ inline std::string waiting_key(Partition partition, std::string_view id, std::in
 }
 
 inline std::string expiry_prefix(Partition partition) { return prefix(partition).append("e"); }
-inline std::string expiry_prefix(Partition partition, Instant at) {
-  const auto ms = std::max<std::int64_t>(0, at.time_since_epoch().count());
-  return expiry_prefix(partition).append(big_endian(static_cast<std::uint64_t>(ms)));
+inline std::string at(std::string prefix, Instant time) {
+  const auto ms = std::max<std::int64_t>(0, time.time_since_epoch().count());
+  return prefix.append(big_endian(static_cast<std::uint64_t>(ms)));
 }
-inline std::string expiry_key(Partition partition, Instant at, std::string_view record_id) {
-  return expiry_prefix(partition, at).append(record_id);
+inline std::string expiry_prefix(Partition partition, Instant time) { return at(expiry_prefix(partition), time); }
+inline std::string expiry_key(Partition partition, Instant time, std::string_view record_id) {
+  return expiry_prefix(partition, time).append(record_id);
+}
+
+inline std::string remains_key(Partition partition, std::string_view assessment_id) {
+  return prefix(partition).append("d").append(assessment_id);
+}
+inline std::string over_prefix(Partition partition) { return prefix(partition).append("f"); }
+inline std::string over_prefix(Partition partition, Instant until) { return at(over_prefix(partition), until); }
+inline std::string over_key(Partition partition, Instant until, std::string_view assessment_id) {
+  return over_prefix(partition, until).append(assessment_id);
 }
 
 inline std::string meta_key(Partition partition, std::string_view name) { return prefix(partition).append(name); }

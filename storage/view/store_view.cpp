@@ -4,6 +4,7 @@
 #include "storage/records/json_writer.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/partition_state.hpp"
+#include "storage/state/remains_state.hpp"
 #include "storage/state/state_keys.hpp"
 #include "storage/store/report.hpp"
 
@@ -122,7 +123,8 @@ StoreView::StoreView(const KeyValue& kv, const EventLog& log, Progress& progress
 // A dead letter that was replayed is in the store or parked again: these come first. The store comes last, and once
 // more: what is released or committed while we look has moved on towards it.
 Result<std::optional<Receipt>> StoreView::receipt(std::string_view assessment_id) {
-  for (const auto look : {&StoreView::committed, &StoreView::parked, &StoreView::dead, &StoreView::committed})
+  for (const auto look :
+       {&StoreView::committed, &StoreView::parked, &StoreView::taken_back, &StoreView::dead, &StoreView::committed})
     if (auto found = (this->*look)(assessment_id); !found || *found) return found;
   return std::optional<Receipt>();
 }
@@ -183,6 +185,18 @@ Result<std::optional<Receipt>> StoreView::parked(std::string_view assessment_id)
     receipt.about(parked->target);
     receipt.accepted_at = parked->accepted_at;
     return std::optional(std::move(receipt));
+  }
+  return std::optional<Receipt>();
+}
+
+// Before its trace came: no sink knows of it.
+Result<std::optional<Receipt>> StoreView::taken_back(std::string_view assessment_id) const {
+  const std::string id(assessment_id);
+  for (Partition p = 0; p < log_.partitions(Stream::feedback); ++p) {
+    const auto remains = find_remains(kv_, p, {&id, 1});
+    if (!remains) return remains.error();
+    if (remains->front() && remains->front()->taken_back)
+      return std::optional(Receipt{.assessment_id = id, .state = Receipt::State::deleted});
   }
   return std::optional<Receipt>();
 }

@@ -60,6 +60,7 @@ class StoreView final : public View {
   Result<std::optional<Receipt>> committed(std::string_view assessment_id) const;
   Receipt deleted(std::string_view assessment_id, std::string_view trace_id) const;
   Result<std::optional<Receipt>> parked(std::string_view assessment_id) const;
+  Result<std::optional<Receipt>> taken_back(std::string_view assessment_id) const;
   Result<std::optional<Receipt>> dead(std::string_view assessment_id) const;
   Result<std::optional<DeadLetter>> letter_of(std::string_view assessment_id) const;
 

@@ -1,5 +1,7 @@
 """PATCH and DELETE /feedback/{id}: what is said of a change is what has become of the feedback."""
 
+import json
+
 import pytest
 
 from support.assay import Assay, run_assay
@@ -31,29 +33,65 @@ def test_a_change_that_names_another_trace_is_refused_and_changes_nothing(serve)
     assert said not in assessments(serve.http, trace_id)
 
 
-def test_nobody_is_told_that_a_dead_letter_was_deleted(assay):
+def letters_on(serve) -> list[dict]:
+    return json.loads(run_assay("deadletters", "list", "--output", "json", "--data", str(serve.data)).stdout)
+
+
+def test_what_is_taken_back_after_it_died_leaves_no_letter_and_commits_nothing(assay):
     serve = assay("serve", "--park-max", "1s")
-    said = accepted(serve.http.post("/feedback", params={"client_request_id": new_request_id()}, json=VALUE))
-    wait_state(serve.http, said, "dead")
-    answer = serve.http.delete(f"/feedback/{said}")
-    assert answer.status_code == 202 and answer.json()["status"] == "accepted", answer.text
-    assert receipt(serve.http, said)["state"] == "dead"
+    request_id = new_request_id()
+    said = accepted(serve.http.post("/feedback", params={"client_request_id": request_id}, json=VALUE))
+    wait_state(serve.http, said, "parked")
+    assert serve.http.patch(f"/feedback/{said}", json={"comment": "words"}).status_code == 202
+    wait_until("both are dead", lambda: len(letters_on(serve)) == 2)
+    for _ in range(2):
+        answer = serve.http.delete(f"/feedback/{said}")
+        assert answer.status_code == 200 and answer.json()["status"] == "deleted", answer.text
+        assert receipt(serve.http, said)["state"] == "deleted" and letters_on(serve) == []
+    assert run_assay("deadletters", "replay", said, "--data", str(serve.data)).returncode == 1
+    replayed = run_assay("deadletters", "replay", "--all", "--data", str(serve.data))
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    wait_until("its deletion has expired", lambda: "1 parked" not in run_assay("verify", "--data", str(serve.data)).stdout)
+    post_trace(serve.http, trace_id := new_trace_id(), client_request_id=request_id)
+    kept = accepted(serve.http.post("/feedback", params={"client_request_id": request_id}, json=VALUE))
+    wait_assessment(serve.http, trace_id, kept)
+    assert list(assessments(serve.http, trace_id)) == [kept]
+    assert letters_on(serve) == [] and receipt(serve.http, said)["state"] == "deleted"
+    assert run_assay("verify", "--data", str(serve.data)).returncode == 0
 
 
 def test_what_was_taken_back_of_a_trace_that_never_came_stays_away_when_it_comes(assay):
-    """The deletion names its trace: it is known before the create, which a replay brings."""
+    """The deletion names its trace: it is known before the create, which nothing brings any more."""
     serve = assay("serve", "--park-max", "1s")
     trace_id = new_trace_id()
     said = accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json=VALUE))
     wait_state(serve.http, said, "dead")
     answer = serve.http.delete(f"/feedback/{said}")
     assert answer.status_code == 200 and answer.json()["status"] == "deleted", answer.text
+    assert letters_on(serve) == []
     post_trace(serve.http, trace_id)
-    replayed = run_assay("deadletters", "replay", said, "--data", str(serve.data))
-    assert replayed.returncode == 0, replayed.stderr
+    assert run_assay("deadletters", "replay", said, "--data", str(serve.data)).returncode == 1
     kept = accepted(serve.http.post("/feedback", params={"trace_id": trace_id}, json=VALUE))
     wait_assessment(serve.http, trace_id, kept)
     assert list(assessments(serve.http, trace_id)) == [kept]
+
+
+def test_a_request_that_died_is_heard_when_it_is_said_again_with_its_key(assay):
+    serve = assay("serve", "--park-max", "1s")
+    request_id = new_request_id()
+
+    def say(value: dict = VALUE):
+        return serve.http.post("/feedback", params={"client_request_id": request_id}, json=value, headers={"Idempotency-Key": "k-1"})
+
+    said = accepted(say())
+    wait_state(serve.http, said, "dead")
+    assert say({**VALUE, "value": "other"}).status_code == 422
+    post_trace(serve.http, trace_id := new_trace_id(), client_request_id=request_id)
+    for _ in range(2):
+        assert accepted(say()) == said
+    wait_assessment(serve.http, trace_id, said)
+    assert list(assessments(serve.http, trace_id)) == [said] and letters_on(serve) == []
+    assert run_assay("verify", "--data", str(serve.data)).returncode == 0
 
 
 def test_the_value_of_an_expectation_is_not_changed_as_feedback(serve):

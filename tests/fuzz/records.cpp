@@ -3,6 +3,7 @@
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/records/feedback_record.hpp"
 #include "storage/records/parked_record.hpp"
+#include "storage/records/remains_record.hpp"
 #include "storage/records/trace_record.hpp"
 #include "tests/fuzz/target.hpp"
 
@@ -30,6 +31,11 @@ void one(std::string_view bytes) {
     const auto written = parked_value(*parked);
     const auto again = parse_parked_record(written);
     must(again.has_value() && parked_value(*again) == written, "a parked record settles");
+  }
+  if (const auto remains = parse_remains_record(bytes)) {
+    const auto written = remains_value(*remains);
+    const auto again = parse_remains_record(written);
+    must(again.has_value() && remains_value(*again) == written, "what is left settles");
   }
   (void)parse_assessment_record(bytes);
 }

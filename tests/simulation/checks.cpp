@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "storage/records/dead_letter_record.hpp"
+#include "storage/records/remains_record.hpp"
 #include "storage/state/parked_state.hpp"
 #include "tests/simulation/world.hpp"
 
@@ -24,6 +25,7 @@ struct Fate {
   Offset first = -1;         // of the first copy
   Offset forwarded_at = -1;  // on its trace's partition of assay.assessments
   int forwarded = 0, expired = 0, conflicts = 0, parked = 0;
+  bool ended = false;  // there is no letter, or none any more
   std::string text(const std::string& id) const {
     return id + ": copies " + std::to_string(copies.size()) + " forwarded " + std::to_string(forwarded) + " expired " +
            std::to_string(expired) + " conflicts " + std::to_string(conflicts) + " parked " + std::to_string(parked);
@@ -50,19 +52,11 @@ bool World::told_within(const Topic& topic, const std::string& id, Instant upto,
                              [&](Instant t) { return t <= upto && t >= told_since(config_.policy, kept_at); });
 }
 
-// Whether a deletion of what the letter is about had been parked, for the same id and behind it, when the letter came.
-bool World::taken_back_before(const DeadLetter& letter, Partition partition, Instant landed) {
-  for (Offset offset = 0; const auto& stored : log_.records({Stream::parked, partition})) {
-    const auto at = landed_at_.at({{Stream::parked, partition}, offset++});
-    const auto parked =
-        stored.value ? parse_parked_record(*stored.value) : Result<ParkedRecord, Malformed>(Malformed{});
-    if (!parked || parked->op != Op::erase || at >= landed) continue;
-    if (parked->item.assessment_id == letter.record->items.front().assessment_id &&
-        parked->order / items_per_record_max > letter.offset &&
-        letter.detail.find(" " + parked->waits_for() + " ") != std::string::npos)
-      return true;
-  }
-  return false;
+// A create's attempts have "#N" behind its id.
+bool World::was_replayed(const std::string& record_id) const {
+  const auto mark = record_id.find('#');
+  const auto attempt = mark == record_id.npos ? 0 : std::stoi(record_id.substr(mark + 1));
+  return replayed_.contains(record_id.substr(0, mark) + "#" + std::to_string(attempt + 1));
 }
 
 void World::check() {
@@ -99,6 +93,7 @@ void World::check() {
 
   // Promises 1, 2, 3: what the streams say of each.
   std::map<std::string, int> unreadable;
+  std::map<std::string, std::optional<std::string>> letters;
   for (Partition p = 0; p < partitions_; ++p) {
     for (Offset offset = 0; const auto& stored : log_.records({Stream::assessments, p})) {
       const auto here = offset++;
@@ -118,27 +113,49 @@ void World::check() {
     }
     for (Offset offset = 0; const auto& stored : log_.records({Stream::deadletters, p})) {
       const auto landed = landed_at_.at({{Stream::deadletters, p}, offset++});
+      letters[stored.key] = stored.value;
+      if (!stored.value) continue;
       const auto letter = parse_dead_letter(*stored.value);
       if (!letter) violated("a dead letter can't be read: " + letter.error().reason);
       if (letter->reason == dead_reason::malformed) {
         ++unreadable[letter->record_id];
         continue;
       }
-      const auto& id = letter->record ? letter->record->items.front().record_id : letter->record_id;
-      auto& fate = fates.at(id);
-      if (letter->reason == dead_reason::idempotency_conflict) {
-        ++fate.conflicts;
-        continue;
-      }
-      ++fate.expired;
-      if (letter->record && letter->dead_at < letter->record->accepted_at + config_.policy.park_max)
-        violated("expired too early: " + id);
-      if (letter->record && fate.op != Op::erase && taken_back_before(*letter, p, landed))
-        violated("the words of what was taken back: " + id);
+      if (!letter->record) violated("a letter without a record: " + stored.key);
+      if (letter->reason != dead_reason::expired) continue;
+      const auto& fate = fates.at(stored.key);
+      if (letter->dead_at < letter->record->accepted_at + config_.policy.park_max)
+        violated("expired too early: " + stored.key);
       if (fate.op == Op::create && told_within(*topic_of.at(fate.assessment_id), fate.target.id,
                                                letter->dead_at - std::chrono::milliseconds(1), landed))
-        violated("expired although its trace was told: " + id);
+        violated("expired although its trace was told: " + stored.key);
     }
+  }
+  // What stands in the end under each key.
+  for (const auto& [key, value] : letters) {
+    if (unreadable.contains(key)) continue;
+    auto& fate = fates.at(key.substr(0, key.find('@')));
+    if (key.find('@') != key.npos)
+      ++fate.conflicts;
+    else if (value)
+      ++fate.expired;
+    else
+      fate.ended = true;
+  }
+  // What was taken back has no letter: no deletion that stands behind what the letter holds, nor one that waited for
+  // it. And nothing is forwarded that stands behind a deletion which was not.
+  for (const auto& [erase_id, erased] : fates) {
+    if (erased.op != Op::erase) continue;
+    for (const auto& [key, value] : letters) {
+      const auto letter = value ? parse_dead_letter(*value) : Result<DeadLetter, Malformed>(Malformed{});
+      if (letter && letter->record && letter->record->items.front().assessment_id == erased.assessment_id &&
+          letter->from.partition == erased.partition && (erased.first > letter->offset || erased.forwarded == 0))
+        violated("the words of what was taken back: " + key + " by " + erase_id);
+    }
+    for (const auto& [id, fate] : fates)
+      if (erased.forwarded == 0 && fate.op != Op::erase && fate.assessment_id == erased.assessment_id &&
+          fate.partition == erased.partition && fate.first > erased.first && fate.forwarded > 0)
+        violated("forwarded although it was taken back: " + id + " by " + erase_id);
   }
   for (const auto& [where, offset] : poisoned_) {
     const auto key = "feedback/" + std::to_string(where.partition) + "/" + std::to_string(offset);
@@ -159,7 +176,8 @@ void World::check() {
     if (mode_ == Mode::transactional) {
       std::set<std::string> changelog;
       for (const auto& stored : log_.records({Stream::parked, p}))
-        stored.value ? void(changelog.insert(stored.key)) : void(changelog.erase(stored.key));
+        if (!remains_of(stored.key))
+          stored.value ? void(changelog.insert(stored.key)) : void(changelog.erase(stored.key));
       if (changelog != parked) violated("the parked differ from their changelog");
     }
     std::map<std::string, Instant> index;
@@ -176,8 +194,14 @@ void World::check() {
                " in partition " + std::to_string(p));
     if (meta->feedback != log_.end({Stream::feedback, p})) violated("not all was read");
   }
+  std::set<std::string> taken_back;
+  for (const auto& [id, fate] : fates)
+    if (fate.op == Op::erase) taken_back.insert(fate.assessment_id);
   for (const auto& [id, fate] : fates) {
-    const auto ends = fate.forwarded + fate.expired + fate.parked;
+    // Without a letter ends what was taken back; and what was replayed is another record.
+    const bool may_end = taken_back.contains(fate.assessment_id) || was_replayed(id);
+    const auto ends = fate.forwarded + fate.expired + fate.parked +
+                      (fate.ended && may_end && fate.forwarded + fate.expired + fate.parked == 0 ? 1 : 0);
     if (!fate.exact(config_.policy.dedupe_window)) {
       if (ends + fate.conflicts < 1 || ends + fate.conflicts > std::ssize(fate.copies))
         violated("late repeat " + fate.text(id));

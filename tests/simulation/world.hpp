@@ -111,7 +111,7 @@ class World {
 
   // What must be true.
   void check();
-  bool taken_back_before(const DeadLetter& letter, Partition partition, Instant landed);
+  bool was_replayed(const std::string& record_id) const;
   bool told_within(const Topic& topic, const std::string& id, Instant upto, Instant kept_at) const;
   [[noreturn]] void violated(const std::string& what) const { throw Violation{what}; }
 

@@ -108,8 +108,10 @@ bool World::append(std::size_t index, Instant accepted_at) {
       const auto bytes = state.get(Family::seen, seen_key(partition, identity.record_id));
       if (!*bytes) continue;
       const auto seen = decode_seen(**bytes);
-      if (record.accepted_at - seen->accepted_at > config_.policy.dedupe_window) continue;
-      return seen->body_hash == identity.body_hash;
+      const bool same = seen->body_hash == identity.body_hash;
+      const bool aged = record.accepted_at - seen->accepted_at > config_.policy.dedupe_window;
+      if (seen->accepted_at == seen_dead ? same : aged) continue;
+      return same;
     }
   const auto offset = log_.append(record);
   if (mode_ == Mode::atomic) {
@@ -164,7 +166,10 @@ void World::replay() {
   const auto partition = static_cast<Partition>(pick(static_cast<std::uint64_t>(partitions_)));
   const auto& letters = log_.records({Stream::deadletters, partition});
   if (letters.empty()) return;
-  const auto& letter = letters[pick(letters.size())];
+  const auto at = pick(letters.size());
+  const auto& letter = letters[at];
+  for (auto later = at + 1; later < letters.size(); ++later)  // it has ended since, or another one has its place
+    if (letters[later].key == letter.key) return;
   const auto dead = letter.value ? parse_dead_letter(*letter.value) : Result<DeadLetter, Malformed>(Malformed{});
   if (!dead || !dead->record || dead->reason != dead_reason::expired) return;
   Said said{.record = replay_of(*dead->record, clock_.now()), .topic = 0, .accepted = true};

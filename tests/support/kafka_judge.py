@@ -37,8 +37,18 @@ class Topics:
                 self.updates[assessment_id].append(assessment.get("rationale"))
             else:
                 self.deletes[assessment_id] += 1
-        self.dead = [(r.key.decode(), json.loads(r.value)) for r in read_topic(kafka, f"{prefix}deadletters", within) if r.value]
-        self.parked = {key.decode() for key in latest_by_key(read_topic(kafka, f"{prefix}parked", within))}
+        letters: dict[str, list[dict]] = defaultdict(list)
+        self.ended: set[str] = set()  # record_ids that had a letter, or have died without one
+        for record in read_topic(kafka, f"{prefix}deadletters", within):
+            key = record.key.decode()
+            if record.value:
+                letters[key].append(json.loads(record.value))
+            else:
+                letters.pop(key, None)
+                self.ended.add(key)
+        self.dead = [(key, letter) for key, of_key in letters.items() for letter in of_key]
+        keys = (key.decode() for key in latest_by_key(read_topic(kafka, f"{prefix}parked", within)))
+        self.parked = {key for key in keys if not key.startswith("remains/")}
 
 
 def judge(notes: list[dict], topics: Topics, orphans: str = "dead") -> Iterable[str]:
@@ -57,7 +67,11 @@ def judge(notes: list[dict], topics: Topics, orphans: str = "dead") -> Iterable[
 
     # What was taken back before its trace came stands there without its words: of a create its ids are left, of an update its record.
     deleted = {n["assessment_ids"][0] for n in notes if n["kind"] == "delete"}
+    taken_back = {n["assessment_ids"][0] for n in notes if n["kind"] == "delete" and n["answered"]}
     wordless = deleted.intersection(by_uid.get("", []))
+    # What was taken back before it came, or after it died, has ended without a letter.
+    annulled = deleted & topics.ended
+    annulled_changes = sum(key.startswith("u-") for key in topics.ended)
     by_uid[""] = [assessment_id for assessment_id in by_uid.pop("", []) if assessment_id not in wordless]
     for said in notes:
         for refusal in said.get("refused", ()):
@@ -79,15 +93,17 @@ def judge(notes: list[dict], topics: Topics, orphans: str = "dead") -> Iterable[
             continue
         [assessment_id] = said["assessment_ids"][:1] or [None]
         if said["trace_id"] in told:
-            if not found:
+            if not found and assessment_id not in annulled:
                 where = "parked" if assessment_id in topics.parked else f"dead: {dead_by_id[assessment_id]}" if assessment_id in dead_by_id else "nowhere"
                 yield f"{name}: accepted, its trace was told, and it is {where}"
         elif said["trace_id"] is None and orphans == "dead":
             expected_dead.add(assessment_id)
             letters = dead_by_id.get(assessment_id, [])
-            if [letter["reason"] for letter in letters] != ["expired"]:
+            if assessment_id in annulled and not letters:
+                continue
+            if [letter["reason"] for letter in letters] != ["expired"] or assessment_id in taken_back:
                 yield f"{name}: an orphan, its dead letters are {[letter['reason'] for letter in letters]}"
-        elif said["trace_id"] is None and assessment_id not in topics.parked:
+        elif said["trace_id"] is None and assessment_id not in topics.parked | annulled:
             yield f"{name}: an orphan that is not parked"
     for uid, found in ((uid, found) for uid, found in by_uid.items() if found):
         yield f"stands on assay.assessments and nobody said it: uid {uid!r} {found}"
@@ -98,6 +114,9 @@ def judge(notes: list[dict], topics: Topics, orphans: str = "dead") -> Iterable[
         count = updates.count(said["uid"])
         if assessment_id in deleted and count == 0 and None in updates:
             updates.remove(None)
+            continue
+        if assessment_id in deleted and count == 0 and annulled_changes > 0:
+            annulled_changes -= 1
             continue
         if said["trace_id"] in told and (count > 1 or (said["answered"] and count != 1)):
             yield f"the update {said['uid']} of {assessment_id} stands {count} times"

@@ -4,6 +4,7 @@
 #include "storage/records/assessment_record.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/records/parked_record.hpp"
+#include "storage/records/remains_record.hpp"
 #include "storage/records/request_record.hpp"
 #include "storage/records/trace_record.hpp"
 #include "tests/support/golden.hpp"
@@ -94,6 +95,19 @@ TEST(Golden, Parked) {
                      R"("feedback":{"value":"words"},"rationale":"words","metadata":{"k":"words"},"span_id":"s"})"};
   withdraw(taken_back);
   expect_parked("parked_withdrawn.v1.json", taken_back);
+}
+
+TEST(Golden, Remains) {
+  const auto until = golden_time + std::chrono::hours(24);
+  const auto expect = [](const std::string& file, const Remains& remains) {
+    SCOPED_TRACE(file);
+    EXPECT_EQ(remains_value(remains), golden(file));
+    const auto read = parse_remains_record(golden(file));
+    ASSERT_TRUE(read) << read.error().reason;
+    EXPECT_EQ(remains_value(*read), golden(file));
+  };
+  expect("remains_dead.v1.json", {.assessment_id = "a-1", .until = until, .letters = {"a-1", "u-1"}});
+  expect("remains_taken_back.v1.json", {.assessment_id = "a-1", .until = until, .taken_back = true});
 }
 
 void expect_assessment(const std::string& file, const FeedbackItem& item, Op op, const Target& target) {

@@ -3,6 +3,7 @@
 #include "storage/state/memory_key_value.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/partition_state.hpp"
+#include "storage/state/remains_state.hpp"
 #include "storage/state/state_keys.hpp"
 
 namespace assay {
@@ -78,6 +79,37 @@ TEST(State, AWipeTakesOnePartitionAndFinishesWhatWasInterrupted) {
   EXPECT_EQ(*load_meta(state, 1), Meta{});
 }
 
+TEST(State, WhatIsLeftOfTheDeadComesBackFromTheChangelogBesideWhatWaits) {
+  MemoryKeyValue state;
+  const Remains before{.assessment_id = "a-1", .until = start + 1h, .letters = {"a-1"}};
+  const Remains after{.assessment_id = "a-1", .until = start + 2h, .taken_back = true};
+  const auto replay = [&](const std::vector<Record>& records) {
+    std::vector<LogRecord> read;
+    for (const auto& record : records)
+      read.push_back({Stream::parked, 1, 0, record.key, record.value ? std::string_view(*record.value) : "",
+                      !record.value, Instant{}});
+    Changes changes;
+    const auto more = replay_parked(state, 1, read, changes);
+    ASSERT_TRUE(more);
+    ASSERT_TRUE(state.write(changes));
+  };
+  const auto over = [&](Instant now) { return *remains_over(state, 1, now, 10); };
+  replay({to_record(before, 1), to_record(waiting("a-2", "req-1", 1), 1)});
+  EXPECT_TRUE(*has_remains(state, 1));
+  EXPECT_EQ(*count_parked(state, 1), 1);
+  EXPECT_EQ(over(start + 1h), std::vector<std::string>{"a-1"});
+  replay({to_record(before, 1), to_record(after, 1)});
+  const std::vector<std::string> ids{"a-1", "a-2"};
+  const auto found = *find_remains(state, 1, ids);
+  EXPECT_TRUE(found[0]->taken_back);
+  EXPECT_FALSE(found[1]);
+  EXPECT_EQ(over(start + 1h), std::vector<std::string>{});
+  EXPECT_FALSE(*has_remains(state, 2));
+  replay({to_record(Remains{.assessment_id = "a-1"}, 1)});
+  EXPECT_FALSE(*has_remains(state, 1));
+  EXPECT_EQ(over(start + 3h), std::vector<std::string>{});
+}
+
 TEST(State, AnAgedEntryMayGoAndWhatCantBeReadStays) {
   const auto value = encode_seen({1, 2, start});
   EXPECT_FALSE(seen_may_go(value, start));
@@ -89,6 +121,8 @@ TEST(State, TheKeysOnDiskStayAsTheyAre) {
   EXPECT_EQ(state::waiting_key(1, "ab", 2, "a-1"), std::string("\0\0\0\1t\0\2ab\0\0\0\0\0\0\0\2a-1", 20));
   EXPECT_EQ(state::parked_key(1, "a-1"), std::string("\0\0\0\1ra-1", 8));
   EXPECT_EQ(state::expiry_key(1, Instant(2ms), "a-1"), std::string("\0\0\0\1e\0\0\0\0\0\0\0\2a-1", 16));
+  EXPECT_EQ(state::remains_key(1, "a-1"), std::string("\0\0\0\1da-1", 8));
+  EXPECT_EQ(state::over_key(1, Instant(2ms), "a-1"), std::string("\0\0\0\1f\0\0\0\0\0\0\0\2a-1", 16));
 }
 
 }  // namespace

@@ -8,57 +8,12 @@
 #include "storage/records/assessment_record.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/state/partition_state.hpp"
+#include "tests/unit/workers/resolver_records.hpp"
 
 namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-
-const Instant t0{std::chrono::milliseconds(1'700'000'000'000)};
-const ResolvePolicy policy{.park_max = 24h, .dedupe_window = 1h};
-
-FeedbackRecord create(const std::string& id, const std::string& target = "req-1", std::uint64_t body = 1) {
-  return {.op = Op::create,
-          .target = {Target::Kind::client_request_id, target},
-          .accepted_at = t0,
-          .body_hash = body,
-          .idempotent = true,
-          .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}};
-}
-
-FeedbackRecord change(const std::string& record_id, const std::string& id, const std::string& target = "req-1") {
-  return {.op = Op::update,
-          .target = {Target::Kind::client_request_id, target},
-          .accepted_at = t0,
-          .body_hash = 2,
-          .items = {{record_id, id, R"({"assessment_id":")" + id + R"("})"}}};
-}
-
-FeedbackRecord deletion(const std::string& record_id, const std::string& id, const std::string& target = "req-1") {
-  auto record = change(record_id, id, target);
-  record.op = Op::erase;
-  return record;
-}
-
-// As a client says it.
-FeedbackRecord with_words(FeedbackRecord record) {
-  record.items[0].json = R"({"assessment_id":")" + record.items[0].assessment_id +
-                         R"(","assessment_name":"n","source":{"source_type":"HUMAN","source_id":"words"},)"
-                         R"("feedback":{"value":"words"},"rationale":"words","metadata":{"k":"words"}})";
-  return record;
-}
-
-bool has_words(const Record& record) { return record.value && record.value->find("words") != std::string::npos; }
-
-// What stands on the changelog of the parked behind the step, by record_id.
-std::map<std::string, ParkedRecord> parked_by(const Step& step) {
-  std::map<std::string, ParkedRecord> out;
-  for (const auto& record : step.outputs)
-    if (record.stream == Stream::parked && record.value) out[record.key] = *parse_parked_record(*record.value);
-  return out;
-}
-
-IncomingFeedback at(Offset offset, FeedbackRecord record) { return {offset, std::move(record), {}}; }
 
 std::vector<Stream> streams_of(const Step& step) {
   std::vector<Stream> out;
@@ -269,108 +224,6 @@ TEST(Resolver, AnExpiredOneIsADeadLetterThatCanBeReplayedAndAReleasedOneDoesNotE
   EXPECT_EQ(letter->record_id, "a-1");
   EXPECT_EQ(letter->reason, dead_reason::expired);
   EXPECT_EQ(letter->record->target.id, "req-1");
-}
-
-TEST(Resolver, WhatIsTakenBackWhileItWaitsKeepsItsPlaceAndLosesItsWords) {
-  Resolution first(0, {}, policy, t0);
-  first.decide(at(0, with_words(create("a-1"))));
-  first.decide(at(1, with_words(change("u-1", "a-1"))));
-  const auto meta = first.meta();
-  const auto before = parked_by(first.finish());
-
-  Resolution step(0, meta, policy, t0 + 1s);
-  step.facts().learn_parked("a-1", before.at("a-1"));
-  step.facts().learn_waiting(before.at("a-1"));
-  step.facts().learn_waiting(before.at("u-1"));
-  step.decide(at(2, deletion("d-1", "a-1")));
-  step.decide(at(3, with_words(create("a-1"))));
-  step.decide(at(4, with_words(change("u-2", "a-1"))));
-  EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 5, .duplicate = 1, .parked = 4})) << "they still wait";
-  EXPECT_EQ(step.counts().parked, 2);
-  const auto done = step.finish();
-  EXPECT_TRUE(std::ranges::none_of(done.outputs, has_words));
-  for (const auto& put : done.state.list()) EXPECT_EQ(put.value.value_or("").find("words"), std::string::npos);
-  const auto after = parked_by(done);
-  for (const auto* id : {"a-1", "u-1"}) {
-    const auto &was = before.at(id), &is = after.at(id);
-    EXPECT_TRUE(is.withdrawn) << id;
-    EXPECT_EQ(is.order, was.order);
-    EXPECT_EQ(is.expires_at, was.expires_at);
-    EXPECT_EQ(is.body_hash, was.body_hash);
-    EXPECT_EQ(is.idempotent, was.idempotent);
-  }
-  EXPECT_TRUE(after.at("u-2").withdrawn) << "a change that comes later says nothing, either";
-  EXPECT_FALSE(after.at("d-1").withdrawn);
-}
-
-TEST(Resolver, WhatWasTakenBackIsForwardedWithoutWordsJustBeforeItsDeletion) {
-  Resolution step(0, {}, policy, t0);
-  step.decide(at(0, with_words(create("a-1"))));
-  step.decide(at(1, deletion("d-1", "a-1")));
-  const auto meta = step.meta();
-  const auto parked = parked_by(step.finish());
-  Resolution later(0, meta, policy, t0 + 5s);
-  later.tell({"req-1", "tr-1"});
-  for (const auto* id : {"a-1", "d-1"}) later.release(parked.at(id), "tr-1");
-  EXPECT_EQ(later.meta().ledger, (Ledger{.logged = 2, .forwarded = 2}));
-  const auto done = later.finish();
-  const auto created = parse_assessment_record(*done.outputs[0].value);
-  ASSERT_TRUE(created) << created.error().reason;
-  EXPECT_EQ(created->op, Op::create);
-  EXPECT_FALSE(has_words(done.outputs[0]));
-  EXPECT_EQ(parse_assessment_record(*done.outputs[2].value)->op, Op::erase);
-}
-
-TEST(Resolver, WhatWasTakenBackExpiresBeforeItsDeletionAndItsDeadLetterCanNotBeReplayed) {
-  Resolution step(0, {}, policy, t0);
-  step.decide(at(0, with_words(create("a-1"))));
-  step.decide(at(1, deletion("d-1", "a-1")));
-  const auto meta = step.meta();
-  const auto parked = parked_by(step.finish());
-  EXPECT_LT(parked.at("a-1").expires_at, parked.at("d-1").expires_at);
-  Resolution later(0, meta, policy, t0 + 25h);
-  later.expire(parked.at("a-1"), t0 + 25h);
-  EXPECT_EQ(later.meta().ledger, (Ledger{.logged = 2, .dead = 1, .parked = 1}));
-  const auto done = later.finish();
-  const auto letter = parse_dead_letter(*done.outputs[0].value);
-  ASSERT_TRUE(letter);
-  EXPECT_EQ(letter->record_id, "a-1");
-  EXPECT_TRUE(letter->taken_back());
-  EXPECT_TRUE(letter->detail.ends_with("it was taken back")) << letter->detail;
-  EXPECT_FALSE(has_words(done.outputs[0]));
-}
-
-TEST(Resolver, WhatIsTakenBackInTheVeryStepInWhichItExpiresLeavesNoWords) {
-  Resolution first(0, {}, policy, t0);
-  first.decide(at(0, with_words(create("a-1"))));
-  const auto meta = first.meta();
-  const auto parked = parked_by(first.finish());
-  Resolution step(0, meta, policy, t0 + 25h);
-  step.facts().learn_parked("a-1", parked.at("a-1"));
-  step.decide(at(1, deletion("d-1", "a-1")));
-  step.expire(parked.at("a-1"), t0 + 25h);
-  EXPECT_TRUE(std::ranges::none_of(step.finish().outputs, has_words));
-}
-
-TEST(Resolver, AReplayThatWaitsIsTakenBackByItsAssessmentAlthoughItsIdIsAnother) {
-  Resolution first(0, {}, policy, t0);
-  first.decide(at(0, replay_of(with_words(create("a-1")), t0)));
-  const auto meta = first.meta();
-  const auto parked = parked_by(first.finish());
-  Resolution step(0, meta, policy, t0 + 1s);
-  step.facts().learn_waiting(parked.at("a-1#1"));
-  step.decide(at(1, deletion("d-1", "a-1")));
-  EXPECT_TRUE(parked_by(step.finish()).at("a-1#1").withdrawn);
-}
-
-TEST(Resolver, ADeletionThatIsARepeatOrInConflictTakesNothingBack) {
-  Resolution step(0, {}, policy, t0);
-  step.facts().learn_seen("d-1", Seen{0, 2, t0});
-  step.facts().learn_seen("d-2", Seen{0, 77, t0});
-  step.decide(at(1, with_words(create("a-1"))));
-  step.decide(at(2, deletion("d-1", "a-1")));
-  step.decide(at(3, deletion("d-2", "a-1")));
-  EXPECT_FALSE(parked_by(step.finish()).at("a-1").withdrawn);
 }
 
 TEST(Resolver, ARequestThatNamesNoTraceIsADeadLetterWithItsBytes) {

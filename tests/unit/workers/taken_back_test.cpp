@@ -1,0 +1,279 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "storage/log/memory_log.hpp"
+#include "storage/records/assessment_record.hpp"
+#include "storage/state/memory_key_value.hpp"
+#include "storage/state/remains_state.hpp"
+#include "tests/support/hand_clock.hpp"
+#include "tests/unit/workers/resolver_records.hpp"
+#include "workers/partition_loop.hpp"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(TakenBack, WhatIsTakenBackWhileItWaitsKeepsItsPlaceAndLosesItsWords) {
+  Resolution first(0, {}, policy, t0);
+  first.decide(at(0, with_words(create("a-1"))));
+  first.decide(at(1, with_words(change("u-1", "a-1"))));
+  const auto meta = first.meta();
+  const auto before = parked_by(first.finish());
+
+  Resolution step(0, meta, policy, t0 + 1s);
+  step.facts().learn_parked("a-1", before.at("a-1"));
+  step.facts().learn_waiting(before.at("a-1"));
+  step.facts().learn_waiting(before.at("u-1"));
+  step.decide(at(2, deletion("d-1", "a-1")));
+  step.decide(at(3, with_words(create("a-1"))));
+  step.decide(at(4, with_words(change("u-2", "a-1"))));
+  EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 5, .duplicate = 1, .dead = 1, .parked = 3})) << "they still wait";
+  EXPECT_EQ(step.counts().annulled, 1) << "a change that comes later";
+  const auto done = step.finish();
+  EXPECT_TRUE(std::ranges::none_of(done.outputs, has_words));
+  for (const auto& put : done.state.list()) EXPECT_EQ(put.value.value_or("").find("words"), std::string::npos);
+  const auto after = parked_by(done);
+  for (const auto* id : {"a-1", "u-1"}) {
+    const auto &was = before.at(id), &is = after.at(id);
+    EXPECT_TRUE(is.withdrawn) << id;
+    EXPECT_EQ(is.order, was.order);
+    EXPECT_EQ(is.expires_at, was.expires_at);
+    EXPECT_EQ(is.body_hash, was.body_hash);
+    EXPECT_EQ(is.idempotent, was.idempotent);
+  }
+  EXPECT_EQ(letters_ended(done), std::vector<std::string>{"u-2"});
+  EXPECT_FALSE(after.at("d-1").withdrawn);
+}
+
+TEST(TakenBack, WhatWasTakenBackIsForwardedWithoutWordsJustBeforeItsDeletion) {
+  Resolution step(0, {}, policy, t0);
+  step.decide(at(0, with_words(create("a-1"))));
+  step.decide(at(1, deletion("d-1", "a-1")));
+  const auto meta = step.meta();
+  const auto parked = parked_by(step.finish());
+  Resolution later(0, meta, policy, t0 + 5s);
+  later.tell({"req-1", "tr-1"});
+  for (const auto* id : {"a-1", "d-1"}) later.release(parked.at(id), "tr-1");
+  EXPECT_EQ(later.meta().ledger, (Ledger{.logged = 2, .forwarded = 2}));
+  const auto done = later.finish();
+  const auto created = parse_assessment_record(*done.outputs[0].value);
+  ASSERT_TRUE(created) << created.error().reason;
+  EXPECT_EQ(created->op, Op::create);
+  EXPECT_FALSE(has_words(done.outputs[0]));
+  EXPECT_EQ(parse_assessment_record(*done.outputs[2].value)->op, Op::erase);
+}
+
+TEST(TakenBack, WhatWasTakenBackExpiresBeforeItsDeletionAndLeavesNoLetter) {
+  Resolution step(0, {}, policy, t0);
+  step.decide(at(0, with_words(create("a-1"))));
+  step.decide(at(1, deletion("d-1", "a-1")));
+  const auto meta = step.meta();
+  const auto first = step.finish();
+  const auto parked = parked_by(first);
+  EXPECT_LT(parked.at("a-1").expires_at, parked.at("d-1").expires_at);
+  Resolution later(0, meta, policy, t0 + 25h);
+  later.facts().learn_remains("a-1", remains_after(first, "a-1"));
+  later.expire(parked.at("a-1"), t0 + 25h);
+  later.expire(parked.at("d-1"), t0 + 25h);
+  EXPECT_EQ(later.meta().ledger, (Ledger{.logged = 2, .dead = 2}));
+  EXPECT_EQ(later.counts().dead, 0);
+  EXPECT_EQ(later.counts().annulled, 2);
+  EXPECT_EQ(later.counts().expired, 2);
+  EXPECT_EQ(letters_ended(later.finish()), (std::vector<std::string>{"a-1", "d-1"})) << "as one who recounts must know";
+}
+
+// A create and a change of it that died: what is left of them.
+struct Died {
+  Meta meta;
+  std::optional<Remains> remains;
+};
+Died died() {
+  Resolution first(0, {}, policy, t0);
+  first.decide(at(0, with_words(create("a-1"))));
+  first.decide(at(1, with_words(change("u-1", "a-1"))));
+  const auto meta = first.meta();
+  const auto parked = parked_by(first.finish());
+  Resolution late(0, meta, policy, t0 + 25h);
+  for (const auto* id : {"a-1", "u-1"}) late.expire(parked.at(id), t0 + 25h);
+  const auto after = late.meta();
+  return {after, remains_after(late.finish(), "a-1")};
+}
+
+TEST(TakenBack, WhatIsTakenBackAfterItDiedHasNoLetterAnyMore) {
+  const auto [meta, remains] = died();
+  ASSERT_TRUE(remains);
+  EXPECT_EQ(remains->letters, (std::vector<std::string>{"a-1", "u-1"}));
+  EXPECT_EQ(remains->until, t0 + 25h + policy.letters_max);
+  Resolution step(0, meta, policy, t0 + 26h);
+  step.facts().learn_remains("a-1", remains);
+  step.decide(at(2, deletion("d-1", "a-1")));
+  step.decide(at(3, deletion("d-2", "a-1")));
+  step.decide(at(4, replay_of(with_words(create("a-1")), t0 + 26h)));  // one that was under way
+  EXPECT_EQ(step.counts().annulled, 1);
+  EXPECT_EQ(step.meta().ledger, (Ledger{.logged = 5, .dead = 3, .parked = 2}));
+  const auto done = step.finish();
+  EXPECT_TRUE(std::ranges::none_of(done.outputs, has_words));
+  EXPECT_EQ(letters_ended(done), (std::vector<std::string>{"a-1", "u-1", "a-1#1"}));
+  EXPECT_TRUE(remains_after(done, "a-1")->taken_back);
+}
+
+TEST(TakenBack, WhatDiedAndIsTakenBackByItsTraceIsTheSinksToRemember) {
+  const auto [meta, remains] = died();
+  Resolution step(0, meta, policy, t0 + 26h);
+  step.facts().learn_remains("a-1", remains);
+  step.facts().learn_trace("req-1", "tr-1");
+  step.decide(at(2, deletion("d-1", "a-1")));
+  EXPECT_EQ(step.counts().forwarded, 1);
+  const auto done = step.finish();
+  EXPECT_EQ(letters_ended(done), (std::vector<std::string>{"a-1", "u-1"}));
+  EXPECT_FALSE(remains_after(done, "a-1"));
+  EXPECT_FALSE(done.outputs.back().value) << "nothing is left on the changelog";
+}
+
+TEST(TakenBack, ADeletionThatComesBeforeItsCreateLeavesNothingOfItEvenAfterItsTime) {
+  Resolution first(0, {}, policy, t0);
+  first.decide(at(0, deletion("d-1", "a-1")));
+  first.decide(at(1, with_words(create("a-1"))));
+  EXPECT_EQ(first.meta().ledger, (Ledger{.logged = 2, .dead = 1, .parked = 1}));
+  const auto meta = first.meta();
+  const auto done = first.finish();
+  EXPECT_TRUE(std::ranges::none_of(done.outputs, has_words));
+  Resolution late(0, meta, policy, t0 + 25h);
+  late.facts().learn_remains("a-1", remains_after(done, "a-1"));
+  late.facts().learn_trace("req-1", "tr-1");
+  late.expire(parked_by(done).at("d-1"), t0 + 25h);
+  late.decide(at(2, with_words(create("a-1", "req-1", 2))));
+  EXPECT_EQ(late.counts().annulled, 2);
+  EXPECT_EQ(late.counts().forwarded, 0);
+  EXPECT_TRUE(std::ranges::none_of(late.finish().outputs, has_words));
+}
+
+TEST(TakenBack, WhatDiedAndIsSaidAgainIsForwardedAndItsLetterEnds) {
+  const auto [meta, remains] = died();
+  Resolution step(0, meta, policy, t0 + 26h);
+  step.facts().learn_remains("a-1", remains);
+  step.facts().learn_seen("a-1", Seen{0, 1, t0});
+  step.facts().learn_trace("req-1", "tr-1");
+  step.decide(at(2, with_words(create("a-1"))));
+  step.decide(at(3, with_words(create("a-1"))));
+  EXPECT_EQ(step.counts().forwarded, 1);
+  EXPECT_EQ(step.counts().duplicate, 1);
+  const auto done = step.finish();
+  EXPECT_EQ(letters_ended(done), std::vector<std::string>{"a-1"});
+  EXPECT_EQ(remains_after(done, "a-1")->letters, std::vector<std::string>{"u-1"});
+}
+
+TEST(TakenBack, AKeyUsedAgainHasALetterWhoseWordsAreTakenBackToo) {
+  Resolution step(0, {}, policy, t0);
+  step.decide(at(0, with_words(create("a-1"))));
+  step.decide(at(1, with_words(create("a-1", "req-1", 7))));
+  step.decide(at(2, deletion("d-1", "a-1")));
+  step.decide(at(3, with_words(create("a-1", "req-1", 8))));
+  EXPECT_EQ(letters_ended(step.finish()), (std::vector<std::string>{"a-1@0/4096", "a-1@0/12288"}));
+}
+
+TEST(TakenBack, WhatIsLeftIsForgottenInTime) {
+  auto [meta, remains] = died();
+  Resolution step(0, meta, policy, t0 + 2000h);
+  step.facts().learn_remains("a-1", remains);
+  step.forget("a-1");
+  const auto done = step.finish();
+  ASSERT_EQ(done.outputs.size(), 1u);
+  EXPECT_EQ(done.outputs[0].key, "remains/a-1");
+  EXPECT_FALSE(done.outputs[0].value);
+  EXPECT_FALSE(step.left_remains());
+}
+
+TEST(TakenBack, WhatIsTakenBackInTheVeryStepInWhichItExpiresLeavesNoWords) {
+  Resolution first(0, {}, policy, t0);
+  first.decide(at(0, with_words(create("a-1"))));
+  const auto meta = first.meta();
+  const auto parked = parked_by(first.finish());
+  Resolution step(0, meta, policy, t0 + 25h);
+  step.facts().learn_parked("a-1", parked.at("a-1"));
+  step.decide(at(1, deletion("d-1", "a-1")));
+  step.expire(parked.at("a-1"), t0 + 25h);
+  EXPECT_TRUE(std::ranges::none_of(step.finish().outputs, has_words));
+}
+
+TEST(TakenBack, AReplayThatWaitsIsTakenBackByItsAssessmentAlthoughItsIdIsAnother) {
+  Resolution first(0, {}, policy, t0);
+  first.decide(at(0, replay_of(with_words(create("a-1")), t0)));
+  const auto meta = first.meta();
+  const auto parked = parked_by(first.finish());
+  Resolution step(0, meta, policy, t0 + 1s);
+  step.facts().learn_waiting(parked.at("a-1#1"));
+  step.decide(at(1, deletion("d-1", "a-1")));
+  EXPECT_TRUE(parked_by(step.finish()).at("a-1#1").withdrawn);
+}
+
+TEST(TakenBack, ADeletionThatIsARepeatOrInConflictTakesNothingBack) {
+  Resolution step(0, {}, policy, t0);
+  step.facts().learn_seen("d-1", Seen{0, 2, t0});
+  step.facts().learn_seen("d-2", Seen{0, 77, t0});
+  step.decide(at(1, with_words(create("a-1"))));
+  step.decide(at(2, deletion("d-1", "a-1")));
+  step.decide(at(3, deletion("d-2", "a-1")));
+  EXPECT_FALSE(parked_by(step.finish()).at("a-1").withdrawn);
+}
+
+TEST(TakenBack, WhatDiedIsTakenBackByWhoeverHasThePartitionThenAndForgottenInTheEnd) {
+  MemoryLog log;
+  MemoryKeyValue state;
+  HandClock clock;
+  Metrics metrics;
+  const auto loop = [&] {
+    return PartitionLoop(
+        {}, log, state,
+        [&] {
+          return OpenedPartition{log.committer(state), {}};
+        },
+        clock, metrics, nullptr);
+  };
+  const auto drain = [](PartitionLoop& it) {
+    while (*it.run_once(0ms) != PartitionLoop::Ran::idle) continue;
+  };
+  const auto end = [&](Stream stream) { return log.end({stream, 0}); };
+  const auto say = [&](const std::string& id) {
+    auto record = create(id);
+    record.accepted_at = clock.now();
+    record.idempotent = false;
+    log.put(to_record(record));
+  };
+  const auto take_back = [&](const std::string& record_id, const std::string& id) {
+    auto record = deletion(record_id, id);
+    record.accepted_at = clock.now();
+    log.put(to_record(record));
+  };
+  auto first = loop();
+  say("a-1");
+  say("a-2");
+  drain(first);
+  clock += 25h;
+  drain(first);
+  EXPECT_EQ(end(Stream::deadletters), 2);
+  auto second = loop();
+  take_back("d-1", "a-1");
+  drain(second);
+  EXPECT_EQ(end(Stream::deadletters), 3) << "a tombstone";
+  clock += 25h;
+  say("a-1");
+  drain(second);
+  EXPECT_EQ(end(Stream::deadletters), 5) << "its deletion is annulled, and what is said of it afterwards";
+  const std::vector<std::string> ids{"a-1", "a-2"};
+  EXPECT_TRUE((*find_remains(state, 0, ids))[0]->taken_back);
+  EXPECT_EQ((*find_remains(state, 0, ids))[1]->letters, std::vector<std::string>{"a-2"});
+  clock += 31 * 24h;
+  say("a-3");
+  drain(second);
+  clock += 25h;
+  drain(second);
+  for (const auto& one : *find_remains(state, 0, ids)) EXPECT_FALSE(one);
+  EXPECT_TRUE(*has_remains(state, 0)) << "a-3's";
+  EXPECT_EQ(second.meta().ledger, (Ledger{.logged = 5, .dead = 5}));
+}
+
+}  // namespace
+}  // namespace assay
