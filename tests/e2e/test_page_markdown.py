@@ -1,5 +1,7 @@
 """What models write, on the page: Markdown is shown as such, and does nothing by itself."""
 
+from itertools import chain
+
 import pytest
 from playwright.sync_api import expect
 from support.fake_model import FakeModel, words
@@ -114,7 +116,7 @@ def test_a_long_answer_is_markdown_to_its_end(assay, tab):
 @pytest.mark.parametrize("nested", ["".join("  " * level + f"- level {level}\n" for level in range(300)), "*a **b " * 4000 + "c** d*" * 4000], ids=["lists", "emphasis"])
 def test_what_lies_deep_in_itself_leaves_the_page_alive(assay, tab, nested: str):
     tale = Tale()
-    with FakeModel(lambda: [*(nested[at : at + 1000] for at in range(0, len(nested), 1000)), *tale()]) as model:
+    with FakeModel(lambda: chain((nested[at : at + 1000] for at in range(0, len(nested), 1000)), tale())) as model:
         page = tab(assay("serve", "--model-url", model.url))
         turn = page.ask("Go deep")
         expect(turn.locator(".answer")).to_contain_text("Once", timeout=60_000)
@@ -128,5 +130,5 @@ def test_a_note_stands_under_its_name(assay, tab):
     with FakeModel(lambda: words("It boils[^b] at 100.\n\n[^b]: At sea level.\n\n[^c]: Nobody refers to it.\n")) as model:
         answer = tab(assay("serve", "--model-url", model.url)).answered("Boil").locator(".answer")
         expect(answer.locator("p").first).to_have_text("It boilsb at 100.")
-        expect(answer.locator(".footnote")).to_have_text(["bAt sea level.", "cNobody refers to it."])
+        expect(answer.locator(".footnote")).to_have_text(["b At sea level.", "c Nobody refers to it."])
         assert answer.locator("a").count() == 0
