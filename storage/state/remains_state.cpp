@@ -85,7 +85,7 @@ Result<bool> has_remains(const KeyValue& state, Partition partition) {
     any = true;
     return false;
   });
-  if (!scanned) return scanned.error();
+  if (!scanned) return Result<bool>(boost::system::in_place_error, scanned.error());
   return any;
 }
 
