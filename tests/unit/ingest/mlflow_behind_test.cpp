@@ -71,8 +71,10 @@ class BeforeMlflow : public MlflowDoorTest {
     co_return true;
   }
   static Task<void> answer_with(unsigned status, std::string text, ResponseStream& to) {
-    if (!co_await to.begin_sized(status, {}, text.size())) co_return;
-    (void)co_await to.write(text);
+    const ResponseStream::Headers none;
+    const auto begun = co_await to.begin_sized(status, none, text.size());
+    const auto written = co_await to.write(text);
+    if (!begun || !written) co_return;
     (void)co_await to.end();
   }
   bool deleted(const std::string& trace_id) { return *view_.deleted(trace_id); }
