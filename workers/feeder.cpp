@@ -42,6 +42,12 @@ Record request_record(const std::string& id, const std::string& trace_id, Instan
   return {.stream = Stream::requests, .key = id, .value = trace_id, .accepted_at = now};
 }
 
+// MLflow takes names that our doors do not, and an application may name a trace by another one's id: the resolver would
+// have a dead letter for each.
+bool may_be_told(const std::string& id, const std::string& trace_id) {
+  return !problem_with_request({.stream = Stream::requests, .partition = 0, .offset = 0, .key = id, .value = trace_id});
+}
+
 }  // namespace
 
 Feeder::Feeder(FeederConfig config, EventLog& log, KeyValue& local, const Clock& clock, Metrics& metrics,
@@ -297,6 +303,7 @@ Task<Result<std::size_t>> Feeder::append_found(std::vector<mlflow::FoundTrace> t
     if (!told) names.push_back(trace.trace_id);
     for (const auto& id : trace.request_ids)
       if (!told || !known->contains(id)) names.push_back(id);
+    std::erase_if(names, [&](const std::string& id) { return !may_be_told(id, trace.trace_id); });
     for (const auto& name : names) records.push_back(request_record(name, trace.trace_id, clock_.now()));
     said += !names.empty();
   }

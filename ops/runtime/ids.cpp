@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstring>
 #include <stdexcept>
 
@@ -49,9 +48,8 @@ std::array<unsigned char, SHA256_DIGEST_LENGTH> digest(std::initializer_list<std
 }  // namespace
 
 bool is_trace_id(std::string_view id) {
-  const auto is_hex = [](unsigned char c) { return std::isxdigit(c) != 0; };
   return id.size() == trace_prefix.size() + 32 && id.starts_with(trace_prefix) &&
-         std::ranges::all_of(id.substr(trace_prefix.size()), is_hex);
+         id.find_first_not_of("0123456789abcdef", trace_prefix.size()) == id.npos;
 }
 
 std::string random_id(std::string_view prefix) {

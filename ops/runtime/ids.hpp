@@ -15,7 +15,7 @@ inline constexpr std::string_view assessment_prefix = "a-";
 inline constexpr std::string_view request_prefix = "req-";
 inline constexpr std::string_view change_prefix = "u-";
 
-// Whether it has the form of a trace's own id: trace_prefix and 32 hexadecimal digits, of either case.
+// Whether it has the form of a trace's own id, as MLflow makes them: trace_prefix and 32 lower-case hexadecimal digits.
 bool is_trace_id(std::string_view id);
 
 // Thread-safe (a buffer of random bytes a thread).

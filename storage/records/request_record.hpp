@@ -2,8 +2,8 @@
 // assay.requests: which trace an id names. Key: the id (a client_request_id, or the trace_id itself); value: the
 // trace_id, as it is, no JSON. Compacted: the last record of a key wins. DO NOT CHANGE.
 //
-// An id of the form of a trace's own (trace_prefix and 32 hexadecimal digits) names that trace and no other one: who
-// may choose client_request_ids must not draw to his trace what is said of somebody else's.
+// An id of the form of a trace's own (see is_trace_id) names that trace and no other one: who may choose
+// client_request_ids must not draw to his trace what is said of somebody else's.
 #include <optional>
 #include <string>
 #include <vector>

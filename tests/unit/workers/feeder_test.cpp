@@ -177,6 +177,19 @@ TEST_F(FeederTest, ATraceThatGotItsNameLaterIsSaidByIt) {
   EXPECT_EQ(told(), (Told{"named=tr-a"}));
 }
 
+// MLflow takes them; on assay.requests each would be a dead letter.
+TEST_F(FeederTest, ATraceIsNotSaidByANameThatTheDoorsRefuse) {
+  const std::string parent = "tr-" + std::string(32, 'a'), upper = "tr-" + std::string(32, 'A');
+  mlflow.put("tr-1", parent, clock.now() - 4s);
+  mlflow.put("tr-2", "line\none", clock.now() - 3s);
+  mlflow.put("tr-3", upper, clock.now() - 2s);
+  mlflow.put(parent, "", clock.now() - 1s);
+  auto one = feeder();
+  EXPECT_EQ(*one->look(true), 4u);
+  EXPECT_EQ(told(), (Told{"tr-1=tr-1", "tr-2=tr-2", "tr-3=tr-3", upper + "=tr-3", parent + "=" + parent}));
+  EXPECT_EQ(*one->look(true), 0u);
+}
+
 TEST_F(FeederTest, WhatTookLongerThanTheWindowIsFoundBeforeAnotherWindowHasPassed) {
   auto one = feeder(false);
   ASSERT_TRUE(one->look(true));
