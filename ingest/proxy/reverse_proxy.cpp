@@ -6,6 +6,7 @@
 #include <set>
 
 #include "ingest/http/error_response.hpp"
+#include "ingest/http/not_here.hpp"
 #include "ops/runtime/error.hpp"
 
 namespace assay {
@@ -81,6 +82,24 @@ Task<Result<std::string_view>> read_some(RequestBody& body, error_code& failed) 
   co_return piece;
 }
 
+constexpr std::uint64_t question_bytes_max = 64u << 10;
+
+// What MLflow's page asks by POST, and the server only reads: it may be asked again, so its body must be kept.
+bool is_question(const Request& request, std::optional<std::uint64_t> length) {
+  const bool of_mlflow = under(request.path, "/api") || under(request.path, "/ajax-api");
+  return request.method == http::verb::post && length && *length <= question_bytes_max && of_mlflow &&
+         (request.path.ends_with("/search") || request.path.ends_with("/search-datasets"));
+}
+
+Task<std::string> read_whole(RequestBody& body, error_code& failed) {
+  std::string out;
+  for (;;) {
+    const auto piece = co_await read_some(body, failed);
+    if (!piece || piece->empty()) co_return out;
+    out += *piece;
+  }
+}
+
 Rejection refusal_of_body(error_code failed) {
   if (failed == Error::timed_out) return {408, "", "the body did not come in time"};
   if (failed == boost::system::errc::message_size) return {413, "", "the body is larger than is taken here"};
@@ -152,11 +171,15 @@ Task<void> ReverseProxy::pass(Request& request, RequestBody& body, ResponseStrea
   auto asked = outgoing(request);
   error_code body_failed;
   const auto length = body.length();
-  if (!length || *length > 0) {
+  asked.repeatable = is_question(request, length);
+  if (asked.repeatable) {
+    asked.body = co_await read_whole(body, body_failed);
+  } else if (!length || *length > 0) {
     asked.source_bytes = length;
     asked.source = [&body, &body_failed] { return read_some(body, body_failed); };
   }
-  auto upstream = co_await http_.open(std::move(asked), config_.limits);
+  Result<HttpStream> upstream = body_failed;
+  if (!body_failed) upstream = co_await http_.open(std::move(asked), config_.limits);
   if (upstream) {
     passed_total_.Increment();
     co_return co_await pass_back(std::move(*upstream), request, answer);

@@ -9,6 +9,9 @@
 // cross-origin check expects, any other is not passed on, nor are the server's Access-Control headers passed back. A
 // client's Authorization is passed on where this door has no keys of its own; ours is never lent to it.
 //
+// What only reads (GET, HEAD, MLflow's searches by POST) is sent once more, on a new connection, where an idle one was
+// closed before any byte of the answer: a server may give it up in the moment in which it is used.
+//
 // A body that does not come, or is broken, is the client's fault: it is told so, and no failure of the server's is
 // counted.
 #include <functional>

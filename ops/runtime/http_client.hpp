@@ -78,7 +78,8 @@ struct HttpClientConfig {
   std::string ca_file = {};            // PEM, in addition to the system's
   std::size_t connections_max = 1024;  // to one origin, in use and idle; over it a call fails at once
   std::size_t idle_max = 32;           // kept for one origin on one io_context
-  std::chrono::milliseconds idle_time{30'000};
+  // Less than a server's own: uvicorn (MLflow, vLLM) closes after 5 s.
+  std::chrono::milliseconds idle_time{4'000};
 };
 
 // A response whose body is pulled piece by piece: what isn't read isn't asked of the server, so a slow reader slows

@@ -95,6 +95,8 @@ TEST_F(HttpClientTest, AnIdleConnectionThatItsServerClosedIsNotUsed) {
   EXPECT_EQ(client.connections(), 1u);
 }
 
+TEST_F(HttpClientTest, AConnectionIsGivenUpBeforeUvicornWouldCloseIt) { EXPECT_LT(HttpClientConfig().idle_time, 5s); }
+
 // The server takes the second request on the kept connection and closes without a word.
 void closes_on_second(Conversation& c) {
   if (!c.read_request()) return;
