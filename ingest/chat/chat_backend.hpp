@@ -33,7 +33,8 @@ struct ChatFailure {
   // What an OpenAI client may see of the model's own refusal: its status and its error object; 0: nothing.
   unsigned openai_status = 0;
   std::string openai_body = {};
-  bool lasting = false;  // it would be the same the next time: nobody need ask again
+  // It would be the same the next time, or has been asked for often enough: nobody need ask again.
+  bool lasting = false;
 };
 
 // A call of a tool that the model asks for; of a stream, a part of it.

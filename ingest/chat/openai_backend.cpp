@@ -49,8 +49,13 @@ Task<ChatBackend::Started> OpenAiBackend::start(ChatQuestion question) {
   const auto body = raw ? std::move(question.openai_request) : openai_request(config_.model, question.messages);
   for (unsigned attempt = 0;; ++attempt) {
     auto tried = co_await try_once(body, raw, stream);
-    if (tried.started || !tried.again || attempt == config_.retries) co_return std::move(tried.started);
-    const auto pause = pause_before(attempt, tried.started.error());
+    if (tried.started || !tried.again) co_return std::move(tried.started);
+    auto failure = tried.started.error();
+    if (attempt == config_.retries) {
+      failure.lasting = failure.lasting || attempt > 0;
+      co_return std::move(failure);
+    }
+    const auto pause = pause_before(attempt, failure);
     if (!pause) co_return std::move(tried.started);
     asio::steady_timer timer(co_await asio::this_coro::executor, *pause);
     co_await timer.async_wait(as_result);

@@ -20,6 +20,9 @@ Response refusal(std::string_view path, const ChatFailure& failure) {
   auto response = error_response(path, status, failure.reason);
   if (!hidden && !failure.openai_body.empty()) response.body = failure.openai_body;
   if (!failure.retry_after.empty()) set_retry_after(response, failure.retry_after);
+  // OpenAI's clients repeat what failed as often as we do: together that is nine times for one click.
+  if (failure.lasting && failure.retry_after.empty() && status != 429)
+    response.headers.emplace_back("X-Should-Retry", "false");
   return response;
 }
 

@@ -183,6 +183,23 @@ def test_what_failed_before_its_first_token_is_asked_again(assay, model, status,
     assert len(model.requests) == 3
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_the_door_has_asked_often_enough_its_client_does_not_ask_again(assay, model, stream):
+    serve = assay("serve", "--model-url", model.url)
+    for model.status, asked in ((500, 3), (503, 3), (429, 9)):
+        model.requests.clear()
+        with pytest.raises(openai.APIStatusError) as failed:
+            client_of(serve).with_options(max_retries=2).chat.completions.create(model="tiny-1", messages=MESSAGES, stream=stream)
+        assert len(model.requests) == asked, model.status
+        assert failed.value.response.headers.get("X-Should-Retry") == (None if asked == 9 else "false")
+    once = assay("serve", "--model-url", model.url, "--model-retries", "0")
+    model.status, model.more = 500, {}
+    model.requests.clear()
+    with pytest.raises(openai.InternalServerError):
+        client_of(once).with_options(max_retries=2).chat.completions.create(model="tiny-1", messages=MESSAGES, stream=stream)
+    assert len(model.requests) == 3, "who asks once leaves it to the client"
+
+
 def test_nothing_is_asked_again_behind_the_first_token(assay, model):
     model.raw = lambda: [b'data: {"choices":[{"index":0,"delta":{"content":"Wat"}}]}\n\n']
     serve = assay("serve", "--model-url", model.url)
