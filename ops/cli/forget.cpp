@@ -39,6 +39,9 @@ struct Report {
   bool complete() const { return done && !waits(); }
 };
 
+// The index has their ids, and not whose they are.
+constexpr const char* not_known_here = "traces that were logged straight to an MLflow server: delete those there";
+
 std::string text_of(const Report& report) {
   std::string out;
   const auto line = [&](const char* what, std::size_t found, std::size_t left) {
@@ -54,6 +57,7 @@ std::string text_of(const Report& report) {
   line("dead letters", report.found.dead_letters.size(), report.left.dead_letters.size());
   line("records of datasets, made of these traces or by the user", report.found.dataset_records.size(),
        report.left.dataset_records.size());
+  out += std::string("not known here: ") + not_known_here + "\n";
   if (!report.done) return out += "nothing was changed\n";
   for (const auto& parked : report.left.parked)
     out += "parked " + parked.assessment_id + " waits for its trace until " + parked.expires_at +
@@ -85,6 +89,7 @@ std::string json_of(const Report& report) {
       json.begin_object().field("assessment_id", parked.assessment_id).field("until", parked.expires_at).end_object();
     json.end_array();
   }
+  json.field("not_known_here", not_known_here);
   if (report.done) json.field("log_dropped_by", report.log_dropped_by);
   json.end_object();
   return out += "\n";

@@ -162,6 +162,7 @@ def test_a_user_is_forgotten_and_nobody_else(assay):
     door.terminate()
     run = run_assay("forget", "--user", "ana", "--data", str(door.data), "--wait", "0s")
     assert "assessments: 1 found" in run.stdout and "dropped by" in run.stdout, run.stdout + run.stderr
+    assert "not known here: traces that were logged straight to an MLflow server" in run.stdout
     door.start()
     wait_until("it is gone", lambda: set(assessments(door.http, others)) == {said["bob", others]})
 
