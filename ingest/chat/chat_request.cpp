@@ -117,15 +117,15 @@ Result<ChatCaller, Rejection> parse_chat_headers(const Request& request) {
   const struct {
     std::string_view name;
     std::string& value;
-    std::optional<Rejection> (*problem_with)(std::string_view, std::string_view);
-  } headers[] = {{"X-Session-ID", out.session, problem_with_id},
-                 {"X-User-ID", out.user, problem_with_id},
-                 {"X-Client-Request-Id", out.client_request_id, problem_with_target_id}};  // feedback will name it
-  for (const auto& [name, value, problem_with] : headers) {
+  } headers[] = {
+      {"X-Session-ID", out.session}, {"X-User-ID", out.user}, {"X-Client-Request-Id", out.client_request_id}};
+  for (const auto& [name, value] : headers) {
     const auto given = request.header(name);
     if (!given) continue;
     if (request.count(name) > 1) return Rejection{400, std::string(name), "is given twice"};
-    if (auto problem = problem_with(name, *given)) return *problem;
+    const bool names_it = &value == &out.client_request_id;  // feedback will
+    if (auto problem = names_it ? problem_with_name(name, *given, out.trace_id) : problem_with_id(name, *given))
+      return *problem;
     value = *given;
   }
   return out;

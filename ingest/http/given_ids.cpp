@@ -6,6 +6,7 @@
 #include <string>
 
 #include "ingest/http/body_limits.hpp"
+#include "storage/records/request_record.hpp"
 
 namespace assay {
 
@@ -26,6 +27,12 @@ std::optional<Rejection> problem_with_target_id(std::string_view field, std::str
   if (id.starts_with(' ') || id.ends_with(' '))
     return Rejection{422, std::string(field), "it has white space around it"};
   return {};
+}
+
+std::optional<Rejection> problem_with_name(std::string_view field, std::string_view id, std::string_view trace_id) {
+  if (auto problem = problem_with_target_id(field, id)) return problem;
+  if (may_name(id, trace_id)) return {};
+  return Rejection{422, std::string(field), "it has the form of a trace's own id, and would not name this one"};
 }
 
 std::optional<Rejection> problem_with_key(std::string_view field, std::string_view key) {

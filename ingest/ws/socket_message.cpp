@@ -27,7 +27,7 @@ Result<SocketMessage, Rejection> parse_socket_message(std::string_view json) {
       if (std::exchange(text.given, true) || v.get_string().get(view)) return false;
       if (name != "type")
         if (auto wrong =
-                name == "client_request_id" ? problem_with_target_id(name, view) : problem_with_id(name, view)) {
+                name == "client_request_id" ? problem_with_name(name, view, {}) : problem_with_id(name, view)) {
           problem = Rejection{422, std::move(wrong->field), std::move(wrong->reason)};
           return false;
         }

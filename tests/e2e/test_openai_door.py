@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from support.door import accepted, new_request_id, trace_info
+from support.door import accepted, new_request_id, new_trace_id, trace_info
 from support.fake_model import FakeModel
 from support.waiting import wait_until
 
@@ -134,6 +134,9 @@ def test_an_id_that_is_none_is_refused_as_feedback_refuses_it(assay, path):
         refused = door.post(path, json=body, headers={"X-Client-Request-Id": none})
         assert refused.status_code == 422 and "the page had none yet" in refused.text
         assert ("error" in refused.json()) == path.startswith("/v1")
+    # Feedback by it goes to the trace whose own it is.
+    refused = door.post(path, json=body, headers={"X-Client-Request-Id": new_trace_id()})
+    assert refused.status_code == 422 and "X-Client-Request-Id" in refused.text
 
 
 def test_a_model_whose_name_has_a_slash_is_found(assay, model):

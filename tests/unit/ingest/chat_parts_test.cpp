@@ -189,6 +189,11 @@ TEST(ChatRequest, TakesIdsFromHeadersWithinTheirBounds) {
   EXPECT_EQ(refused({{"X-Client-Request-Id", ""}}), "X-Client-Request-Id it is empty");
   EXPECT_TRUE(
       refused({{"X-Client-Request-Id", "undefined"}}).starts_with("X-Client-Request-Id \"undefined\" is no id"));
+  const std::string another = "tr-" + std::string(32, 'a');
+  EXPECT_EQ(refused({{"X-Client-Request-Id", another}}),
+            "X-Client-Request-Id it has the form of a trace's own id, and would not name this one");
+  EXPECT_EQ(refused({{"X-Client-Request-Id", "tr-mine"}}), "");
+  EXPECT_EQ(refused({{"X-User-ID", another}}), "");
   EXPECT_EQ(refused({{"X-User-ID", "null"}}), "");  // somebody's name
   EXPECT_EQ(refused({{"X-Session-ID", "a"}, {"X-Session-ID", "b"}}), "X-Session-ID is given twice");
   EXPECT_EQ(refused({{"X-Session-ID", "\xff"}}), "X-Session-ID it is not UTF-8");
