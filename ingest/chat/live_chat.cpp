@@ -117,7 +117,10 @@ void LiveChat::finish(End end, ChatFailure failure) {
 
 void LiveChat::on_home(void (LiveChat::*act)()) {
   if (home_.running_in_this_thread()) return (this->*act)();
-  asio::post(home_, [self = shared_from_this(), act] { ((*self).*act)(); });
+  // Not kept alive by it: what is posted to a thread that has ended stays until the door is taken apart.
+  asio::post(home_, [weak = weak_from_this(), act] {
+    if (const auto self = weak.lock()) ((*self).*act)();
+  });
 }
 
 // How long the chat may go on: to its own end, or until its reader has been away for too long.
