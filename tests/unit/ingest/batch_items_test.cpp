@@ -18,7 +18,7 @@ TEST(BatchItems, OneObjectOverSeveralLinesIsSaidOnce) {
 }
 
 TEST(BatchItems, ALineThatIsNoJsonHarmsNoOther) {
-  const std::string good = R"({"trace_id":"t","value":1})";
+  const std::string good = R"({"trace_id":"t","is_correct":true})";
   const auto items = read_batch("{\"value\": \n" + good + "\n" + good + "\r\n", "", now, 10);
   ASSERT_TRUE(items);
   ASSERT_EQ(items->size(), 3u);

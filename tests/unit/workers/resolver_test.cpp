@@ -134,7 +134,7 @@ TEST(Resolver, AKeyUsedAgainWithAnotherBodyIsADeadLetterForAllOfTheRecord) {
   step.decide(at(1, other));
   EXPECT_EQ(step.counts().conflicts, 2);
   const auto done = step.finish();
-  ASSERT_EQ(done.outputs.size(), 3u);
+  ASSERT_EQ(done.outputs.size(), 5u);  // forwarded, two letters, and of which assessments they are
   const auto letter = parse_dead_letter(*done.outputs[1].value);
   ASSERT_TRUE(letter);
   EXPECT_EQ(letter->reason, dead_reason::idempotency_conflict);
