@@ -205,21 +205,24 @@ void Resolution::note_seen(const FeedbackRecord& record, const FeedbackItem& ite
   step_.state.put(Family::seen, seen_key(partition_, item.record_id), encode_seen(*entry));
 }
 
-// Its letters go, and what waits loses its words. A deletion that went to the sinks is remembered there; one that
-// waits, here: it may be the first to come, and the first whose time is up.
+// Its letters go, and what waits loses its words. A deletion that went to the sinks is remembered there, and here as
+// long as something may wait that it could not see: by its trace it went past what waits by the other id. One that
+// waits is remembered here: it may be the first to come, and the first whose time is up.
 void Resolution::take_back(const std::string& assessment_id, bool forwarded) {
   withdraw(assessment_id);
   for (const auto& record_id : facts_.remains_.end_letters(assessment_id)) emit(dead_letter_tombstone(record_id));
-  if (!forwarded) facts_.remains_.take_back(assessment_id, now_ + policy_.letters_max);
+  facts_.remains_.take_back(assessment_id,
+                            now_ + (forwarded ? policy_.park_max + std::chrono::seconds(1) : policy_.letters_max));
 }
 
 // Of a create that is said again after it died, or is replayed: there is one of it. A change's letters stay until its
 // assessment is taken back: one of a conflict has the id of another.
 void Resolution::end_letter_before(const FeedbackRecord& record, const FeedbackItem& item) {
   if (record.op != Op::create) return;
-  auto before = item.record_id;
-  if (record.attempt > 0) before = record_id_of(item.assessment_id, record.attempt - 1);
-  if (facts_.remains_.ended(item.assessment_id, before)) emit(dead_letter_tombstone(before));
+  std::vector<std::string> before{item.record_id};
+  if (record.attempt > 0) before.push_back(record_id_of(item.assessment_id, record.attempt - 1));
+  for (const auto& record_id : before)
+    if (facts_.remains_.ended(item.assessment_id, record_id)) emit(dead_letter_tombstone(record_id));
 }
 
 // What is taken back while it waits leaves no words, in no dead letter either: neither its create nor its changes.

@@ -212,11 +212,13 @@ void World::check() {
     if (ends != 1 || fate.conflicts != others) violated("not exactly one: " + fate.text(id));
   }
 
-  // A change never overtakes a create that stood before it in its partition, parked or not.
+  // A change never overtakes a create that stood before it in its partition, parked or not; but for one that had died,
+  // and was said anew.
   for (const auto& [id, fate] : fates) {
     if (fate.op == Op::create || fate.forwarded != 1 || !topic_of[fate.assessment_id]->other_trace_id.empty()) continue;
     const auto create = fates.find(fate.assessment_id);
     if (create == fates.end() || create->second.forwarded != 1 || create->second.partition != fate.partition) continue;
+    if (create->second.ended) continue;
     if (create->second.exact(config_.policy.dedupe_window) && create->second.first < fate.first &&
         fate.forwarded_at < create->second.forwarded_at)
       violated("the change " + id + " overtook its create");
@@ -243,7 +245,8 @@ void World::check() {
     const auto at = rows_.find(id);
     if (at == rows_.end()) violated("the sink lacks " + id);
     if (at->second.deleted() != expected.deleted) violated("the sink errs in the deletion of " + id);
-    if (expected.deleted || expected.vague) continue;
+    // A deletion that waits, or has ended, has taken the words.
+    if (expected.deleted || expected.vague || taken_back.contains(id)) continue;
     if (at->second.base().has_value() != expected.base.has_value()) violated("the sink errs in the create of " + id);
     if (!expected.base) continue;
     const auto& value = expected.change ? expected.change->second : expected.base->second;

@@ -119,7 +119,7 @@ TEST(TakenBack, WhatIsTakenBackAfterItDiedHasNoLetterAnyMore) {
   EXPECT_TRUE(remains_after(done, "a-1")->taken_back);
 }
 
-TEST(TakenBack, WhatDiedAndIsTakenBackByItsTraceIsTheSinksToRemember) {
+TEST(TakenBack, WhatDiedAndIsTakenBackByItsTraceIsRememberedAsLongAsAnythingMayWait) {
   const auto [meta, remains] = died();
   Resolution step(0, meta, policy, t0 + 26h);
   step.facts().learn_remains("a-1", remains);
@@ -128,8 +128,9 @@ TEST(TakenBack, WhatDiedAndIsTakenBackByItsTraceIsTheSinksToRemember) {
   EXPECT_EQ(step.counts().forwarded, 1);
   const auto done = step.finish();
   EXPECT_EQ(letters_ended(done), (std::vector<std::string>{"a-1", "u-1"}));
-  EXPECT_FALSE(remains_after(done, "a-1"));
-  EXPECT_FALSE(done.outputs.back().value) << "nothing is left on the changelog";
+  ASSERT_TRUE(remains_after(done, "a-1"));
+  EXPECT_TRUE(remains_after(done, "a-1")->taken_back);
+  EXPECT_EQ(remains_after(done, "a-1")->until, t0 + 25h + policy.letters_max) << "as what was left of it before";
 }
 
 TEST(TakenBack, ADeletionThatComesBeforeItsCreateLeavesNothingOfItEvenAfterItsTime) {
