@@ -66,7 +66,8 @@ class Fleet:
         return [json.loads(record.value) for record in self.records("assessments")]
 
     def parked(self) -> dict[bytes, bytes]:
-        return latest_by_key(self.records("parked"))
+        """What waits; the same topic has what is left of the dead."""
+        return {key: value for key, value in latest_by_key(self.records("parked")).items() if not key.startswith(b"remains/")}
 
     def poison(self, count: int) -> None:
         """Records that are none, written straight to the feedback topic."""
