@@ -193,6 +193,7 @@ Result<void> PartitionLoop::decide(Resolution& resolution) {
   for (std::size_t i = 0; i < needs.seen.size(); ++i)
     resolution.facts().learn_seen(std::move(needs.seen[i]), (*seen)[i]);
   if (const auto learnt = learn_remains(resolution, needs.assessments); !learnt) return learnt;
+  if (const auto forgotten = forget(resolution, needs.assessments.size()); !forgotten) return forgotten;
   if (parked_ > 0)
     if (const auto learnt = learn_parked(resolution, std::move(needs)); !learnt) return learnt;
   while (!undecided_.empty() && !resolution.full()) {
@@ -241,10 +242,10 @@ Result<void> PartitionLoop::expire(Resolution& resolution) {
   return forget(resolution, ids->size());
 }
 
-// Whenever things expire, since nothing else adds so much to it: twice as many as that at most.
-Result<void> PartitionLoop::forget(Resolution& resolution, std::size_t expired) const {
+// Whenever feedback comes or expires, each of which adds one at most: twice as many as that at most.
+Result<void> PartitionLoop::forget(Resolution& resolution, std::size_t more) const {
   if (!has_remains_) return {};
-  const auto over = remains_over(state_, config_.partition, clock_.now(), 2 * expired);
+  const auto over = remains_over(state_, config_.partition, clock_.now(), 2 * more);
   if (!over) return over.error();
   if (const auto learnt = learn_remains(resolution, *over); !learnt) return learnt;
   for (const auto& id : *over) resolution.forget(id);

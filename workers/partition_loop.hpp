@@ -104,7 +104,7 @@ class PartitionLoop {
   Result<void> release(Resolution& resolution);
   Result<void> decide(Resolution& resolution);
   Result<void> expire(Resolution& resolution);
-  Result<void> forget(Resolution& resolution, std::size_t expired) const;
+  Result<void> forget(Resolution& resolution, std::size_t more) const;
   Result<void> commit(Resolution& resolution, std::chrono::steady_clock::time_point began);
 
   const PartitionLoopConfig config_;
