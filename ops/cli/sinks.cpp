@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <set>
 
 #include "ops/cli/kafka_options.hpp"
 #include "ops/runtime/error.hpp"
@@ -29,7 +30,28 @@ std::vector<StreamPartition> followed(const EventSources& sources) {
   return out;
 }
 
-int list(const SinksOptions& asked, std::span<const StreamPartition> where) {
+// Those of the partitions behind whose position no record stands: the end of a transaction takes an offset, too.
+std::set<StreamPartition> nothing_behind(KafkaSources& sources, std::vector<StartAt> positions,
+                                         std::chrono::milliseconds limit) {
+  std::set<StreamPartition> out;
+  if (positions.empty()) return out;
+  const auto source = sources.open(positions);
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (source && !positions.empty() && std::chrono::steady_clock::now() < deadline) {
+    std::erase_if(positions, [&](const StartAt& one) {
+      const auto records = (*source)->read_from(one.from, 1);
+      if (!records || !records->empty()) return true;
+      const auto end = (*source)->end(one.from);
+      const bool read = end && (*source)->position(one.from) >= *end;
+      if (read) out.insert(one.from);
+      return read;
+    });
+    if (!positions.empty()) (*source)->await(positions.front().from, std::chrono::milliseconds(100));
+  }
+  return out;
+}
+
+int list(const SinksOptions& asked, KafkaSources& sources, std::span<const StreamPartition> where) {
   const auto& config = asked.kafka.config;
   const auto any = KafkaOffsets::open(config, group_prefix);
   if (!any) return complain(any.error());
@@ -43,12 +65,17 @@ int list(const SinksOptions& asked, std::span<const StreamPartition> where) {
     const auto committed = (*offsets)->committed(where, asked.kafka.wait);
     if (!committed) return complain("the positions of " + group.name + " can't be had");
     std::cout << group.name.substr(group_prefix.size()) << "  " << group.state << "  members " << group.members << "\n";
+    KafkaOffsets::Offsets positions;
+    std::vector<StartAt> late;
     for (const auto& of : where) {
       const auto at = committed->find(of);
-      const auto position = std::max(begins->at(of), at == committed->end() ? 0 : at->second);
-      std::cout << "  " << name_of(of.stream) << "/" << of.partition << "  position " << position << "  behind "
-                << ends->at(of) - position << "\n";
+      const auto position = positions[of] = std::max(begins->at(of), at == committed->end() ? 0 : at->second);
+      if (position < ends->at(of)) late.push_back({of, position});
     }
+    const auto nothing = nothing_behind(sources, std::move(late), asked.kafka.wait);
+    for (const auto& of : where)
+      std::cout << "  " << name_of(of.stream) << "/" << of.partition << "  position " << positions[of] << "  behind "
+                << (nothing.contains(of) ? 0 : ends->at(of) - positions[of]) << "\n";
   }
   if (groups->empty()) std::cout << "no sink has begun yet\n";
   return ok;
@@ -123,7 +150,7 @@ int sinks(std::vector<std::string> args) {
   if (!sources) return complain(sources.error());
   asked.db.source = (*sources)->cluster_id() + "/" + asked.kafka.config.topic_prefix;
   const auto where = followed(**sources);
-  return asked.verb == "list" ? list(asked, where) : replay(asked, where);
+  return asked.verb == "list" ? list(asked, **sources, where) : replay(asked, where);
 }
 
 }  // namespace assay::cli

@@ -217,6 +217,12 @@ def test_verify_finds_what_is_missing_and_a_sink_is_replayed_into_an_mlflow_that
 
     wait_until("all is in MLflow", verified, within=WITHIN)
 
+    def idle() -> bool:
+        lines = [line for line in run_assay("sinks", "list", *on).stdout.splitlines() if "behind" in line]
+        assert lines
+        return all(line.endswith("behind 0") for line in lines)
+
+    wait_until("nothing is behind", idle)
     busy = run_assay("sinks", "replay", "mlflow", *on)
     assert busy.returncode == 1 and "stop the workers" in busy.stderr
     lost = next(iter(given))
