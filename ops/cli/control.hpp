@@ -4,6 +4,7 @@
 //
 //   replay RECORD_ID   ->  ok | error SENTENCE
 //   purge RECORD_ID    ->  ok | error SENTENCE
+//   replay-these IDS   ->  the same of many, all or none; so purge-these: see dead_letter_acts.hpp
 //   forget-…           ->  the same: see forget_acts.hpp
 //   backup DIRECTORY   ->  the same: see backup_acts.hpp
 //   ping               ->  ok

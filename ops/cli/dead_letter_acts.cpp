@@ -24,14 +24,14 @@ Result<std::string> letter_meant_by(const KeyValue& store, const std::string& id
   return newest > 0 ? attempts + std::to_string(newest) : id;
 }
 
-Result<Appended> DeadLetterActs::append_one(Record record) const {
+std::vector<Result<Appended>> DeadLetterActs::append_all(std::vector<Record> records) const {
   std::scoped_lock lock(mutex_);
-  return run_task(io_, log_.append(std::move(record)));
+  return run_task(io_, log_.append_all(std::move(records)));
 }
 
 Result<void> DeadLetterActs::append(std::vector<Record> records) const {
-  for (auto& record : records)
-    if (const auto appended = append_one(std::move(record)); !appended) return appended.error();
+  for (const auto& appended : append_all(std::move(records)))
+    if (!appended) return appended.error();
   return {};
 }
 
@@ -48,7 +48,7 @@ Result<std::unique_ptr<DeadLetter>, std::string> DeadLetterActs::find(std::strin
   return std::make_unique<DeadLetter>(std::move(*dead));
 }
 
-Result<void, std::string> DeadLetterActs::replay(std::string_view id) const {
+Result<DeadLetterActs::Replay, std::string> DeadLetterActs::replay_meant_by(std::string_view id) const {
   const auto meant = letter_meant_by(store_, std::string(id));
   if (!meant) return "the store can't be read: " + meant.error().message();
   const auto& record_id = *meant;
@@ -61,21 +61,47 @@ Result<void, std::string> DeadLetterActs::replay(std::string_view id) const {
   // Its id is that of what was said first: every sink would take it for that, and drop it.
   if (dead->reason == dead_reason::idempotency_conflict && dead->record->op == Op::create)
     return "its idempotency key is another request's: it can only be said again, with a key of its own";
-  const auto replayed = append_one(to_record(replay_of(std::move(*dead->record), SystemClock().now())));
-  if (!replayed) return "the log did not take it: " + replayed.error().message();
-  if (replayed->outcome == Appended::Outcome::conflict) return "another one of the same key was replayed before it";
-  // The tombstone only when the feedback is durable.
-  return end(record_id);
+  return Replay{record_id, to_record(replay_of(std::move(*dead->record), SystemClock().now()))};
+}
+
+Result<void, std::string> DeadLetterActs::replay(std::string_view id) const {
+  const std::string one(id);
+  return replay({&one, 1});
+}
+
+Result<void, std::string> DeadLetterActs::replay(std::span<const std::string> ids) const {
+  std::vector<std::string> letters;
+  std::vector<Record> records;
+  for (const auto& id : ids) {
+    auto replay = replay_meant_by(id);
+    if (!replay) return replay.error();
+    letters.push_back(std::move(replay->first));
+    records.push_back(std::move(replay->second));
+  }
+  for (const auto& replayed : append_all(std::move(records))) {
+    if (!replayed) return "the log did not take it: " + replayed.error().message();
+    if (replayed->outcome == Appended::Outcome::conflict) return "another one of the same key was replayed before it";
+  }
+  // The tombstones only when the feedback is durable.
+  return end(letters);
 }
 
 Result<void, std::string> DeadLetterActs::purge(std::string_view record_id) const {
-  if (const auto dead = store_.get(Family::dead, record_id); !dead || !*dead)
-    return "there is no dead letter " + std::string(record_id);
-  return end(record_id);
+  const std::string one(record_id);
+  return purge({&one, 1});
 }
 
-Result<void, std::string> DeadLetterActs::end(std::string_view record_id) const {
-  if (const auto appended = append_one(dead_letter_tombstone(record_id)); !appended)
+Result<void, std::string> DeadLetterActs::purge(std::span<const std::string> record_ids) const {
+  for (const auto& record_id : record_ids)
+    if (const auto dead = store_.get(Family::dead, record_id); !dead || !*dead)
+      return "there is no dead letter " + record_id;
+  return end(record_ids);
+}
+
+Result<void, std::string> DeadLetterActs::end(std::span<const std::string> record_ids) const {
+  std::vector<Record> tombstones;
+  for (const auto& record_id : record_ids) tombstones.push_back(dead_letter_tombstone(record_id));
+  if (const auto appended = append(std::move(tombstones)); !appended)
     return "the log did not take it: " + appended.error().message();
   return {};
 }
@@ -83,11 +109,21 @@ Result<void, std::string> DeadLetterActs::end(std::string_view record_id) const 
 std::string DeadLetterActs::answer(const std::string& line) const {
   const auto blank = line.find(' ');
   const auto act = line.substr(0, blank), id = blank == line.npos ? std::string() : line.substr(blank + 1);
+  const auto ids = [&] {
+    std::vector<std::string> out;
+    for (std::size_t from = 0; from <= id.size(); from = std::min(id.find(between_ids, from), id.size()) + 1)
+      out.push_back(id.substr(from, id.find(between_ids, from) - from));
+    return out;
+  };
   Result<void, std::string> done = std::string("there is no command \"" + act + "\"");
   if (act == "replay")
     done = replay(id);
   else if (act == "purge")
     done = purge(id);
+  else if (act == "replay-these")
+    done = replay(ids());
+  else if (act == "purge-these")
+    done = purge(ids());
   return done ? "ok" : "error " + done.error();
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iostream>
+#include <span>
 
 #include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/kafka_letters.hpp"
@@ -110,11 +111,41 @@ bool act(Owner& owner, const std::string& verb, const std::string& record_id, in
   return true;
 }
 
+// As many of the first as one line names, and how many that are.
+std::pair<std::string, std::size_t> line_of(const std::string& verb, std::span<const std::string> record_ids) {
+  const auto named_apart = [](unsigned char c) { return c >= 0x20; };
+  std::string line = verb + "-these ";
+  std::size_t count = 0;
+  for (const auto& id : record_ids) {
+    if (line.size() + id.size() + 2 > control_line_bytes_max || !std::ranges::all_of(id, named_apart)) break;
+    if (count++ > 0) line += between_ids;
+    line += id;
+  }
+  return {std::move(line), std::max<std::size_t>(count, 1)};
+}
+
+// False as above.
+template <class Owner>
+bool act_on(Owner& owner, const std::string& verb, std::span<const std::string> record_ids, int& code) {
+  while (!record_ids.empty()) {
+    const auto [line, count] = line_of(verb, record_ids);
+    const auto these = record_ids.first(count);
+    record_ids = record_ids.subspan(count);
+    // One of them can't be, or the owner is of before there were such lines: each by itself.
+    const bool done = count > 1 && owner.answer(line).line == "ok";
+    for (const auto& record_id : these)
+      if (done)
+        tell(verb, record_id, {true, "ok"});
+      else if (!act(owner, verb, record_id, code))
+        return false;
+  }
+  return true;
+}
+
 template <class Owner>
 int act(Owner& owner, const std::string& verb, const std::vector<std::string>& record_ids) {
   int code = ok;
-  for (const auto& record_id : record_ids)
-    if (!act(owner, verb, record_id, code)) break;
+  act_on(owner, verb, record_ids, code);
   return code;
 }
 
@@ -130,13 +161,13 @@ int act_on_all(Owner& owner, const std::string& verb, const KeyValue& store, con
   for (std::string from;;) {
     const auto round = round_of(store, reason, from);
     if (!round) return complain(round.error());
-    for (const auto& letter : round->letters) {
-      if (verb == "replay" && was_taken_back(letter)) {
+    std::vector<std::string> record_ids;
+    for (const auto& letter : round->letters)
+      if (verb == "replay" && was_taken_back(letter))
         ++taken_back;
-        continue;
-      }
-      if (!act(owner, verb, letter.record_id, code)) return code;
-    }
+      else
+        record_ids.push_back(letter.record_id);
+    if (!act_on(owner, verb, record_ids, code)) return code;
     count += round->letters.size();
     if (round->next.empty()) break;
     from = round->next;
