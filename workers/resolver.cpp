@@ -107,7 +107,7 @@ void Resolution::end_parked(const ParkedRecord& parked) {
 void Resolution::release(const ParkedRecord& waiting, std::string_view trace_id) {
   facts_.learn_parked(waiting.item.record_id, waiting);
   if (!parked(waiting.item.record_id)) return;
-  emit(forward(waiting.item, waiting.op, waiting.target, waiting.accepted_at, trace_id));
+  emit(forward(waiting.item, waiting.op, waiting.target, waiting.accepted_at, trace_id, waiting.withdrawn));
   end_parked(waiting);
   ++meta_.ledger.forwarded;
   ++counts_.forwarded;

@@ -4,7 +4,8 @@
 
 namespace assay {
 
-Record forward(const FeedbackItem& item, Op op, const Target& target, Instant accepted_at, std::string_view trace_id) {
+Record forward(const FeedbackItem& item, Op op, const Target& target, Instant accepted_at, std::string_view trace_id,
+               bool withdrawn) {
   Record record{
       .stream = Stream::assessments, .key = std::string(trace_id), .value = std::string(), .accepted_at = accepted_at};
   record.headers.push_back({"assessment_id", item.assessment_id});
@@ -21,6 +22,7 @@ Record forward(const FeedbackItem& item, Op op, const Target& target, Instant ac
   out += fields;
   if (target.kind == Target::Kind::client_request_id) json.field("client_request_id", target.id);
   if (item.record_id != item.assessment_id) json.field("record_id", item.record_id);
+  if (withdrawn) json.field("withdrawn", true);
   json.field("accepted_at", format_time(accepted_at)).end_object();
   return record;
 }

@@ -110,9 +110,10 @@ TEST(Golden, Remains) {
   expect("remains_taken_back.v1.json", {.assessment_id = "a-1", .until = until, .taken_back = true});
 }
 
-void expect_assessment(const std::string& file, const FeedbackItem& item, Op op, const Target& target) {
+void expect_assessment(const std::string& file, const FeedbackItem& item, Op op, const Target& target,
+                       bool withdrawn = false) {
   SCOPED_TRACE(file);
-  EXPECT_EQ(*forward(item, op, target, golden_time, "tr-9").value, golden(file));
+  EXPECT_EQ(*forward(item, op, target, golden_time, "tr-9", withdrawn).value, golden(file));
   const auto read = parse_assessment_record(golden(file));
   ASSERT_TRUE(read) << read.error().reason;
   EXPECT_EQ(read->op, op);
@@ -129,6 +130,9 @@ TEST(Golden, Assessment) {
   expect_assessment("assessment_update.v1.json", {"u-1", "a-1", R"({"assessment_id":"a-1","rationale":"x"})"},
                     Op::update, {Target::Kind::trace_id, "tr-9"});
   expect_assessment("assessment_delete.v1.json", {"u-2", "a-1", R"({"assessment_id":"a-1"})"}, Op::erase,
+  expect_assessment("assessment_withdrawn.v1.json",
+                    {"a-1", "a-1", R"({"assessment_id":"a-1","assessment_name":"tone","feedback":{"value":""}})"},
+                    Op::create, {Target::Kind::trace_id, "tr-9"}, true);
                     {Target::Kind::trace_id, "tr-9"});
 }
 

@@ -62,7 +62,9 @@ TEST(TakenBack, WhatWasTakenBackIsForwardedWithoutWordsJustBeforeItsDeletion) {
   ASSERT_TRUE(created) << created.error().reason;
   EXPECT_EQ(created->op, Op::create);
   EXPECT_FALSE(has_words(done.outputs[0]));
+  EXPECT_NE(done.outputs[0].value->find(R"("withdrawn":true)"), std::string::npos) << "for who counts what was said";
   EXPECT_EQ(parse_assessment_record(*done.outputs[2].value)->op, Op::erase);
+  EXPECT_EQ(done.outputs[2].value->find("withdrawn"), std::string::npos);
 }
 
 TEST(TakenBack, WhatWasTakenBackExpiresBeforeItsDeletionAndLeavesNoLetter) {
