@@ -10,6 +10,13 @@ namespace {
 
 constexpr std::size_t letters_max = 256;  // of one assessment, that are remembered: they are one record
 
+// Its own, or that of a replay; a conflict's names the record of another.
+bool is_letter_of(std::string_view letter, std::string_view said) {
+  if (!letter.starts_with(said)) return false;
+  const auto behind = letter.substr(said.size());
+  return behind.empty() || (behind.front() == '#' && behind.find('@') == behind.npos);
+}
+
 }  // namespace
 
 void RemainsBook::learn(const std::string& assessment_id, std::optional<Remains> known) {
@@ -36,9 +43,10 @@ bool RemainsBook::taken_back(const std::string& assessment_id) const {
   return remains && remains->taken_back;
 }
 
-bool RemainsBook::has_letter(const std::string& assessment_id, const std::string& record_id) const {
+bool RemainsBook::is_dead(const std::string& assessment_id, std::string_view said) const {
   const auto* const remains = find(assessment_id);
-  return remains && std::ranges::find(remains->letters, record_id) != remains->letters.end();
+  return remains &&
+         std::ranges::any_of(remains->letters, [&](const auto& letter) { return is_letter_of(letter, said); });
 }
 
 void RemainsBook::died(const std::string& assessment_id, const std::string& record_id, Instant until) {
@@ -48,8 +56,14 @@ void RemainsBook::died(const std::string& assessment_id, const std::string& reco
   remains.until = std::max(remains.until, until);
 }
 
-bool RemainsBook::ended(const std::string& assessment_id, const std::string& record_id) {
-  return has_letter(assessment_id, record_id) && std::erase(change(assessment_id).letters, record_id) > 0;
+std::vector<std::string> RemainsBook::end_letters_of(const std::string& assessment_id, std::string_view said) {
+  if (!is_dead(assessment_id, said)) return {};
+  auto& letters = change(assessment_id).letters;
+  const auto others =
+      std::ranges::stable_partition(letters, [&](const auto& letter) { return is_letter_of(letter, said); });
+  std::vector<std::string> ended(letters.begin(), others.begin());
+  letters.erase(letters.begin(), others.begin());
+  return ended;
 }
 
 std::vector<std::string> RemainsBook::end_letters(const std::string& assessment_id) {

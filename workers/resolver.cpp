@@ -21,6 +21,13 @@ bool may_repeat(const FeedbackRecord& record, const ResolvePolicy& policy) {
   return policy.log_repeats || record.idempotent || record.attempt > 0;
 }
 
+// The record_id under which it was first said, whose replays are #N behind it.
+std::string_view first_said(Op op, const FeedbackItem& item) {
+  if (op == Op::create) return item.assessment_id;
+  const std::string_view id = item.record_id;
+  return id.substr(0, id.rfind('#'));
+}
+
 }  // namespace
 
 Result<FeedbackRecord, Malformed> read_feedback(const LogRecord& record, const ResolvePolicy& policy) {
@@ -123,11 +130,8 @@ void Resolution::expire(const ParkedRecord& waiting, Instant as_of) {
     annul(item.record_id);
   else
     bury(item.assessment_id, letter_of_expired(*stands, partition_, as_of));
-  // Who says it again is heard: of the logs the embedded one looks for repeats itself.
-  if (stands->op == Op::create && stands->idempotent && !policy_.log_repeats) {
-    const Seen died{stands->order / items_per_record_max, stands->body_hash, seen_dead};
-    step_.state.put(Family::seen, seen_key(partition_, item.record_id), encode_seen(died));
-  }
+  if (stands->op != Op::erase && stands->idempotent)
+    note_key(first_said(stands->op, item), {stands->order / items_per_record_max, stands->body_hash, seen_dead});
   end_parked(waiting);
   ++counts_.expired;
 }
@@ -181,7 +185,7 @@ Resolution::Verdict Resolution::verdict_on(const FeedbackRecord& record, const F
                                            Offset offset) const {
   if (parked(item.record_id)) return Duplicate{};
   // What died is said anew.
-  const bool died = record.op == Op::create && facts_.remains_.has_letter(item.assessment_id, item.record_id);
+  const bool died = record.op != Op::erase && facts_.remains_.is_dead(item.assessment_id, first_said(record.op, item));
   if (const auto* before = seen(item.record_id);
       before && !died && is_repeat(*before, offset, meta_.accepted_max, policy_.dedupe_window))
     return Duplicate{};
@@ -205,6 +209,14 @@ void Resolution::note_seen(const FeedbackRecord& record, const FeedbackItem& ite
   step_.state.put(Family::seen, seen_key(partition_, item.record_id), encode_seen(*entry));
 }
 
+// Whoever says something again with its key is heard if it is dead, and not if a replay of it lives: of the logs the
+// embedded one looks for repeats itself, by the id that the key gave.
+void Resolution::note_key(std::string_view record_id, const Seen& seen) {
+  if (policy_.log_repeats) return;
+  facts_.seen_.insert_or_assign(std::string(record_id), seen);
+  step_.state.put(Family::seen, seen_key(partition_, record_id), encode_seen(seen));
+}
+
 // Its letters go, and what waits loses its words. A deletion that went to the sinks is remembered there, and here as
 // long as something may wait that it could not see: by its trace it went past what waits by the other id. One that
 // waits is remembered here: it may be the first to come, and the first whose time is up.
@@ -215,14 +227,13 @@ void Resolution::take_back(const std::string& assessment_id, bool forwarded) {
                             now_ + (forwarded ? policy_.park_max + std::chrono::seconds(1) : policy_.letters_max));
 }
 
-// Of a create that is said again after it died, or is replayed: there is one of it. A change's letters stay until its
-// assessment is taken back: one of a conflict has the id of another.
-void Resolution::end_letter_before(const FeedbackRecord& record, const FeedbackItem& item) {
-  if (record.op != Op::create) return;
-  std::vector<std::string> before{item.record_id};
-  if (record.attempt > 0) before.push_back(record_id_of(item.assessment_id, record.attempt - 1));
-  for (const auto& record_id : before)
-    if (facts_.remains_.ended(item.assessment_id, record_id)) emit(dead_letter_tombstone(record_id));
+// What is said again after it died, or is replayed: there is one of it. The letter of a conflict stays until its
+// assessment is taken back: it has the id of another.
+void Resolution::revive(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) {
+  const auto said = first_said(record.op, item);
+  for (const auto& record_id : facts_.remains_.end_letters_of(item.assessment_id, said))
+    emit(dead_letter_tombstone(record_id));
+  if (record.attempt > 0 && record.idempotent) note_key(said, {offset, record.body_hash, record.logged_at()});
 }
 
 // What is taken back while it waits leaves no words, in no dead letter either: neither its create nor its changes.
@@ -286,7 +297,7 @@ void Resolution::decide(const IncomingFeedback& incoming) {
     const bool forwarded = std::holds_alternative<Forward>(verdict);
     if (forwarded || std::holds_alternative<Park>(verdict)) {
       if (record.op == Op::erase) take_back(item.assessment_id, forwarded);
-      end_letter_before(record, item);
+      if (record.op != Op::erase) revive(record, item, offset);
     }
     std::visit(Overloaded{[&](const Forward& to) {
                             emit(forward(item, record.op, record.target, record.accepted_at, to.trace_id));

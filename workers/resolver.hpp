@@ -177,7 +177,8 @@ class Resolution {
   void park(const FeedbackRecord& record, const FeedbackItem& item, std::int64_t order, std::string behind);
   void take_back(const std::string& assessment_id, bool forwarded);
   void withdraw(const std::string& assessment_id);
-  void end_letter_before(const FeedbackRecord& record, const FeedbackItem& item);
+  void note_key(std::string_view record_id, const Seen& seen);
+  void revive(const FeedbackRecord& record, const FeedbackItem& item, Offset offset);
   void bury(const std::string& assessment_id, const DeadLetter& letter);
   void annul(const std::string& record_id);
   void end_parked(const ParkedRecord& parked);

@@ -225,10 +225,9 @@ Result<std::optional<Appended::Outcome>> EmbeddedLog::known(
     if (!*bytes) continue;
     const auto seen = decode_seen(**bytes);
     if (!seen) continue;
-    const bool same = seen->body_hash == identity.body_hash;
-    const bool aged = record.accepted_at - seen->accepted_at > config_.dedupe_window;
-    if (seen->accepted_at == seen_dead ? same : aged) continue;
-    return std::optional(same ? Outcome::duplicate : Outcome::conflict);
+    const auto said = said_before(*seen, identity.body_hash, record.accepted_at, config_.dedupe_window);
+    if (said == SaidBefore::no) continue;
+    return std::optional(said == SaidBefore::the_same ? Outcome::duplicate : Outcome::conflict);
   }
   return std::optional<Outcome>();
 }

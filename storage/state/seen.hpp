@@ -55,6 +55,16 @@ inline bool takes_entry(const std::optional<Seen>& seen, Offset offset, Instant 
   return !seen || (seen->offset < offset && !is_repeat(*seen, offset, accepted_max, window));
 }
 
+// What an entry says of a record that a log is asked to take: the same once more, another body under its id, or, where
+// the entry has left the window or died, neither.
+enum class SaidBefore : std::uint8_t { no, the_same, otherwise };
+inline SaidBefore said_before(const Seen& seen, std::uint64_t body_hash, Instant accepted_at,
+                              std::chrono::milliseconds window) {
+  const bool same = seen.body_hash == body_hash;
+  if (seen.accepted_at == seen_dead ? same : accepted_at - seen.accepted_at > window) return SaidBefore::no;
+  return same ? SaidBefore::the_same : SaidBefore::otherwise;
+}
+
 // Whether a value of Family::seen may be dropped: all lookups would ignore it. `cutoff`: some accepted_max less the
 // window. For a compaction filter: pure, and a value it can't read stays.
 inline bool seen_may_go(std::string_view value, Instant cutoff) {

@@ -24,6 +24,7 @@ struct Fate {
   Partition partition = 0;   // of the feedback stream
   Offset first = -1;         // of the first copy
   Offset forwarded_at = -1;  // on its trace's partition of assay.assessments
+  Instant forwarded_landed;
   int forwarded = 0, expired = 0, conflicts = 0, parked = 0;
   bool ended = false;  // there is no letter, or none any more
   std::string text(const std::string& id) const {
@@ -94,6 +95,7 @@ void World::check() {
   // Promises 1, 2, 3: what the streams say of each.
   std::map<std::string, int> unreadable;
   std::map<std::string, std::optional<std::string>> letters;
+  std::map<std::string, Instant> letter_landed;
   for (Partition p = 0; p < partitions_; ++p) {
     for (Offset offset = 0; const auto& stored : log_.records({Stream::assessments, p})) {
       const auto here = offset++;
@@ -105,14 +107,14 @@ void World::check() {
       fate->second.forwarded_at = here;
       const auto* topic = topic_of[record->assessment_id];
       // Ids are forgotten after request_retention, and stay so through every rebuild.
-      const auto landed = landed_at_.at({{Stream::assessments, p}, here});
+      const auto landed = fate->second.forwarded_landed = landed_at_.at({{Stream::assessments, p}, here});
       if (fate->second.op == Op::create && !told_within(*topic, fate->second.target.id, landed, landed))
         violated("forwarded by an id that was forgotten: " + record->record_id);
       if (stored.key != topic->trace_id && (topic->other_trace_id.empty() || stored.key != topic->other_trace_id))
         violated("the wrong trace for " + record->record_id + ": " + stored.key);
     }
     for (Offset offset = 0; const auto& stored : log_.records({Stream::deadletters, p})) {
-      const auto landed = landed_at_.at({{Stream::deadletters, p}, offset++});
+      const auto landed = letter_landed[stored.key] = landed_at_.at({{Stream::deadletters, p}, offset++});
       letters[stored.key] = stored.value;
       if (!stored.value) continue;
       const auto letter = parse_dead_letter(*stored.value);
@@ -210,6 +212,22 @@ void World::check() {
     const auto others = std::ranges::count_if(
         fate.copies, [&](const auto& copy) { return copy.body_hash != fate.copies.front().body_hash; });
     if (ends != 1 || fate.conflicts != others) violated("not exactly one: " + fate.text(id));
+  }
+
+  // Of a create's attempts one lives: what is said again after a replay was forwarded is a repeat, and no letter stands
+  // of what was said again, and forwarded, since it was written.
+  for (const auto& [id, fate] : fates) {
+    if (fate.op != Op::create || !fate.exact(config_.policy.dedupe_window)) continue;
+    for (const auto& [other_id, other] : fates) {
+      if (other.op != Op::create || other.assessment_id != fate.assessment_id || other_id == id) continue;
+      if (id == fate.assessment_id && fate.forwarded > 0 && other.forwarded > 0 && other.target.id == fate.target.id &&
+          topic_of[fate.assessment_id]->other_trace_id.empty() && fate.forwarded_at > other.forwarded_at)
+        violated("said again, and forwarded beside its replay: " + id + " and " + other_id);
+      const auto letter = letters.find(other_id);
+      if (letter != letters.end() && letter->second && fate.forwarded > 0 &&
+          fate.last_landed > letter_landed[other_id] && fate.forwarded_landed > letter_landed[other_id])
+        violated("a letter of what lives: " + other_id + " beside " + id);
+    }
   }
 
   // A change never overtakes a create that stood before it in its partition, parked or not; but for one that had died,

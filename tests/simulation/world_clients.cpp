@@ -107,11 +107,9 @@ bool World::append(std::size_t index, Instant accepted_at) {
     for (const auto& identity : record.identities) {
       const auto bytes = state.get(Family::seen, seen_key(partition, identity.record_id));
       if (!*bytes) continue;
-      const auto seen = decode_seen(**bytes);
-      const bool same = seen->body_hash == identity.body_hash;
-      const bool aged = record.accepted_at - seen->accepted_at > config_.policy.dedupe_window;
-      if (seen->accepted_at == seen_dead ? same : aged) continue;
-      return same;
+      const auto said_so =
+          said_before(*decode_seen(**bytes), identity.body_hash, record.accepted_at, config_.policy.dedupe_window);
+      if (said_so != SaidBefore::no) return said_so == SaidBefore::the_same;
     }
   const auto offset = log_.append(record);
   if (mode_ == Mode::atomic) {

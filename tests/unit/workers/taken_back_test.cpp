@@ -168,6 +168,87 @@ TEST(TakenBack, WhatDiedAndIsSaidAgainIsForwardedAndItsLetterEnds) {
   EXPECT_EQ(remains_after(done, "a-1")->letters, std::vector<std::string>{"u-1"});
 }
 
+TEST(TakenBack, AChangeThatDiedIsSaidAgainAndItsLetterEnds) {
+  const auto [meta, remains] = died();
+  Resolution step(0, meta, policy, t0 + 26h);
+  step.facts().learn_remains("a-1", remains);
+  step.facts().learn_seen("u-1", Seen{1, 2, t0});
+  step.facts().learn_trace("req-1", "tr-1");
+  step.decide(at(2, change("u-1", "a-1")));
+  step.decide(at(3, change("u-1", "a-1")));
+  EXPECT_EQ(step.counts().forwarded, 1);
+  EXPECT_EQ(step.counts().duplicate, 1);
+  const auto done = step.finish();
+  EXPECT_EQ(letters_ended(done), std::vector<std::string>{"u-1"});
+  EXPECT_EQ(remains_after(done, "a-1")->letters, std::vector<std::string>{"a-1"});
+}
+
+// What a step leaves for the embedded log of a create that has a key.
+std::optional<Seen> key_after(const Step& step) {
+  std::optional<Seen> out;
+  for (const auto& put : step.state.list())
+    if (put.family == Family::seen && put.key == seen_key(0, "a-1")) out = decode_seen(*put.value);
+  return out;
+}
+
+TEST(TakenBack, AReplayThatDiedIsSaidAgainAndItsLetterEndsToo) {
+  const auto [meta, remains] = died();
+  Resolution replay(0, meta, policy, t0 + 26h);
+  replay.facts().learn_remains("a-1", remains);
+  replay.decide(at(2, replay_of(with_words(create("a-1")), t0 + 26h)));
+  const auto waits = replay.meta();
+  const auto replayed = replay.finish();
+  EXPECT_EQ(letters_ended(replayed), std::vector<std::string>{"a-1"});
+  Resolution late(0, waits, policy, t0 + 51h);
+  late.facts().learn_remains("a-1", remains_after(replayed, "a-1"));
+  late.expire(parked_by(replayed).at("a-1#1"), t0 + 51h);
+  const auto dead = late.meta();
+  const auto remains_of_replay = remains_after(late.finish(), "a-1");
+  EXPECT_EQ(remains_of_replay->letters, (std::vector<std::string>{"u-1", "a-1#1"}));
+
+  Resolution again(0, dead, policy, t0 + 52h);
+  again.facts().learn_remains("a-1", remains_of_replay);
+  again.facts().learn_seen("a-1", Seen{0, 1, t0 + 52h});
+  again.facts().learn_trace("req-1", "tr-1");
+  auto said = with_words(create("a-1"));
+  said.accepted_at = t0 + 52h;
+  for (const Offset offset : {3, 4}) again.decide(at(offset, said));
+  EXPECT_EQ(again.counts().forwarded, 1);
+  EXPECT_EQ(again.counts().duplicate, 1);
+  EXPECT_EQ(letters_ended(again.finish()), std::vector<std::string>{"a-1#1"});
+}
+
+TEST(TakenBack, AKeyIsFreeWhileItsCreateIsDeadAndNotWhileAReplayOfItLives) {
+  auto embedded = policy;
+  embedded.log_repeats = false;
+  Resolution first(0, {}, embedded, t0);
+  first.decide(at(0, with_words(create("a-1"))));
+  auto meta = first.meta();
+  auto step = first.finish();
+  const auto next = [&](Resolution& resolution, const auto& act) {
+    resolution.facts().learn_remains("a-1", remains_after(step, "a-1"));
+    act(resolution);
+    meta = resolution.meta();
+    step = resolution.finish();
+  };
+  const auto expire = [&](const std::string& id) {
+    return [&, id](Resolution& resolution) { resolution.expire(parked_by(step).at(id), t0 + 25h); };
+  };
+  Resolution died(0, meta, embedded, t0 + 25h);
+  next(died, expire("a-1"));
+  EXPECT_EQ(key_after(step), (Seen{0, 1, seen_dead}));
+  Resolution replayed(0, meta, embedded, t0 + 26h);
+  next(replayed, [&](Resolution& resolution) {
+    resolution.decide(at(2, replay_of(with_words(create("a-1")), t0 + 26h)));
+    resolution.decide(at(3, with_words(create("a-1"))));  // the log let it in before that
+  });
+  EXPECT_EQ(key_after(step), (Seen{2, 1, t0 + 26h}));
+  EXPECT_EQ(meta.ledger, (Ledger{.logged = 3, .duplicate = 1, .dead = 1, .parked = 1}));
+  Resolution died_again(0, meta, embedded, t0 + 51h);
+  next(died_again, expire("a-1#1"));
+  EXPECT_EQ(key_after(step), (Seen{2, 1, seen_dead}));
+}
+
 TEST(TakenBack, AKeyUsedAgainHasALetterWhoseWordsAreTakenBackToo) {
   Resolution step(0, {}, policy, t0);
   step.decide(at(0, with_words(create("a-1"))));
