@@ -50,7 +50,7 @@ class EmbeddedLog final : public EventLog, public EventSources {
   Task<std::vector<Result<Appended>>> append_with(std::vector<Record> records, Changes state) override;
   std::string_view durability() const override { return "disk"; }
   Result<void> writable() const override;
-  bool live() const override { return !stuck_.stalled(); }
+  bool live() const override { return !stuck_.stalled() && !broken_; }
   Partition partitions(Stream stream) const override { return stream == Stream::catalog ? 1 : config_.partitions; }
   Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override;
 

@@ -55,8 +55,8 @@ class EventLog {
   // Whether an append would be tried now, for /readyz: false while the disk has no room or the brokers are away.
   virtual Result<void> writable() const = 0;
 
-  // Whether what threads of its own do goes on, for /livez: false where a step of one hangs, which only a restart ends.
-  // Brokers that are away, and a full disk, hang nothing. Thread-safe.
+  // Whether what threads of its own do goes on, for /livez: false where a step of one hangs, or a sync has failed,
+  // which only a restart ends. Brokers that are away, and a full disk, hang nothing. Thread-safe.
   virtual bool live() const { return true; }
 
   virtual Partition partitions(Stream stream) const = 0;

@@ -1,4 +1,5 @@
 // The contract on the two logs that need nothing beside them, and what only the embedded one promises.
+#include <atomic>
 #include <filesystem>
 #include <latch>
 #include <thread>
@@ -146,6 +147,7 @@ TEST_P(EmbeddedLogTest, ASyncThatHangsIsSaidWhileItLastsAndNothingMoreIsAccepted
   auto db = Db::open({.directory = directory.path()});
   ASSERT_TRUE(db) << db.error();
   std::latch may_go(1);
+  IoContext io(1);  // outlives the log, whose writer may still be posting to it when what it posted has run
   EmbeddedLogConfig config{.disk_reserve_bytes = 0,
                            .stalled_after = std::chrono::milliseconds(1),
                            .stuck_after = std::chrono::milliseconds(1)};
@@ -156,12 +158,17 @@ TEST_P(EmbeddedLogTest, ASyncThatHangsIsSaidWhileItLastsAndNothingMoreIsAccepted
   auto log = EmbeddedLog::open(**db, directory.path(), config, metrics);
   ASSERT_TRUE(log) << log.error();
   Result<Appended> first = Error::stopped;
+  std::atomic<bool> answered = false;
   std::jthread client([&] {
-    IoContext io(1);
     first = run_task(io, (*log)->append(feedback("k", "v")));
+    answered = true;
   });
   wait_until([&] { return !(*log)->writable() && !(*log)->live(); });
   if (HasFailure()) return may_go.count_down();  // or all that follows would wait for it
+  const auto p = partition_of("k", EmbeddedLogConfig().partitions);
+  auto reader = (*log)->open({{{Stream::feedback, p}, 0}});
+  EXPECT_FALSE(answered) << "accepted before it is on the disk";
+  EXPECT_TRUE(reader && (*reader)->read_from({Stream::feedback, p}, 10)->empty()) << "read before it is on the disk";
   EXPECT_EQ((*log)->writable().error(), make_error_code(Error::log_unavailable));
   const auto refused = run((*log)->append(feedback("k", "w")));
   ASSERT_FALSE(refused);
@@ -170,6 +177,28 @@ TEST_P(EmbeddedLogTest, ASyncThatHangsIsSaidWhileItLastsAndNothingMoreIsAccepted
   client.join();
   EXPECT_TRUE(first);
   wait_until([&] { return (*log)->writable() && (*log)->live(); });
+}
+
+// The disk says that what was written did not come to be on it.
+TEST_P(EmbeddedLogTest, ASyncThatFailsAcceptsNothingAndEndsTheLogUntilItIsReadAnew) {
+  TemporaryDirectory directory;
+  Metrics metrics;
+  auto db = Db::open({.directory = directory.path()});
+  ASSERT_TRUE(db) << db.error();
+  EmbeddedLogConfig config{.disk_reserve_bytes = 0};
+  config.sync = [](Db&) -> Result<void> { return make_error_code(Error::corrupt); };
+  auto log = EmbeddedLog::open(**db, directory.path(), config, metrics);
+  ASSERT_TRUE(log) << log.error();
+  for (int i = 0; i < 2; ++i) {
+    const auto refused = run_task(under_test->io(), (*log)->append(feedback("k", "v")));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), make_error_code(Error::log_unavailable));
+    EXPECT_EQ((*log)->writable().error(), make_error_code(Error::log_unavailable));
+    EXPECT_FALSE((*log)->live());
+  }
+  const auto p = partition_of("k", config.partitions);
+  auto reader = (*log)->open({{{Stream::feedback, p}, 0}});
+  EXPECT_TRUE(reader && (*reader)->read_from({Stream::feedback, p}, 10)->empty());
 }
 
 TEST_P(EmbeddedLogTest, IsReadByAnotherProcessWhileItIsInUse) {
