@@ -1,6 +1,7 @@
 // The bytes of every record format: what is written is what stands in tests/golden, and what stands there is read.
 #include <gtest/gtest.h>
 
+#include "storage/log/embedded_format.hpp"
 #include "storage/records/assessment_record.hpp"
 #include "storage/records/dead_letter_record.hpp"
 #include "storage/records/parked_record.hpp"
@@ -129,11 +130,21 @@ TEST(Golden, Assessment) {
                     {Target::Kind::client_request_id, "req-\"1\""});
   expect_assessment("assessment_update.v1.json", {"u-1", "a-1", R"({"assessment_id":"a-1","rationale":"x"})"},
                     Op::update, {Target::Kind::trace_id, "tr-9"});
-  expect_assessment("assessment_delete.v1.json", {"u-2", "a-1", R"({"assessment_id":"a-1"})"}, Op::erase,
   expect_assessment("assessment_withdrawn.v1.json",
                     {"a-1", "a-1", R"({"assessment_id":"a-1","assessment_name":"tone","feedback":{"value":""}})"},
                     Op::create, {Target::Kind::trace_id, "tr-9"}, true);
+  expect_assessment("assessment_delete.v1.json", {"u-2", "a-1", R"({"assessment_id":"a-1"})"}, Op::erase,
                     {Target::Kind::trace_id, "tr-9"});
+}
+
+// Not text, so not files: the keys and values of the embedded log.
+TEST(Golden, EmbeddedLog) {
+  using namespace std::string_literals;
+  EXPECT_EQ(embedded::key_of(3, 0x0102), "\0\0\0\3\0\0\0\0\0\0\1\2"s);
+  EXPECT_EQ(embedded::value_of({.stream = Stream::feedback, .key = "key", .value = "v"}), "\0\0\0\3key\1v"s);
+  EXPECT_EQ(embedded::value_of({.stream = Stream::feedback, .key = "key"}), "\0\0\0\3key\0"s);
+  EXPECT_EQ(embedded::first_key({Stream::feedback, 3}), "first/feedback/3");
+  EXPECT_EQ(embedded::mark_prefix({Stream::traces, 3}), "mark/traces/3/");
 }
 
 void expect_dead(const std::string& file, const DeadLetter& dead) {
