@@ -74,8 +74,8 @@ def kafka_cluster(tmp_path: Path) -> Iterator[Callable[..., KafkaCluster]]:
     """Makes clusters that the test may kill: `kafka_cluster(brokers=3)`."""
     made: list[KafkaCluster] = []
 
-    def make(brokers: int = 1) -> KafkaCluster:
-        made.append(KafkaCluster(tmp_path / f"kafka-{len(made) + 1}", brokers))
+    def make(brokers: int = 1, **how) -> KafkaCluster:
+        made.append(KafkaCluster(tmp_path / f"kafka-{len(made) + 1}", brokers, **how))
         return made[-1].start()
 
     yield make

@@ -17,6 +17,7 @@ using Properties = std::vector<std::pair<std::string, std::string>>;
 // The promises (design: accepted means durable, exactly one) or another field of KafkaConfig rest on these.
 const std::set<std::string_view> decided{"acks",
                                          "auto.commit.enable",
+                                         "allow.auto.create.topics",
                                          "auto.offset.reset",
                                          "bootstrap.servers",
                                          "compression.codec",
@@ -66,6 +67,9 @@ KafkaConfResult conf_of(const KafkaConfig& config, const Properties& kind) {
                         {"reconnect.backoff.max.ms", "500"},
                         {"log.connection.close", "false"},
                         {"topic.metadata.refresh.fast.interval.ms", "100"}};
+                        // A broker would make them with its own defaults: uncompacted, of one partition. Also by a
+                        // producer, which may by itself.
+                        {"allow.auto.create.topics", "false"},
   properties.insert(properties.end(), kind.begin(), kind.end());
   properties.insert(properties.end(), config.properties.begin(), config.properties.end());
   for (const auto& [name, value] : properties)

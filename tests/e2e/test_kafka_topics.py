@@ -170,3 +170,33 @@ def test_a_view_of_topics_that_were_made_anew_says_what_to_do(assay, kafka, topi
     assert ready.status_code == 503 and "not the one that this process began with" in ready.json()["checks"]["view"], ready.text
     began = time.monotonic()
     assert view.terminate() == 0 and time.monotonic() - began < 5
+
+
+@pytest.mark.timeout(240)
+def test_a_broker_that_makes_topics_by_itself_is_given_no_reason_to(assay, kafka_cluster):
+    """Brokers do by default, with partitions and a cleanup of their own: ids and what waits would be lost."""
+    kafka = kafka_cluster(auto_create=True).bootstrap
+    admin = AdminClient({"bootstrap.servers": kafka})
+
+    def made() -> list[str]:
+        return [topic for topic in admin.list_topics(timeout=30).topics if topic.startswith("auto.")]
+
+    on = ("--kafka", kafka, "--topic-prefix", "auto.")
+    door, view, worker = (assay(*role, *on, start=False) for role in (("ingest",), ("ingest", "--view"), ("worker",)))
+    for process in (door, view, worker):
+        process.spawn()
+    for process in (door, view, worker):
+        wait_until("it waits for them", lambda p=process: "event=topics_missing" in p.tail(), within=60)
+    assert made() == []
+    make_topics(kafka, "auto.")
+    for process in (door, view, worker):
+        process.wait_ready(within=60)
+    accepted(give(door))
+    admin_done = admin.delete_topics(made())
+    for done in admin_done.values():
+        done.result(timeout=30)
+    wait_until("they are gone", lambda: made() == [], within=60)
+    for _ in range(3):
+        give(door)
+    wait_until("it has looked for them", lambda: give(door).headers.get("Assay-Durability") != "kafka", within=60)
+    assert made() == []

@@ -33,13 +33,14 @@ def key_partition(key: bytes, partitions: int) -> int:
 class KafkaCluster:
     """A cluster of one or three brokers of its own, for a test that stops or kills them. It keeps ports and data over restarts."""
 
-    def __init__(self, home: Path, brokers: int = 1, secure: bool = False):
-        self.home, self.brokers, self._secure = home, brokers, secure
+    def __init__(self, home: Path, brokers: int = 1, secure: bool = False, auto_create: bool = False):
+        self.home, self.brokers = home, brokers
+        self._flags = ("--secure", "yes" if secure else "no", "--auto-create", "yes" if auto_create else "no")
         self.bootstrap = ""
 
     def start(self) -> "KafkaCluster":
         """Starts the brokers that do not run; returns once all answer."""
-        command = [OPS / "kafka" / "start", "--port", "0", "--dir", self.home, "--brokers", str(self.brokers), "--secure", "yes" if self._secure else "no"]
+        command = [OPS / "kafka" / "start", "--port", "0", "--dir", self.home, "--brokers", str(self.brokers), *self._flags]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, f"Kafka did not start:\n{done.stderr}"
         self.bootstrap = done.stdout.strip()
