@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <thread>
 
 #include "ops/cli/kafka_options.hpp"
 #include "storage/log/kafka_offsets.hpp"
@@ -34,6 +35,22 @@ std::string fill_of(const TopicState& topic, const KafkaOffsets& offsets, std::c
     behind += ends->at(of) - std::max(begins->at(of), at == committed->end() ? 0 : at->second);
   }
   return out + "  behind " + std::to_string(behind);
+}
+
+bool is_settled(const ClusterState& cluster) {
+  return std::ranges::all_of(cluster.topics, [](const TopicState& topic) {
+    return topic.exists && topic.leaderless == 0 && topic.in_sync >= topic.replicas;
+  });
+}
+
+// What has just been made is not known to every broker at once, nor led by one.
+Result<ClusterState, std::string> describe_made(const KafkaConfig& config, std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  for (;;) {
+    auto found = describe_cluster(config, limit);
+    if (!found || is_settled(*found) || std::chrono::steady_clock::now() >= deadline) return found;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
 }
 
 int describe(const ClusterState& cluster, const KafkaOptions& kafka) {
@@ -91,10 +108,12 @@ int topics(std::vector<std::string> args) {
     const auto made = create_topics(kafka.config, plan, kafka.wait);
     if (!made) return complain(made.error());
     for (const auto& name : *made) std::cout << "created " << name << "\n";
+  bool made_some = false;
   }
-  const auto found = describe_cluster(kafka.config, kafka.wait);
+  const auto found = made_some ? describe_made(kafka.config, kafka.wait) : describe_cluster(kafka.config, kafka.wait);
   if (!found) return complain(found.error());
   if (verb == "describe") return describe(*found, kafka);
+    made_some = !made->empty();
   return judge(*found, plan);
 }
 

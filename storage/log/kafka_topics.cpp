@@ -186,8 +186,10 @@ Result<std::vector<std::string>, std::string> create_topics(const KafkaConfig& c
     else if (code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)  // someone else was quicker
       return fmt::format("{}: {}", name, rd_kafka_topic_result_error_string(results[i]));
   }
-  auto counts = partition_counts(client->get(), config, limit);
-  if (!counts) return counts.error();
+  KafkaConfig patient = config;
+  patient.topics_wait = limit;
+  if (const auto counts = partition_counts(client->get(), patient, limit); !counts)
+    return fmt::format("made, but not there yet: {}", counts.error());
   return made;
 }
 
