@@ -80,7 +80,7 @@ void add(CLI::App& app, const std::string& flag, T& target, const std::string& h
 // --disk-reserve -> ASSAY_DISK_RESERVE
 void name_environment(CLI::App& app) {
   for (auto* option : app.get_options()) {
-    if (option->get_lnames().empty() || option->get_name() == "--help" || option->get_name() == "--check") continue;
+    if (option->get_lnames().empty() || !option->get_configurable() || option->get_name() == "--help") continue;
     auto name = "ASSAY_" + option->get_lnames().front();
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return c == '-' ? '_' : std::toupper(c); });
@@ -238,13 +238,12 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
   std::string level = "info";
   bool check = false;
   app.add_option("--log-level", level, "trace, debug, info, warn or error")->capture_default_str();
-  auto* check_flag = app.add_flag("--check", check, "Print the settings that would run, and end")->configurable(false);
+  app.add_flag("--check", check, "Print the settings that would run, and end")->configurable(false);
   app.set_config("--config", "", "A TOML file of settings, by the flags' names")
       ->envname("ASSAY_CONFIG")
       ->check(CLI::Validator([](std::string& path) { return problem_with_config_file(path); }, ""));
   app.allow_config_extras(CLI::config_extras_mode::ignore_all);  // look_at_config does
   name_environment(app);
-  check_flag->envname("");
   if (wanted_names) {
     tell_names(app);
     return {false, ok};

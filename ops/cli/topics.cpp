@@ -91,29 +91,33 @@ int topics(std::vector<std::string> args) {
       ->check(CLI::Range(1, 10));
   std::chrono::milliseconds requests = plan.requests;
   add_duration(app, "--request-retention", requests, "How long ids of traces are kept, by the hour; 0s: for ever");
-  add_duration(app, "--retention", plan.retention, "Of feedback, traces and assessments; of new topics, and checked");
+  // Not what --retention is to a front door, whose store it is: one file, or one environment, is for both.
+  add_duration(app, "--log-retention", plan.retention,
+               "Of feedback, traces and assessments; of new topics, and checked");
+  add_duration(app, "--retention", plan.retention, "The same, by its old name");
+  app.get_option("--retention")->configurable(false);
   add_duration(app, "--park-max", plan.park_max, "The workers': retention must be as long");
   add_duration(app, "--dedupe-window", plan.dedupe_window, "The workers': retention must be as long");
   const auto settle = [&]() -> std::optional<std::string> {
     // Before they are made: nothing here changes a topic that is there.
     if (verb == "create" && plan.retention < std::max(plan.park_max, plan.dedupe_window))
-      return "--retention: shorter than --park-max or --dedupe-window: feedback would be deleted while it waits";
+      return "--log-retention: shorter than --park-max or --dedupe-window: feedback would be deleted while it waits";
     return kafka.settle_for_tool();
   };
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
   plan.record_bytes_max = record_bytes_max(kafka.config);
   plan.requests = std::chrono::ceil<std::chrono::hours>(requests);
 
+  bool made_some = false;
   if (verb == "create") {
     const auto made = create_topics(kafka.config, plan, kafka.wait);
     if (!made) return complain(made.error());
     for (const auto& name : *made) std::cout << "created " << name << "\n";
-  bool made_some = false;
+    made_some = !made->empty();
   }
   const auto found = made_some ? describe_made(kafka.config, kafka.wait) : describe_cluster(kafka.config, kafka.wait);
   if (!found) return complain(found.error());
   if (verb == "describe") return describe(*found, kafka);
-    made_some = !made->empty();
   return judge(*found, plan);
 }
 

@@ -80,8 +80,8 @@ def test_check_refuses_what_librdkafka_would_and_what_excludes_each_other():
     for flag, value in (("--commit-interval", "11s"), ("--session-timeout", "2h"), ("--session-timeout", "100ms"), ("--topic-prefix", "a b")):
         refused = run_assay("worker", "--kafka", "127.0.0.1:1", flag, value, "--check")
         assert refused.returncode == 2 and flag in refused.stderr, refused
-    short = run_assay("topics", "create", "--kafka", "127.0.0.1:1", "--retention", "1h", "--check")
-    assert short.returncode == 2 and "--retention" in short.stderr and "--park-max" in short.stderr
+    short = run_assay("topics", "create", "--kafka", "127.0.0.1:1", "--log-retention", "1h", "--check")
+    assert short.returncode == 2 and "--log-retention" in short.stderr and "--park-max" in short.stderr
     for wrong, why in (((), "name of a key"), (("app",), "--scope"), (("app", "--scope", "read", "--rate", "x"), "--rate")):
         refused = run_assay("keys", "create", *wrong, "--check")
         assert refused.returncode == 2 and why in refused.stderr, refused
