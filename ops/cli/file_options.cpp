@@ -18,6 +18,7 @@ std::optional<std::string> problem_with_ca_file(const std::string& flag, const s
 }
 
 std::optional<std::string> problem_with_directory(const std::string& flag, const std::string& path) {
+  if (path.empty()) return flag + ": it is empty";
   std::error_code ec;
   for (auto part = std::filesystem::absolute(path, ec); !ec && part.has_relative_path(); part = part.parent_path()) {
     if (!std::filesystem::exists(part, ec)) continue;

@@ -79,8 +79,7 @@ std::optional<std::string> KafkaOptions::settle() {
   for (const auto& secret : secrets)
     if (const auto* value = std::getenv(std::string(secret.environment).c_str()); value && *value)
       config.properties[std::string(secret.property)] = value;
-  const auto conf = client_conf(config);  // librdkafka knows its properties, and what they may be
-  return conf ? std::nullopt : std::optional(conf.error());
+  return problem_with_clients(config);
 }
 
 }  // namespace assay::cli

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <fstream>
 #include <set>
 
 #include "ops/runtime/log.hpp"
@@ -16,8 +17,8 @@ using Properties = std::vector<std::pair<std::string, std::string>>;
 
 // The promises (design: accepted means durable, exactly one) or another field of KafkaConfig rest on these.
 const std::set<std::string_view> decided{"acks",
-                                         "auto.commit.enable",
                                          "allow.auto.create.topics",
+                                         "auto.commit.enable",
                                          "auto.offset.reset",
                                          "bootstrap.servers",
                                          "compression.codec",
@@ -66,10 +67,10 @@ KafkaConfResult conf_of(const KafkaConfig& config, const Properties& kind) {
                         {"reconnect.backoff.ms", "50"},
                         {"reconnect.backoff.max.ms", "500"},
                         {"log.connection.close", "false"},
-                        {"topic.metadata.refresh.fast.interval.ms", "100"}};
                         // A broker would make them with its own defaults: uncompacted, of one partition. Also by a
                         // producer, which may by itself.
                         {"allow.auto.create.topics", "false"},
+                        {"topic.metadata.refresh.fast.interval.ms", "100"}};
   properties.insert(properties.end(), kind.begin(), kind.end());
   properties.insert(properties.end(), config.properties.begin(), config.properties.end());
   for (const auto& [name, value] : properties)
@@ -94,6 +95,11 @@ std::optional<std::string> problem_with_login(const std::map<std::string, std::s
   if (value("sasl.password").empty())
     return "sasl.password is not set: give it by ASSAY_KAFKA_SASL_PASSWORD or --kafka-properties FILE";
   return {};
+}
+
+// "probe" lets librdkafka look for the authorities where systems have them.
+bool names_a_file(std::string_view property, std::string_view value) {
+  return property.starts_with("ssl.") && property.ends_with(".location") && value != "probe";
 }
 
 std::string text_of(auto number) { return std::to_string(number); }
@@ -240,6 +246,19 @@ KafkaConfResult group_conf(const KafkaConfig& config) {
       {"max.poll.interval.ms", text_of(std::max(config.poll_timeout, config.session_timeout).count())}};
   if (!config.instance_id.empty()) properties.emplace_back("group.instance.id", config.instance_id);
   return conf_of(config, properties);
+}
+
+std::optional<std::string> problem_with_clients(const KafkaConfig& config) {
+  for (const auto& [name, value] : config.properties)
+    if (names_a_file(name, value) && !std::ifstream(value)) return name + ": " + value + " can't be read";
+  std::pair<rd_kafka_type_t, KafkaConfResult> kinds[] = {{RD_KAFKA_PRODUCER, producer_conf(config)},
+                                                         {RD_KAFKA_CONSUMER, group_conf(config)}};
+  for (auto& [type, conf] : kinds) {
+    if (!conf) return conf.error();
+    if (auto problem = set_property(conf->get(), "bootstrap.servers", "")) return problem;
+    if (auto client = make_client(type, std::move(*conf)); !client) return client.error();
+  }
+  return std::nullopt;
 }
 
 Result<KafkaHandle, std::string> make_client(rd_kafka_type_t type, KafkaConf conf) {

@@ -67,6 +67,9 @@ KafkaConfResult source_conf(const KafkaConfig& config);  // read-committed, no g
 KafkaConfResult group_conf(const KafkaConfig& config);   // membership
 // Sets one more property.
 std::optional<std::string> set_property(rd_kafka_conf_t* conf, const std::string& name, const std::string& value);
+// In a sentence what keeps a client from being made: beside what problem_with() finds, what librdkafka alone knows,
+// such as properties that do not go together, or a file that is no certificate. Asks no broker.
+std::optional<std::string> problem_with_clients(const KafkaConfig& config);
 // Consumes `conf`.
 Result<KafkaHandle, std::string> make_client(rd_kafka_type_t type, KafkaConf conf);
 

@@ -95,9 +95,27 @@ def test_a_variable_of_a_flag_that_is_repeated_has_one_value_a_line(tmp_path):
     assert r"""redact-pattern = ["order=[A-Z],[0-9]{4,8}", 'case=C;\d+']""" in printed.stdout, printed.stdout
     assert 'anonymous = ["chat", "feedback"]' in printed.stdout and 'redact = ["email", "phone"]' in printed.stdout
     assert 'allowed-host = ["a.example", "b.example", "c.example"]' in printed.stdout, printed.stdout
-    env = {"ASSAY_KAFKA_PROPERTY": "client.id=a,b\nssl.ca.location=/etc/ca"}
+    env = {"ASSAY_KAFKA_PROPERTY": "client.id=a,b\nclient.rack=/etc/ca"}
     printed = run_assay("worker", "--kafka", "127.0.0.1:1", "--data", str(tmp_path / "data"), "--check", env=env)
-    assert 'kafka-property = ["client.id=a,b", "ssl.ca.location=/etc/ca"]' in printed.stdout, printed
+    assert 'kafka-property = ["client.id=a,b", "client.rack=/etc/ca"]' in printed.stdout, printed
+
+
+def test_what_librdkafka_alone_knows_is_refused_before_the_start(tmp_path):
+    """A start that can't succeed is exit 2, which a service manager does not repeat, and --check finds it."""
+    not_there, not_pem = tmp_path / "none.pem", tmp_path / "file.pem"
+    not_pem.write_text("hello")
+    for words, *properties in (
+        (f"ssl.ca.location: {not_there} can't be read", f"ssl.ca.location={not_there}"),
+        ("ssl.ca.location", "security.protocol=ssl", f"ssl.ca.location={not_pem}"),
+        ("retries", "retries=0"),
+    ):
+        given = [argument for property in properties for argument in ("--kafka-property", property)]
+        for command, check in (("worker", True), ("worker", False), ("ingest", False), ("topics", False)):
+            arguments = ["check"] if command == "topics" else ["--data", str(tmp_path / "data")]
+            refused = run_assay(command, *arguments, "--kafka", "127.0.0.1:1", *given, *(["--check"] if check else []))
+            assert refused.returncode == 2 and words in refused.stderr, refused
+    refused = run_assay("worker", "--kafka", "127.0.0.1:1", "--data", "", "--check")
+    assert refused.returncode == 2 and "--data: it is empty" in refused.stderr, refused
 
 
 def test_sizes_are_read_with_and_without_a_unit(tmp_path):
@@ -115,6 +133,13 @@ def test_one_config_serves_all_commands(serve, tmp_path):
         assert ran.returncode == 0 and "other_commands" not in ran.stderr, (tool, ran.stderr)
     process = run_assay("serve", "--config", str(config), "--check")
     assert process.returncode == 0 and "settings_of_other_commands keys=commit-interval" in process.stderr + process.stdout, process
+    # A view's store and the topics are kept for different times: of one file, or one environment, each takes its own.
+    config.write_text('retention = "1h"\n')
+    for given in ((("--config", str(config)), {}), ((), {"ASSAY_RETENTION": "1h"})):
+        planned = run_assay("topics", "create", "--kafka", "127.0.0.1:1", *given[0], "--check", env=given[1])
+        assert planned.returncode == 0 and 'log-retention = "7d"' in planned.stdout, planned
+    old_name = run_assay("topics", "create", "--kafka", "127.0.0.1:1", "--retention", "1h", "--check")
+    assert old_name.returncode == 2 and "--log-retention" in old_name.stderr, old_name
     for wrong, words in (
         ("prak-max = 1", 'there is no setting "prak-max"'),
         ("[report]\nhours = 3", "there is no section [report]"),
