@@ -24,12 +24,12 @@ FrontDoor::FrontDoor(IngestConfig config, EventLog& log, Metrics& metrics, const
 
 FrontDoor::~FrontDoor() = default;
 
-Result<void, std::string> FrontDoor::start() {
+Result<void, std::string> FrontDoor::listen() {
   server_ = std::make_unique<Server>(config_.http, router_, admission_, clock_, metrics_, gate_, tls_);
-  if (const auto started = server_->start(); !started) {
+  if (const auto listening = server_->listen(); !listening) {
     server_.reset();
     return "can't listen on " + config_.http.address + ":" + std::to_string(config_.http.port) + ": " +
-           started.error().message();
+           listening.error().message();
   }
   return {};
 }
@@ -39,6 +39,13 @@ void FrontDoor::begin_drain() {
 }
 
 void FrontDoor::insist() {
+Result<void, std::string> FrontDoor::start() {
+  if (!server_)
+    if (const auto listening = listen(); !listening) return listening;
+  (void)server_->start();  // it listens: nothing of it can fail any more
+  return {};
+}
+
   if (server_) server_->insist();
 }
 

@@ -35,7 +35,10 @@ class FrontDoor {
   // Beside the door's own loops, for /livez. Any thread; must not block. Before start().
   void add_live_check(std::function<bool()> check) { live_checks_.push_back(std::move(check)); }
 
-  // Listens and serves on threads of its own. On an error, in words, nothing runs.
+  // Listens; who connects waits until start(). For who must know that nobody else has the address before something
+  // else begins. On an error, in words, nothing listens.
+  Result<void, std::string> listen();
+  // Serves on threads of its own; listens before, unless it does. On an error, in words, nothing runs.
   Result<void, std::string> start();
   // The one that is listened on; after start().
   std::uint16_t port() const { return server_ ? server_->port() : 0; }

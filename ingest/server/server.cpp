@@ -13,7 +13,7 @@ Server::~Server() {
   for (auto& thread : threads_) thread->join();
 }
 
-Result<void> Server::start() {
+Result<void> Server::listen() {
   error_code ec;
   const auto address = asio::ip::make_address(shared_.config.address, ec);
   if (ec) return ec;
@@ -25,6 +25,12 @@ Result<void> Server::start() {
     at.port(thread.port());
   }
   threads_ = std::move(threads);
+  return {};
+}
+
+Result<void> Server::start() {
+  if (threads_.empty())
+    if (const auto listening = listen(); !listening) return listening;
   running_ = threads_.size();
   for (auto& thread : threads_)
     thread->start([this] {

@@ -57,7 +57,9 @@ class Server {
          Gate* gate = nullptr, TlsSlot* tls = nullptr);
   ~Server();  // insists
 
-  // Listens and serves; on an error nothing runs.
+  // Listens: who connects waits until start(). On an error nothing listens.
+  Result<void> listen();
+  // Serves; listens before, unless it does. On an error nothing runs.
   Result<void> start();
   std::uint16_t port() const;
 

@@ -66,6 +66,7 @@ Result<void> ServerThread::listen(const asio::ip::tcp::endpoint& at, bool first)
 }
 
 void ServerThread::start(std::function<void()> ended) {
+  last_round_ = steady_clock::now().time_since_epoch().count();
   asio::co_spawn(io_, accept(), [](std::exception_ptr failure) { report(failure, "accept"); });
   asio::co_spawn(io_, sweep(), [](std::exception_ptr failure) { report(failure, "sweep"); });
   thread_ = std::jthread([this, ended = std::move(ended)] {

@@ -205,6 +205,10 @@ int run(WorkerOptions& options) {
   const auto& prefix = kafka.config.topic_prefix;
   if (const auto problem = claim(**db, directory->path(), cluster, prefix)) return complain(*problem);
 
+  FrontDoor admin(options.admin, **log, metrics, clock);
+  // Before it joins: one that can't start, again and again, would take partitions from the others each time.
+  if (const auto listening = admin.listen(); !listening) return complain(listening.error());
+
   options.policy.record_bytes_max = record_bytes_max(kafka.config);
   GroupFailure failure;
   auto failed = [&failure](std::string why) { failure.note(std::move(why)); };
@@ -231,7 +235,6 @@ int run(WorkerOptions& options) {
   auto chats = ChatCloserGroup::open(kafka.config, **sources, std::move(append), clock, metrics, failed);
   if (!chats) return complain(chats.error());
 
-  FrontDoor admin(options.admin, **log, metrics, clock);
   add_ready_checks(admin, **assignment);
   admin.add_live_check(
       [&] { return (*assignment)->live() && (*log)->live() && !mlflow.stuck() && !(*chats)->stuck(); });
