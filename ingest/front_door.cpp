@@ -6,6 +6,11 @@
 #include "ops/runtime/log.hpp"
 
 namespace assay {
+namespace {
+
+constexpr std::chrono::seconds last_words{1};
+
+}  // namespace
 
 FrontDoor::FrontDoor(IngestConfig config, EventLog& log, Metrics& metrics, const Clock& clock)
     : config_(std::move(config)),
@@ -34,11 +39,6 @@ Result<void, std::string> FrontDoor::listen() {
   return {};
 }
 
-void FrontDoor::begin_drain() {
-  if (server_) server_->begin_drain();
-}
-
-void FrontDoor::insist() {
 Result<void, std::string> FrontDoor::start() {
   if (!server_)
     if (const auto listening = listen(); !listening) return listening;
@@ -46,6 +46,11 @@ Result<void, std::string> FrontDoor::start() {
   return {};
 }
 
+void FrontDoor::begin_drain() {
+  if (server_) server_->begin_drain();
+}
+
+void FrontDoor::insist() {
   if (server_) server_->insist();
 }
 
@@ -54,11 +59,15 @@ void FrontDoor::leave() {
   std::this_thread::sleep_for(config_.http.drain_delay);
 }
 
-bool FrontDoor::drain() {
+bool FrontDoor::drain(const std::function<void()>& last_call) {
   if (!server_) return true;
   server_->begin_drain();
   if (server_->wait(config_.http.drain_max)) return true;
   spdlog::warn("event=drain_cut after_ms={}", config_.http.drain_max.count());
+  if (last_call) {
+    last_call();
+    if (server_->wait(last_words)) return false;
+  }
   server_->insist();
   // What a handler waits for has limits of its own, so this ends.
   while (!server_->wait(std::chrono::seconds(10))) spdlog::warn("event=drain_waits");

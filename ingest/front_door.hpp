@@ -52,7 +52,8 @@ class FrontDoor {
   // off its list before connections are refused.
   void leave();
   // begin_drain(), waits for HttpConfig::drain_max, insists, and waits for the end. True: nothing had to be cut.
-  bool drain();
+  // `last_call`: before it insists, for who can end in words what runs still; a second is left for them.
+  bool drain(const std::function<void()>& last_call = {});
 
  private:
   const IngestConfig config_;

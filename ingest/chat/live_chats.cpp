@@ -92,14 +92,25 @@ void LiveChats::drop_oldest_locked() {
   held_.pop_front();
 }
 
-void LiveChats::begin_drain() {
+std::vector<std::shared_ptr<LiveChat>> LiveChats::all_locked() const {
   std::vector<std::shared_ptr<LiveChat>> chats;
-  {
-    const std::lock_guard lock(mutex_);
-    draining_ = true;
-    for (const auto& [id, chat] : chats_) chats.push_back(chat);
-  }
+  for (const auto& [id, chat] : chats_) chats.push_back(chat);
+  return chats;
+}
+
+void LiveChats::begin_drain() {
+  std::unique_lock lock(mutex_);
+  draining_ = true;
+  const auto chats = all_locked();
+  lock.unlock();
   for (const auto& chat : chats) chat->hold_no_longer();
+}
+
+void LiveChats::end_all(const ChatFailure& why) {
+  std::unique_lock lock(mutex_);
+  const auto chats = all_locked();
+  lock.unlock();
+  for (const auto& chat : chats) chat->abort(why);
 }
 
 }  // namespace assay

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "ingest/chat/live_chat.hpp"
 
@@ -39,6 +40,8 @@ class LiveChats {
 
   // The door drains: what nobody reads ends now, what somebody leaves ends then.
   void begin_drain();
+  // What still runs ends now, and its readers are told so.
+  void end_all(const ChatFailure& why);
 
  private:
   struct Held {
@@ -47,6 +50,7 @@ class LiveChats {
     Waiter::Time until;
     std::size_t bytes;
   };
+  std::vector<std::shared_ptr<LiveChat>> all_locked() const;
   bool take_if_room(std::size_t bytes);
   void drop_old_locked();
   void drop_oldest_locked();

@@ -186,7 +186,7 @@ void DoorWithRoutes::drain() {
   front_.leave();
   live_.begin_drain();
   quality_.stop();
-  front_.drain();
+  front_.drain([this] { live_.end_all({"the server is stopping: ask again", 503}); });
   closer_.request_stop();
   if (closer_.joinable()) closer_.join();
 }

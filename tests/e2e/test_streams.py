@@ -226,6 +226,21 @@ def test_a_drain_waits_for_streams_that_are_read_and_for_no_others(assay, model,
     assert trace_info(serve.http, read.headers["X-Trace-Id"])["state"] == "OK"
 
 
+def test_a_stream_that_outlasts_a_drain_is_told_so(assay, model, script):
+    serve = serve_on(assay, model, "--drain-max", "1s")
+    with httpx.stream("POST", f"{serve.url}/chat/stream", json=ASK, timeout=30, trust_env=False) as read:
+        script.say("Water")
+        came = events(read.iter_lines())
+        assert next(came)[1]["content"] == "Water"
+        serve.signal(15)
+        last = [data for _, data in came][-1]
+    assert last["type"] == "error" and "the server is stopping" in last["error"]
+    script.say(None)
+    wait_until("the end", lambda: not serve.running, within=20)
+    serve.start()
+    assert trace_info(serve.http, read.headers["X-Trace-Id"])["state"] == "ERROR"
+
+
 def test_a_stream_cut_by_kill_9_is_closed_as_an_error_and_its_token_is_of_another_life(assay, model, script):
     serve = serve_on(assay, model)
     with httpx.stream("POST", f"{serve.url}/chat/stream", json=ASK, timeout=30, trust_env=False) as started:
