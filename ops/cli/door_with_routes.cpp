@@ -151,19 +151,16 @@ void DoorWithRoutes::make_experiment() {
   if (is_id(experiment_)) return;
   if (view_)
     if (const auto known = Catalog(view_->kv()).experiment_named(experiment_); !known || *known) return;
-  IoContext io(1);
   auto record = to_record(new_experiment(experiment_, new_experiment_id(experiment_), clock_.now()), clock_.now());
-  if (const auto appended = run_task(io, log_.append(std::move(record))); !appended)
+  if (const auto appended = run_task(own_io_, log_.append(std::move(record))); !appended)
     spdlog::warn("event=experiment_not_made name=\"{}\" problem=\"{}\"", experiment_, appended.error().message());
 }
 
 void DoorWithRoutes::close_left_over_chats(const std::stop_token& stop) {
-  // An io_context of its own: the log may be away for long, and the door must not wait for it.
-  IoContext io(1);
   while (!stop.stop_requested()) {
     // On an error the next round tries again.
     try {
-      if (journal_.left_over() > 0) (void)run_task(io, journal_.close_left_over(log_, clock_.now(), 256));
+      if (journal_.left_over() > 0) (void)run_task(own_io_, journal_.close_left_over(log_, clock_.now(), 256));
     } catch (const std::exception& e) {
       spdlog::error("event=chats_not_closed problem=\"{}\"", e.what());
     }

@@ -1,10 +1,10 @@
 #include "ops/cli/kafka_view.hpp"
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/run_task.hpp"
 #include "ops/runtime/thread.hpp"
 
 namespace assay::cli {
@@ -65,11 +65,11 @@ KafkaView::KafkaView(const KafkaOptions& kafka, DoorLog& door, KeyValue& db, con
       round_({.accepted = [this] { return accepted(); },
               .committed = [this](auto of) { return resolver_->committed(of, answer_limit); },
               .ends = [this] { return written(); },
-              .followed = [this](const auto& ends) { return followed(ends); }}),
+              .followed = [this](const auto& ends) { return followed(ends, round_io_); }}),
       everything_({.accepted = [this] { return logged(); },
                    .committed = [this](auto of) { return resolver_->committed(of, answer_limit); },
                    .ends = [this] { return written(); },
-                   .followed = [this](const auto& ends) { return followed(ends); }}) {
+                   .followed = [this](const auto& ends) { return followed(ends, everything_io_); }}) {
   view_.forget_told_before([this] { return cutoffs_.told_since(); });
   view_.add_sink("mlflow", [this](StreamPartition of) -> std::optional<Offset> {
     std::scoped_lock lock(mutex_);
@@ -188,23 +188,16 @@ Result<KafkaOffsets::Offsets> KafkaView::written() const {
 }
 
 // The followers here have applied everything up to these.
-bool KafkaView::followed(const KafkaOffsets::Offsets& ends) {
-  bool all_there = true;
-  auto wait = [&]() -> Task<void> {
+bool KafkaView::followed(const KafkaOffsets::Offsets& ends, IoContext& io) {
+  auto wait = [&]() -> Task<bool> {
     const auto deadline = Steady::now() + follow_limit;
     for (const auto& [where, end] : ends) {
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Steady::now());
-      const auto done = co_await progress_.wait(Follower::store, where, end, std::max(left, 0ms));
-      all_there = all_there && done;
-      if (!all_there) co_return;
+      if (!co_await progress_.wait(Follower::store, where, end, std::max(left, 0ms))) co_return false;
     }
+    co_return true;
   };
-  IoContext io(1);
-  asio::co_spawn(io, std::move(wait), [](std::exception_ptr thrown) {
-    if (thrown) std::rethrow_exception(thrown);
-  });
-  io.run();
-  return all_there;
+  return run_task(io, wait());
 }
 
 // On a thread of its own: brokers that don't answer would keep readers waiting.

@@ -67,7 +67,7 @@ class KafkaView {
   void watch(std::stop_token stop);
   ViewRound::Accepted accepted() const;
   Result<KafkaOffsets::Offsets> written() const;
-  bool followed(const KafkaOffsets::Offsets& ends);
+  bool followed(const KafkaOffsets::Offsets& ends, IoContext& io);
   void watch_sinks(std::stop_token stop);
   void look_at_sinks();
   ViewRound::Accepted logged() const;
@@ -86,8 +86,9 @@ class KafkaView {
   StoreView view_;
 
   std::unique_ptr<KafkaOffsets> resolver_, mlflow_;
-  ViewRound round_;       // the watcher's
-  ViewRound everything_;  // the sinks' watcher's: of all doors, not of this one alone
+  IoContext round_io_{1}, everything_io_{1};  // of the two rounds, each on its thread
+  ViewRound round_;                           // the watcher's
+  ViewRound everything_;                      // the sinks' watcher's: of all doors, not of this one alone
   std::chrono::steady_clock::time_point everything_next_;
   Milestone settled_;  // how many acknowledgements can be read
   std::atomic<std::int64_t> wanted_{0}, reached_{0}, waiting_{0};

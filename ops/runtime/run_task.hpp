@@ -1,6 +1,7 @@
 #pragma once
 // Runs a task to its end on a context of this thread's own and gives its value; what it throws is thrown here. For
-// threads that may block: tools, upkeep, tests.
+// threads that may block: tools, upkeep, tests. The context must outlive the call for as long as whoever wakes it may
+// still be about it: a local one that is gone with the call may be gone under the log's writer.
 #include <boost/asio/co_spawn.hpp>
 #include <exception>
 #include <optional>

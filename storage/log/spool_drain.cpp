@@ -97,8 +97,7 @@ bool SpooledLog::send(std::span<const Spool::Queued> queued) {
     return spool_.remove(queued.first(1), true).has_value();
   }
   drain_step_.begin();  // halves of what was refused are sent one by one
-  IoContext io(1);
-  const auto results = run_task(io, upstream_.load()->append_all(std::move(records)));
+  const auto results = run_task(drain_io_, upstream_.load()->append_all(std::move(records)));
 
   // One that is too long has all refused: halves find it.
   const auto too_long = [](const Result<Appended>& result) {

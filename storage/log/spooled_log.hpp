@@ -92,6 +92,7 @@ class SpooledLog final : public EventLog {
   bool draining_ = false;
   Steady::time_point closing_again_;  // not before
   std::string complaint_;             // said once
+  IoContext drain_io_{1};             // of the draining thread
   StallWatch drain_step_;
   std::jthread drain_;
 };
