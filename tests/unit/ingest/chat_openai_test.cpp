@@ -124,28 +124,27 @@ TEST_F(OpenAiBackendTest, AConnectionThatBreaksIsAFailure) {
 
 TEST_F(OpenAiBackendTest, AModelThatWasReachedIsNotSaidToBeOutOfReach) {
   config.retries = 0;
-  std::string bytes;
-  ScriptedServer server([&](Conversation& c) {
-    c.read_request();
-    c.write(bytes);
-  });
-  for (const auto* broken : {"", "HTTP/1.1 200 O", "220 mail.example ESMTP\r\n\r\n",
-                             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"}) {
-    bytes = broken;
+  for (const std::string broken : {"", "HTTP/1.1 200 O", "220 mail.example ESMTP\r\n\r\n",
+                                   "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"}) {
+    ScriptedServer server([&broken](Conversation& c) {
+      c.read_request();
+      c.write(broken);
+    });
     EXPECT_TRUE(ask(server).starts_with("!the connection to the model broke: ")) << broken;
   }
 }
 
 TEST_F(OpenAiBackendTest, AnErrorInsteadOfAStreamIsTheModelsOwn) {
-  std::string body;
-  ScriptedServer server([&](Conversation& c) {
-    c.read_request();
-    c.answer(body, "200 OK", "Content-Type: application/json\r\n");
-  });
-  body = R"({"error":{"message":"out of water","type":"server_error"}})";
-  EXPECT_EQ(ask(server, "hi", R"({"stream":true})"), "!the model failed: out of water");
-  body = R"({"choices":[{"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]})";
-  EXPECT_EQ(ask(server, "hi", R"({"stream":true})"), "!the model does not stream");
+  const auto asked = [this](const std::string& body) {
+    ScriptedServer server([&body](Conversation& c) {
+      c.read_request();
+      c.answer(body, "200 OK", "Content-Type: application/json\r\n");
+    });
+    return ask(server, "hi", R"({"stream":true})");
+  };
+  EXPECT_EQ(asked(R"({"error":{"message":"out of water","type":"server_error"}})"), "!the model failed: out of water");
+  EXPECT_EQ(asked(R"({"choices":[{"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]})"),
+            "!the model does not stream");
 }
 
 TEST_F(OpenAiBackendTest, AnErrorStatusIsAFailureWithItsMessage) {
