@@ -44,7 +44,7 @@ def assert_says_later(answer: httpx.Response) -> None:
 def assert_nothing_lost(serve: Assay, disk: SmallDisk, trace_id: str, given: list[str]) -> None:
     wait_state(serve.http, given[-1], "committed")
     shown = assessments(serve.http, trace_id)
-    assert set(given) <= set(shown), "accepted and lost"
+    assert set(given) <= set(shown), "promises broken: accepted and lost"
     assert all(receipt(serve.http, a)["state"] == "committed" for a in given)
     verified = run_assay("verify", "--data", str(serve.data), launcher=disk.launcher)
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -130,7 +130,7 @@ def test_a_disk_that_is_really_full_under_the_database_loses_nothing_accepted(as
         stop.set()
         for thread in loads:
             thread.join(60)
-    assert not wrong, wrong[:5]
+    assert not wrong, f"promises broken: {wrong[:5]}"
     assert serve.running
     assert_nothing_lost(serve, disk, trace_id, given)
 

@@ -55,8 +55,10 @@ class Client(threading.Thread):
             self.new_trace()
         elif pick < 0.30:
             self.send_trace(self.random.choice(recent))
-        elif pick < 0.85:
+        elif pick < 0.77:
             self.feedback(self.random.choice(recent))
+        elif pick < 0.85:
+            self.batch([self.random.choice(recent) for _ in range(self.random.randint(2, 6))])
         else:
             given = [f for t in recent for f in t.feedback if f.assessment_id and (not f.changes or f.changes[-1].value is not None)]
             if given:
@@ -108,6 +110,23 @@ class Client(threading.Thread):
                 if answered or not given.key or self.stopping.is_set():
                     break
 
+    def batch(self, traces: list[Trace]) -> None:
+        """Several opinions at once. Where its items have keys it is asked again until it is answered."""
+        given = [Feedback(self.name("f"), self.random.randrange(1000), self.random.choice(["trace_id", "client_request_id"])) for _ in traces]
+        items = [{one.by: getattr(trace, one.by), "name": one.name, "value": one.value} for trace, one in zip(traces, given)]
+        keyed = self.random.random() < 0.5
+        for trace, one, item in zip(traces, given, items):
+            trace.feedback.append(one)
+            if keyed:
+                item["idempotency_key"] = self.name("key")
+        while not (answered := self.ask("POST", "/feedback/batch", items)) and keyed and not self.stopping.is_set():
+            pass
+        for one, result in zip(given, answered[1]["results"] if answered else []):
+            if result["status"] in (200, 202):
+                one.assessment_id, one.known = result["assessment_id"], result["status"] == 200
+            elif result["status"] != 503:
+                self.history.problem(f"{one.name} in a batch: {result}")
+
     def give(self, trace: Trace, given: Feedback) -> bool:
         target = urlencode({given.by: getattr(trace, given.by), "user_id": f"user {self.number}"})
         headers = {"Idempotency-Key": given.key} if given.key else {}
@@ -127,10 +146,12 @@ class Client(threading.Thread):
         change = Change(None if self.random.random() < 0.3 else self.random.randrange(1000, 2000))
         given.changes.append(change)
         path = f"/feedback/{given.assessment_id}"
-        if change.value is None:
-            change.answered = bool(self.ask("DELETE", path))
-        else:
-            change.answered = bool(self.ask("PATCH", path, {"value": change.value}))
+        headers = {"Idempotency-Key": self.name("key")} if self.random.random() < 0.5 else {}
+        for _ in range(2 if headers else 1):
+            if change.value is None:
+                change.answered |= bool(self.ask("DELETE", path, None, headers))
+            else:
+                change.answered |= bool(self.ask("PATCH", path, {"value": change.value}, headers))
 
     # ── how it asks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -48,7 +48,7 @@ def _kill_in_the_middle(door, database: Postgres, count: int, kill, start, down:
         start()
         assert len(giving.result()) == count
     wait_until("all are committed", lambda: committed()[0] >= count, within, every=0.5)
-    assert committed() == (count, count)
+    assert committed() == (count, count), f"promises broken: {committed()} of {count}"
     assert door.metric("assay_sink_records_total") >= count
 
 

@@ -344,7 +344,7 @@ def test_a_burst_of_clients_over_every_bound_gets_2xx_or_503_and_all_2xx_are_com
         thread.start()
     for thread in threads:
         thread.join(100)
-    assert not wrong, wrong[:5]
+    assert not wrong, f"promises broken: {wrong[:5]}"
     assert given
     wait_state(serve.http, given[-1], "committed")
     wait_until("all are there", lambda: set(assessments(serve.http, trace_id)) == set(given))

@@ -110,7 +110,7 @@ class Fleet:
         self.notes.close()
         command = [sys.executable, "-m", "support.kafka_judge", str(self.notes.path), "--kafka", self.kafka, "--prefix", self.prefix]
         done = subprocess.run([*command, "--orphans", orphans], cwd=ROOT / "tests", capture_output=True, text=True, timeout=within)
-        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"promises broken:\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def partitions_of(self, worker: Assay) -> int:
