@@ -1,5 +1,6 @@
-// What does it cost to write a feedback record and to read it back, beside Boost.JSON and a plain copy?
+// What does it cost to write a feedback record and to read it back, beside simdjson, Boost.JSON and a plain copy?
 #include <benchmark/benchmark.h>
+#include <simdjson.h>
 
 #include <boost/json.hpp>
 
@@ -52,6 +53,22 @@ void derived_ids(benchmark::State& state) {
 BENCHMARK(derived_ids);
 
 // Floors: the general tree of Boost.JSON, simdjson's walk over the same bytes, and a copy of them.
+void simdjson_walk(benchmark::State& state) {
+  const simdjson::padded_string value(*to_record(feedback()).value);
+  simdjson::ondemand::parser parser;
+  for (auto _ : state) {
+    auto document = parser.iterate(value);
+    std::size_t fields = 0;
+    for (auto field : document.get_object()) {
+      std::string_view key, raw;
+      if (field.unescaped_key().get(key) || simdjson::to_json_string(field.value()).get(raw)) state.SkipWithError("");
+      ++fields;
+    }
+    benchmark::DoNotOptimize(fields);
+  }
+}
+BENCHMARK(simdjson_walk);
+
 void boost_json_parse_and_serialize(benchmark::State& state) {
   const auto value = *to_record(feedback()).value;
   for (auto _ : state) benchmark::DoNotOptimize(boost::json::serialize(boost::json::parse(value)));
