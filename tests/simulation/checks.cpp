@@ -38,6 +38,8 @@ struct Fate {
   }
 };
 
+std::string first_said(const std::string& record_id) { return record_id.substr(0, record_id.find('#')); }
+
 std::string value_of(std::string_view json) {
   const auto at = json.find("\"feedback\":");
   return at == json.npos ? std::string() : std::string(json.substr(at, json.find('}', at) - at));
@@ -199,9 +201,11 @@ void World::check() {
   std::set<std::string> taken_back;
   for (const auto& [id, fate] : fates)
     if (fate.op == Op::erase) taken_back.insert(fate.assessment_id);
+  std::map<std::string, int> lives;  // by the id under which it was first said
+  for (const auto& [id, fate] : fates) lives[first_said(id)] += fate.forwarded + fate.expired + fate.parked;
   for (const auto& [id, fate] : fates) {
-    // Without a letter ends what was taken back; and what was replayed is another record.
-    const bool may_end = taken_back.contains(fate.assessment_id) || was_replayed(id);
+    // Without a letter ends what was taken back; and what was replayed, or said again since, is another record.
+    const bool may_end = taken_back.contains(fate.assessment_id) || was_replayed(id) || lives[first_said(id)] > 0;
     const auto ends = fate.forwarded + fate.expired + fate.parked +
                       (fate.ended && may_end && fate.forwarded + fate.expired + fate.parked == 0 ? 1 : 0);
     if (!fate.exact(config_.policy.dedupe_window)) {
@@ -217,11 +221,16 @@ void World::check() {
   // Of a create's attempts one lives: what is said again after a replay was forwarded is a repeat, and no letter stands
   // of what was said again, and forwarded, since it was written.
   for (const auto& [id, fate] : fates) {
-    if (fate.op != Op::create || !fate.exact(config_.policy.dedupe_window)) continue;
+    if (fate.op != Op::create) continue;
     for (const auto& [other_id, other] : fates) {
       if (other.op != Op::create || other.assessment_id != fate.assessment_id || other_id == id) continue;
-      if (id == fate.assessment_id && fate.forwarded > 0 && other.forwarded > 0 && other.target.id == fate.target.id &&
-          topic_of[fate.assessment_id]->other_trace_id.empty() && fate.forwarded_at > other.forwarded_at)
+      // The atomic log remembers a key since the replay, the transactional one since it was first said.
+      const auto window = config_.policy.dedupe_window;
+      const bool remembered =
+          mode_ == Mode::atomic ? fate.last_landed - other.copies.front().logged_at <= window : fate.exact(window);
+      if (id == fate.assessment_id && remembered && fate.forwarded > 0 && other.forwarded > 0 &&
+          other.target.id == fate.target.id && topic_of[fate.assessment_id]->other_trace_id.empty() &&
+          fate.forwarded_at > other.forwarded_at)
         violated("said again, and forwarded beside its replay: " + id + " and " + other_id);
       const auto letter = letters.find(other_id);
       if (letter != letters.end() && letter->second && fate.forwarded > 0 &&
@@ -251,7 +260,8 @@ void World::check() {
   for (const auto& [id, fate] : fates) {
     if (fate.forwarded == 0) continue;
     auto& expected = model[fate.assessment_id];
-    expected.vague |= !fate.exact(config_.policy.dedupe_window);
+    // What died and was said again counts as of then.
+    expected.vague |= !fate.exact(config_.policy.dedupe_window) || (fate.ended && fate.copies.size() > 1);
     const Stamp stamp{fate.copies.front().accepted_at.time_since_epoch().count(), id};
     const auto entry = std::pair(stamp, value_of(fate.copies.front().json));
     if (fate.op == Op::erase) expected.deleted = true;

@@ -144,6 +144,7 @@ class World {
   // When what the workers forwarded, or buried, landed.
   std::map<std::pair<StreamPartition, Offset>, Instant> landed_at_;
   std::set<std::string> replayed_;
+  std::vector<std::size_t> died_;  // of said_, and were replayed
   int next_id_ = 0;
 
   // The sink: what it applied, and how far, which after a crash may lag behind.

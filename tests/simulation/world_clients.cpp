@@ -56,7 +56,7 @@ void World::say_change() {
 // The client did not hear, or repeats itself, maybe at another door.
 void World::say_again() {
   if (said_.empty()) return;
-  const auto said = pick(said_.size());
+  const auto said = !died_.empty() && chance(0.5) ? died_[pick(died_.size())] : pick(said_.size());
   if (said_[said].record.idempotent) send(said);
 }
 
@@ -179,6 +179,10 @@ void World::replay() {
   append(said_.size() - 1, clock_.now());
   if (said_.back().landed.empty()) violated("a replay was taken for a repeat: " + dead->record_id);
   if (chance(0.3)) append(said_.size() - 1, clock_.now());
+  // Nobody has told its client, who may still say it again.
+  const auto first_said = dead->record_id.substr(0, dead->record_id.find('#'));
+  for (std::size_t i = 0; i < said_.size(); ++i)
+    if (said_[i].record.idempotent && said_[i].record.items.front().record_id == first_said) died_.push_back(i);
 }
 
 }  // namespace assay::simulation
