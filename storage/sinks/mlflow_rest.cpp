@@ -1,9 +1,9 @@
 #include "storage/sinks/mlflow_rest.hpp"
 
-#include <boost/asio/post.hpp>
-
 #include <algorithm>
+#include <set>
 
+#include "ops/runtime/log.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/sinks/mlflow_columns.hpp"
 #include "storage/sinks/mlflow_json.hpp"
@@ -11,6 +11,8 @@
 
 namespace assay {
 namespace {
+
+using mlflow::Job, mlflow::Lane, mlflow::Outcome, mlflow::Written;
 
 constexpr std::size_t letter_spans_max = 700'000;  // bytes, of a trace in its dead letter
 
@@ -29,21 +31,15 @@ MlflowSink::MlflowSink(MlflowSinkConfig config, PositionStore& positions, KeyVal
       kept_gauge_(metrics.gauge("assay_mlflow_kept_records", "Records in memory that are not finished")),
       kept_bytes_gauge_(metrics.gauge("assay_mlflow_kept_bytes", "What they take there")),
       refused_total_(metrics.counter("assay_mlflow_refused_total", "Records that became dead letters")),
-      client_(config_.mlflow, config_.requests_max) {
-  for (std::size_t i = 0; i < config_.requests_max; ++i) {
-    cancels_.push_back(std::make_unique<asio::cancellation_signal>());
-    free_.push_back(i);
-  }
-}
+      lanes_(config_, clock_),
+      runner_(
+          config_, lanes_, marks_, spans_,
+          [this](const auto& trace_id, const auto& lane, const auto& job, const auto& how) {
+            return end(trace_id, lane, job, how);
+          },
+          clock_) {}
 
 MlflowSink::~MlflowSink() = default;
-
-void MlflowSink::stop() {
-  if (stopped_.exchange(true)) return;
-  asio::post(context_, [this] {
-    for (auto& cancel : cancels_) cancel->emit(asio::cancellation_type::terminal);
-  });
-}
 
 Result<Offset> MlflowSink::position(StreamPartition of) {
   const auto next = positions_.load(of);
@@ -58,15 +54,15 @@ Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
   for (const auto& record : records)
     if (const auto taken = take(record); !taken) return taken;
   if (const auto marked = marks_.flush(); !marked) return marked;  // before anything of it is said
-  auto due = find_due();
-  auto ran = run_ready();
-  if (ran) ran = run_retries(std::move(due));
+  auto due = lanes_.find_due();
+  auto ran = runner_.run_ready();
+  if (ran) ran = runner_.run_retries(std::move(due));
   for (const auto stream : follows())
     if (ran) ran = make_room(stream);
-  traces_are_read_ = false;
+  lanes_.set_all_traces_are_read(false);
   tell_what_is_kept();
   if (const auto saved = save(); !saved) return saved;
-  const auto in_use = [this](const std::string& trace_id) { return lanes_.contains(trace_id); };
+  const auto in_use = [this](const std::string& trace_id) { return lanes_.has(trace_id); };
   if (oldest_ != Instant())
     if (const auto pruned = marks_.prune(oldest_ - config_.marks_max, records.size() + 16, in_use); !pruned)
       return pruned;
@@ -93,8 +89,7 @@ Result<void> MlflowSink::take(const LogRecord& record) {
     places_.end(of, record.offset, SinkPlaces::Fate::dead);
     return {};
   }
-  kept(of.stream).add(taken->job);
-  place(taken->trace_id, std::move(taken->job));
+  lanes_.add(taken->trace_id, std::move(taken->job));
   return {};
 }
 
@@ -113,7 +108,7 @@ Result<MlflowSink::Taken, Malformed> MlflowSink::read(const LogRecord& record) {
   TraceRow row;
   if (!trace->deleted)
     if (const auto fits = row.apply(*trace); !fits) return fits.error();
-  TraceNews news{trace->deleted, mlflow::removed_tags(trace->info)};
+  mlflow::TraceNews news{trace->deleted, mlflow::removed_tags(trace->info)};
   for (const auto& [id, span] : *spans) news.spans.push_back(id);
   Job job{of, record.offset, std::move(news)};
   auto trace_id = trace->trace_id;
@@ -125,7 +120,7 @@ Result<void> MlflowSink::mark(const Taken& taken) {
   const auto& job = taken.job;
   if (taken.trace) {
     oldest_ = std::min(oldest_, taken.trace->accepted_at);
-    traces_to_[job.of.partition] = taken.trace->accepted_at;
+    lanes_.traces_were_read_to(job.of.partition, taken.trace->accepted_at);
     return marks_.take(*taken.trace);
   }
   const auto& assessment = std::get<AssessmentRecord>(job.record);
@@ -133,64 +128,19 @@ Result<void> MlflowSink::mark(const Taken& taken) {
   return marks_.take(assessment, job.of.partition, job.offset);
 }
 
-// Into its lane, or behind the create of its id that another lane is about to say.
-void MlflowSink::place(const std::string& trace_id, Job job) {
-  const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
-  if (assessment && assessment->op == Op::create) {
-    auto& first = creates_.try_emplace(assessment->assessment_id, FirstCreate{trace_id}).first->second;
-    if (first.trace_id != trace_id) {
-      first.behind.emplace_back(trace_id, std::move(job));
-      return;
-    }
-  }
-  auto& lane = lanes_[trace_id];
-  (assessment ? lane.assessments : lane.traces).push_back(std::move(job));
-  make_ready(trace_id, lane);
-}
-
-// After a create was finished, or had to wait.
-void MlflowSink::let_next_in(const std::string& trace_id, const Job& job) {
-  const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
-  if (!assessment || assessment->op != Op::create) return;
-  const auto first = creates_.find(assessment->assessment_id);
-  if (first == creates_.end() || first->second.trace_id != trace_id) return;
-  auto behind = std::move(first->second.behind);
-  creates_.erase(first);
-  for (auto& [its_trace, next] : behind) place(its_trace, std::move(next));
-}
-
-// With what its place in a lane takes.
-std::size_t MlflowSink::Job::bytes() const {
-  std::size_t n = sizeof(Job) + sizeof(Lane);
-  if (const auto* news = std::get_if<TraceNews>(&record)) {
-    for (const auto* texts : {&news->removed_tags, &news->spans})
-      for (const auto& text : *texts) n += sizeof(text) + text.size();
-    return n;
-  }
-  const auto& a = std::get<AssessmentRecord>(record);
-  return n + a.json.size() + a.assessment_id.size() + 2 * a.trace_id.size() + a.record_id.size() +
-         a.client_request_id.size();
-}
-
-// False: the dead letter could not be written; the record stays.
-bool MlflowSink::finish(const std::string& trace_id, const Lane& lane, const Job& job, Outcome done,
-                        const std::string& why) {
-  if (done == Outcome::dead) {
-    if (const auto buried = write_dead_letter_(letter_of(trace_id, lane, job, why)); !buried) {
-      turn_.failure = buried.error();
-      return false;
-    }
+Result<void> MlflowSink::end(const std::string& trace_id, const Lane& lane, const Job& job, const Written& how) {
+  const bool is_dead = how.outcome == Outcome::dead;
+  if (is_dead) {
+    if (const auto buried = write_dead_letter_(letter_of(trace_id, lane, job, how.why)); !buried) return buried;
     refused_total_.Increment();
     if (job.of.stream == Stream::traces) spans_.was_lost(trace_id);
   }
-  let_next_in(trace_id, job);
   using Fate = SinkPlaces::Fate;
   places_.end(job.of, job.offset,
-              done == Outcome::applied ? Fate::applied
-              : done == Outcome::dead  ? Fate::dead
-                                       : Fate::duplicate);
-  kept(job.of.stream).remove(job);
-  return true;
+              how.outcome == Outcome::applied ? Fate::applied
+              : is_dead                       ? Fate::dead
+                                              : Fate::duplicate);
+  return {};
 }
 
 DeadLetter MlflowSink::letter_of(const std::string& trace_id, const Lane& lane, const Job& job,
@@ -205,7 +155,7 @@ DeadLetter MlflowSink::letter_of(const std::string& trace_id, const Lane& lane, 
     dead.record = mlflow::feedback_of(*assessment);
   } else {
     dead.record_id = place_id(job.of, job.offset);
-    TraceRecord trace{.deleted = std::get<TraceNews>(job.record).deleted, .trace_id = trace_id};
+    TraceRecord trace{.deleted = std::get<mlflow::TraceNews>(job.record).deleted, .trace_id = trace_id};
     if (!trace.deleted) add_known(trace, lane.traces.size() == 1);
     dead.raw = *to_record(trace).value;
   }
@@ -226,14 +176,33 @@ void MlflowSink::add_known(TraceRecord& trace, bool all) const {
   if (!trace.spans.empty()) trace.spans += ']';
 }
 
+// Where too much waits: the oldest of it are dead letters.
+Result<void> MlflowSink::make_room(Stream stream) {
+  if (!lanes_.is_full(stream)) return {};
+  Result<void> ended;
+  std::set<std::string> touched;
+  std::size_t buried = 0;
+  for (const auto& [since, trace_id, lane, job] : lanes_.longest_waiting(stream, runner_.taken_at())) {
+    if (!lanes_.is_full(stream, 0.75)) break;
+    const Written how{Outcome::dead, "too many records wait as this one did: " + lane->waits_why};
+    ended = end(*trace_id, *lane, *job, how);
+    if (!ended) break;
+    lanes_.end(*trace_id, *lane, job);
+    ++buried;
+    touched.insert(*trace_id);
+  }
+  lanes_.drop_done(touched);
+  if (buried > 0) spdlog::warn("event=mlflow_waiting_full stream={} dead_letters={}", name_of(stream), buried);
+  return ended;
+}
+
 void MlflowSink::tell_what_is_kept() {
-  std::int64_t waiting = 0;
-  for (const auto& [id, lane] : lanes_)
-    if (lane.retry_at) waiting += std::ssize(lane.assessments);
-  waiting_ = waiting;
-  waiting_gauge_.set(static_cast<double>(waiting));
-  kept_gauge_.set(static_cast<double>(kept_traces_.records + kept_assessments_.records));
-  kept_bytes_gauge_.set(static_cast<double>(kept_traces_.bytes + kept_assessments_.bytes));
+  const auto& traces = lanes_.kept(Stream::traces);
+  const auto& assessments = lanes_.kept(Stream::assessments);
+  waiting_ = lanes_.waiting();
+  waiting_gauge_.set(static_cast<double>(waiting_));
+  kept_gauge_.set(static_cast<double>(traces.records + assessments.records));
+  kept_bytes_gauge_.set(static_cast<double>(traces.bytes + assessments.bytes));
 }
 
 Result<void> MlflowSink::save() {

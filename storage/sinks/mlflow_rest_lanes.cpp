@@ -1,20 +1,107 @@
-// Which lane has its turn, in which order a lane says what it has, what waits and for how long.
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
+#include "storage/sinks/mlflow_rest_lanes.hpp"
 
 #include <algorithm>
 
-#include "ops/runtime/log.hpp"
-#include "storage/sinks/mlflow_rest.hpp"
-
 namespace assay {
+namespace mlflow {
+
+TraceNews Lane::news() const {
+  TraceNews all;
+  for (const auto& job : traces) {
+    const auto& news = std::get<TraceNews>(job.record);
+    all.removed_tags.insert(all.removed_tags.end(), news.removed_tags.begin(), news.removed_tags.end());
+    all.spans.insert(all.spans.end(), news.spans.begin(), news.spans.end());
+  }
+  return all;
+}
+
+std::chrono::milliseconds age(Instant& since, Instant now) {
+  since = std::min(since, now);
+  return now - since;
+}
+
+}  // namespace mlflow
+
 namespace {
+
+using mlflow::Job, mlflow::Lane, mlflow::Outcome;
 
 constexpr std::size_t retries_max = 256;  // of one turn
 
+// With what its place in a lane takes.
+std::size_t bytes_of(const Job& job) {
+  std::size_t n = sizeof(Job) + sizeof(Lane);
+  if (const auto* news = std::get_if<mlflow::TraceNews>(&job.record)) {
+    for (const auto* texts : {&news->removed_tags, &news->spans})
+      for (const auto& text : *texts) n += sizeof(text) + text.size();
+    return n;
+  }
+  const auto& a = std::get<AssessmentRecord>(job.record);
+  return n + a.json.size() + a.assessment_id.size() + 2 * a.trace_id.size() + a.record_id.size() +
+         a.client_request_id.size();
+}
+
 }  // namespace
 
-void MlflowSink::make_ready(const std::string& trace_id, Lane& lane) {
+void MlflowLanes::Kept::add(const Job& job) {
+  ++records;
+  bytes += bytes_of(job);
+}
+
+void MlflowLanes::Kept::remove(const Job& job) {
+  --records;
+  bytes -= bytes_of(job);
+}
+
+void MlflowLanes::add(const std::string& trace_id, Job job) {
+  kept_of(job.of.stream).add(job);
+  place(trace_id, std::move(job));
+}
+
+void MlflowLanes::place(const std::string& trace_id, Job job) {
+  const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
+  if (assessment && assessment->op == Op::create) {
+    auto& first = creates_.try_emplace(assessment->assessment_id, FirstCreate{trace_id}).first->second;
+    if (first.trace_id != trace_id) {
+      first.behind.emplace_back(trace_id, std::move(job));
+      return;
+    }
+  }
+  auto& lane = lanes_[trace_id];
+  lane.jobs(job.of.stream).push_back(std::move(job));
+  make_ready(trace_id, lane);
+}
+
+// After a create has ended, or had to wait.
+void MlflowLanes::let_next_in(const std::string& trace_id, const Job& job) {
+  const auto* assessment = std::get_if<AssessmentRecord>(&job.record);
+  if (!assessment || assessment->op != Op::create) return;
+  const auto first = creates_.find(assessment->assessment_id);
+  if (first == creates_.end() || first->second.trace_id != trace_id) return;
+  auto behind = std::move(first->second.behind);
+  creates_.erase(first);
+  for (auto& [its_trace, next] : behind) place(its_trace, std::move(next));
+}
+
+MlflowLanes::Jobs::iterator MlflowLanes::end(const std::string& trace_id, Lane& lane, Jobs::iterator at) {
+  let_next_in(trace_id, *at);
+  kept_of(at->of.stream).remove(*at);
+  return lane.jobs(at->of.stream).erase(at);
+}
+
+Outcome MlflowLanes::wait(const std::string& trace_id, Lane& lane, Job& job, const mlflow::Written& said,
+                          Instant taken_at) {
+  if (!has_to_wait(said.outcome)) return said.outcome;
+  if (!job.waits_since) {
+    job.waits_since = clock_.now();
+    let_next_in(trace_id, job);
+  }
+  lane.waits_why = said.why;
+  const bool over = mlflow::age(*job.waits_since, clock_.now()) >= config_.wait_max;
+  return over && (said.outcome == Outcome::waits || taken_at > *job.waits_since) ? Outcome::dead : said.outcome;
+}
+
+void MlflowLanes::make_ready(const std::string& trace_id, Lane& lane) {
   lane.retry_at.reset();
   lane.soon = false;
   if (lane.queued) return;
@@ -22,22 +109,27 @@ void MlflowSink::make_ready(const std::string& trace_id, Lane& lane) {
   ready_.push_back(trace_id);
 }
 
-Result<void> MlflowSink::run_ready(std::optional<Instant> until) {
-  turn_ = {.until = until};
-  if (stopped_) return make_error_code(Error::stopped);
-  if (ready_.empty()) return {};
-  context_.restart();
-  add_workers();
-  while (running_ > 0 && context_.run_one() > 0) {
-  }
-  if (stopped_) return make_error_code(Error::stopped);
-  if (turn_.failure) return turn_.failure;
-  if (turn_.repeat) return make_error_code(Error::sink_unavailable);
-  return {};
+std::string MlflowLanes::take_next() {
+  auto trace_id = std::move(ready_.front());
+  ready_.pop_front();
+  lanes_.at(trace_id).retry_at.reset();
+  return trace_id;
 }
 
-// What waits and is due, what was due first at first; of what MLflow does not answer a few only: it may take long.
-std::vector<std::string> MlflowSink::find_due() {
+void MlflowLanes::settle(const std::string& trace_id, bool failed) {
+  auto& lane = lanes_.at(trace_id);
+  lane.queued = false;
+  if (lane.is_done()) {
+    lanes_.erase(trace_id);
+  } else if (failed) {
+    make_ready(trace_id, lane);
+  } else if (!lane.retry_at) {
+    const auto doubled = config_.retry_first * (1 << std::min(lane.tries++, 10));
+    lane.retry_at = clock_.now() + std::min<std::chrono::milliseconds>(doubled, config_.retry_max);
+  }
+}
+
+std::vector<std::string> MlflowLanes::find_due() {
   const auto now = clock_.now();
   const auto is_due = [&](Instant at) { return at <= now || at > now + config_.retry_max; };  // the clock was set back
   const bool have_turn = is_due(retries_at_);
@@ -57,15 +149,14 @@ std::vector<std::string> MlflowSink::find_due() {
   return out;
 }
 
-// For a while and a few at a time, so that what is new has most of the server's time.
-Result<void> MlflowSink::run_retries(std::vector<std::string> due) {
-  if (due.empty()) return {};
+void MlflowLanes::begin_retries(std::vector<std::string> due) {
   for (auto& trace_id : due) {
     lanes_.at(trace_id).queued = true;
     ready_.push_back(std::move(trace_id));
   }
-  const auto begun = clock_.now();
-  const auto ran = run_ready(begun + config_.retries_for);
+}
+
+void MlflowLanes::end_retries(Instant begun) {
   std::erase_if(ready_, [this](const std::string& trace_id) {  // not reached: it waits on
     auto& lane = lanes_.at(trace_id);
     if (!lane.retry_at) return false;
@@ -74,200 +165,47 @@ Result<void> MlflowSink::run_retries(std::vector<std::string> due) {
   });
   const auto now = clock_.now();
   retries_at_ = now + std::clamp(3 * (now - begun), Instant::duration(0), Instant::duration(config_.retry_max));
-  return ran;
 }
 
-// As many as there is work for and as do the server good.
-void MlflowSink::add_workers() {
-  const auto most =
-      turn_.is_of_retries() ? std::min(config_.retries_at_once, client_.concurrency()) : client_.concurrency();
-  for (auto n = std::min(most, ready_.size() + running_); running_ < n && !free_.empty();) {
-    ++running_;
-    const auto mine = free_.back();
-    free_.pop_back();
-    asio::co_spawn(context_, work(), asio::bind_cancellation_slot(cancels_[mine]->slot(), [this, mine](auto e) {
-                     --running_;
-                     free_.push_back(mine);
-                     if (e) turn_.failure = Error::storage_failed;
-                   }));
-  }
-}
-
-Task<void> MlflowSink::work() {
-  const auto is_over = [this] { return turn_.until && clock_.now() >= *turn_.until; };
-  while (!turn_.failure && !stopped_ && !ready_.empty() && !is_over() &&
-         running_ <= std::max<std::size_t>(client_.concurrency(), 1)) {
-    const std::string trace_id = std::move(ready_.front());
-    ready_.pop_front();
-    auto& lane = lanes_.at(trace_id);  // stays where it is: only settle() and make_room() erase, when nobody runs it
-    lane.retry_at.reset();
-    try {
-      co_await run(trace_id, lane);
-    } catch (const std::exception& e) {  // cancelled, or nothing that anybody foresaw: the lane is tried again
-      turn_.failure = Error::storage_failed;
-      if (!stopped_) spdlog::error("event=mlflow_sink_threw what=\"{}\"", e.what());
-    }
-    settle(trace_id);
-    if (!turn_.failure && !stopped_) add_workers();
-  }
-}
-
-// After a run: gone when it is empty, back in the row after a failure, otherwise it waits, at least for the next turn.
-void MlflowSink::settle(const std::string& trace_id) {
-  auto& lane = lanes_.at(trace_id);
-  lane.queued = false;
-  if (lane.is_done()) {
-    lanes_.erase(trace_id);
-  } else if (turn_.failure || stopped_) {
-    make_ready(trace_id, lane);
-  } else if (!lane.retry_at) {
-    const auto doubled = config_.retry_first * (1 << std::min(lane.tries++, 10));
-    lane.retry_at = clock_.now() + std::min<std::chrono::milliseconds>(doubled, config_.retry_max);
-  }
-}
-
-Task<void> MlflowSink::run(const std::string& trace_id, Lane& lane) {
-  const bool said = co_await run_traces(trace_id, lane);
-  if (!said) co_return;
-  for (auto round = Round::again; round == Round::again;) {
-    round = co_await run_assessments(trace_id, lane);
-    if (round == Round::failed) co_return;
-  }
-  if (lane.untagged) co_await tag(trace_id, lane);
-}
-
-// False: MLflow failed. All that is known of the trace is said at once, whatever its records added to it.
-Task<bool> MlflowSink::run_traces(const std::string& trace_id, Lane& lane) {
-  if (lane.traces.empty()) co_return true;
-  std::string why;
-  auto done = co_await write_trace(trace_id, lane, why);
-  const bool waits = lane.traces.front().waits_since.has_value();
-  if (has_failed(done)) done = co_await ask_beside(lane, done, waits, why);
-  if (done == Outcome::again) co_return false;
-  if (done == Outcome::gathers) {
-    const auto now = clock_.now();
-    lane.retry_at = std::min(spans_.gathers(trace_id, now).value_or(now), now + config_.retry_max);
-    lane.soon = true;
-    co_return true;
-  }
-  for (auto at = lane.traces.begin(); at != lane.traces.end();) {
-    const auto fate = while_waiting(trace_id, lane, *at, done, why);
-    if (has_to_wait(fate)) {
-      ++at;
-      continue;
-    }
-    if (!finish(trace_id, lane, *at, fate, why)) co_return false;
-    at = lane.traces.erase(at);
-    lane.progressed();
-  }
-  co_return true;
-}
-
-Task<MlflowSink::Round> MlflowSink::run_assessments(const std::string& trace_id, Lane& lane) {
-  auto round = Round::done;
-  std::set<std::string> blocked;  // assessments of which an earlier change waits for the create
-  for (auto at = lane.assessments.begin(); at != lane.assessments.end();) {
-    const auto& record = std::get<AssessmentRecord>(at->record);
-    std::string why;
-    if (record.op != Op::create && blocked.contains(record.assessment_id)) {
-      why = lane.waits_why;
-      while_waiting(trace_id, lane, *at, Outcome::waits, why);
-      ++at;
-      continue;
-    }
-    auto done = co_await write(record, why);
-    const bool waits = at->waits_since.has_value();
-    if (has_failed(done)) done = co_await ask_beside(lane, done, waits, why);
-    done = while_waiting(trace_id, lane, *at, done, why);
-    if (done == Outcome::again) co_return Round::failed;
-    if (has_to_wait(done)) {
-      // The trace is not there: nothing else of it will be. Or what it overrides is not.
-      if (done == Outcome::waits && record.op == Op::create && why.find("Assessment with ID") == why.npos) {
-        for (; at != lane.assessments.end(); ++at) while_waiting(trace_id, lane, *at, done, why);
-        break;
-      }
-      blocked.insert(record.assessment_id);
-      ++at;
-      continue;
-    }
-    if (!finish(trace_id, lane, *at, done, why)) co_return Round::failed;
-    lane.untagged |= done == Outcome::applied && config_.tag_traces;
-    if (record.op == Op::create && blocked.contains(record.assessment_id)) round = Round::again;
-    at = lane.assessments.erase(at);
-    lane.progressed();
-  }
-  co_return round;
-}
-
-// What becomes of a record that has to wait: in the end a dead letter. Not where MLflow answered nothing it was given
-// since then: that is its own trouble.
-MlflowSink::Outcome MlflowSink::while_waiting(const std::string& trace_id, Lane& lane, Job& job, Outcome done,
-                                              const std::string& why) {
-  if (!has_to_wait(done)) return done;
-  if (!job.waits_since) {
-    job.waits_since = clock_.now();
-    let_next_in(trace_id, job);
-  }
-  lane.waits_why = why;
-  const bool over = age(*job.waits_since) >= config_.wait_max;
-  return over && (done == Outcome::waits || taken_at_ > *job.waits_since) ? Outcome::dead : done;
-}
-
-// From now on, where the clock was set back.
-std::chrono::milliseconds MlflowSink::age(Instant& since) const {
-  const auto now = clock_.now();
-  since = std::min(since, now);
-  return now - since;
-}
-
-bool MlflowSink::is_full(Stream stream, double share) const {
-  const auto& kept = stream == Stream::traces ? kept_traces_ : kept_assessments_;
-  return static_cast<double>(kept.records) >= share * static_cast<double>(config_.records_max) ||
-         static_cast<double>(kept.bytes) >= share * static_cast<double>(config_.bytes_max);
+bool MlflowLanes::is_full(Stream stream, double share) const {
+  const auto& of = kept(stream);
+  return static_cast<double>(of.records) >= share * static_cast<double>(config_.records_max) ||
+         static_cast<double>(of.bytes) >= share * static_cast<double>(config_.bytes_max);
 }
 
 // Whether what it waits for may yet come by itself: its trace stands in the log behind what was read of it, or MLflow
 // is in trouble.
-bool MlflowSink::may_come(const Lane& lane, Job& job) const {
-  if (lane.unanswered && taken_at_ <= *job.waits_since) return true;
+bool MlflowLanes::may_come(const Lane& lane, Job& job, Instant taken_at) const {
+  if (lane.unanswered && taken_at <= *job.waits_since) return true;
   if (job.of.stream == Stream::traces) return false;
-  if (age(*job.waits_since) < config_.full_after) return true;
+  if (mlflow::age(*job.waits_since, clock_.now()) < config_.full_after) return true;
   // Its own time says nothing: what was early was accepted before its trace. But its id had been told when it came.
   const auto to = traces_to_.find(job.of.partition);
   return !traces_are_read_ && (to == traces_to_.end() || to->second <= *job.waits_since);
 }
 
-// Where too much waits: the oldest of it are dead letters.
-Result<void> MlflowSink::make_room(Stream stream) {
-  if (!is_full(stream, 1)) return {};
-  struct Waiting {
-    Instant since;
-    const std::string* trace_id;
-    Lane* lane;
-    std::list<Job>::iterator at;
-  };
+std::vector<MlflowLanes::Waiting> MlflowLanes::longest_waiting(Stream stream, Instant taken_at) {
   std::vector<Waiting> waiting;
-  const auto jobs_of = [stream](Lane & lane) -> auto& {
-    return stream == Stream::traces ? lane.traces : lane.assessments;
-  };
-  for (auto& [trace_id, lane] : lanes_)
-    for (auto at = jobs_of(lane).begin(); at != jobs_of(lane).end(); ++at)
-      if (at->waits_since && !may_come(lane, *at)) waiting.push_back({*at->waits_since, &trace_id, &lane, at});
-  std::stable_sort(waiting.begin(), waiting.end(), [](const auto& a, const auto& b) { return a.since < b.since; });
-  std::set<std::string> touched;
-  std::size_t buried = 0;
-  for (const auto& [since, trace_id, lane, at] : waiting) {
-    if (!is_full(stream, 0.75)) break;
-    if (!finish(*trace_id, *lane, *at, Outcome::dead, "too many records wait as this one did: " + lane->waits_why))
-      break;
-    jobs_of(*lane).erase(at);
-    ++buried;
-    touched.insert(*trace_id);
+  for (auto& [trace_id, lane] : lanes_) {
+    auto& jobs = lane.jobs(stream);
+    for (auto at = jobs.begin(); at != jobs.end(); ++at)
+      if (at->waits_since && !may_come(lane, *at, taken_at))
+        waiting.push_back({*at->waits_since, &trace_id, &lane, at});
   }
-  for (const auto& trace_id : touched)
+  std::stable_sort(waiting.begin(), waiting.end(), [](const auto& a, const auto& b) { return a.since < b.since; });
+  return waiting;
+}
+
+void MlflowLanes::drop_done(const std::set<std::string>& trace_ids) {
+  for (const auto& trace_id : trace_ids)
     if (lanes_.at(trace_id).is_done()) lanes_.erase(trace_id);
-  if (buried > 0) spdlog::warn("event=mlflow_waiting_full stream={} dead_letters={}", name_of(stream), buried);
-  return turn_.failure ? Result<void>(turn_.failure) : Result<void>();
+}
+
+std::int64_t MlflowLanes::waiting() const {
+  std::int64_t waiting = 0;
+  for (const auto& [id, lane] : lanes_)
+    if (lane.retry_at) waiting += std::ssize(lane.assessments);
+  return waiting;
 }
 
 }  // namespace assay

@@ -1,17 +1,15 @@
-// What the sink writes to the server of one trace or one assessment.
+#include "storage/sinks/mlflow_rest_writer.hpp"
+
 #include <utility>
 
 #include "ops/runtime/log.hpp"
-#include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_otlp.hpp"
-#include "storage/sinks/mlflow_rest.hpp"
 #include "storage/store/feedback_tag.hpp"
 
 namespace assay {
 namespace {
 
-// Flask unquotes a path before it looks for its route, in which an id has no slash; a dot or two are a step on the way.
-constexpr const char* no_path = "MLflow's REST API has no path for its id";
+using mlflow::Outcome, mlflow::Written;
 
 constexpr const char* start_path = "/api/3.0/mlflow/traces";
 
@@ -21,7 +19,11 @@ bool is_as_said(const mlflow::SeenTrace& seen, const TraceRow& row, const mlflow
   return seen.times.begin_ms == times.begin_ms && seen.name == name.value_or("");
 }
 
+// Flask unquotes a path before it looks for its route, in which an id has no slash; a dot or two are a step on the way.
 bool has_path(std::string_view id) { return id.find('/') == id.npos && id != "." && id != ".."; }
+Written no_path() { return {.outcome = Outcome::dead, .why = "MLflow's REST API has no path for its id"}; }
+
+Written local_failure(error_code ec) { return {.outcome = Outcome::again, .failure = ec}; }
 
 std::string trace_path(std::string_view trace_id) { return "/api/3.0/mlflow/traces/" + percent_encoded(trace_id); }
 std::string tags_path(std::string_view trace_id) {
@@ -33,36 +35,31 @@ std::string assessment_path(const AssessmentRecord& record) {
 
 }  // namespace
 
-Task<MlflowSink::Outcome> MlflowSink::write_trace(const std::string& trace_id, const Lane& lane, std::string& why) {
-  if (!has_path(trace_id)) {
-    why = no_path;
-    co_return Outcome::dead;
-  }
+MlflowWriter::MlflowWriter(const MlflowSinkConfig& config, const SinkMarks& marks, MlflowSpans& spans,
+                           const Clock& clock)
+    : config_(config), marks_(marks), spans_(spans), clock_(clock), client_(config.mlflow, config.requests_max) {}
+
+Task<Written> MlflowWriter::write_trace(const std::string& trace_id, const mlflow::TraceNews& news) {
+  if (!has_path(trace_id)) co_return no_path();
   const auto gone = marks_.ended(trace_id);
   if (!gone) co_return local_failure(gone.error());
-  if (*gone) co_return co_await erase(trace_id, why);
-  if (spans_.gathers(trace_id, clock_.now())) co_return Outcome::gathers;
+  if (*gone) co_return co_await erase(trace_id);
+  if (const auto to = spans_.gathers(trace_id, clock_.now()))
+    co_return Written{.outcome = Outcome::gathers, .gathers_to = *to};
   const auto row = marks_.trace(trace_id);
   if (!row) co_return local_failure(row.error());
-  const bool nothing = row->empty();
-  if (nothing) {
-    why = "trace_info or spans can't be read";
-    co_return Outcome::dead;
-  }
+  if (row->empty()) co_return Written{.outcome = Outcome::dead, .why = "trace_info or spans can't be read"};
   const auto facts = mlflow::facts_of(row->info_json(trace_id, "", ""));
-  if (!facts.located) co_return co_await write_tags(trace_id, lane, true, why);
+  if (!facts.located) co_return co_await write_tags(trace_id, news, true);
   auto known = *row;
-  co_return co_await start(trace_id, lane, std::move(known), why);
+  co_return co_await start(trace_id, news, std::move(known));
 }
 
-// Tags alone: those that there are, and those that the records of this lane took away.
-Task<MlflowSink::Outcome> MlflowSink::write_tags(const std::string& trace_id, const Lane& lane, bool its_name,
-                                                 std::string& why) {
+// Tags alone: those that there are, and those that its records took away.
+Task<Written> MlflowWriter::write_tags(const std::string& trace_id, const mlflow::TraceNews& news, bool its_name) {
   const auto row = marks_.trace(trace_id);
   if (!row) co_return local_failure(row.error());
-  std::set<std::string> removed;
-  for (const auto& job : lane.traces)
-    for (const auto& key : std::get<TraceNews>(job.record).removed_tags) removed.insert(key);
+  std::set<std::string> removed(news.removed_tags.begin(), news.removed_tags.end());
   const auto info = row->info_json(trace_id, "", "");
   const auto path = tags_path(trace_id);
   for (auto& body : mlflow::tag_bodies(info)) {
@@ -75,22 +72,21 @@ Task<MlflowSink::Outcome> MlflowSink::write_tags(const std::string& trace_id, co
     const bool missing =
         answer.kind == MlflowAnswer::Kind::refused && answer.message.find("IntegrityError") != answer.message.npos;
     if (missing) answer.kind = MlflowAnswer::Kind::not_found;
-    const auto done = judge(answer, why);
-    if (done != Outcome::applied) co_return done;
+    const auto done = judge(answer);
+    if (done.outcome != Outcome::applied) co_return done;
   }
   for (const auto& key : removed) {
     auto where = path;
     auto body = mlflow::untag_body(key);
     auto answer = co_await client_.ask("DELETE", std::move(where), std::move(body));
     if (answer.kind == MlflowAnswer::Kind::not_found) continue;
-    const auto done = judge(answer, why);
-    if (done != Outcome::applied) co_return done;
+    const auto done = judge(answer);
+    if (done.outcome != Outcome::applied) co_return done;
   }
-  co_return Outcome::applied;
+  co_return Written{Outcome::applied};
 }
 
-Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, const Lane& lane, TraceRow row,
-                                            std::string& why) {
+Task<Written> MlflowWriter::start(const std::string& trace_id, const mlflow::TraceNews& news, TraceRow row) {
   auto spans = spans_.read(trace_id);
   if (!spans) co_return local_failure(spans.error());
   conclude_usage(row, std::move(spans->usage));
@@ -102,7 +98,7 @@ Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, const L
   if (config_.tag_traces || is_part) {
     auto path = trace_path(trace_id);
     const auto before = co_await client_.ask("GET", std::move(path));
-    if (before.kind == MlflowAnswer::Kind::unavailable) co_return judge(before, why);
+    if (before.kind == MlflowAnswer::Kind::unavailable) co_return judge(before);
     seen = mlflow::seen_trace(before.body);
   }
   // A chat that joined a trace, or spans below another's root: who has that may tell MLflow of it past us, and has
@@ -113,43 +109,38 @@ Task<MlflowSink::Outcome> MlflowSink::start(const std::string& trace_id, const L
   } else {
     auto wanted = facts.experiment;
     const auto experiment = co_await client_.experiment(std::move(wanted));
-    if (experiment.kind != MlflowAnswer::Kind::ok) co_return judge(experiment, why);
+    if (experiment.kind != MlflowAnswer::Kind::ok) co_return judge(experiment);
     trace.experiment_id = experiment.body;
     // Starting a trace anew may replace its tags: what was said of it so far must stay.
     const bool tagged = config_.tag_traces && seen;
     trace.request = mlflow::start_trace(info, trace.experiment_id, tagged ? seen->wanted_tag : "");
     auto body = trace.request;
     const auto started = co_await client_.ask("POST", start_path, std::move(body));
-    if (started.kind != MlflowAnswer::Kind::ok) co_return judge(started, why);
+    if (started.kind != MlflowAnswer::Kind::ok) co_return judge(started);
   }
   trace.spans = std::move(*spans);
-  bool untags = false;
-  for (const auto& job : lane.traces) {
-    const auto& news = std::get<TraceNews>(job.record);
-    trace.news.insert(news.spans.begin(), news.spans.end());
-    untags |= !news.removed_tags.empty();
-  }
-  const auto said = co_await write_spans(trace, why);
+  trace.news.insert(news.spans.begin(), news.spans.end());
+  const auto said = co_await write_spans(trace);
   // Starting a trace adds tags and takes none away.
-  if (said != Outcome::applied || (!trace.anothers && !untags)) co_return said;
-  co_return co_await write_tags(trace_id, lane, !trace.anothers, why);
+  const bool untags = !news.removed_tags.empty();
+  if (said.outcome != Outcome::applied || (!trace.anothers && !untags)) co_return said;
+  co_return co_await write_tags(trace_id, news, !trace.anothers);
 }
 
 // Into MLflow's table of spans, where it has one that takes them; else into the artifact of the trace.
-Task<MlflowSink::Outcome> MlflowSink::write_spans(Started& trace, std::string& why) {
+Task<Written> MlflowWriter::write_spans(Started& trace) {
   if (trace.spans.bytes > 0 && mlflow::otlp_trace_id(trace.trace_id)) {
     const auto version = co_await client_.version();
     if (version >= takes_otlp_from) {
-      const auto sent = co_await send_spans(trace, version, why);
+      const auto sent = co_await send_spans(trace, version);
       if (sent) co_return *sent;
     }
   }
-  co_return co_await put_artifact(trace, why);
+  co_return co_await put_artifact(trace);
 }
 
 // None: it takes none this way.
-Task<std::optional<MlflowSink::Outcome>> MlflowSink::send_spans(const Started& trace, MlflowVersion version,
-                                                                std::string& why) {
+Task<std::optional<Written>> MlflowWriter::send_spans(const Started& trace, MlflowVersion version) {
   const auto otlp_id = mlflow::otlp_trace_id(trace.trace_id);
   bool moved = false;
   std::optional<std::string> after = "";
@@ -163,21 +154,21 @@ Task<std::optional<MlflowSink::Outcome>> MlflowSink::send_spans(const Started& t
     auto body = std::move(request->body);
     const auto sent = co_await client_.send_spans(std::move(experiment_id), std::move(body));
     if (sent.kind == MlflowAnswer::Kind::not_offered) co_return std::nullopt;
-    if (sent.kind != MlflowAnswer::Kind::ok) co_return judge(sent, why);
+    if (sent.kind != MlflowAnswer::Kind::ok) co_return judge(sent);
   }
   // It takes the first start and the last end of the spans for the trace's, whatever was said of that; an earlier one
   // may add what they used to what was said.
   if (moved && !trace.anothers) {
     auto body = trace.request;
     const auto again = co_await client_.ask("POST", start_path, std::move(body));
-    if (again.kind != MlflowAnswer::Kind::ok) co_return judge(again, why);
+    if (again.kind != MlflowAnswer::Kind::ok) co_return judge(again);
   }
   spans_.was_sent(trace.trace_id, trace.spans.bytes, clock_.now());
-  co_return Outcome::applied;
+  co_return Written{Outcome::applied};
 }
 
 // All of them at once, when there will be no more. Of another's trace the artifact is another's.
-Task<MlflowSink::Outcome> MlflowSink::put_artifact(Started& trace, std::string& why) {
+Task<Written> MlflowWriter::put_artifact(Started& trace) {
   if (trace.anothers) trace.spans.leave_out();
   if (trace.final && trace.spans.said > 0) {
     auto path = "/api/2.0/mlflow-artifacts/artifacts/" + trace.experiment_id + "/traces/" +
@@ -187,45 +178,47 @@ Task<MlflowSink::Outcome> MlflowSink::put_artifact(Started& trace, std::string& 
     if (refused && !std::exchange(spans_refused_, true))
       spdlog::error(
           "event=mlflow_spans_refused why=\"MLflow runs with --no-serve-artifacts: traces go without spans\"");
-    if (!refused && put.kind != MlflowAnswer::Kind::ok) co_return judge(put, why);
+    if (!refused && put.kind != MlflowAnswer::Kind::ok) co_return judge(put);
   }
   spans_.was_said(trace.trace_id, trace.spans, clock_.now());
-  co_return Outcome::applied;
+  co_return Written{Outcome::applied};
 }
 
-Task<MlflowSink::Outcome> MlflowSink::erase(const std::string& trace_id, std::string& why) {
+Task<Written> MlflowWriter::erase(const std::string& trace_id) {
   auto path = trace_path(trace_id);
   const auto before = co_await client_.ask("GET", std::move(path));
-  if (before.kind == MlflowAnswer::Kind::not_found) co_return Outcome::duplicate;
+  if (before.kind == MlflowAnswer::Kind::not_found) co_return Written{Outcome::duplicate};
   const auto seen = before.kind == MlflowAnswer::Kind::ok ? mlflow::seen_trace(before.body) : std::nullopt;
-  if (!seen) co_return judge(before, why);
+  if (!seen) co_return judge(before);
   auto body = mlflow::delete_trace(seen->experiment_id, trace_id);
   const auto erased = co_await client_.ask("POST", "/api/2.0/mlflow/traces/delete-traces", std::move(body));
-  co_return judge(erased, why);
+  co_return judge(erased);
 }
 
-Task<MlflowSink::Outcome> MlflowSink::write(const AssessmentRecord& record, std::string& why) {
+Task<Written> MlflowWriter::write(const AssessmentRecord& record) {
   // Nothing of a deleted trace, or of a deleted assessment, comes back.
   for (const auto* id : {&record.trace_id, &record.assessment_id}) {
     const auto gone = marks_.ended(*id);
     if (!gone) co_return local_failure(gone.error());
-    if (*gone && (id == &record.trace_id || record.op != Op::erase)) co_return Outcome::duplicate;
+    if (*gone && (id == &record.trace_id || record.op != Op::erase)) co_return Written{Outcome::duplicate};
   }
-  if (!has_path(record.trace_id) || (record.op != Op::create && !has_path(record.assessment_id))) {
-    why = no_path;
-    co_return Outcome::dead;
-  }
-  if (record.op == Op::create) co_return co_await create(record, why);
-  if (record.op == Op::update) co_return co_await change(record, why);
+  if (!has_path(record.trace_id) || (record.op != Op::create && !has_path(record.assessment_id))) co_return no_path();
+  if (record.op == Op::create) co_return co_await create(record);
+  if (record.op == Op::update) co_return co_await change(record);
+  co_return co_await erase(record);
+}
+
+Task<Written> MlflowWriter::erase(const AssessmentRecord& record) {
   auto path = assessment_path(record);
   auto body = mlflow::delete_assessment(record);
   const auto erased = co_await client_.ask("DELETE", std::move(path), std::move(body));
-  if (erased.kind == MlflowAnswer::Kind::not_found) co_return Outcome::applied;  // the mark is what it came to make
-  co_return judge(erased, why);
+  if (erased.kind == MlflowAnswer::Kind::not_found)
+    co_return Written{Outcome::applied};  // the mark is what it came to make
+  co_return judge(erased);
 }
 
 // What of it no later one has changed again; said twice it is the same.
-Task<MlflowSink::Outcome> MlflowSink::change(const AssessmentRecord& record, std::string& why) {
+Task<Written> MlflowWriter::change(const AssessmentRecord& record) {
   const auto row = marks_.changes(record.assessment_id);
   if (!row) co_return local_failure(row.error());
   const Stamp stamp{record.accepted_at.time_since_epoch().count(), record.record_id};
@@ -234,13 +227,13 @@ Task<MlflowSink::Outcome> MlflowSink::change(const AssessmentRecord& record, std
     return at != row->changes().end() && at->second.stamp == stamp;
   };
   auto body = mlflow::update_assessment(record, wins);
-  if (!body) co_return Outcome::duplicate;
+  if (!body) co_return Written{Outcome::duplicate};
   auto path = assessment_path(record);
   const auto updated = co_await client_.ask("PATCH", std::move(path), std::move(*body));
-  co_return judge(updated, why);
+  co_return judge(updated);
 }
 
-Task<MlflowSink::Outcome> MlflowSink::create(const AssessmentRecord& record, std::string& why) {
+Task<Written> MlflowWriter::create(const AssessmentRecord& record) {
   auto path = trace_path(record.trace_id) + "/assessments";
   const auto overridden = mlflow::overridden_by(record);
   Result<bool> gone = false;
@@ -248,20 +241,21 @@ Task<MlflowSink::Outcome> MlflowSink::create(const AssessmentRecord& record, std
   if (!gone) co_return local_failure(gone.error());
   auto body = mlflow::create_assessment(record, *gone);
   const auto created = co_await client_.ask("POST", std::move(path), std::move(body));
-  if (created.kind != MlflowAnswer::Kind::exists) co_return judge(created, why);
+  if (created.kind != MlflowAnswer::Kind::exists) co_return judge(created);
   if (has_path(record.assessment_id)) {
     auto that = assessment_path(record);
     const auto seen = co_await client_.ask("GET", std::move(that));
-    if (seen.kind == MlflowAnswer::Kind::ok) co_return Outcome::duplicate;
-    if (seen.kind != MlflowAnswer::Kind::not_found) co_return judge(seen, why);
+    if (seen.kind == MlflowAnswer::Kind::ok) co_return Written{Outcome::duplicate};
+    if (seen.kind != MlflowAnswer::Kind::not_found) co_return judge(seen);
   }
   // The trace is there and this is not on it: the id is another trace's, and what was committed first stays.
   auto whole = trace_path(record.trace_id);
   const auto trace = co_await client_.ask("GET", std::move(whole));
-  co_return trace.kind == MlflowAnswer::Kind::ok ? Outcome::duplicate : judge(trace, why);
+  if (trace.kind == MlflowAnswer::Kind::ok) co_return Written{Outcome::duplicate};
+  co_return judge(trace);
 }
 
-Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
+Task<Written> MlflowWriter::tag(const std::string& trace_id) {
   auto path = trace_path(trace_id);
   auto answer = co_await client_.ask("GET", std::move(path));
   const auto seen = answer.kind == MlflowAnswer::Kind::ok ? mlflow::seen_trace(answer.body) : std::nullopt;
@@ -274,66 +268,36 @@ Task<void> MlflowSink::tag(const std::string& trace_id, Lane& lane) {
     auto body = mlflow::tag_body(feedback_tag_name, seen->wanted_tag);
     answer = co_await client_.ask("PATCH", std::move(tags), std::move(body));
   }
-  std::string why;
-  auto done = judge(answer, why);
-  if (has_failed(done)) done = co_await ask_beside(lane, done, lane.unanswered, why);
-  lane.untagged = done == Outcome::again || (done == Outcome::unanswered && age(lane.broke_at) < config_.wait_max);
+  co_return judge(answer);
 }
 
-MlflowSink::Outcome MlflowSink::judge(const MlflowAnswer& answer, std::string& why) {
+Task<bool> MlflowWriter::answers() {
+  std::string one = R"({"max_results":1})";
+  const auto answer = co_await client_.ask("POST", "/api/2.0/mlflow/experiments/search", std::move(one));
+  co_return answer.kind == MlflowAnswer::Kind::ok;
+}
+
+Written MlflowWriter::judge(const MlflowAnswer& answer) {
   const bool answered = answer.kind != MlflowAnswer::Kind::unavailable || answer.broke;
-  why = (answered ? "MLflow answered " : "no answer of MLflow's own: ") + answer.message;
+  Written written{.outcome = answer.broke ? Outcome::broke : Outcome::silent,
+                  .why = (answered ? "MLflow answered " : "no answer of MLflow's own: ") + answer.message};
   switch (answer.kind) {
     case MlflowAnswer::Kind::ok:
       taken_at_ = clock_.now();
-      return Outcome::applied;
+      written.outcome = Outcome::applied;
+      break;
     case MlflowAnswer::Kind::not_found:
-      return Outcome::waits;
+      written.outcome = Outcome::waits;
+      break;
     case MlflowAnswer::Kind::refused:
-      return Outcome::dead;
+      written.outcome = Outcome::dead;
+      break;
     case MlflowAnswer::Kind::exists:
     case MlflowAnswer::Kind::not_offered:
     case MlflowAnswer::Kind::unavailable:
       break;
   }
-  return answer.broke ? Outcome::broke : Outcome::silent;
-}
-
-MlflowSink::Outcome MlflowSink::local_failure(error_code ec) {
-  turn_.failure = ec;
-  return Outcome::again;
-}
-
-MlflowSink::Outcome MlflowSink::unavailable(const std::string& why) {
-  if (!turn_.failure) {
-    turn_.failure = Error::sink_unavailable;
-    if (!stopped_) spdlog::warn("event=mlflow_unavailable answer=\"{}\"", why);
-  }
-  return Outcome::again;
-}
-
-// MLflow broke at what this lane says, or gave no answer of its own. It may be in trouble: that passes, and is waited
-// for. Or it is this record: then what is asked of its database beside it is answered, and the other lanes go on.
-Task<MlflowSink::Outcome> MlflowSink::ask_beside(Lane& lane, Outcome failed, bool waits, const std::string& why) {
-  if (lane.breaks++ == 0) lane.broke_at = clock_.now();
-  std::string one = R"({"max_results":1})";
-  const auto beside = co_await client_.ask("POST", "/api/2.0/mlflow/experiments/search", std::move(one));
-  if (beside.kind != MlflowAnswer::Kind::ok) co_return unavailable(why);
-  if (!waits && ++turn_.failed_beside > config_.unanswered_max) co_return unavailable(why);
-  const auto lasted = age(lane.broke_at);
-  if (failed == Outcome::broke && lane.breaks >= config_.breaks_max && lasted >= config_.break_max) {
-    spdlog::warn("event=mlflow_record_given_up why=\"{}\"", why);
-    co_return Outcome::dead;
-  }
-  if (failed == Outcome::silent && (waits || lasted >= config_.unanswered_after)) {
-    if (!waits) spdlog::warn("event=mlflow_record_waits_alone why=\"{}\"", why);
-    lane.unanswered = true;
-    co_return Outcome::unanswered;
-  }
-  turn_.repeat = true;
-  lane.retry_at = clock_.now();
-  lane.soon = true;
-  co_return Outcome::again;
+  return written;
 }
 
 }  // namespace assay
