@@ -7,6 +7,7 @@
 #include "storage/records/exact_json.hpp"
 #include "storage/records/python_numbers.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/records/value_messages.hpp"
 
 namespace assay {
 namespace {
@@ -16,6 +17,7 @@ namespace json = boost::json;
 Rejection invalid(const std::string& field, const std::string& reason) { return {400, field, reason}; }
 Rejection no_value() { return invalid("", "The `value` field must be specified."); }
 
+// MLflow's client reads an answer to a depth of 100 messages, those around the value among them.
 std::optional<Rejection> problem_with_depth(std::string_view kind, const json::value& value) {
   if (messages_of(value) <= 95) return {};
   return invalid(std::string(kind) + ".value", "it is nested deeper than 31 objects or 47 lists");

@@ -18,8 +18,4 @@ std::string snake(std::string_view name);
 // A message's fields under their snake-case names, without nulls; its maps and free values keep their keys.
 boost::json::object fields_of(const boost::json::object& message);
 
-// How many messages of protobuf a free value becomes, one inside the other. MLflow's client reads an answer to a depth
-// of 100, those around the value among them.
-int messages_of(const boost::json::value& value);
-
 }  // namespace assay

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 
-#include "ingest/mlflow/message_fields.hpp"
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/exact_json.hpp"
 #include "storage/records/python_numbers.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/records/value_messages.hpp"
 
 namespace assay {
 namespace {

@@ -9,6 +9,7 @@
 #include "storage/records/exact_json.hpp"
 #include "storage/records/python_numbers.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/records/value_messages.hpp"
 #include "storage/sinks/mlflow_columns.hpp"
 #include "storage/sinks/protobuf_writer.hpp"
 
@@ -38,21 +39,9 @@ std::uint64_t nanoseconds(const json::object& object, std::string_view name) {
   return value->is_int64() && value->get_int64() > 0 ? static_cast<std::uint64_t>(value->get_int64()) : 0;
 }
 
-// How many messages a value becomes, one inside the other. Of the 100 that MLflow reads, six stand around that of an
-// event: resource, scope, span, event, entry and the value itself.
+// Of the 100 messages, one inside the other, that MLflow reads, six stand around those of a value of an event:
+// resource, scope, span, event, entry and the value itself.
 constexpr int value_messages_max = 94;
-
-int messages_of(const json::value& value) {
-  int inner = 0;
-  if (const auto* list = value.if_array()) {
-    for (const auto& element : *list) inner = std::max(inner, messages_of(element));
-    return inner + 2;
-  }
-  const auto* object = value.if_object();
-  if (!object) return 0;
-  for (const auto& [key, element] : *object) inner = std::max(inner, messages_of(element));
-  return inner + 3;
-}
 
 // AnyValue
 std::string any_value(const json::value& value) {
