@@ -51,6 +51,66 @@ const Clause* find(const TraceFilter& filter, std::string_view kind, std::string
   return nullptr;
 }
 
+// A tag of which there is an index, and its value.
+const Clause* find_tag(const TraceFilter& filter) {
+  for (const auto& clause : filter) {
+    const auto* value = std::get_if<std::string>(&clause.value);
+    if (clause.kind == "tag" && clause.op == "=" && value && trace_index::has_tag(clause.key, *value)) return &clause;
+  }
+  return nullptr;
+}
+
+bool asks_for_an_assessment(const Clause& clause) {
+  return (clause.kind == "feedback" || clause.kind == "expectation") && clause.op != "IS NULL";
+}
+
+// The traces that have an assessment of this name; none: it is not rare.
+Result<std::optional<std::set<std::string>>> find_named(const KeyValue& kv, const std::string& name) {
+  std::set<std::string> ids;
+  std::size_t entries = 0;
+  const auto prefix = store_keys::index_prefix('n', name);
+  const auto scanned =
+      kv.scan(Family::trace_index, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view) {
+        const auto rest = key.substr(prefix.size() + 8);
+        ids.emplace(rest.substr(0, rest.find('\0')));
+        return ++entries <= named_max;
+      });
+  if (!scanned) return scanned.error();
+  if (entries > named_max) return std::optional<std::set<std::string>>();
+  return std::optional(std::move(ids));
+}
+
+// With the others of their sessions: what was said of a whole session is about these, too.
+Result<std::vector<std::string>> with_sessions(const KeyValue& kv, const std::set<std::string>& ids,
+                                               const std::vector<std::string>& experiments) {
+  const Store store(kv);
+  std::set<std::string> whole(ids);
+  for (const auto& id : ids) {
+    const auto row = store.trace(id);
+    if (!row) return row.error();
+    const auto session =
+        *row ? (*row)->text_at("trace_metadata." + std::string(trace_index::session_key)) : std::nullopt;
+    if (!session) continue;
+    for (const auto& experiment : experiments) {
+      const auto of_session = trace_index::of_session(experiment, *session);
+      const auto siblings = kv.scan(Family::trace_index, of_session, after_prefix(of_session),
+                                    [&](std::string_view key, std::string_view) {
+                                      whole.emplace(key.substr(of_session.size() + 8));
+                                      return whole.size() < 10 * named_max;
+                                    });
+      if (!siblings) return siblings.error();
+    }
+  }
+  return std::vector<std::string>(whole.begin(), whole.end());
+}
+
+std::vector<std::string> known_states(const Clause& clause) {
+  constexpr std::array<std::string_view, 4> states{"OK", "ERROR", "IN_PROGRESS", "STATE_UNSPECIFIED"};
+  auto out = texts(clause);
+  std::erase_if(out, [&](const auto& text) { return std::find(states.begin(), states.end(), text) == states.end(); });
+  return out;
+}
+
 }  // namespace
 
 Result<Candidates> Candidates::plan(const KeyValue& kv, const TraceFilter& filter,
@@ -58,78 +118,48 @@ Result<Candidates> Candidates::plan(const KeyValue& kv, const TraceFilter& filte
                                     const std::optional<Candidate>& after) {
   Candidates out(kv);
   narrow(filter, out.from_, out.to_);
-  const auto over = [&](std::string_view index, const auto& prefix_of) {
+  const auto of_ids = [&](std::string_view index, std::vector<std::string> ids) -> Result<Candidates> {
     out.index_ = index;
-    for (const auto& experiment : experiments) out.ranges_.push_back({prefix_of(experiment), {}, after});
+    if (const auto fixed = out.fix(std::move(ids), after); !fixed) return fixed.error();
+    return std::move(out);
+  };
+  // A range for each of these, as `prefix_of` says which.
+  const auto of_ranges = [&](std::string_view index, const std::vector<std::string>& of, const auto& prefix_of) {
+    out.index_ = index;
+    for (const auto& one : of) out.ranges_.push_back({prefix_of(one), {}, after});
+    return std::move(out);
   };
 
-  if (const auto* clause = find(filter, "attribute", "request_id")) {
-    out.index_ = "trace_id";
-    if (const auto fixed = out.fix(texts(*clause), after); !fixed) return fixed.error();
-    return out;
-  }
-  if (const auto* clause = find(filter, "attribute", "client_request_id")) {
-    out.index_ = "client_request_id";
-    for (const auto& id : texts(*clause)) out.ranges_.push_back({trace_index::of_request(id), {}, after});
-    return out;
-  }
+  if (const auto* clause = find(filter, "attribute", "request_id")) return of_ids("trace_id", texts(*clause));
+  if (const auto* clause = find(filter, "attribute", "client_request_id"))
+    return of_ranges("client_request_id", texts(*clause), [](const auto& id) { return trace_index::of_request(id); });
   if (const auto* clause = find(filter, "request_metadata", trace_index::session_key)) {
     const auto session = texts(*clause).front();
-    over("session", [&](const std::string& experiment) { return trace_index::of_session(experiment, session); });
-    return out;
+    return of_ranges("session", experiments,
+                     [&](const auto& experiment) { return trace_index::of_session(experiment, session); });
   }
   for (const auto& clause : filter) {
-    if ((clause.kind != "feedback" && clause.kind != "expectation") || clause.op == "IS NULL") continue;
-    std::set<std::string> ids;
-    std::size_t entries = 0;
-    const auto prefix = store_keys::index_prefix('n', clause.key);
-    const auto scanned =
-        kv.scan(Family::trace_index, prefix, after_prefix(prefix), [&](std::string_view key, std::string_view) {
-          const auto rest = key.substr(prefix.size() + 8);
-          ids.emplace(rest.substr(0, rest.find('\0')));
-          return ++entries <= named_max;
-        });
-    if (!scanned) return scanned.error();
-    if (entries > named_max) continue;
-    // What was said of a whole session is about its other traces, too.
-    const Store store(kv);
-    std::set<std::string> whole(ids);
-    for (const auto& id : ids) {
-      const auto row = store.trace(id);
-      if (!row) return row.error();
-      const auto session =
-          *row ? (*row)->text_at("trace_metadata." + std::string(trace_index::session_key)) : std::nullopt;
-      if (!session) continue;
-      for (const auto& experiment : experiments) {
-        const auto of_session = trace_index::of_session(experiment, *session);
-        const auto siblings = kv.scan(Family::trace_index, of_session, after_prefix(of_session),
-                                      [&](std::string_view key, std::string_view) {
-                                        whole.emplace(key.substr(of_session.size() + 8));
-                                        return whole.size() < 10 * named_max;
-                                      });
-        if (!siblings) return siblings.error();
-      }
-    }
-    out.index_ = "assessment";
-    if (const auto fixed = out.fix({whole.begin(), whole.end()}, after); !fixed) return fixed.error();
-    return out;
+    if (!asks_for_an_assessment(clause)) continue;
+    const auto named = find_named(kv, clause.key);
+    if (!named) return named.error();
+    if (!*named) continue;
+    auto ids = with_sessions(kv, **named, experiments);
+    if (!ids) return ids.error();
+    return of_ids("assessment", std::move(*ids));
   }
-  for (const auto& clause : filter) {
-    const auto* value = std::get_if<std::string>(&clause.value);
-    if (clause.kind != "tag" || clause.op != "=" || !value || !trace_index::has_tag(clause.key, *value)) continue;
-    over("tag", [&](const std::string& experiment) { return trace_index::of_tag(experiment, clause.key, *value); });
-    return out;
+  if (const auto* clause = find_tag(filter)) {
+    const auto& value = std::get<std::string>(clause->value);
+    return of_ranges("tag", experiments,
+                     [&](const auto& experiment) { return trace_index::of_tag(experiment, clause->key, value); });
   }
   if (const auto* clause = find(filter, "attribute", "status")) {
-    constexpr std::array<std::string_view, 4> states{"OK", "ERROR", "IN_PROGRESS", "STATE_UNSPECIFIED"};
-    out.index_ = "state";
-    for (const auto& state : texts(*clause))
-      if (std::find(states.begin(), states.end(), state) != states.end())
-        over("state", [&](const std::string& experiment) { return trace_index::of_state(experiment, state); });
-    return out;
+    std::vector<std::string> prefixes;
+    for (const auto& state : known_states(*clause))
+      for (const auto& experiment : experiments) prefixes.push_back(trace_index::of_state(experiment, state));
+    return of_ranges("state", prefixes, [](const auto& prefix) { return prefix; });
   }
-  over("experiment", [](const std::string& experiment) { return trace_index::of_experiment(experiment); });
-  return out;
+  return of_ranges("experiment", experiments,
+                   [](const auto& experiment) { return trace_index::of_experiment(experiment); });
 }
 
 // Ids that are known one by one: they are as few as a filter can name.
