@@ -255,7 +255,8 @@ std::optional<std::string> problem_with_clients(const KafkaConfig& config) {
                                                          {RD_KAFKA_CONSUMER, group_conf(config)}};
   for (auto& [type, conf] : kinds) {
     if (!conf) return conf.error();
-    if (auto problem = set_property(conf->get(), "bootstrap.servers", "")) return problem;
+    for (const auto& [name, value] : {std::pair("bootstrap.servers", ""), std::pair("log_level", "0")})
+      if (auto problem = set_property(conf->get(), name, value)) return problem;
     if (auto client = make_client(type, std::move(*conf)); !client) return client.error();
   }
   return std::nullopt;
