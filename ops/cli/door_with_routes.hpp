@@ -63,8 +63,8 @@ class DoorWithRoutes {
   std::unique_ptr<ReverseProxy> behind_;
   std::unique_ptr<TracesBehind> traces_behind_;
   std::unique_ptr<UnknownTraces> unknown_;
-  IoContext own_io_{
-      1};  // of appends that no request asks for: the log may be away for long, and the door must not wait
+  // Of appends that no request asks for: the log may be away for long, and the door must not wait for it.
+  IoContext own_io_{1};
   std::jthread closer_;  // of chats that were left over
 };
 
