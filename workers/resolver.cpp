@@ -21,13 +21,6 @@ bool may_repeat(const FeedbackRecord& record, const ResolvePolicy& policy) {
   return policy.log_repeats || record.idempotent || record.attempt > 0;
 }
 
-// The record_id under which it was first said, whose replays are #N behind it.
-std::string_view first_said(Op op, const FeedbackItem& item) {
-  if (op == Op::create) return item.assessment_id;
-  const std::string_view id = item.record_id;
-  return id.substr(0, id.rfind('#'));
-}
-
 }  // namespace
 
 Result<FeedbackRecord, Malformed> read_feedback(const LogRecord& record, const ResolvePolicy& policy) {
@@ -130,8 +123,8 @@ void Resolution::expire(const ParkedRecord& waiting, Instant as_of) {
     annul(item.record_id);
   else
     bury(item.assessment_id, letter_of_expired(*stands, partition_, as_of));
-  if (stands->op != Op::erase && stands->idempotent)
-    note_key(first_said(stands->op, item), {stands->order / items_per_record_max, stands->body_hash, seen_dead});
+  if (stands->op == Op::create && stands->idempotent)
+    note_key(item.assessment_id, {stands->order / items_per_record_max, stands->body_hash, seen_dead});
   end_parked(waiting);
   ++counts_.expired;
 }
@@ -185,7 +178,7 @@ Resolution::Verdict Resolution::verdict_on(const FeedbackRecord& record, const F
                                            Offset offset) const {
   if (parked(item.record_id)) return Duplicate{};
   // What died is said anew.
-  const bool died = record.op != Op::erase && facts_.remains_.is_dead(item.assessment_id, first_said(record.op, item));
+  const bool died = record.op == Op::create && facts_.remains_.is_dead(item.assessment_id, item.assessment_id);
   if (const auto* before = seen(item.record_id);
       before && !died && is_repeat(*before, offset, meta_.accepted_max, policy_.dedupe_window))
     return Duplicate{};
@@ -227,13 +220,13 @@ void Resolution::take_back(const std::string& assessment_id, bool forwarded) {
                             now_ + (forwarded ? policy_.park_max + std::chrono::seconds(1) : policy_.letters_max));
 }
 
-// What is said again after it died, or is replayed: there is one of it. The letter of a conflict stays until its
-// assessment is taken back: it has the id of another.
+// A create that is said again after it died, or is replayed: there is one of it. A change's letters stay until its
+// assessment is taken back: one of a conflict is replayed under the id of another.
 void Resolution::revive(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) {
-  const auto said = first_said(record.op, item);
-  for (const auto& record_id : facts_.remains_.end_letters_of(item.assessment_id, said))
+  for (const auto& record_id : facts_.remains_.end_letters_of(item.assessment_id, item.assessment_id))
     emit(dead_letter_tombstone(record_id));
-  if (record.attempt > 0 && record.idempotent) note_key(said, {offset, record.body_hash, record.logged_at()});
+  if (record.attempt > 0 && record.idempotent)
+    note_key(item.assessment_id, {offset, record.body_hash, record.logged_at()});
 }
 
 // What is taken back while it waits leaves no words, in no dead letter either: neither its create nor its changes.
@@ -297,7 +290,7 @@ void Resolution::decide(const IncomingFeedback& incoming) {
     const bool forwarded = std::holds_alternative<Forward>(verdict);
     if (forwarded || std::holds_alternative<Park>(verdict)) {
       if (record.op == Op::erase) take_back(item.assessment_id, forwarded);
-      if (record.op != Op::erase) revive(record, item, offset);
+      if (record.op == Op::create) revive(record, item, offset);
     }
     std::visit(Overloaded{[&](const Forward& to) {
                             emit(forward(item, record.op, record.target, record.accepted_at, to.trace_id));

@@ -168,21 +168,6 @@ TEST(TakenBack, WhatDiedAndIsSaidAgainIsForwardedAndItsLetterEnds) {
   EXPECT_EQ(remains_after(done, "a-1")->letters, std::vector<std::string>{"u-1"});
 }
 
-TEST(TakenBack, AChangeThatDiedIsSaidAgainAndItsLetterEnds) {
-  const auto [meta, remains] = died();
-  Resolution step(0, meta, policy, t0 + 26h);
-  step.facts().learn_remains("a-1", remains);
-  step.facts().learn_seen("u-1", Seen{1, 2, t0});
-  step.facts().learn_trace("req-1", "tr-1");
-  step.decide(at(2, change("u-1", "a-1")));
-  step.decide(at(3, change("u-1", "a-1")));
-  EXPECT_EQ(step.counts().forwarded, 1);
-  EXPECT_EQ(step.counts().duplicate, 1);
-  const auto done = step.finish();
-  EXPECT_EQ(letters_ended(done), std::vector<std::string>{"u-1"});
-  EXPECT_EQ(remains_after(done, "a-1")->letters, std::vector<std::string>{"a-1"});
-}
-
 // What a step leaves for the embedded log of a create that has a key.
 std::optional<Seen> key_after(const Step& step) {
   std::optional<Seen> out;
