@@ -151,7 +151,9 @@ std::vector<std::string> MlflowLanes::find_due() {
 
 void MlflowLanes::begin_retries(std::vector<std::string> due) {
   for (auto& trace_id : due) {
-    lanes_.at(trace_id).queued = true;
+    const auto lane = lanes_.find(trace_id);
+    if (lane == lanes_.end()) continue;  // a create that came in made it ready, and all of it has ended since
+    lane->second.queued = true;
     ready_.push_back(std::move(trace_id));
   }
 }

@@ -63,6 +63,21 @@ TEST_F(MlflowLanesTest, ALaterCreateOfAnIdComesInWhenTheFirstBeginsToWait) {
   EXPECT_EQ(take_ready(), Names{"tr-2"});
 }
 
+TEST_F(MlflowLanesTest, ALaneThatHasEndedBeforeItsRetryHasNone) {
+  add("a-1", "tr-1");
+  EXPECT_EQ(take_ready(), Names{"tr-1"});
+  EXPECT_EQ(wait("tr-1"), Outcome::waits);
+  lanes_.settle("tr-1", false);
+  clock_.set(clock_.now() + 1s);
+  auto due = lanes_.find_due();
+  EXPECT_EQ(due, Names{"tr-1"});
+  auto& lane = lanes_.at("tr-1");
+  lanes_.end("tr-1", lane, lane.assessments.begin());
+  lanes_.settle("tr-1", false);
+  lanes_.begin_retries(std::move(due));
+  EXPECT_EQ(lanes_.ready(), 0u);
+}
+
 TEST_F(MlflowLanesTest, WhatWaitsIsDueAfterLongerAndLongerAndDeadInTheEnd) {
   add("a-1", "tr-1");
   EXPECT_EQ(take_ready(), Names{"tr-1"});
