@@ -95,7 +95,7 @@ Task<void> MlflowRunner::run_lane(const std::string& trace_id, Lane& lane) {
 // False: MLflow failed. All that is known of the trace is said at once, whatever its records added to it.
 Task<bool> MlflowRunner::run_traces(const std::string& trace_id, Lane& lane) {
   if (lane.traces.empty()) co_return true;
-  const auto news = lane.news();
+  const MlflowWriter::News news = [&lane] { return lane.news(); };
   auto said = co_await writer_.write_trace(trace_id, news);
   const bool waits = lane.traces.front().waits_since.has_value();
   said.outcome = co_await outcome_of(lane, said, waits);

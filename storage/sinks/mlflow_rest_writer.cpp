@@ -39,7 +39,7 @@ MlflowWriter::MlflowWriter(const MlflowSinkConfig& config, const SinkMarks& mark
                            const Clock& clock)
     : config_(config), marks_(marks), spans_(spans), clock_(clock), client_(config.mlflow, config.requests_max) {}
 
-Task<Written> MlflowWriter::write_trace(const std::string& trace_id, const mlflow::TraceNews& news) {
+Task<Written> MlflowWriter::write_trace(const std::string& trace_id, const News& news) {
   if (!has_path(trace_id)) co_return no_path();
   const auto gone = marks_.ended(trace_id);
   if (!gone) co_return local_failure(gone.error());
@@ -50,9 +50,10 @@ Task<Written> MlflowWriter::write_trace(const std::string& trace_id, const mlflo
   if (!row) co_return local_failure(row.error());
   if (row->empty()) co_return Written{.outcome = Outcome::dead, .why = "trace_info or spans can't be read"};
   const auto facts = mlflow::facts_of(row->info_json(trace_id, "", ""));
-  if (!facts.located) co_return co_await write_tags(trace_id, news, true);
+  const auto its_news = news();
+  if (!facts.located) co_return co_await write_tags(trace_id, its_news, true);
   auto known = *row;
-  co_return co_await start(trace_id, news, std::move(known));
+  co_return co_await start(trace_id, its_news, std::move(known));
 }
 
 // Tags alone: those that there are, and those that its records took away.

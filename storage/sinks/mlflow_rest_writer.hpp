@@ -4,6 +4,7 @@
 //
 // Assessments keep their own ids, so that saying one twice is harmless: where MLflow answers 500 "constraint
 // violation", a GET of that id decides. Of a trace all that is known is said at once, whatever its records added.
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -30,8 +31,9 @@ class MlflowWriter {
   // How many at once do the server good.
   std::size_t concurrency() const { return client_.concurrency(); }
 
-  // `news`: of all its records that have not ended.
-  Task<Written> write_trace(const std::string& trace_id, const mlflow::TraceNews& news);
+  // `news`: of all its records that have not ended; asked for where anything is said.
+  using News = std::function<mlflow::TraceNews()>;
+  Task<Written> write_trace(const std::string& trace_id, const News& news);
   Task<Written> write(const AssessmentRecord& record);
   // The tag assay.feedback, of the assessments that MLflow has of it by now.
   Task<Written> tag(const std::string& trace_id);
