@@ -10,10 +10,10 @@ namespace {
 
 constexpr std::size_t letters_max = 256;  // of one assessment, that are remembered: they are one record
 
-// Its own, or that of a replay; a conflict's names the record of another.
-bool is_letter_of(std::string_view letter, std::string_view said) {
-  if (!letter.starts_with(said)) return false;
-  const auto behind = letter.substr(said.size());
+// Or of a replay of it; a conflict's names the record of another.
+bool is_of_create(std::string_view letter, std::string_view assessment_id) {
+  if (!letter.starts_with(assessment_id)) return false;
+  const auto behind = letter.substr(assessment_id.size());
   return behind.empty() || (behind.front() == '#' && behind.find('@') == behind.npos);
 }
 
@@ -43,10 +43,10 @@ bool RemainsBook::taken_back(const std::string& assessment_id) const {
   return remains && remains->taken_back;
 }
 
-bool RemainsBook::is_dead(const std::string& assessment_id, std::string_view said) const {
+bool RemainsBook::is_dead(const std::string& assessment_id) const {
   const auto* const remains = find(assessment_id);
   return remains &&
-         std::ranges::any_of(remains->letters, [&](const auto& letter) { return is_letter_of(letter, said); });
+         std::ranges::any_of(remains->letters, [&](const auto& letter) { return is_of_create(letter, assessment_id); });
 }
 
 void RemainsBook::died(const std::string& assessment_id, const std::string& record_id, Instant until) {
@@ -56,11 +56,11 @@ void RemainsBook::died(const std::string& assessment_id, const std::string& reco
   remains.until = std::max(remains.until, until);
 }
 
-std::vector<std::string> RemainsBook::end_letters_of(const std::string& assessment_id, std::string_view said) {
-  if (!is_dead(assessment_id, said)) return {};
+std::vector<std::string> RemainsBook::end_letters_of_create(const std::string& assessment_id) {
+  if (!is_dead(assessment_id)) return {};
   auto& letters = change(assessment_id).letters;
   const auto others =
-      std::ranges::stable_partition(letters, [&](const auto& letter) { return is_letter_of(letter, said); });
+      std::ranges::stable_partition(letters, [&](const auto& letter) { return is_of_create(letter, assessment_id); });
   std::vector<std::string> ended(letters.begin(), others.begin());
   letters.erase(letters.begin(), others.begin());
   return ended;

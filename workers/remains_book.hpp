@@ -17,13 +17,13 @@ class RemainsBook {
   void learn(const std::string& assessment_id, std::optional<Remains> known);
 
   bool taken_back(const std::string& assessment_id) const;
-  // What was said of it under this record_id is dead: its letter stands, or that of a replay of it.
-  bool is_dead(const std::string& assessment_id, std::string_view said) const;
+  // A letter of its create stands, or of a replay of that.
+  bool is_dead(const std::string& assessment_id) const;
 
   // A letter was written.
   void died(const std::string& assessment_id, const std::string& record_id, Instant until);
-  // The letters of what was said under this record_id have ended, or all letters: these.
-  std::vector<std::string> end_letters_of(const std::string& assessment_id, std::string_view said);
+  // The letters of its create and of the replays of that have ended, or all letters: these.
+  std::vector<std::string> end_letters_of_create(const std::string& assessment_id);
   std::vector<std::string> end_letters(const std::string& assessment_id);
   void take_back(const std::string& assessment_id, Instant until);
   void forget(const std::string& assessment_id);

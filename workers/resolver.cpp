@@ -178,7 +178,7 @@ Resolution::Verdict Resolution::verdict_on(const FeedbackRecord& record, const F
                                            Offset offset) const {
   if (parked(item.record_id)) return Duplicate{};
   // What died is said anew.
-  const bool died = record.op == Op::create && facts_.remains_.is_dead(item.assessment_id, item.assessment_id);
+  const bool died = record.op == Op::create && facts_.remains_.is_dead(item.assessment_id);
   if (const auto* before = seen(item.record_id);
       before && !died && is_repeat(*before, offset, meta_.accepted_max, policy_.dedupe_window))
     return Duplicate{};
@@ -202,12 +202,12 @@ void Resolution::note_seen(const FeedbackRecord& record, const FeedbackItem& ite
   step_.state.put(Family::seen, seen_key(partition_, item.record_id), encode_seen(*entry));
 }
 
-// Whoever says something again with its key is heard if it is dead, and not if a replay of it lives: of the logs the
+// Whoever says a create again with its key is heard if it is dead, and not if a replay of it lives: of the logs the
 // embedded one looks for repeats itself, by the id that the key gave.
-void Resolution::note_key(std::string_view record_id, const Seen& seen) {
+void Resolution::note_key(const std::string& assessment_id, const Seen& seen) {
   if (policy_.log_repeats) return;
-  facts_.seen_.insert_or_assign(std::string(record_id), seen);
-  step_.state.put(Family::seen, seen_key(partition_, record_id), encode_seen(seen));
+  facts_.seen_.insert_or_assign(assessment_id, seen);
+  step_.state.put(Family::seen, seen_key(partition_, assessment_id), encode_seen(seen));
 }
 
 // Its letters go, and what waits loses its words. A deletion that went to the sinks is remembered there, and here as
@@ -223,7 +223,7 @@ void Resolution::take_back(const std::string& assessment_id, bool forwarded) {
 // A create that is said again after it died, or is replayed: there is one of it. A change's letters stay until its
 // assessment is taken back: one of a conflict is replayed under the id of another.
 void Resolution::revive(const FeedbackRecord& record, const FeedbackItem& item, Offset offset) {
-  for (const auto& record_id : facts_.remains_.end_letters_of(item.assessment_id, item.assessment_id))
+  for (const auto& record_id : facts_.remains_.end_letters_of_create(item.assessment_id))
     emit(dead_letter_tombstone(record_id));
   if (record.attempt > 0 && record.idempotent)
     note_key(item.assessment_id, {offset, record.body_hash, record.logged_at()});

@@ -177,7 +177,7 @@ class Resolution {
   void park(const FeedbackRecord& record, const FeedbackItem& item, std::int64_t order, std::string behind);
   void take_back(const std::string& assessment_id, bool forwarded);
   void withdraw(const std::string& assessment_id);
-  void note_key(std::string_view record_id, const Seen& seen);
+  void note_key(const std::string& assessment_id, const Seen& seen);
   void revive(const FeedbackRecord& record, const FeedbackItem& item, Offset offset);
   void bury(const std::string& assessment_id, const DeadLetter& letter);
   void annul(const std::string& record_id);

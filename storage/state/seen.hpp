@@ -22,8 +22,8 @@ struct Seen {
   bool operator==(const Seen&) const = default;
 };
 
-// The accepted_at of an entry whose record died: outside of any window. The embedded log lets it be said again, but
-// with no other body.
+// The accepted_at of an entry of the embedded log whose record died: outside of any window. It lets that be said again,
+// and no other body until a compaction has dropped the entry.
 inline constexpr Instant seen_dead{};
 
 inline std::string seen_key(Partition partition, std::string_view record_id) {
@@ -49,7 +49,8 @@ inline bool is_repeat(const Seen& seen, Offset offset, Instant accepted_max, std
 }
 
 // Whether the record at `offset` gets the entry: none is there, or one that has left the window. So the entries are a
-// function of the feedback alone, whatever became of the records.
+// function of the feedback alone, whatever became of the records; but for those of keys on the embedded log, which
+// tell of death and of replays (workers/resolver.cpp).
 inline bool takes_entry(const std::optional<Seen>& seen, Offset offset, Instant accepted_max,
                         std::chrono::milliseconds window) {
   return !seen || (seen->offset < offset && !is_repeat(*seen, offset, accepted_max, window));
