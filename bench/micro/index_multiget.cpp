@@ -55,6 +55,7 @@ void index_multi_get(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * state.range(1));
 }
+
 // The floor: the same keys and values in a database of RocksDB's with its own settings but for a bloom filter, asked
 // through its own interface.
 rocksdb::DB& plain_index_of(std::uint64_t ids) {

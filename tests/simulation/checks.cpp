@@ -38,8 +38,6 @@ struct Fate {
   }
 };
 
-std::string first_said(const std::string& record_id) { return record_id.substr(0, record_id.find('#')); }
-
 std::string value_of(std::string_view json) {
   const auto at = json.find("\"feedback\":");
   return at == json.npos ? std::string() : std::string(json.substr(at, json.find('}', at) - at));

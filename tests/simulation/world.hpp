@@ -21,6 +21,9 @@ struct Violation {
 // The process dies here.
 struct Crash {};
 
+// The record_id under which something was first said: its replays have "#N" behind it.
+inline std::string first_said(const std::string& record_id) { return record_id.substr(0, record_id.find('#')); }
+
 class World {
  public:
   World(std::uint64_t seed, Metrics& metrics, bool trace);

@@ -180,9 +180,9 @@ void World::replay() {
   if (said_.back().landed.empty()) violated("a replay was taken for a repeat: " + dead->record_id);
   if (chance(0.3)) append(said_.size() - 1, clock_.now());
   // Nobody has told its client, who may still say it again.
-  const auto first_said = dead->record_id.substr(0, dead->record_id.find('#'));
   for (std::size_t i = 0; i < said_.size(); ++i)
-    if (said_[i].record.idempotent && said_[i].record.items.front().record_id == first_said) died_.push_back(i);
+    if (said_[i].record.idempotent && said_[i].record.items.front().record_id == first_said(dead->record_id))
+      died_.push_back(i);
 }
 
 }  // namespace assay::simulation
