@@ -31,8 +31,6 @@ struct ProxyForwarding : HttpServer {
     const auto name = "\r\n" + line.substr(0, line.find(':') + 1);
     return at != asked.npos && asked.find(name) == asked.rfind(name);
   }
-  void TearDown() override { server.reset(); }  // before the proxy
-
   std::string asked, answer;
   ScriptedServer behind{[this](ScriptedServer::Conversation& c) {
     while (auto request = c.read_request()) {

@@ -15,8 +15,6 @@ struct ProxyOrigin : HttpServer {
     answer = c.ask("GET /behind HTTP/1.1\r\nHost: door.example\r\nOrigin: " + origin + "\r\n\r\n");
     return asked;
   }
-  void TearDown() override { server.reset(); }  // before the proxy
-
   std::string asked, answer;
   ScriptedServer behind{[this](ScriptedServer::Conversation& c) {
     while (auto request = c.read_request()) {

@@ -15,8 +15,6 @@ struct ProxyRepeat : HttpServer {
     router.set_behind(std::move(pass), options, options);
     start();
   }
-  void TearDown() override { server.reset(); }  // before the proxy
-
   // The answer to what comes second, over the connection that the first has left.
   std::string second(const std::string& path) {
     RawClient c(server->port());

@@ -49,6 +49,13 @@ class HandlerGate {
 
 class HttpServer : public ::testing::Test {
  protected:
+  // Its threads end before what their sessions use, of a fixture built on this, and their contexts go after it: it may
+  // keep connections of theirs.
+  void TearDown() override {
+    if (!server) return;
+    server->insist();
+    EXPECT_TRUE(server->wait(10s));
+  }
   void SetUp() override {
     config.port = 0;
     config.sweep_interval = 5ms;
