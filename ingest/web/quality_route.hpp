@@ -2,9 +2,9 @@
 // GET /assay/quality?hours=24&experiment=ID-OR-NAME: the guide's figures as JSON (storage/store/report.hpp), for the
 // page's Quality tab. Needs a view; without one 501 in words.
 //
-// Counts what was acknowledged when it was asked. Counting reads every trace of the window: it runs on a thread of its
-// own, one at a time, and where it took more than a moment its answer serves all who ask the same within ten times
-// that. A few may wait for it; it is given up when whoever asked has gone, and when the door stops.
+// Counts what was acknowledged when it was asked. The store has it summed up, but for one that an older version has
+// written and that is being summed up: there each trace of the window is read. So counting runs on a thread of its own,
+// one at a time, and where it took more than a moment its answer serves all who ask the same within ten times that. A few may wait for it; it is given up when whoever asked has gone, and when the door stops.
 #include <atomic>
 #include <boost/asio/thread_pool.hpp>
 #include <map>

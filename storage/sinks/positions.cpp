@@ -4,8 +4,10 @@
 
 namespace assay {
 
+std::string positions_prefix(std::string_view sink) { return "sink/" + std::string(sink) + "/"; }
+
 std::string position_key(std::string_view sink, StreamPartition of) {
-  return "sink/" + std::string(sink) + "/" + std::string(name_of(of.stream)) + "/" + std::to_string(of.partition);
+  return positions_prefix(sink) + std::string(name_of(of.stream)) + "/" + std::to_string(of.partition);
 }
 
 Result<Offset> load_position(const KeyValue& kv, std::string_view sink, StreamPartition of) {

@@ -28,6 +28,7 @@ class PositionStore {
 };
 
 // "sink/<name>/<stream>/<partition>" in Family::meta; the value is decimal. DO NOT CHANGE.
+std::string positions_prefix(std::string_view sink);
 std::string position_key(std::string_view sink, StreamPartition of);
 Result<Offset> load_position(const KeyValue& kv, std::string_view sink, StreamPartition of);
 

@@ -99,8 +99,8 @@ Result<std::set<std::string>> expired_traces(const KeyValue& kv, Instant until, 
 // One batch of records as changes of the store. What can't be read or applied becomes a dead letter.
 class RecordApplier {
  public:
-  RecordApplier(KeyValue& kv, bool tombstones, std::string_view sink, Instant now)
-      : batch_(kv, tombstones), catalog_(kv), sink_(sink), now_(now) {}
+  RecordApplier(KeyValue& kv, bool tombstones, StoreBatch::SummedUp summed_up, std::string_view sink, Instant now)
+      : batch_(kv, tombstones, std::move(summed_up)), catalog_(kv), sink_(sink), now_(now) {}
 
   Result<void> apply(const Parsed& parsed) {
     if (const auto loaded = batch_.load(parsed.assessments, parsed.traces); !loaded) return loaded;
@@ -108,10 +108,11 @@ class RecordApplier {
       if (const auto applied = apply(item, parsed); !applied) return applied;
     return {};
   }
-  Changes finish() {
+  Result<Changes> finish() {
     auto changes = batch_.finish();
-    changes.append(catalog_.finish());
-    changes.append(std::move(dead_));
+    if (!changes) return changes;
+    changes->append(catalog_.finish());
+    changes->append(std::move(dead_));
     return changes;
   }
   bool deleted_a_trace() const { return batch_.deleted_a_trace(); }
@@ -178,7 +179,8 @@ StoreSink::StoreSink(KeyValue& kv, const Clock& clock, Metrics* metrics, std::ch
                                                   "From accepted at the front door to readable in the sink",
                                                   {{"sink", "store"}})
                               : nullptr),
-      retention_(retention) {}
+      retention_(retention),
+      upkeep_(kv, positions_prefix(name())) {}
 
 Result<Offset> StoreSink::position(StreamPartition of) {
   const auto next = load_position(kv_, name(), of);
@@ -199,16 +201,27 @@ Result<Offset> StoreSink::position(StreamPartition of) {
 }
 
 Result<void> StoreSink::apply(std::span<const LogRecord> records) {
+  constexpr std::size_t traces_at_once = 256, traces_when_idle = 2'000;  // of those that are still to be summed up
+  if (!upkeep_.loaded())
+    if (const auto loaded = upkeep_.load(); !loaded) return loaded;
+  if (const auto summed = upkeep_.go_on(records.empty() ? traces_when_idle : traces_at_once); !summed) return summed;
   if (const auto expired = expire(); !expired) return expired;
   if (records.empty()) return {};
   const auto parsed = parse(records);
-  RecordApplier applier(kv_, tombstones_, name(), clock_.now());
+  RecordApplier applier(kv_, tombstones_, summed_up(), name(), clock_.now());
   if (const auto applied = applier.apply(parsed); !applied) return applied;
 
-  auto changes = applier.finish();
+  auto finished = applier.finish();
+  if (!finished) return finished.error();
+  auto& changes = *finished;
   std::map<StreamPartition, Offset> reached;
   for (const auto& record : records) reached[{record.stream, record.partition}] = record.offset + 1;
-  for (const auto& [of, next] : reached) changes.put(Family::meta, position_key(name(), of), std::to_string(next));
+  for (const auto& [of, next] : reached) {
+    auto key = position_key(name(), of);
+    upkeep_.note(key, next);
+    changes.put(Family::meta, std::move(key), std::to_string(next));
+  }
+  upkeep_.write(changes);
   auto& ledgers = applier.ledgers();
   {
     std::scoped_lock lock(mutex_);
@@ -217,7 +230,10 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
   }
   for (const auto& [partition, ledger] : ledgers)
     changes.put(Family::meta, store_keys::ledger({Stream::assessments, partition}), encode(ledger));
-  if (const auto written = kv_.write(changes); !written) return written;
+  if (const auto written = kv_.write(changes); !written) {
+    upkeep_.write_failed();
+    return written;
+  }
 
   tombstones_ = tombstones_ || applier.deleted_a_trace();
   {
@@ -244,11 +260,13 @@ Result<void> StoreSink::expire() {
   for (const auto& id : *expired) deletions.push_back({.deleted = true, .trace_id = id, .accepted_at = now});
   if (deletions.size() < at_once) looked_at_ = now;
   if (deletions.empty()) return {};
-  StoreBatch batch(kv_, tombstones_);
+  StoreBatch batch(kv_, tombstones_, summed_up());
   if (const auto loaded = batch.load({}, deletions); !loaded) return loaded;
   for (const auto& deletion : deletions)
     if (const auto outcome = batch.apply(deletion); !outcome) return outcome.error();
-  if (const auto written = kv_.write(batch.finish()); !written) return written;
+  const auto changes = batch.finish();
+  if (!changes) return changes.error();
+  if (const auto written = kv_.write(*changes); !written) return written;
   tombstones_ = tombstones_ || batch.deleted_a_trace();
   return {};
 }

@@ -9,6 +9,8 @@
 #include "storage/sinks/assessment_sink.hpp"
 #include "storage/sinks/positions.hpp"
 #include "storage/state/key_value.hpp"
+#include "storage/store/aggregates_upkeep.hpp"
+#include "storage/store/batch.hpp"
 
 namespace assay {
 
@@ -24,7 +26,7 @@ class StoreSink final : public AssessmentSink {
     return {Stream::traces, Stream::assessments, Stream::deadletters, Stream::catalog};
   }
   Result<Offset> position(StreamPartition of) override;
-  // Of no records, too: then it only looks whether something has expired.
+  // Of no records, too: then it only looks whether something has expired, or has still to be summed up.
   Result<void> apply(std::span<const LogRecord> records) override;
   Offset applied(StreamPartition of) const override;
   SinkLedger ledger() const override;
@@ -33,11 +35,15 @@ class StoreSink final : public AssessmentSink {
 
  private:
   Result<void> expire();
+  StoreBatch::SummedUp summed_up() const {
+    return [this](const std::string& trace_id) { return upkeep_.covers(trace_id); };
+  }
 
   KeyValue& kv_;
   const Clock& clock_;
   Histogram* const commit_seconds_;
   const std::chrono::milliseconds retention_;
+  AggregatesUpkeep upkeep_;
   std::optional<Instant> looked_at_;  // for what has expired
   bool tombstones_ = false;           // whether a trace was ever deleted
   mutable std::mutex mutex_;

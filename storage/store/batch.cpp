@@ -23,6 +23,7 @@ Result<void> StoreBatch::load(std::span<const AssessmentRecord> assessments, std
   for (const auto& record : assessments) ids.insert(record.assessment_id);
   if (const auto loaded = load_ids({ids.begin(), ids.end()}); !loaded) return loaded;
   if (const auto loaded = load_traces(traces); !loaded) return loaded;
+  if (const auto loaded = load_shares(assessments, traces); !loaded) return loaded;
   if (!tombstones_) return {};
   for (const auto& record : assessments)
     if (!traces_.contains(record.trace_id)) trace_ids.insert(record.trace_id);
@@ -73,6 +74,7 @@ Result<void> StoreBatch::load_ids(std::vector<std::string> ids) {
       if (!row) return make_error_code(Error::corrupt);
       auto& assessment = *wanted->into[i];
       assessment.row = std::move(*row);
+      if (assessment.kind == Kind::row && summed_up_(assessment.trace_id)) assessment.said = said_in(assessment.row);
       const auto& key = wanted->keys[i];
       assessment.index_key =
           index_key_of(key.substr(assessment.trace_id.size() + 1), assessment.trace_id, assessment.row);
@@ -307,11 +309,10 @@ void StoreBatch::write_assessment(const std::string& id, Assessment& assessment,
           row.encode());
 }
 
-void StoreBatch::write_trace(const std::string& id, Trace& trace, Changes& out) const {
-  auto index_keys = trace.deleted ? std::vector<std::string>() : trace_index::keys_of(id, trace.row);
-  if (index_keys != trace.index_keys) {
+void StoreBatch::write_trace(const std::string& id, Trace& trace, Changes& out) {
+  if (trace.new_index_keys != trace.index_keys) {
     for (auto& key : trace.index_keys) out.erase(Family::trace_index, std::move(key));
-    for (auto& key : index_keys) out.put(Family::trace_index, std::move(key), {});
+    for (const auto& key : trace.new_index_keys) out.put(Family::trace_index, key, {});
   }
   if (trace.deleted) {
     if (trace.was_there) out.erase(Family::traces, store_keys::trace_info(id));
@@ -333,16 +334,18 @@ void StoreBatch::write_trace(const std::string& id, Trace& trace, Changes& out) 
   out.put(Family::traces, store_keys::span_tally(id), trace.tally.encode());
 }
 
-Changes StoreBatch::finish() {
+Result<Changes> StoreBatch::finish() {
   Changes out;
   for (auto& [id, assessment] : assessments_)
     if (assessment.changed) write_assessment(id, assessment, out);
   for (auto& [id, trace] : traces_) {
     if (!trace.changed) continue;
     if (trace.concludes && !trace.deleted) conclude(trace);
+    if (!trace.deleted) trace.new_index_keys = trace_index::keys_of(id, trace.row);
     write_trace(id, trace, out);
   }
   if (deleted_a_trace_) out.put(Family::meta, std::string(store_keys::tombstones), {});
+  if (const auto summed = sum_up(out); !summed) return summed.error();
   return out;
 }
 

@@ -1,12 +1,14 @@
 #pragma once
 // The working set of one batch of records: loads what the batch touches in a few MultiGets, applies the records in
-// order, and says what has changed. A fresh create costs one lookup (assessment_ids) and three puts.
+// order, and says what has changed. A fresh create costs two lookups (its id, its trace's share) and four puts.
+#include <functional>
 #include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "storage/state/key_value.hpp"
+#include "storage/store/aggregates.hpp"
 #include "storage/store/assessment_row.hpp"
 #include "storage/store/keys.hpp"
 #include "storage/store/trace_row.hpp"
@@ -23,8 +25,11 @@ enum class Applied : std::uint8_t {
 
 class StoreBatch {
  public:
-  // `tombstones`: whether any trace was ever deleted; where none was they need not be looked for.
-  StoreBatch(const KeyValue& kv, bool tombstones) : kv_(kv), tombstones_(tombstones) {}
+  // `tombstones`: whether any trace was ever deleted; where none was they need not be looked for. `summed_up`: whether
+  // a trace is in the figures; one that is not is left to who sums it up as a whole (aggregates_upkeep.hpp).
+  using SummedUp = std::function<bool(const std::string& trace_id)>;
+  StoreBatch(const KeyValue& kv, bool tombstones, SummedUp summed_up)
+      : kv_(kv), tombstones_(tombstones), summed_up_(std::move(summed_up)), aggregates_(kv) {}
 
   // Before the first apply(): everything that these records need.
   Result<void> load(std::span<const AssessmentRecord> assessments, std::span<const TraceRecord> traces);
@@ -34,7 +39,7 @@ class StoreBatch {
   Result<Result<Applied, Malformed>> apply(const TraceRecord& record);
 
   // Call once, at the end.
-  Changes finish();
+  Result<Changes> finish();
   bool deleted_a_trace() const { return deleted_a_trace_; }
 
  private:
@@ -43,6 +48,7 @@ class StoreBatch {
     std::optional<Kind> kind;  // as in the database
     std::string trace_id;      // the same
     std::string index_key;     // the same; empty: none
+    Said said;                 // the same, where it is in the figures
     AssessmentRow row;
     std::string new_trace_id;
     bool changed = false;
@@ -51,6 +57,7 @@ class StoreBatch {
     bool was_there = false;
     Instant deleted_at;
     std::vector<std::string> index_keys;  // as in the database
+    std::vector<std::string> new_index_keys;
     TraceRow row;
     std::unordered_map<std::string, SpanRow> spans;     // those that the batch names, by key
     std::unordered_map<std::string, SpanUsage> usages;  // of those that changed, by span_id; of all where it concludes
@@ -65,16 +72,21 @@ class StoreBatch {
   Result<void> load_ids(std::vector<std::string> ids);
   Result<void> load_traces(std::span<const TraceRecord> traces);
   Result<void> load_spans(std::span<const TraceRecord> traces);
+  Result<void> load_shares(std::span<const AssessmentRecord> assessments, std::span<const TraceRecord> traces);
   Result<void> load_usages(const std::string& trace_id, Trace& trace);
   Result<void> count_spans(const std::string& trace_id, Trace& trace);
   static void conclude(Trace& trace);
   Result<void> erase_trace(const std::string& trace_id, Trace& trace);
+  Result<void> sum_up(Changes& out);
+  Result<void> sum_up_anew(const std::string& trace_id, Share& share) const;
   bool trace_deleted(const std::string& trace_id) const;
   void write_assessment(const std::string& id, Assessment& assessment, Changes& out) const;
-  void write_trace(const std::string& id, Trace& trace, Changes& out) const;
+  static void write_trace(const std::string& id, Trace& trace, Changes& out);
 
   const KeyValue& kv_;
   const bool tombstones_;
+  const SummedUp summed_up_;
+  AggregateBatch aggregates_;
   bool deleted_a_trace_ = false;
   std::unordered_map<std::string, Assessment> assessments_;
   std::unordered_map<std::string, Trace> traces_;  // those with records in the batch, and deleted ones

@@ -7,14 +7,19 @@
 //                   trace_id \0 'u' span_id    its parent, and what it says of tokens and costs (trace_usage.hpp);
 //                                              none: nothing of it
 //                   trace_id \0 'n'            how many spans there are (the same); none: nor are there rows of 'u'
+//                   trace_id \0 'f'            its share (aggregates.hpp), also of one that nobody has told of
 //   assessments     trace_id \0 assessment_id  a row (assessment_row.hpp)
 //   held            trace_id \0 assessment_id  a row that has no create yet
 //   assessment_ids  assessment_id              'r' | 'h' | 'd' (row, held, deleted) and the trace_id
 //   trace_index     what trace_index.hpp says, then request_time(8) trace_id
 //                   'n' assessment_name \0 accepted_at(8) trace_id \0 assessment_id; of a held row: no name, and the
 //                   time of its last change
+//                   'a' span(1) experiment \0 begin(8) dimension
+//                                              of the traces of that experiment that began in that second, minute or
+//                                              hour: the sum of their shares, and of the ratings of each dimension
 //   dead            record_id                  a dead letter's JSON
-//   meta            "store/…"                  positions, ledgers, "store/tombstones"
+//   meta            "store/…"                  positions, ledgers, "store/tombstones", "store/aggregates"
+//                                              (aggregates_upkeep.hpp)
 //
 // Ids and names hold no NUL byte: the store refuses records where they do.
 #include <optional>
@@ -45,6 +50,7 @@ inline std::string usage(std::string_view trace_id, std::string_view span_id) {
   return in_trace(trace_id, "u" + std::string(span_id));
 }
 inline std::string span_tally(std::string_view trace_id) { return in_trace(trace_id, "n"); }
+inline std::string share(std::string_view trace_id) { return in_trace(trace_id, "f"); }
 inline std::string assessment(std::string_view trace_id, std::string_view assessment_id) {
   return in_trace(trace_id, assessment_id);
 }
@@ -102,6 +108,27 @@ inline IndexEntry index_entry(std::string_view key, std::string_view prefix) {
   return {Instant(std::chrono::milliseconds(static_cast<std::int64_t>(read_big_endian64(behind)))), behind.substr(8)};
 }
 
+// Of the sums of shares. Each a multiple of the one before.
+struct SumSpan {
+  char name;
+  std::uint64_t ms;
+};
+inline constexpr SumSpan sum_spans[] = {{'s', 1'000}, {'m', 60'000}, {'h', 3'600'000}};
+inline constexpr std::string_view sums = "a";
+inline std::string sums_of_experiment(const SumSpan& span, std::string_view experiment) {
+  std::string key(sums);
+  key += span.name;
+  key += experiment;
+  key += '\0';
+  return key;
+}
+// `place`: as in Share.
+inline std::string sum_of_place(const SumSpan& span, std::string_view place) {
+  const auto experiment = place.substr(0, place.size() - 9);
+  const auto time = read_big_endian64(place.substr(place.size() - 8));
+  return sums_of_experiment(span, experiment) + big_endian(time - time % span.ms);
+}
+
 inline std::string tombstone_value(Instant deleted_at) { return big_endian(time_bits(deleted_at)); }
 inline Instant deleted_at(std::string_view tombstone_value) {
   const auto ms = tombstone_value.size() == 8 ? read_big_endian64(tombstone_value) : 0;
@@ -117,5 +144,6 @@ inline std::string ledger(StreamPartition of) {
   return "store/ledger/" + std::string(name_of(of.stream)) + "/" + std::to_string(of.partition);
 }
 inline constexpr std::string_view tombstones = "store/tombstones";
+inline constexpr std::string_view aggregates = "store/aggregates";
 
 }  // namespace assay::store_keys

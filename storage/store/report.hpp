@@ -1,25 +1,16 @@
 #pragma once
 // The guide's figures: the traces of an experiment in a time window, and what was said of them.
 #include <functional>
-#include <map>
 #include <string>
 
-#include "storage/store/store.hpp"
+#include "storage/store/aggregates.hpp"
 
 namespace assay {
 
 struct Report {
   std::string experiment, experiment_name;  // its id; its name, where the store knows it
   Instant from, to;                         // to: when it was made
-  std::int64_t total_traces = 0;
-  std::int64_t traces_with_feedback = 0;    // that have any valid feedback
-  std::int64_t positive = 0, negative = 0;  // of the feedbacks named user_feedback, by Python's idea of truth
-  struct Dimension {
-    double sum = 0;
-    std::int64_t count = 0;
-  };
-  std::map<std::string, Dimension> ratings;  // numbers named user_<dimension>, user_feedback left out
-  std::int64_t left_out = 0;                 // values of that name that are no number
+  Figures figures;
 
   // In percent; 0 where there is nothing to divide by. The positive rate is by traces with feedback, as the guide has
   // it.
@@ -32,11 +23,15 @@ struct Report {
 Result<std::optional<std::string>> experiment_id_of(const KeyValue& kv, const std::string& asked);
 
 // `experiment`: its id, as traces name it. from <= request_time; a trace that a client's clock has dated after `now`
-// belongs to the window. Error::stopped once `go_on`, asked at each trace, says no.
+// belongs to the window. From the sums; from each trace of the window where the store is not summed up yet.
+// Error::stopped once `go_on`, asked now and then, says no.
 using GoOn = std::function<bool()>;
 Result<Report> make_report(
     const KeyValue& kv, const std::string& experiment, Instant from, Instant now,
     const GoOn& go_on = [] { return true; });
+
+// The same, from each trace.
+Result<Figures> count_figures(const KeyValue& kv, const std::string& experiment, Instant from, const GoOn& go_on);
 
 std::string to_text(const Report& report);
 std::string to_json(const Report& report);

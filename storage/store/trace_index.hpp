@@ -29,5 +29,7 @@ std::string of_request(std::string_view client_request_id);
 
 // Every entry of this trace.
 std::vector<std::string> keys_of(const std::string& trace_id, const TraceRow& row);
+// Of these, experiment \0 request_time(8) of 'e'; empty: there is none.
+std::string place_in(const std::vector<std::string>& keys, std::string_view trace_id);
 
 }  // namespace assay::trace_index

@@ -28,11 +28,11 @@ TEST(Report, TheRightAnswerIsNoOpinion) {
   }
   const auto report = make_report(kv, "0", t0, at(2));
   ASSERT_TRUE(report);
-  EXPECT_EQ(report->positive, 1);
-  EXPECT_EQ(report->negative, 0);
-  EXPECT_EQ(report->left_out, 0);
-  EXPECT_EQ(report->total_traces, 2);
-  EXPECT_EQ(report->traces_with_feedback, 1);
+  EXPECT_EQ(report->figures.said.positive, 1);
+  EXPECT_EQ(report->figures.said.negative, 0);
+  EXPECT_EQ(report->figures.said.left_out, 0);
+  EXPECT_EQ(report->figures.traces, 2);
+  EXPECT_EQ(report->figures.with_feedback, 1);
 }
 
 }  // namespace
