@@ -54,6 +54,11 @@ Result<std::unique_ptr<DoorLog>, std::string> DoorLog::open(const SpoolOptions& 
   if (const auto problem = claim_topics(db, directory, {}, kafka.config.topic_prefix)) return *problem;
   if (const auto loaded = self->load_partitions(); !loaded) return loaded.error();
   if (!options.config) {
+    const auto left = Spool::left(db);
+    if (left.has_error()) return "the spool can't be read: " + left.error().message();
+    if (*left)
+      return "--spool off: the spool in " + directory +
+             " holds records that were accepted: start without it until assay_spool_records is 0";
     if (const auto opened = self->open_kafka(kafka.wait); !opened) return opened.error();
     return self;
   }

@@ -52,6 +52,16 @@ Result<std::unique_ptr<Spool>, std::string> Spool::open(Db& db, const std::strin
   return spool;
 }
 
+Result<bool> Spool::left(const Db& db) {
+  bool any = false;
+  const auto scanned = db.scan(*embedded::family_of(queue.stream), "", "", [&any](std::string_view, std::string_view) {
+    any = true;
+    return false;
+  });
+  if (!scanned) return {boost::system::in_place_error, scanned.error()};
+  return any;
+}
+
 Result<void> Spool::count() {
   std::size_t bytes = 0, records = 0;
   const auto scanned = db_.scan(*embedded::family_of(queue.stream), embedded::key_of(0, log_->first(queue)),

@@ -27,6 +27,9 @@ class Spool {
   static Result<std::unique_ptr<Spool>, std::string> open(Db& db, const std::string& directory, SpoolConfig config,
                                                           const Clock& clock, Metrics& metrics);
 
+  // Whether an earlier life has left records on the spool of this database, which nobody has opened.
+  static Result<bool> left(const Db& db);
+
   // All of them or none. Errors: log_full (no room; nothing was written), errc::message_size where one is longer than
   // record_bytes_max, those of EmbeddedLog::append. Any thread.
   Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records);
