@@ -18,7 +18,12 @@ Committer::Committer(EventSources& sources, AssessmentSink& sink, Metrics& metri
       options_(std::move(options)),
       clock_(options_.clock ? *options_.clock : system_clock),
       metrics_(metrics, sink.name()),
-      step_(options_.stuck_after) {}
+      step_(options_.stuck_after) {
+  if (!options_.end_of_own_log || !sink_.keeps_position_elsewhere()) return;
+  for (const auto stream : sink_.follows())
+    for (Partition p = 0; p < sources_.partitions(stream); ++p)
+      if (const auto end = options_.end_of_own_log({stream, p})) first_ends_[{stream, p}] = *end;
+}
 
 Committer::~Committer() { stop(); }
 
@@ -110,7 +115,8 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
 // Of a log whose copy was put back. Kafka's end is never less than where somebody begins.
 bool Committer::is_ahead_of(EventSource& source, std::span<const StartAt> starts) const {
   for (const auto& [where, offset] : starts) {
-    const auto end = source.end(where);
+    const auto first = first_ends_.find(where);
+    const auto end = !opened_ && first != first_ends_.end() ? Result<Offset>(first->second) : source.end(where);
     if (!end || offset <= *end) continue;
     spdlog::warn("event=sink_ahead_of_log sink={} stream={} partition={} position={} end={} act=\"from the beginning\"",
                  sink_.name(), name_of(where.stream), where.partition, offset, *end);

@@ -29,6 +29,9 @@ struct CommitterOptions {
   Progress* progress = nullptr;                           // told as Follower::store, where given
   const Clock* clock = nullptr;                           // none: the system's
   std::optional<std::vector<Partition>> partitions = {};  // of each stream; none: all of them
+  // Of a log that this process alone writes to: its end now. A sink that keeps its positions elsewhere, and that is
+  // away at first, is held against what the log had when this process began, not against what has come since.
+  std::function<Result<Offset>(StreamPartition)> end_of_own_log = {};
   // In one step() nothing is applied for so long: see stuck(). Longer than the sink may take for one record.
   std::chrono::milliseconds stuck_after = std::chrono::minutes(1);
 };
@@ -73,6 +76,7 @@ class Committer {
 
   EventSources& sources_;
   AssessmentSink& sink_;
+  std::map<StreamPartition, Offset> first_ends_;  // as end_of_own_log told them in the beginning
   CommitterOptions options_;
   const Clock& clock_;
   CommitterMetrics metrics_;

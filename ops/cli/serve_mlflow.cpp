@@ -15,8 +15,9 @@ std::optional<std::string> ServeMlflow::open() {
   auto write_dead_letter = [&acts = parts_.acts](DeadLetter dead) { return acts.write_dead_letter(std::move(dead)); };
   sink_ = make_mlflow_sink(options_, *source, positions_, parts_.db, std::move(write_dead_letter), parts_.clock,
                            parts_.metrics);
-  committer_ = std::make_unique<Committer>(parts_.log, *sink_, parts_.metrics,
-                                           CommitterOptions{.stuck_after = remote_stuck_after});
+  CommitterOptions how{.stuck_after = remote_stuck_after};
+  how.end_of_own_log = [&log = parts_.log](StreamPartition where) { return log.end(where); };
+  committer_ = std::make_unique<Committer>(parts_.log, *sink_, parts_.metrics, std::move(how));
   parts_.view.add_sink("mlflow", *sink_);
   if (!options_.feeds()) return {};
   FeederIndex index{.states = [&db = parts_.db](const FeederIndex::Visit& visit) { visit(0, db); },

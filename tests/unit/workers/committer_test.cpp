@@ -176,6 +176,19 @@ TEST_F(CommitterTest, ASinkAheadOfALogThatWasPutBackBeginsAnew) {
   EXPECT_EQ(sink.values, (std::vector<std::string>{"0", "1"}));
 }
 
+TEST_F(CommitterTest, ASinkThatIsAwayAtFirstIsHeldAgainstWhatTheLogHadThen) {
+  for (const auto value : {"0", "1"}) log.add(Stream::assessments, value);
+  sink.elsewhere = true;
+  sink.applied_[{Stream::assessments, 0}] = 3;
+  const auto end = [](StreamPartition where) { return Offset(where.stream == Stream::assessments ? 2 : 0); };
+  Committer committer(log, sink, metrics, {.end_of_own_log = end});
+  for (const auto value : {"2", "3"}) log.add(Stream::assessments, value);
+  EXPECT_EQ(*committer.step(0ms), 4u);
+  // From now on its positions are of this log.
+  log.add(Stream::assessments, "4");
+  EXPECT_EQ(*committer.step(0ms), 1u);
+}
+
 TEST_F(CommitterTest, ASinkAtTheEndOfItsLogStaysThere) {
   for (const auto value : {"0", "1"}) log.add(Stream::assessments, value);
   sink.elsewhere = true;
