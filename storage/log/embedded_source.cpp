@@ -71,6 +71,7 @@ class EmbeddedSource final : public EventSource {
     records_.clear();
   }
 
+  // Positions move in finish(): what was taken by a read that then fails is taken again by the next.
   Result<void> take(StartAt& followed, std::size_t records_max) {
     const auto family = embedded::family_of(followed.from.stream);
     followed.offset = std::max(followed.offset, log_.first(followed.from));
@@ -79,10 +80,8 @@ class EmbeddedSource final : public EventSource {
     const auto partition = followed.from.partition;
     return log_.db_.scan(*family, embedded::key_of(partition, followed.offset), embedded::key_of(partition, end),
                          [&](std::string_view key, std::string_view value) {
-                           const auto offset = embedded::offset_of(key);
-                           places_.push_back({followed.from, offset, arena_.size(), value.size()});
+                           places_.push_back({followed.from, embedded::offset_of(key), arena_.size(), value.size()});
                            arena_ += value;
-                           followed.offset = offset + 1;
                            return places_.size() < records_max && arena_.size() < bytes_max;
                          });
   }
@@ -95,6 +94,7 @@ class EmbeddedSource final : public EventSource {
       records_.push_back(
           {place.from.stream, place.from.partition, place.offset, parts->key, parts->value, parts->tombstone});
     }
+    for (const auto& place : places_) find(place.from).offset = place.offset + 1;
     return std::span<const LogRecord>(records_);
   }
 

@@ -153,7 +153,7 @@ Result<std::span<const LogRecord>> KafkaSource::read(std::size_t records_max, st
       }
     }
     // One that fails must not keep the others from theirs; it has been logged.
-    if (failed == followed_.size() && failure) return failure;
+    if (failed == followed_.size() && failure && batch_.empty()) return failure;
     if (!batch_.empty() || woken || Steady::now() >= deadline) return std::span<const LogRecord>(batch_);
     // An end that was reported took the last room of a batch: what is behind it gives no event.
     if (!anything_queued()) wait_for_event(until(deadline));
