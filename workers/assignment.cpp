@@ -202,11 +202,9 @@ void Assignment::settle() {
     const auto role = role_of(partition);
     if (!role || replicas_.contains(partition)) continue;
     std::shared_ptr<PartitionReplica> predecessor;
-    if (const auto at = ending_.find(partition); at != ending_.end()) {
-      predecessor = std::move(at->second);
-      ending_.erase(at);
-    }
+    if (const auto at = ending_.find(partition); at != ending_.end()) predecessor = at->second;
     replicas_[partition] = begin(partition, *role, std::move(predecessor));
+    ending_.erase(partition);  // not before: where the system has no thread, the next try finds it there
   }
 }
 

@@ -26,21 +26,32 @@ constexpr std::chrono::seconds members_wait{5};
 
 void Assignment::oversee(std::stop_token stop) {
   auto topics_at = Steady::now(), plan_at = topics_at, stale_at = topics_at;
+  bool unsettled = false;
   while (sleep_unless_stopped(stop, look_every)) {
     const auto now = Steady::now();
-    if (now - topics_at >= topics_every) {
-      topics_at = now;
-      check_topics();
+    try {
+      if (unsettled) {
+        settle();
+        count_partitions();
+        unsettled = false;
+      }
+      if (now - topics_at >= topics_every) {
+        topics_at = now;
+        check_topics();
+      }
+      if (config_.standby > 0 && (plan_soon_.exchange(false) || now - plan_at >= plan_every)) {
+        plan_at = now;
+        plan_standby();
+      }
+      if (now - stale_at >= std::chrono::hours(1)) {
+        stale_at = now;
+        remove_stale_state();
+      }
+      count();
+    } catch (const std::exception& e) {  // the system has no thread for a replica, or no memory
+      unsettled = true;
+      spdlog::error("event=assignment_not_settled problem=\"{}\" act=\"try again\"", e.what());
     }
-    if (config_.standby > 0 && (plan_soon_.exchange(false) || now - plan_at >= plan_every)) {
-      plan_at = now;
-      plan_standby();
-    }
-    if (now - stale_at >= std::chrono::hours(1)) {
-      stale_at = now;
-      remove_stale_state();
-    }
-    count();
   }
 }
 
@@ -94,8 +105,11 @@ void Assignment::plan_standby() {
 
 // A partition that has gone elsewhere may come back, and its state makes that quicker; but not for ever.
 void Assignment::remove_stale_state() {
-  std::error_code ec;
-  for (const auto& entry : std::filesystem::directory_iterator(config_.directory, ec)) {
+  std::error_code ec, failed;
+  std::filesystem::directory_iterator at(config_.directory, failed);
+  // Not a range's: that throws where the directory can't be read on.
+  for (; !failed && at != std::filesystem::directory_iterator(); at.increment(failed)) {
+    const auto& entry = *at;
     const auto name = entry.path().filename().string();
     if (!entry.is_directory(ec)) continue;
     if (name.ends_with(stale_suffix)) std::filesystem::remove_all(entry.path(), ec);  // a process ended in between

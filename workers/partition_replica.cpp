@@ -68,6 +68,8 @@ std::uint64_t PartitionReplica::bytes_on_disk() const {
 }
 
 void PartitionReplica::run(std::stop_token stop) {
+  // Who still holds it has nothing to wait for.
+  if (predecessor_) predecessor_->wait_ended();
   predecessor_.reset();
   Backoff backoff(backoff_first, backoff_max);
   while (!stop.stop_requested()) {
@@ -78,7 +80,7 @@ void PartitionReplica::run(std::stop_token stop) {
       stepping_ = role == Role::owner && loop_ && loop_->is_open();
       if (stepping_) step_.begin();
     }
-    const auto done = turn(role);
+    const auto done = turn_or_close(role);
     {
       std::scoped_lock lock(mutex_);
       stepping_ = false;
@@ -129,6 +131,17 @@ void PartitionReplica::wait_ended() {
 bool PartitionReplica::rest(std::stop_token stop, std::chrono::milliseconds limit, Role unless_left) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, stop, limit, [&] { return role_ != unless_left; });
+}
+
+// What is thrown (the system has no thread, no memory) is a failure as any other: nothing in memory survives it.
+Result<PartitionReplica::Turn> PartitionReplica::turn_or_close(Role role) {
+  try {
+    return turn(role);
+  } catch (const std::exception& e) {
+    spdlog::error("event=partition_failed partition={} problem=\"{}\"", config_.loop.partition, e.what());
+    close_database();
+    return Error::storage_failed;
+  }
 }
 
 Result<PartitionReplica::Turn> PartitionReplica::turn(Role role) {
@@ -218,7 +231,7 @@ Result<void> PartitionReplica::open_database() {
     return family == Family::index && index_may_go(value, told_since_);
   };
   auto opened = Db::open(db);
-  if (!opened && std::filesystem::exists(config_.directory) && opened.error().find("Corruption") != std::string::npos) {
+  if (!opened && opened.error().find("Corruption") != std::string::npos) {
     spdlog::error("event=partition_unreadable partition={} problem=\"{}\" act=\"throw away and rebuild\"",
                   config_.loop.partition, opened.error());
     throw_state_away();

@@ -75,6 +75,7 @@ class PartitionReplica {
   void run(std::stop_token stop);
   // nearer: to what it is there for; that says nothing of how that will go.
   enum class Turn { done, nearer };
+  Result<Turn> turn_or_close(Role role);
   Result<Turn> turn(Role role);
   Result<Turn> own();
   Result<void> follow();

@@ -8,6 +8,17 @@ namespace {
 
 constexpr std::chrono::milliseconds wait_max{200};  // for records; wake() ends it
 
+// What is thrown (the system has no memory) is a failure as any other: nothing that is in hand survives it.
+Result<PartitionLoop::Ran> run_or_close(PartitionLoop& loop) {
+  try {
+    return loop.run_once(wait_max);
+  } catch (const std::exception& e) {
+    spdlog::error("event=resolver_failed problem=\"{}\"", e.what());
+    loop.close();
+    return Error::storage_failed;
+  }
+}
+
 }  // namespace
 
 ResolverThread::ResolverThread(PartitionLoopConfig config, EventSources& sources, KeyValue& state, OpenPartition open,
@@ -33,7 +44,7 @@ void ResolverThread::run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     auto& under_watch = loop_.is_open() ? pass_ : opening_;
     under_watch.begin();
-    const auto ran = loop_.run_once(wait_max);
+    const auto ran = run_or_close(loop_);
     under_watch.end();
     if (ran) {
       if (*ran != PartitionLoop::Ran::joined) backoff.reset();

@@ -83,6 +83,18 @@ TEST_F(PartitionReplicaTest, OneWhoseOpeningFailsSaysSoUntilItGoesWell) {
   wait_until([&] { return it->caught_up() && !it->failing(); });
 }
 
+TEST_F(PartitionReplicaTest, OneWhoseOpeningThrowsTriesAgain) {
+  std::atomic<bool> throws{true};
+  auto open = [&](KeyValue& state) -> Result<OpenedPartition> {
+    if (throws) throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+    return OpenedPartition{log.committer(state), {}};
+  };
+  auto it = replica(open, PartitionReplica::Role::owner);
+  wait_until([&] { return it->failing(); });
+  throws = false;
+  wait_until([&] { return it->caught_up() && !it->failing(); });
+}
+
 // Whose worker was away for so long that the broker may have compacted tombstones away which it has not seen.
 TEST_F(PartitionReplicaTest, AStateThatWasLongBehindIsBuiltAnew) {
   HandClock at{Instant(500'000h)};
