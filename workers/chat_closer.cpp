@@ -185,23 +185,24 @@ void ChatCloser::note(const LogRecord& record) {
   if (!trace) return;  // the sinks' poison
   const bool open = !trace->deleted && trace->ends_by && in_progress(*trace);
   if (!open) {
-    if (trace->deleted || !in_progress(*trace)) ended(followed, trace->trace_id);
+    if (trace->deleted || !in_progress(*trace)) ended(trace->trace_id);
     return;
   }
-  if (at != where_.end()) return;
+  if (where_.contains(trace->trace_id)) return;
   if (where_.size() >= config_.chats_max && !followed.chats.empty()) {
     spdlog::warn("event=chat_forgotten trace_id={} chats_max={}", followed.chats.begin()->second.trace_id,
                  config_.chats_max);
-    ended(followed, std::string(followed.chats.begin()->second.trace_id));
+    ended(std::string(followed.chats.begin()->second.trace_id));
   }
   followed.chats.emplace(record.offset, Chat{trace->trace_id, due_of(*trace, clock_.now())});
   where_.emplace(trace->trace_id, std::pair(record.partition, record.offset));
 }
 
-void ChatCloser::ended(FollowedPartition& followed, std::string_view trace_id) {
-  const auto at = where_.find(std::string(trace_id));
+void ChatCloser::ended(const std::string& trace_id) {
+  const auto at = where_.find(trace_id);
   if (at == where_.end()) return;
-  followed.chats.erase(at->second.second);
+  const auto [partition, offset] = at->second;
+  followed_[partition].chats.erase(offset);
   where_.erase(at);
 }
 
@@ -235,7 +236,7 @@ Result<std::size_t> ChatCloser::close_due(std::stop_token stop) {
         again = std::move(*opened);
       }
       if (const auto done = close(partition, *again, offset, chat.trace_id); !done) return done.error();
-      ended(followed, chat.trace_id);
+      ended(chat.trace_id);
       ++closed;
     }
   }

@@ -82,7 +82,7 @@ class ChatCloser {
   void run(std::stop_token stop);
   Result<void> open_source();
   void note(const LogRecord& record);
-  void ended(FollowedPartition& followed, std::string_view trace_id);
+  void ended(const std::string& trace_id);
   Result<std::size_t> close_due(std::stop_token stop);
   Result<void> close(Partition partition, EventSource& source, Offset offset, const std::string& trace_id);
   Result<void> save();
@@ -98,7 +98,8 @@ class ChatCloser {
   std::map<Partition, FollowedPartition> followed_;
   std::size_t unsaved_turns_ = 0;
   bool more_due_ = false;
-  std::unordered_map<std::string, std::pair<Partition, Offset>> where_;  // of each chat, by trace_id
+  // Of each chat, by trace_id, where it stands in followed_: one of a trace, whatever key its records have.
+  std::unordered_map<std::string, std::pair<Partition, Offset>> where_;
   std::atomic<std::size_t> open_{0};
   StallWatch step_;
   std::mutex mutex_;  // the source's life against wake()

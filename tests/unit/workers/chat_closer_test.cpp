@@ -192,6 +192,39 @@ TEST_F(ChatCloserTest, ALogThatRefusesIsAskedAgain) {
   EXPECT_EQ(state_of("tr-1"), "ERROR");
 }
 
+// Another program's records: the doors' have their trace_id as their key.
+TEST_F(ChatCloserTest, AChatThatStandsThereTwiceUnderOtherKeysIsEndedOnce) {
+  const auto it = closer();
+  for (const auto* key : {"tr-1", "other", "tr-1", "another"}) {
+    auto record = to_record(opened("tr-1"));
+    record.key = key;
+    log.put(record);
+  }
+  EXPECT_EQ(turns(*it), 0u);
+  EXPECT_EQ(it->open(), 1u);
+  clock += 1h;
+  EXPECT_EQ(turns(*it), 1u);
+  EXPECT_EQ(end(), 5);
+  EXPECT_EQ(it->open(), 0u);
+}
+
+TEST_F(ChatCloserTest, AnEndThatStandsInAnotherPartitionEndsItsOwnChat) {
+  const auto it = closer({.partitions = {0, 1}});
+  const auto put = [&](const TraceRecord& trace, Partition partition) {
+    auto record = to_record(trace);
+    record.partition = partition;
+    log.put(record);
+  };
+  put(opened("tr-1"), 0);
+  put(opened("tr-2"), 1);
+  put({.trace_id = "tr-1", .accepted_at = clock.now(), .info = info("tr-1", "OK")}, 1);
+  EXPECT_EQ(turns(*it), 0u);
+  EXPECT_EQ(it->open(), 1u);
+  clock += 1h;
+  EXPECT_EQ(turns(*it), 1u) << "tr-2";
+  EXPECT_EQ(turns(*it), 0u);
+}
+
 TEST_F(ChatCloserTest, LearningLateOfAChatGivesItsDoorATime) {
   log.put(to_record(opened("tr-1")));
   clock += 1h;
