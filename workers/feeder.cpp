@@ -169,9 +169,9 @@ Task<Result<std::size_t>> Feeder::read_all(const std::vector<std::string>& exper
   std::size_t said = 0;
   std::string token;
   for (bool more = true; more;) {
-    auto page = co_await search(experiments, filter, mlflow::Order::oldest_first, std::move(token));
+    auto page = co_await search(experiments, filter, mlflow::Order::oldest_first, token);
     if (!page) co_return page.error();
-    token = std::move(page->next);
+    if (const auto turned = turn_page(token, std::move(page->next), 0); !turned) co_return turned.error();
     more = !token.empty() && !page->traces.empty();
     const auto fresh = co_await append_found(std::move(page->traces));
     if (!fresh) co_return fresh;
@@ -186,9 +186,10 @@ Task<Result<std::size_t>> Feeder::read_newest(const std::vector<std::string>& ex
   std::vector<mlflow::FoundTrace> newest_first;
   std::string token;
   for (bool more = true; more;) {
-    auto page = co_await search(experiments, filter, mlflow::Order::newest_first, std::move(token));
+    auto page = co_await search(experiments, filter, mlflow::Order::newest_first, token);
     if (!page) co_return page.error();
-    token = std::move(page->next);
+    if (const auto turned = turn_page(token, std::move(page->next), newest_first.size()); !turned)
+      co_return turned.error();
     more = !token.empty() &&
            std::ranges::any_of(page->traces, [this](const mlflow::FoundTrace& one) { return is_fresh(one); });
     std::ranges::move(page->traces, std::back_inserter(newest_first));
@@ -230,7 +231,7 @@ Task<Result<std::vector<std::string>>> Feeder::experiments() {
     auto page = mlflow::experiments_in(*answer);
     if (!page) co_return page.error();
     std::ranges::move(page->ids, std::back_inserter(ids));
-    token = std::move(page->next);
+    if (const auto turned = turn_page(token, std::move(page->next), ids.size()); !turned) co_return turned.error();
     more = !token.empty();
   }
   co_return ids;
@@ -243,6 +244,16 @@ Task<Result<mlflow::TracesPage>> Feeder::search(const std::vector<std::string>& 
   const auto answer = co_await ask(mlflow::traces_path, std::move(body));
   if (!answer) co_return answer.error();
   co_return mlflow::traces_in(*answer);
+}
+
+// A server that is broken, or a proxy that keeps answers, gives the same page again and again: it has no last. More
+// than can be gathered is left to the reading of the whole window, which says page by page.
+Result<void> Feeder::turn_page(std::string& token, std::string next, std::size_t gathered) {
+  const bool again = !next.empty() && next == token;
+  token = std::move(next);
+  if (!again && gathered <= config_.known_max) return {};
+  refusal_ = again ? "the same next_page_token again" : "more pages than can be gathered";
+  return Error::unsupported;
 }
 
 // refusal_ says what the answer was until the next one that is good.

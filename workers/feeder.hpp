@@ -36,8 +36,8 @@ struct FeederConfig {
   std::chrono::milliseconds whole_every{30'000};  // between two readings of the whole window
   std::chrono::milliseconds overlap = std::chrono::minutes(15);
   std::chrono::milliseconds first_look_back = std::chrono::hours(24);  // where it was never before
-  std::size_t known_max = 200'000;                                     // traces remembered as said
-  std::size_t asked_max = 100;  // ids that something waits for, at each reading of the whole window
+  std::size_t known_max = 200'000;  // traces remembered as said; and what is gathered of one question, of pages
+  std::size_t asked_max = 100;      // ids that something waits for, at each reading of the whole window
   // One question, for /livez: it may be put off five times, for a minute.
   std::chrono::milliseconds stuck_after = std::chrono::minutes(15);
 };
@@ -78,6 +78,7 @@ class Feeder {
   Task<Result<std::vector<std::string>>> experiments();
   Task<Result<mlflow::TracesPage>> search(const std::vector<std::string>& experiments, std::string filter,
                                           mlflow::Order order, std::string token);
+  Result<void> turn_page(std::string& token, std::string next, std::size_t gathered);
   Task<Result<std::string>> ask(const char* path, std::string body);
   Task<Result<std::size_t>> append_found(std::vector<mlflow::FoundTrace> oldest_first);
   Result<std::set<std::string>> known_of(const std::vector<std::string>& ids) const;

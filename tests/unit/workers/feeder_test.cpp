@@ -32,6 +32,8 @@ class Traces {
   std::size_t page_max = 500;
   std::string never_answers = {};  // filters that say this
   std::string breaks_with = {};    // the answer to every search
+  // Every answer names it as what comes next: 0 is the page that was just given.
+  std::string next_traces = {}, next_experiments = {};
 
  private:
   struct Trace {
@@ -43,7 +45,8 @@ class Traces {
     while (const auto raw = conversation.read_request()) {
       const auto body = boost::json::parse(raw->substr(raw->find("\r\n\r\n") + 4)).as_object();
       if (raw->find("experiments/search") != raw->npos)
-        conversation.answer(R"({"experiments":[{"experiment_id":"1"}]})", "200 OK");
+        conversation.answer(R"({"experiments":[{"experiment_id":"1"}],"next_page_token":")" + next_experiments + "\"}",
+                            "200 OK");
       else if (!breaks_with.empty())
         conversation.answer(breaks_with, "500 X");
       else if (!never_answers.empty() && body.at("filter").as_string().find(never_answers) != std::string::npos)
@@ -67,6 +70,7 @@ class Traces {
     for (; at < found.size() && list.size() < page_max; ++at)
       list.push_back({{"trace_id", found[at].trace_id}, {"client_request_id", found[at].request_id}});
     if (at < found.size()) out["next_page_token"] = std::to_string(at);
+    if (!next_traces.empty()) out["next_page_token"] = next_traces;
     return out;
   }
 
@@ -93,6 +97,7 @@ class FeederTest : public testing::Test {
     FeederConfig config;
     config.mlflow.url = mlflow.url();
     config.asked_max = 2;
+    config.known_max = known_max;
     FeederIndex index;
     if (knows) index.states = [this](const FeederIndex::Visit& visit) { visit(0, state); };
     return std::make_unique<Feeder>(std::move(config), log, local, clock, metrics, std::move(index));
@@ -124,6 +129,7 @@ class FeederTest : public testing::Test {
     EXPECT_TRUE(state.write(changes));
   }
   using Told = std::vector<std::string>;
+  std::size_t known_max = FeederConfig().known_max;
 
   Traces mlflow;
   MemoryLog log;
@@ -211,6 +217,32 @@ TEST_F(FeederTest, WhatWaitsIsAskedForWheneverItsTraceBegan) {
   auto said = told();
   std::ranges::sort(said);
   EXPECT_EQ(said, (Told{"long=tr-long", "other=tr-other", "tr-long=tr-long", "tr-other=tr-other"}));
+}
+
+// Or a proxy before it that keeps the answers to POSTs.
+TEST_F(FeederTest, AnMlflowThatGivesTheSamePageForEverIsNotAskedForEver) {
+  mlflow.put("tr-a", "a", clock.now() - 1s);
+  auto one = feeder(false);
+  mlflow.next_traces = "0";
+  for (const bool whole : {false, true}) {
+    EXPECT_EQ(one->look(whole).error(), make_error_code(Error::unsupported)) << whole;
+    EXPECT_EQ(one->refusal(), "the same next_page_token again");
+  }
+  mlflow.next_traces.clear();
+  mlflow.next_experiments = "0";
+  EXPECT_EQ(one->look(true).error(), make_error_code(Error::unsupported));
+  mlflow.next_experiments.clear();
+  EXPECT_TRUE(one->look(true));
+}
+
+TEST_F(FeederTest, MoreNewTracesThanCanBeGatheredAreLeftToTheReadingOfTheWholeWindow) {
+  mlflow.page_max = 1;
+  known_max = 2;
+  for (int i = 0; i < 5; ++i) mlflow.put("tr-" + std::to_string(i), "", clock.now() - 60s + i * 1s);
+  auto one = feeder();
+  EXPECT_EQ(one->look(false).error(), make_error_code(Error::unsupported));
+  EXPECT_EQ(told(), Told());
+  EXPECT_EQ(*one->look(true), 5u);
 }
 
 TEST_F(FeederTest, WhatMlflowAnswersIsSaidUntilItAnswersWell) {
