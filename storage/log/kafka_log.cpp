@@ -61,9 +61,10 @@ Result<std::unique_ptr<KafkaLog>, std::string> KafkaLog::open(IoContext& home, K
   if (!counts) return counts.error();
   log->partitions_ = *counts;
   log->metrics_.reachable.Set(1);
+  // First, because it may throw: from then on `home` has handlers of the log's.
+  log->watcher_ = std::jthread([raw = log.get()](std::stop_token stop) { raw->watch_topics(stop); });
   log->wait_for_events();
   log->schedule_sweep();
-  log->watcher_ = std::jthread([raw = log.get()](std::stop_token stop) { raw->watch_topics(stop); });
   return log;
 }
 

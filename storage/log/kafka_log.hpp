@@ -95,6 +95,7 @@ class KafkaLog final : public EventLog {
   void send_again();
   void schedule_sweep();
   void sweep();
+  void end_retired();
   void watch_topics(std::stop_token stop);
   void expire(Steady::time_point before, Error why, Handlers& ready);
 
@@ -119,6 +120,7 @@ class KafkaLog final : public EventLog {
   Steady::time_point producer_since_ = Steady::now();    // home's thread only
   bool replace_ = false;                                 // the producer has failed fatally
   std::vector<std::shared_ptr<KafkaProducer>> retired_;  // home only: until their reports are in
+  std::atomic<bool> burying_{false};                     // the undertaker is at work
   std::jthread undertaker_;                              // ends them: that takes librdkafka up to a second
 
   std::atomic<bool> reachable_{true};

@@ -1,7 +1,9 @@
 // KafkaLog: deadlines, the producer's replacement, reachability, the end.
 #include <simdjson.h>
 
+#include <algorithm>
 #include <condition_variable>
+#include <system_error>
 
 #include "ops/runtime/log.hpp"
 #include "storage/log/kafka_error.hpp"
@@ -91,15 +93,26 @@ void KafkaLog::schedule_sweep() {
   });
 }
 
-void KafkaLog::sweep() {
-  for (auto at = retired_.begin(); at != retired_.end();) {
-    if ((*at)->outstanding() > 0) {
-      ++at;
-      continue;
-    }
-    undertaker_ = std::jthread([ended = std::move(*at)]() mutable { ended.reset(); });
-    at = retired_.erase(at);
+// One at a time: home's thread must not wait for the end of the one before.
+void KafkaLog::end_retired() {
+  const auto at = std::ranges::find_if(retired_, [](const auto& producer) { return producer->outstanding() == 0; });
+  if (at == retired_.end() || burying_) return;
+  const auto ended = std::make_shared<std::shared_ptr<KafkaProducer>>(std::move(*at));
+  retired_.erase(at);
+  burying_ = true;
+  try {
+    undertaker_ = std::jthread([this, ended] {
+      ended->reset();
+      burying_ = false;
+    });
+  } catch (const std::system_error& e) {  // no thread is to be had: the next sweep tries again
+    burying_ = false;
+    retired_.push_back(std::move(*ended));
   }
+}
+
+void KafkaLog::sweep() {
+  end_retired();
   if (!replace_if_failed() && producer_is_stuck()) replace_producer("nothing is acknowledged");
   send_again();
   Handlers ready;
