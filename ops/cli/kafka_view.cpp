@@ -162,8 +162,13 @@ void KafkaView::watch(std::stop_token stop) {
   auto pause = ask_first;
   while (!stop.stop_requested()) {
     if (std::unique_lock lock(mutex_); !wake_.wait(lock, stop, [this] { return wanted(); })) return;
+    std::optional<std::int64_t> version;
     round_step_.begin();
-    const auto version = round_.look();
+    try {
+      version = round_.look();
+    } catch (const std::exception& e) {
+      spdlog::error("event=view_round_failed problem=\"{}\" act=\"try again\"", e.what());
+    }
     round_step_.end();
     if (version) {
       reached_ = *version;
@@ -204,8 +209,12 @@ bool KafkaView::followed(const KafkaOffsets::Offsets& ends, IoContext& io) {
 void KafkaView::watch_sinks(std::stop_token stop) {
   do {
     const StallWatch::Step looking(sinks_step_);
-    look_at_sinks();
-    look_whether_all_is_seen();
+    try {
+      look_at_sinks();
+      look_whether_all_is_seen();
+    } catch (const std::exception& e) {
+      spdlog::error("event=view_sinks_not_seen problem=\"{}\" act=\"try again\"", e.what());
+    }
   } while (sleep_unless_stopped(stop, sinks_every));
 }
 

@@ -134,7 +134,13 @@ int run(ServeOptions& options) {
 
   ServeUpkeep upkeep(**log, {progress, store, mlflow.sink()}, cutoffs, clock, options.log_retention);
   std::jthread upkeep_thread([&upkeep](std::stop_token stop) {
-    while (sleep_unless_stopped(stop, 60s)) upkeep.look();
+    while (sleep_unless_stopped(stop, 60s)) {
+      try {
+        upkeep.look();
+      } catch (const std::exception& e) {
+        spdlog::error("event=upkeep_failed problem=\"{}\" act=\"try again\"", e.what());
+      }
+    }
   });
   ServiceManager manager([&] { return door.front().live(); });
   wait_for_stop(

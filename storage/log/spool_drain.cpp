@@ -17,8 +17,13 @@ void SpooledLog::stop() {
 void SpooledLog::drain_until_stopped(std::stop_token stop) {
   while (!stop.stop_requested()) {
     drain_step_.begin();
-    if (!upstream_.load()) try_to_open();
-    const bool more = upstream_.load() && drain_some();
+    bool more = false;
+    try {
+      if (!upstream_.load()) try_to_open();
+      more = upstream_.load() && drain_some();
+    } catch (const std::exception& e) {  // the system has no thread, descriptor or memory for it: what is left stays
+      spdlog::error("event=spool_not_drained problem=\"{}\" act=\"try again\"", e.what());
+    }
     drain_step_.end();
     if (more) continue;
     end_closing();

@@ -2,6 +2,8 @@
 // A spooled log before a Kafka that a test takes away, and what the tests of both its parts ask of it.
 #include <gtest/gtest.h>
 
+#include <system_error>
+
 #include "ops/runtime/run_task.hpp"
 #include "storage/db/db.hpp"
 #include "storage/log/memory_log.hpp"
@@ -108,6 +110,8 @@ class Spooled final : public LogUnderTest {
     EXPECT_TRUE(spool) << spool.error();
     spool_ = std::move(*spool);
     auto open = [this]() -> Result<EventLog*, std::string> {
+      if (throws_left > 0 && throws_left-- > 0)
+        throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
       if (upstream.away) return std::string("nobody there");
       return static_cast<EventLog*>(&upstream);
     };
@@ -132,6 +136,7 @@ class Spooled final : public LogUnderTest {
   MemoryLog memory{4};
   Upstream upstream{memory};
   std::chrono::milliseconds stuck_after = 2min;
+  std::atomic<int> throws_left{0};  // times that opening it does
 
  private:
   SpoolConfig config_;

@@ -37,6 +37,15 @@ TEST_F(SpooledLogTest, WhatIsAcceptedWhileKafkaIsAwayComesInOrderWhenItIsBack) {
   EXPECT_EQ(arrived("k"), numbers(41));
 }
 
+TEST_F(SpooledLogTest, AnOpeningOfKafkaThatThrowsIsTriedAgain) {
+  on.throws_left = 2;
+  on.reopen(false);
+  ASSERT_TRUE(append("k", "0"));
+  drained();
+  EXPECT_EQ(arrived("k"), numbers(1));
+  EXPECT_EQ(on.throws_left, 0);
+}
+
 TEST_F(SpooledLogTest, WhileSomethingIsOnTheSpoolNothingOvertakesIt) {
   on.upstream.away = true;
   ASSERT_TRUE(append("k", "0"));
