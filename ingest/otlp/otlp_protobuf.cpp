@@ -66,6 +66,7 @@ bool read_any(std::string_view message, json::value& out, int depth) {
         out = field.real();
         break;
       case 5: {
+        if (field.type != Type::bytes) return false;
         json::array list;
         wire::Reader values(field.bytes);
         for (Field element; values.next(element);)
@@ -79,6 +80,7 @@ bool read_any(std::string_view message, json::value& out, int depth) {
         break;
       }
       case 6: {
+        if (field.type != Type::bytes) return false;
         json::object map;
         wire::Reader values(field.bytes);
         for (Field element; values.next(element);)
@@ -156,6 +158,7 @@ bool read_span(std::string_view message, OtlpSpan& span) {
         good = field.type == Type::bytes && read_link(field.bytes, span.links.emplace_back());
         break;
       case 15: {
+        good = field.type == Type::bytes;
         wire::Reader status(field.bytes);
         for (Field part; good && status.next(part);) {
           if (part.number == 2) good = text(part, span.status_message);

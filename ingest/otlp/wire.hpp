@@ -13,8 +13,8 @@ enum class Type : std::uint8_t { varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5
 struct Field {
   std::uint32_t number = 0;
   Type type = Type::varint;
-  std::uint64_t value = 0;  // of a varint or a fixed one
-  std::string_view bytes;   // of a string, bytes or a message
+  std::uint64_t value = 0;  // of a varint or a fixed one; else 0
+  std::string_view bytes;   // of a string, bytes or a message; else empty
   double real() const { return std::bit_cast<double>(value); }
 };
 
@@ -25,6 +25,7 @@ class Reader {
   // False: the end, or malformed: then ok() is false.
   bool next(Field& field) {
     if (rest_.empty() || !ok_) return false;
+    field = {};  // who looks at no type must not see what the field before had
     std::uint64_t tag = 0;
     if (!varint(tag)) return fail();
     field.number = static_cast<std::uint32_t>(tag >> 3);

@@ -121,6 +121,24 @@ TEST(Otlp, RefusesWhatItCanNotRead) {
   EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "x", pb::bytes(9, pb::key_value("k", any)))}), {"7"}, now));
 }
 
+// Two bytes that are no message, behind a list that is one: each was the list once more, at each depth.
+TEST(Otlp, AFieldOfAnotherTypeIsNotTheOneBeforeItOnceMore) {
+  const auto with = [](const std::string& more) {
+    return parse_otlp(request({span("rootspan", "", "x", more)}), {"7"}, now);
+  };
+  for (const auto kind : {5, 6}) {
+    std::string any = pb::text("deep");
+    for (int i = 0; i < 12; ++i) {
+      any = pb::bytes(kind, pb::bytes(1, kind == 5 ? any : pb::key_value("k", any)));
+      for (int again = 0; again < 10; ++again) any += pb::number(kind, 0);
+    }
+    EXPECT_FALSE(with(pb::bytes(9, pb::key_value("k", any))));
+    EXPECT_FALSE(with(pb::bytes(9, pb::key_value("k", pb::fixed(kind, 0)))));
+  }
+  EXPECT_FALSE(with(pb::bytes(15, pb::bytes(2, "why")) + pb::number(15, 0)));
+  EXPECT_TRUE(with(pb::bytes(9, pb::key_value("k", pb::bytes(5, "")))));
+}
+
 TEST(Otlp, WhatIsTakenIsReadHoweverDeepItIs) {
   for (const auto depth : {27, 28, 47, 48}) {
     std::string any = pb::text("deep"), text = "\"deep\"";
