@@ -91,8 +91,8 @@ int status_code(const json::object& status) {
   return static_cast<int>(integer(code));
 }
 
-OtlpSpan span_of(const json::object& from) {
-  OtlpSpan span;
+// False: there is no room for it.
+bool read_span(const json::object& from, OtlpSpan& span, OtlpRoom& room) {
   span.trace_id = id_at(from, "traceId", "trace_id");
   span.span_id = id_at(from, "spanId", "span_id");
   span.parent_id = id_at(from, "parentSpanId", "parent_span_id");
@@ -105,34 +105,37 @@ OtlpSpan span_of(const json::object& from) {
     span.status_message = text_at(status->get_object(), "message", "message");
   }
   if (const auto* events = list_at(from, "events", "events"))
-    for (const auto& event : *events)
-      if (event.is_object())
-        span.events.push_back(
-            {text_at(event.get_object(), "name", "name"),
-             static_cast<std::uint64_t>(integer(at(event.get_object(), "timeUnixNano", "time_unix_nano"))),
-             attributes_of(event.get_object())});
+    for (const auto& event : *events) {
+      if (!event.is_object()) continue;
+      if (!room.take_part()) return false;
+      span.events.push_back(
+          {text_at(event.get_object(), "name", "name"),
+           static_cast<std::uint64_t>(integer(at(event.get_object(), "timeUnixNano", "time_unix_nano"))),
+           attributes_of(event.get_object())});
+    }
   if (const auto* links = list_at(from, "links", "links"))
-    for (const auto& link : *links)
-      if (link.is_object())
-        span.links.push_back({id_at(link.get_object(), "traceId", "trace_id"),
-                              id_at(link.get_object(), "spanId", "span_id"), attributes_of(link.get_object())});
-  return span;
+    for (const auto& link : *links) {
+      if (!link.is_object()) continue;
+      if (!room.take_part()) return false;
+      span.links.push_back({id_at(link.get_object(), "traceId", "trace_id"),
+                            id_at(link.get_object(), "spanId", "span_id"), attributes_of(link.get_object())});
+    }
+  return true;
 }
 
 }  // namespace
 
-std::optional<std::vector<OtlpResource>> read_otlp_json(std::string_view text, std::size_t spans_max) {
+std::optional<std::vector<OtlpResource>> read_otlp_json(std::string_view text, OtlpRoom& room) {
   json::parse_options options;
   options.max_depth = 64;
   boost::system::error_code ec;
   const auto parsed = parse_json({text.data(), text.size()}, ec, options);
   if (ec || !parsed.is_object()) return {};
   std::vector<OtlpResource> out;
-  std::size_t spans = 0;
   const auto* resources = list_at(parsed.get_object(), "resourceSpans", "resource_spans");
   if (!resources) return out;
   for (const auto& one : *resources) {
-    if (!one.is_object()) return {};
+    if (!one.is_object() || !room.take_part()) return {};
     auto& resource = out.emplace_back();
     if (const auto* of = one.get_object().if_contains("resource"); of && of->is_object())
       resource.attributes = attributes_of(of->get_object());
@@ -142,8 +145,8 @@ std::optional<std::vector<OtlpResource>> read_otlp_json(std::string_view text, s
       const auto* list = scope.is_object() ? list_at(scope.get_object(), "spans", "spans") : nullptr;
       if (!list) continue;
       for (const auto& span : *list) {
-        if (!span.is_object() || ++spans > spans_max) return {};
-        resource.spans.push_back(span_of(span.get_object()));
+        if (!span.is_object() || !room.take_span()) return {};
+        if (!read_span(span.get_object(), resource.spans.emplace_back(), room)) return {};
       }
     }
   }

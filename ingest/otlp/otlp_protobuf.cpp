@@ -125,7 +125,7 @@ bool read_link(std::string_view message, OtlpLink& link) {
   return reader.ok();
 }
 
-bool read_span(std::string_view message, OtlpSpan& span) {
+bool read_span(std::string_view message, OtlpSpan& span, OtlpRoom& room) {
   wire::Reader reader(message);
   for (Field field; reader.next(field);) {
     bool good = true;
@@ -152,10 +152,10 @@ bool read_span(std::string_view message, OtlpSpan& span) {
         good = field.type == Type::bytes && read_key_value(field.bytes, span.attributes, 0);
         break;
       case 11:
-        good = field.type == Type::bytes && read_event(field.bytes, span.events.emplace_back());
+        good = field.type == Type::bytes && room.take_part() && read_event(field.bytes, span.events.emplace_back());
         break;
       case 13:
-        good = field.type == Type::bytes && read_link(field.bytes, span.links.emplace_back());
+        good = field.type == Type::bytes && room.take_part() && read_link(field.bytes, span.links.emplace_back());
         break;
       case 15: {
         good = field.type == Type::bytes;
@@ -175,7 +175,7 @@ bool read_span(std::string_view message, OtlpSpan& span) {
   return reader.ok();
 }
 
-bool read_resource_spans(std::string_view message, OtlpResource& resource, std::size_t spans_max, std::size_t& spans) {
+bool read_resource_spans(std::string_view message, OtlpResource& resource, OtlpRoom& room) {
   wire::Reader reader(message);
   for (Field field; reader.next(field);) {
     if (field.type != Type::bytes) continue;
@@ -189,7 +189,8 @@ bool read_resource_spans(std::string_view message, OtlpResource& resource, std::
       wire::Reader scope(field.bytes);
       for (Field part; scope.next(part);) {
         if (part.number != 2) continue;
-        if (part.type != Type::bytes || ++spans > spans_max || !read_span(part.bytes, resource.spans.emplace_back()))
+        if (part.type != Type::bytes || !room.take_span() ||
+            !read_span(part.bytes, resource.spans.emplace_back(), room))
           return false;
       }
       if (!scope.ok()) return false;
@@ -200,13 +201,12 @@ bool read_resource_spans(std::string_view message, OtlpResource& resource, std::
 
 }  // namespace
 
-std::optional<std::vector<OtlpResource>> read_otlp_protobuf(std::string_view message, std::size_t spans_max) {
+std::optional<std::vector<OtlpResource>> read_otlp_protobuf(std::string_view message, OtlpRoom& room) {
   std::vector<OtlpResource> out;
-  std::size_t spans = 0;
   wire::Reader reader(message);
   for (Field field; reader.next(field);)
     if (field.number == 1 &&
-        (field.type != Type::bytes || !read_resource_spans(field.bytes, out.emplace_back(), spans_max, spans)))
+        (field.type != Type::bytes || !room.take_part() || !read_resource_spans(field.bytes, out.emplace_back(), room)))
       return {};
   if (!reader.ok()) return {};
   return out;

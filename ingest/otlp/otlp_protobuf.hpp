@@ -6,8 +6,8 @@
 
 namespace assay {
 
-// None: it is not an ExportTraceServiceRequest.
-std::optional<std::vector<OtlpResource>> read_otlp_protobuf(std::string_view message, std::size_t spans_max);
-std::optional<std::vector<OtlpResource>> read_otlp_json(std::string_view text, std::size_t spans_max);
+// None: it is not an ExportTraceServiceRequest, or there is no room for it.
+std::optional<std::vector<OtlpResource>> read_otlp_protobuf(std::string_view message, OtlpRoom& room);
+std::optional<std::vector<OtlpResource>> read_otlp_json(std::string_view text, OtlpRoom& room);
 
 }  // namespace assay

@@ -201,6 +201,12 @@ std::string info_of(const std::string& trace_id, const OtlpExperiment& experimen
   return json::serialize(info);
 }
 
+OtlpProblem why_not_read(const OtlpRoom& room, const OtlpLimits& limits) {
+  if (!room.is_full) return {400, "Invalid OpenTelemetry format"};
+  return {413, "one request has at most " + std::to_string(limits.spans_max) + " spans, and " +
+                   std::to_string(limits.parts_max) + " events, links and resources"};
+}
+
 OtlpProblem too_many_tags(std::size_t bytes_max) {
   return {413, "the attributes of its resources, which each of its traces keeps as tags, are together larger than " +
                    std::to_string(bytes_max) + " bytes"};
@@ -254,15 +260,17 @@ Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpR
 
 Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp(std::string_view protobuf, const OtlpExperiment& experiment,
                                                          Instant now, const OtlpLimits& limits) {
-  const auto resources = read_otlp_protobuf(protobuf, limits.spans_max);
-  if (!resources) return OtlpProblem{400, "Invalid OpenTelemetry format"};
+  OtlpRoom room{limits.spans_max, limits.parts_max};
+  const auto resources = read_otlp_protobuf(protobuf, room);
+  if (!resources) return why_not_read(room, limits);
   return records_of(*resources, experiment, now, limits);
 }
 
 Result<std::vector<TraceRecord>, OtlpProblem> parse_otlp_json(std::string_view text, const OtlpExperiment& experiment,
                                                               Instant now, const OtlpLimits& limits) {
-  const auto resources = read_otlp_json(text, limits.spans_max);
-  if (!resources) return OtlpProblem{400, "Invalid OpenTelemetry format"};
+  OtlpRoom room{limits.spans_max, limits.parts_max};
+  const auto resources = read_otlp_json(text, room);
+  if (!resources) return why_not_read(room, limits);
   return records_of(*resources, experiment, now, limits);
 }
 

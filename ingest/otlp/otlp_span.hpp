@@ -1,6 +1,7 @@
 #pragma once
 // One span of OTLP, whatever it was encoded in.
 #include <boost/json/object.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -32,6 +33,21 @@ struct OtlpSpan {
 struct OtlpResource {
   boost::json::object attributes;
   std::vector<OtlpSpan> spans;
+};
+
+// How many more a request may have. An empty one is two bytes in its body, and some hundred in memory.
+struct OtlpRoom {
+  std::size_t spans, parts;  // parts: events, links and resources
+  bool is_full = false;      // that is why it was not read
+
+  bool take_span() { return take(spans); }
+  bool take_part() { return take(parts); }
+
+ private:
+  bool take(std::size_t& left) {
+    if (left == 0) is_full = true;
+    return left > 0 && left-- > 0;
+  }
 };
 
 }  // namespace assay

@@ -113,8 +113,6 @@ TEST(Otlp, RefusesWhatItCanNotRead) {
   EXPECT_EQ(parse_otlp("", {"7"}, now).error().detail, "Invalid OpenTelemetry format - no spans found");
   EXPECT_EQ(parse_otlp(request({span("short", "", "x")}), {"7"}, now).error().status, 422u);
   EXPECT_FALSE(parse_otlp(request({span("rootspan", "", "\xff")}), {"7"}, now)) << "not UTF-8";
-  EXPECT_FALSE(
-      parse_otlp(request({span("rootspan", "", "a"), span("rootspa2", "", "b")}), {"7"}, now, {.spans_max = 1}));
   // A value inside a value inside a value …
   std::string any = pb::text("deep");
   for (int i = 0; i < 200; ++i) any = pb::bytes(5, pb::bytes(1, any));
@@ -234,6 +232,35 @@ TEST(Otlp, BoundsWhatItsTracesKeepOfTheirResource) {
   ASSERT_TRUE(with(900));
   EXPECT_EQ(with(900)->size(), 100u);
   EXPECT_EQ(with(1000).error().status, 413u);
+}
+
+// Two bytes each in a body, and some hundred in memory.
+TEST(Otlp, BoundsHowMuchARequestIsMadeOf) {
+  const OtlpLimits few{.spans_max = 1, .parts_max = 4};
+  const auto status = [&](const std::string& body) {
+    const auto traces = parse_otlp(body, {"7"}, now, few);
+    return traces ? 200u : traces.error().status;
+  };
+  const auto event = pb::bytes(11, ""),
+             link = pb::bytes(13, pb::bytes(1, "0123456789abcdef") + pb::bytes(2, "linkspan"));
+  EXPECT_EQ(status(request({span("rootspan", "", "a", event + event + link)})), 200u) << "and a resource";
+  EXPECT_EQ(status(request({span("rootspan", "", "a", event + event + link + link)})), 413u);
+  EXPECT_EQ(status(request({span("rootspan", "", "a", event + event + event + link)})), 413u);
+  EXPECT_EQ(status(request({span("rootspan", "", "a")}) + pb::bytes(1, "") + pb::bytes(1, "")), 200u);
+  EXPECT_EQ(status(request({span("rootspan", "", "a")}) + std::string(8, '\x0a')), 400u) << "cut";
+  EXPECT_EQ(status(pb::bytes(1, "") + pb::bytes(1, "") + pb::bytes(1, "") + pb::bytes(1, "") + pb::bytes(1, "")), 413u);
+  EXPECT_EQ(status(request({span("rootspan", "", "a"), span("rootspa2", "", "b")})), 413u);
+  const auto json_status = [&](const std::string& spans, const std::string& resources = "") {
+    const auto traces = parse_otlp_json(
+        R"({"resourceSpans":[{"scopeSpans":[{"spans":[)" + spans + "]}]}" + resources + "]}", {"7"}, now, few);
+    return traces ? 200u : traces.error().status;
+  };
+  const std::string ids = R"({"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"1011121314151617")";
+  EXPECT_EQ(json_status(ids + R"(,"events":[{},{}],"links":[{}]})"), 200u);
+  EXPECT_EQ(json_status(ids + R"(,"events":[{},{}],"links":[{},{}]})"), 413u);
+  EXPECT_EQ(json_status(ids + R"(,"events":[{},{},{},{}]})"), 413u);
+  EXPECT_EQ(json_status(ids + "}", ",{},{},{},{}"), 413u);
+  EXPECT_EQ(json_status(ids + "}," + ids + "}"), 413u);
 }
 
 TEST(Otlp, ReadsJsonAsWell) {
