@@ -32,7 +32,7 @@ bool read_string(std::string_view name, simdjson::ondemand::value v, std::string
 bool read_tags(simdjson::ondemand::value v, std::map<std::string, std::string>& tags, Problem& problem) {
   simdjson::ondemand::json_type type;
   if (v.type().get(type)) return false;
-  if (type == simdjson::ondemand::json_type::null) return v.is_null();
+  if (type == simdjson::ondemand::json_type::null) return is_null(v);
   simdjson::ondemand::object object;
   if (type != simdjson::ondemand::json_type::object) return problem("tags", "must be an object of strings");
   if (v.get_object().get(object)) return false;

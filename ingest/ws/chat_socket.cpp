@@ -47,15 +47,13 @@ class ChatSocket {
   Task<void> run() {
     const auto accepted = co_await socket_.accept();
     if (!accepted) co_return;
-    spawn(watch());
-    for (;;) {
-      auto message = co_await socket_.read();
-      if (!message) break;
-      if (!message->text) {
-        co_await socket_.close(WebSocket::not_text, "messages are JSON, as text");
-        break;
-      }
-      co_await take(message->data);
+    std::exception_ptr thrown;  // whatever it is: the tasks live on this, and are waited for
+    try {
+      spawn(watch());
+      co_await converse();
+    } catch (...) {
+      thrown = std::current_exception();
+      socket_.cut();
     }
     closed_ = true;
     look_up_->wake();
@@ -64,17 +62,36 @@ class ChatSocket {
       const auto poll = steady_clock::now() + services_.config.gone_poll;
       co_await turn_ended_->wait(poll);
     }
+    if (thrown) std::rethrow_exception(thrown);
   }
 
  private:
   void spawn(Task<void> task) {
-    ++tasks_;
-    asio::co_spawn(executor_, std::move(task), [this](std::exception_ptr thrown) {
+    auto ended = [this](std::exception_ptr thrown) {
       if (thrown) spdlog::error("event=chat_socket_failed");
       if (thrown) socket_.cut();
       --tasks_;
       turn_ended_->wake();
-    });
+    };
+    ++tasks_;
+    try {
+      asio::co_spawn(executor_, std::move(task), std::move(ended));
+    } catch (...) {  // it does not run, and never ends
+      --tasks_;
+      throw;
+    }
+  }
+
+  Task<void> converse() {
+    for (;;) {
+      auto message = co_await socket_.read();
+      if (!message) co_return;
+      if (!message->text) {
+        co_await socket_.close(WebSocket::not_text, "messages are JSON, as text");
+        co_return;
+      }
+      co_await take(message->data);
+    }
   }
 
   Task<void> take(std::string_view text) {

@@ -69,6 +69,12 @@ class RawClient {
     }
     return take(pending_.size());
   }
+  // All that came with this text in it; less, where that does not come.
+  std::string read_until(std::string_view text) {
+    while (pending_.find(text) == pending_.npos && receive()) {
+    }
+    return take(pending_.size());
+  }
   // Whether the other side closes, in time, without a further byte.
   bool closes() { return pending_.empty() && !receive() && closed_; }
 
