@@ -135,15 +135,20 @@ class ChatSocket {
       writers_.push_back(turn);
       co_await turn->wait(Waiter::Time::max());
     }
-    writing_ = true;
-    auto written = co_await socket_.write(json);
-    writing_ = false;
-    if (!writers_.empty()) {
-      writers_.front()->wake();
-      writers_.pop_front();
-    }
-    co_return written;
+    const Writing now(*this);
+    co_return co_await socket_.write(json);
   }
+
+  // Behind it all who wait look again: the first of them may have been told to end, and not wait any more.
+  struct Writing {
+    explicit Writing(ChatSocket& of) : socket(of) { socket.writing_ = true; }
+    Writing(const Writing&) = delete;
+    ~Writing() {
+      socket.writing_ = false;
+      for (const auto& writer : std::exchange(socket.writers_, {})) writer->wake();
+    }
+    ChatSocket& socket;
+  };
 
   // Looks now and then whether the door drains: between turns the connection is closed.
   Task<void> watch() {
@@ -217,7 +222,7 @@ class ChatSocket {
   bool chatted_ = false;     // one has begun
   int tasks_ = 0;
   bool turn_ = false, stop_asked_ = false, closed_ = false, insisted_ = false, writing_ = false;
-  std::deque<std::shared_ptr<Waiter>> writers_;
+  std::vector<std::shared_ptr<Waiter>> writers_;
 };
 
 Response refusal(const Request& request, const ChatSocketConfig& config) {
