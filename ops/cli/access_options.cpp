@@ -237,13 +237,14 @@ std::string Access::take_certificate() {
 
 Result<void, std::string> Access::open() {
   if (options_.keys_file.empty()) return {};  // never settled: a test's
-  if (std::filesystem::exists(keys_.path)) {
+  std::error_code unseen;                     // is said where the file is read
+  if (std::filesystem::exists(keys_.path, unseen) || unseen) {
     auto file = read_secret_file(keys_.path);
     if (!file) return file.error();
     keys_.bytes = std::move(file->bytes);
   }
   if (auto problem = take_keys(); !problem.empty()) return problem;
-  if (!std::filesystem::exists(capability_keys_.path) && options_.made_capability_keys)
+  if (!std::filesystem::exists(capability_keys_.path, unseen) && !unseen && options_.made_capability_keys)
     if (auto made = write_secret_file(capability_keys_.path, CapabilityKeys::create(clock_.now()).to_json()); !made)
       return made.error();
   auto file = read_secret_file(capability_keys_.path);
@@ -258,17 +259,37 @@ Result<void, std::string> Access::open() {
     }
     if (auto problem = take_certificate(); !problem.empty()) return problem;
   }
-  watcher_ = std::jthread([this](std::stop_token stop) {
-    while (sleep_unless_stopped(stop, 1s)) reload();
-  });
+  watcher_ = std::jthread([this](std::stop_token stop) { watch(stop); });
   return {};
 }
 
 void Access::reload() {
-  std::scoped_lock lock(mutex_);
+  const std::scoped_lock lock(mutex_);
+  is_asked_ = true;
+  asked_.notify_one();
+}
+
+void Access::watch(std::stop_token stop) {
+  name_this_thread("access-files");
+  while (!stop.stop_requested()) {
+    try {
+      {
+        std::unique_lock lock(mutex_);
+        asked_.wait_for(lock, stop, 1s, [this] { return is_asked_; });
+        is_asked_ = false;
+      }
+      if (!stop.stop_requested()) look();
+    } catch (const std::exception& e) {  // what was read before stays
+      spdlog::error("event=reload_failed why=\"{}\"", e.what());
+    }
+  }
+}
+
+void Access::look() {
   const auto again = [this](Watched& file, auto take) {
-    auto found = std::filesystem::exists(file.path) ? read_secret_file(file.path)
-                                                    : Result<SecretFile, std::string>(SecretFile());
+    std::error_code unseen;  // a directory that may not be entered any more, a link in a circle: it is said below
+    auto found = std::filesystem::exists(file.path, unseen) || unseen ? read_secret_file(file.path)
+                                                                      : Result<SecretFile, std::string>(SecretFile());
     if (found && found->bytes == file.bytes) return false;
     if (found) std::swap(file.bytes, found->bytes);
     auto problem = found ? take() : found.error();

@@ -57,7 +57,8 @@ class Access {
   TlsSlot* tls() { return options_.tls_certificate.empty() ? nullptr : &tls_; }
   // Reads the files; in words what is wrong. Then looks after them once a second.
   Result<void, std::string> open();
-  // Any thread. What can't be read is said in the log, and what was read before stays.
+  // Any thread. Has them read again at once, and waits for no file. What can't be read is said in the log, and what was
+  // read before stays.
   void reload();
 
  private:
@@ -66,6 +67,8 @@ class Access {
     std::string bytes;
     std::string problem = {};  // of the last look, as the log has it
   };
+  void watch(std::stop_token stop);
+  void look();
   std::string take_certificate();
   std::string take_keys();
   std::string take_capability_keys();
@@ -74,6 +77,8 @@ class Access {
   const Clock& clock_;
   Gate gate_;
   std::mutex mutex_;
+  std::condition_variable_any asked_;
+  bool is_asked_ = false;
   TlsSlot tls_;
   Watched keys_, capability_keys_, certificate_, tls_key_;
   Gauge* const certificate_end_;  // null: plain HTTP
