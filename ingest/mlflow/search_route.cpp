@@ -16,7 +16,9 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::int64_t max_results_max = 500;
-constexpr std::size_t step_size = 128;
+// Of a step, in traces: fewer at first and where they are slow to look at, as with a regular expression.
+constexpr std::size_t step_size_max = 128;
+constexpr std::chrono::milliseconds step_time_max{10};
 
 MlflowError refused(const filter::Refusal& refusal) { return {refusal.code, refusal.message}; }
 
@@ -162,11 +164,15 @@ Task<Response> search_traces(MlflowDoor& door, const Request& request, const jso
   if (!made) co_return read_failed(request, made.error());
   if (!*made) co_return error_response(refused(made->error()));
   auto& search = **made;
+  std::size_t size = 8;
   for (bool done = false; !done;) {
-    const auto step = search.step(step_size);
+    const auto began = std::chrono::steady_clock::now();
+    const auto step = search.step(size);
     if (!step) co_return read_failed(request, step.error());
     if (!*step) co_return error_response(refused(step->error()));
     done = **step == filter::TraceSearch::State::complete;
+    const bool slow = std::chrono::steady_clock::now() - began > step_time_max;
+    size = std::clamp<std::size_t>(slow ? size / 2 : size * 2, 1, step_size_max);
     if (!done) co_await asio::post(use_task);
   }
 

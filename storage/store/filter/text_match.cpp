@@ -115,11 +115,17 @@ bool TextMatch::operator()(std::string_view text) const {
   if (op_ == "ILIKE") return like(lower(text), value_);
   if (op_ == "IN" || op_ == "NOT IN") return std::binary_search(values_.begin(), values_.end(), text) == (op_ == "IN");
   if (op_ == "RLIKE") try {
-      return boost::regex_search(characters_of(text), *regex_);
+      return !gave_up_ && boost::regex_search(characters_of(text), *regex_);
     } catch (const std::runtime_error&) {
-      return false;  // it became too complex for this text
+      gave_up_ = true;
+      return false;
     }
   return ordered(text.compare(value_), op_);
+}
+
+std::optional<Refusal> TextMatch::problem() const {
+  if (!gave_up_) return {};
+  return refusal("The regular expression '" + value_ + "' is too complex for what it is searched in");
 }
 
 bool compare_number(double left, std::string_view op, const Value& right) {

@@ -3,6 +3,7 @@
 // escape; ILIKE without the case of ASCII letters; RLIKE as a regular expression of characters that matches anywhere.
 #include <boost/regex_fwd.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,11 +20,14 @@ class TextMatch {
   // A refusal: the regular expression is none.
   static Result<TextMatch, Refusal> make(std::string_view op, const Value& value);
   bool operator()(std::string_view text) const;
+  // Of what was looked at: for one of these texts the regular expression took too long. It matches none from there on.
+  std::optional<Refusal> problem() const;
 
  private:
   std::string op_, value_;
   std::vector<std::string> values_;
   std::shared_ptr<const boost::wregex> regex_;
+  mutable bool gave_up_ = false;
 };
 
 // Numbers; a string is taken for the number in it, if there is one.

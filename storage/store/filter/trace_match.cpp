@@ -105,6 +105,12 @@ Result<bool> TraceMatch::operator()(const std::string& trace_id, const TraceRow&
   return about_spans_ ? spans(trace_id) : Result<bool>(true);
 }
 
+std::optional<Refusal> TraceMatch::problem() const {
+  for (const auto& compiled : clauses_)
+    if (auto problem = compiled.text.problem()) return problem;
+  return {};
+}
+
 bool TraceMatch::attribute(const Compiled& compiled, const std::string& trace_id, const TraceRow& row) const {
   const auto& [clause, text, sessions] = compiled;
   if (clause.key == "request_id") return text(trace_id);

@@ -21,6 +21,8 @@ class TraceMatch {
   static Result<TraceMatch, Refusal> make(const KeyValue& kv, const Store& store, TraceFilter filter,
                                           std::vector<std::string> experiments);
   Result<bool> operator()(const std::string& trace_id, const TraceRow& row);
+  // Why what it has said is no answer: see TextMatch.
+  std::optional<Refusal> problem() const;
 
  private:
   struct Compiled {

@@ -83,6 +83,7 @@ Result<Result<TraceSearch::State, Refusal>> TraceSearch::step(std::size_t count)
       if (!row) return make_error_code(Error::corrupt);
       const auto matches = match_(candidate.trace_id, *row);
       if (!matches) return matches.error();
+      if (const auto problem = match_.problem()) return Inner(*problem);
       if (*matches) take(candidate, *row);
     }
     const bool full = newest_first_ && page_.size() == query_.max_results;
