@@ -11,6 +11,8 @@
 namespace assay {
 namespace {
 
+// A text that is nested deeper is none that anybody wrote as JSON; each level takes some fifty bytes here.
+constexpr std::size_t depth_max = 10'000;
 constexpr std::string_view blanks = " \t\r\n";
 
 void append_utf8(std::string& out, std::uint32_t c) {
@@ -125,6 +127,10 @@ class Walk {
       if (c == '"') {
         string();
       } else if (c == '{' || c == '[') {
+        if (frames_.size() == depth_max) {
+          result_.is_json = false;
+          break;
+        }
         frames_.push_back({value_, c == '{', c == '{', path_.size()});
         if (c == '[') value_ = {.inside = value_.inside};
         ++at_;

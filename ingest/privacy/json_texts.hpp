@@ -28,7 +28,7 @@ using ChangeText = std::function<bool(JsonText& text)>;
 
 struct JsonChange {
   bool changed = false;
-  bool is_json = true;  // no: what stands outside of strings was not looked at
+  bool is_json = true;  // no: not all was looked at, as what stands outside of strings, or is nested too deep
 };
 
 // Below these places, except below members named in `kept` that stand right below one. Keys are texts, too; those that
