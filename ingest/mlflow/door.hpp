@@ -28,6 +28,7 @@ struct MlflowDoorConfig {
   std::size_t trace_bytes_max = 4u << 20;         // body of StartTraceV3, of a dataset's records
   std::size_t spans_bytes_max = 16u << 20;        // of an export or an upload of spans
   std::size_t search_examined_max = 100'000;      // traces that one search looks at
+  std::size_t batch_bytes_max = 64u << 20;        // of several whole traces in one answer
 };
 
 // One a front door; outlives the router.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/json/parse.hpp>
@@ -16,6 +17,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t batch_max = 500;
+constexpr std::size_t infos_at_once = 128;  // then others have their turn
 
 Task<Response> get_trace_info(MlflowDoor& door, Request& request) {
   auto refused = co_await ready_to_read(door, request);
@@ -112,6 +114,7 @@ Task<Response> batch_get(MlflowDoor& door, Request& request) {
     const auto id = pending::resolved(door, given);
     if (std::find(seen.begin(), seen.end(), id) != seen.end()) continue;
     seen.push_back(id);
+    co_await asio::post(use_task);  // each may be megabytes
     if (const auto pending = pending::request_of(id); pending && !door.unknown) {
       list +=
           (list.empty() ? "" : ",") + (R"({"trace_info":)" + pending::info_json(*pending, "0", door.clock.now()) + "}");
@@ -130,6 +133,10 @@ Task<Response> batch_get(MlflowDoor& door, Request& request) {
           }))
         continue;
     }
+    if (!list.empty() && list.size() + whole->json.size() > door.config.batch_bytes_max)
+      co_return error_response(invalid_parameter("trace_ids: these traces are together larger than " +
+                                                 std::to_string(door.config.batch_bytes_max) +
+                                                 " bytes: ask for fewer at once"));
     list += (list.empty() ? "" : ",") + whole->json;
   }
   co_return answer(list.empty() ? "{}" : R"({"traces":[)" + list + "]}");
@@ -152,6 +159,7 @@ Task<Response> batch_get_infos(MlflowDoor& door, Request& request) {
   std::set<std::string> seen;
   for (const auto& id : *ids) {
     if (!seen.insert(id).second) continue;
+    if (seen.size() % infos_at_once == 0) co_await asio::post(use_task);
     const auto row = store.trace(id);
     if (!row) co_return read_failed(request, row.error());
     if (!*row || !(anywhere || std::ranges::count(*experiments, (*row)->experiment_id()))) continue;

@@ -31,12 +31,13 @@ class MlflowDoorTest : public testing::Test {
   unsigned post(std::string path, std::string body, std::string experiment = {}) {
     return send(http::verb::post, std::move(path), std::move(body), std::move(experiment));
   }
-  unsigned send(http::verb method, std::string path, std::string body, std::string experiment = {}) {
+  unsigned send(http::verb method, std::string path, std::string body, std::string experiment = {},
+                std::string query = {}) {
     const HeaderField headers[] = {{"Content-Type", "application/json"}, {"x-mlflow-experiment-id", experiment}};
     const auto size = body.size();
     body.resize(size + 64);
     const auto found = router_.find(method, path);
-    Request request{.method = method, .path = path};
+    Request request{.method = method, .path = path, .query = query};
     for (std::size_t i = 0; i < found.params.size(); ++i) request.params[i] = found.params[i];
     request.body = std::string_view(body).substr(0, size);
     request.headers = headers;

@@ -67,5 +67,37 @@ TEST_F(MlflowDoorTest, ChangesTogetherMakeNoMoreOfAnAssessmentThanACreateMay) {
   EXPECT_NE(said_.find("metadata"), std::string::npos) << said_;
 }
 
+TEST_F(MlflowDoorTest, WholeTracesThatAreTooMuchAtOnceAreAskedForInParts) {
+  const auto experiment = make("one");
+  EXPECT_EQ(spans("000102030405060708090a0b0c0d0e01", experiment), 200u);
+  EXPECT_EQ(spans("000102030405060708090a0b0c0d0e02", experiment), 200u);
+  const std::string first = "trace_ids=tr-000102030405060708090a0b0c0d0e01",
+                    both = first + "&trace_ids=tr-000102030405060708090a0b0c0d0e02";
+  const std::string path = "/api/3.0/mlflow/traces/batchGet";
+  EXPECT_EQ(send(http::verb::get, path, "", "", both), 200u);
+  const auto size = said_.size();
+  door_.config.batch_bytes_max = size / 4;
+  EXPECT_EQ(send(http::verb::get, path, "", "", both), 400u);
+  EXPECT_NE(said_.find("INVALID_PARAMETER_VALUE"), std::string::npos) << said_;
+  EXPECT_NE(said_.find("ask for fewer"), std::string::npos) << said_;
+  EXPECT_EQ(send(http::verb::get, path, "", "", first), 200u) << "one is answered, however large";
+}
+
+TEST_F(MlflowDoorTest, ASearchForWhatIsTooComplexIsRefusedInWords) {
+  const auto experiment = make("one");
+  for (const std::string id : {"tr-000102030405060708090a0b0c0d0e01", "tr-000102030405060708090a0b0c0d0e02"}) {
+    EXPECT_EQ(start(id, experiment), 200u);
+    EXPECT_EQ(send(http::verb::patch, "/api/3.0/mlflow/traces/" + id + "/tags",
+                   R"({"key":"x","value":")" + std::string(8000, 'a') + "\"}"),
+              200u);
+  }
+  EXPECT_EQ(post("/api/3.0/mlflow/traces/search",
+                 R"({"locations":[{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":")" + experiment +
+                     R"("}}],"filter":"tag.x RLIKE '(a+)+b'"})"),
+            400u);
+  EXPECT_NE(said_.find(R"("error_code":"INVALID_PARAMETER_VALUE")"), std::string::npos) << said_;
+  EXPECT_NE(said_.find("too complex"), std::string::npos) << said_;
+}
+
 }  // namespace
 }  // namespace assay
