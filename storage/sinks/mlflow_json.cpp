@@ -2,10 +2,12 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "storage/records/json_reader.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/utf8.hpp"
 #include "storage/sinks/mlflow_columns.hpp"
 #include "storage/sinks/mlflow_json_text.hpp"
 #include "storage/store/feedback_tag.hpp"
@@ -260,13 +262,22 @@ std::optional<std::string> experiment_id_of(std::string_view body) {
   return id;
 }
 
+// The beginning of what somebody answered, as text that a dead letter can quote.
+static std::string quoted(std::string_view said, std::size_t bytes_max) {
+  std::string out(utf8_prefix(said, bytes_max));
+  if (simdjson::validate_utf8(out.data(), out.size())) return out;
+  std::ranges::replace_if(
+      out, [](unsigned char c) { return c >= 0x80; }, '?');
+  return out;
+}
+
 Failure failure_of(std::string_view body) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
-  if (parser.parse(body.data(), body.size()).get(root)) return {"", std::string(body.substr(0, 200))};
+  if (parser.parse(body.data(), body.size()).get(root)) return {"", quoted(body, 200)};
   auto message = text_at(root, "/message");
   if (message.empty()) message = text_at(root, "/detail");  // what is not of its own API
-  return {text_at(root, "/error_code"), message.substr(0, 500)};
+  return {text_at(root, "/error_code"), quoted(message, 500)};
 }
 
 FeedbackRecord feedback_of(const AssessmentRecord& record) {

@@ -28,5 +28,17 @@ TEST(MlflowDeadLetter, OfAReplayKnowsItsAttempt) {
   }
 }
 
+// A letter that quotes half a character can't be read, shown or replayed.
+TEST(MlflowDeadLetter, QuotesWhatMlflowSaidAsText) {
+  std::string long_value = "a";
+  for (int i = 0; i < 300; ++i) long_value += "\u00fc";
+  for (const auto& said :
+       {R"({"error_code":"X","message":")" + long_value + "\"}", long_value, std::string("\xff\x80<html>")}) {
+    const auto why = mlflow::failure_of(said).message;
+    EXPECT_TRUE(simdjson::validate_utf8(why.data(), why.size())) << why;
+    EXPECT_GE(why.size(), 8u);
+  }
+}
+
 }  // namespace
 }  // namespace assay
