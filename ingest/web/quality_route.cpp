@@ -70,7 +70,11 @@ Task<Result<std::string>> QualityRoute::counted(const Window& window) {
     auto executor = asio::get_associated_executor(handler);
     auto work = asio::make_work_guard(executor);
     auto run = [this, &window, &json, until, executor, work = std::move(work), handler = std::move(handler)]() mutable {
-      json = count(window, until);
+      try {
+        json = count(window, until);
+      } catch (const std::exception&) {  // out of memory: not the end of the door
+        json = make_error_code(Error::storage_failed);
+      }
       --waiting_;
       asio::post(executor, std::move(handler));
     };

@@ -67,9 +67,16 @@ struct NameLookup::State {
     const std::lock_guard lock(mutex);
     if (const auto at = askers.find(name); at != askers.end()) std::erase(at->second, &asker);
   }
+  Result<Endpoints> asked(const Name& name) const {
+    try {
+      return look_up(name.first, name.second);
+    } catch (const std::exception&) {  // out of memory, on a thread of nobody's
+      return boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
+    }
+  }
   void run(const Name& name) {
     name_this_thread("name-lookup");
-    const auto found = look_up(name.first, name.second);
+    const auto found = asked(name);
     const std::lock_guard lock(mutex);
     for (auto* asker : askers[name]) {
       asker->answer = found;

@@ -16,6 +16,7 @@ namespace {
 class SlowView final : public View {
  public:
   Result<std::string> report(const std::string&, Instant, Instant, const std::function<bool()>& go_on) override {
+    if (fails) throw std::bad_alloc();
     std::unique_lock lock(mutex_);
     ++begun_;
     changed_.notify_all();
@@ -42,6 +43,8 @@ class SlowView final : public View {
   Result<std::optional<std::string>> assessment(std::string_view) override { return Error::unsupported; }
   Result<bool> deleted(std::string_view) override { return Error::unsupported; }
   Result<std::optional<std::string>> trace_info(std::string_view) override { return Error::unsupported; }
+
+  std::atomic<bool> fails{false};
 
  private:
   MemoryKeyValue kv_;
@@ -94,6 +97,16 @@ TEST_F(QualityRouteTest, AStopGivesUpWhatIsBeingCountedAndWhatWaits) {
   route.stop();
   context.run();
   EXPECT_EQ(statuses, (std::map<unsigned, int>{{503, 3}}));
+}
+
+TEST_F(QualityRouteTest, WhatFailsInCountingIsAnAnswerAndLeavesItsPlace) {
+  view.fails = true;
+  for (int i = 0; i < 20; ++i) {
+    ask(1);
+    context.run();
+    context.restart();
+  }
+  EXPECT_EQ(statuses, (std::map<unsigned, int>{{500, 20}}));
 }
 
 }  // namespace

@@ -130,5 +130,13 @@ TEST_F(NameLookupTest, ANameIsLookedUpAnewOnceItWasAnswered) {
   EXPECT_EQ(resolver.asked, 2);
 }
 
+TEST(NameLookup, ALookUpThatThrowsIsAnError) {
+  NameLookup lookup(
+      [](const std::string&, const std::string&) -> Result<NameLookup::Endpoints> { throw std::bad_alloc(); });
+  IoContext context{1};
+  const auto found = run_task(context, lookup.find("models.example", "80", steady_clock::now() + 10s));
+  EXPECT_EQ(found.error(), boost::system::errc::not_enough_memory);
+}
+
 }  // namespace
 }  // namespace assay
