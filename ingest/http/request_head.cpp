@@ -49,7 +49,7 @@ void RequestParser::on_request_impl(http::verb method, sv, sv target, int versio
 bool RequestParser::take_target(std::string_view target) {
   for (const auto c : target)
     if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f || c == '#') return false;
-  if (target != "*" && target.front() != '/') {
+  if (target != "*" && !target.starts_with('/')) {
     const auto scheme = target.find("://");
     if (scheme == target.npos) return false;
     const auto authority = target.substr(0, scheme);

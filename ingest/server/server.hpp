@@ -37,6 +37,7 @@ class ServerThread {
   Task<void> accept();
   Task<void> sweep();
   std::optional<PeerCounts::Peer> peer_to_count(const Socket& socket) const;
+  void take(Socket socket, std::string_view turned_away);
   void open_session(Socket socket, std::optional<PeerCounts::Peer> peer);
 
   ServerShared& shared_;

@@ -81,33 +81,50 @@ Task<void> ServerThread::accept() {
   while (!shared_.draining) {
     auto [ec, socket] = co_await acceptor_.async_accept(as_result);
     if (shared_.draining) break;
-    if (ec) {  // out of descriptors, mostly: breathe, don't spin
-      shared_.metrics.accept_errors_total.Increment();
-      pause_timer_.expires_after(accept_pause);
-      co_await pause_timer_.async_wait(as_result);
-      continue;
+    bool failed = ec.failed();  // out of descriptors, mostly
+    try {
+      if (!failed) take(std::move(socket), turned_away);
+    } catch (...) {  // out of memory: whoever accepts no more still has connections given by the system
+      report(std::current_exception(), "connection");
+      failed = true;
     }
-    shared_.metrics.accepted_total.Increment();
-    socket.non_blocking(true, ec);
-    if (!ec) socket.set_option(asio::ip::tcp::no_delay(true), ec);
-    if (ec) continue;                                              // gone already
-    if (++shared_.connections > shared_.config.connections_max) {  // taken first: other threads accept, too
-      --shared_.connections;
-      shared_.metrics.refused_connections.Increment();
-      socket.write_some(asio::buffer(turned_away), ec);
-      continue;
-    }
-    const auto peer = peer_to_count(socket);
-    if (peer && !shared_.peers.enter(*peer, shared_.config.connections_per_address_max)) {
-      --shared_.connections;
-      shared_.metrics.refused_connections.Increment();
-      socket.write_some(asio::buffer(turned_away), ec);
-      continue;
-    }
-    open_session(std::move(socket), peer);
+    if (!failed) continue;
+    shared_.metrics.accept_errors_total.Increment();  // breathe, don't spin
+    pause_timer_.expires_after(accept_pause);
+    co_await pause_timer_.async_wait(as_result);
   }
   error_code ec;
   acceptor_.close(ec);
+}
+
+void ServerThread::take(Socket socket, std::string_view turned_away) {
+  error_code ec;
+  shared_.metrics.accepted_total.Increment();
+  socket.non_blocking(true, ec);
+  if (!ec) socket.set_option(asio::ip::tcp::no_delay(true), ec);
+  if (ec) return;                                                // gone already
+  if (++shared_.connections > shared_.config.connections_max) {  // taken first: other threads accept, too
+    --shared_.connections;
+    shared_.metrics.refused_connections.Increment();
+    socket.write_some(asio::buffer(turned_away), ec);
+    return;
+  }
+  const auto peer = peer_to_count(socket);
+  if (peer && !shared_.peers.enter(*peer, shared_.config.connections_per_address_max)) {
+    --shared_.connections;
+    shared_.metrics.refused_connections.Increment();
+    socket.write_some(asio::buffer(turned_away), ec);
+    return;
+  }
+  const auto before = sessions_.size();
+  try {
+    open_session(std::move(socket), peer);
+  } catch (...) {
+    if (sessions_.size() > before) sessions_.pop_front();
+    if (peer) shared_.peers.leave(*peer);
+    --shared_.connections;
+    throw;
+  }
 }
 
 // None: nobody counts. A trusted proxy's connections are those of many.
