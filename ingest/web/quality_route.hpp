@@ -4,7 +4,8 @@
 //
 // Counts what was acknowledged when it was asked. The store has it summed up, but for one that an older version has
 // written and that is being summed up: there each trace of the window is read. So counting runs on a thread of its own,
-// one at a time, and where it took more than a moment its answer serves all who ask the same within ten times that. A few may wait for it; it is given up when whoever asked has gone, and when the door stops.
+// one at a time, and where it took more than a moment its answer serves all who ask the same within ten times that. A
+// few may wait for it; it is given up when whoever asked has gone, and when the door stops.
 #include <atomic>
 #include <boost/asio/thread_pool.hpp>
 #include <map>

@@ -181,7 +181,7 @@ TEST(RLike, IsBoundedAndRefusesWhatIsNoExpression) {
   EXPECT_FALSE((*match)(std::string(60, 'a') + "b"));
   ASSERT_TRUE(match->problem()) << "that it was not found is no answer";
   EXPECT_EQ(match->problem()->code, "INVALID_PARAMETER_VALUE");
-  const auto simple = TextMatch::make("RLIKE", std::string("a.*a.*b$"));
+  const auto simple = TextMatch::make("RLIKE", std::string("a.*b$"));
   EXPECT_FALSE((*simple)(std::string(2000, 'a')));
   EXPECT_FALSE(simple->problem());
 }
