@@ -26,9 +26,10 @@ std::string next_page(std::size_t from, std::size_t count);
 
 // {"NAME":[…],"next_page_token":"…"}: of `all` what the search finds.
 template <class T>
-std::string page_of(std::vector<T> all, const CatalogSearch& search, std::string_view name,
-                    filter::CatalogEntry (*entry_of)(const T&), std::string (*to_json)(const T&)) {
+Result<std::string, MlflowError> page_of(std::vector<T> all, const CatalogSearch& search, std::string_view name,
+                                         filter::CatalogEntry (*entry_of)(const T&), std::string (*to_json)(const T&)) {
   std::erase_if(all, [&](const T& one) { return !search.matches(entry_of(one)); });
+  if (const auto problem = search.matches.problem()) return invalid_parameter(problem->message);
   std::ranges::sort(all, [&](const T& a, const T& b) { return search.before(entry_of(a), entry_of(b)); });
   const auto from = std::min(search.from, all.size()), to = std::min(from + search.most, all.size());
   if (from == to) return "{}";

@@ -124,7 +124,8 @@ Task<Response> search(MlflowDoor& door, Request& request) {
   const auto is_wanted = [&](const std::string& id) { return wanted.contains(id); };
   if (!wanted.empty())
     std::erase_if(*all, [&](const Dataset& d) { return std::ranges::none_of(d.experiment_ids, is_wanted); });
-  co_return answer(page_of(std::move(*all), *search, "datasets", &entry_of, &listed));
+  const auto page = page_of(std::move(*all), *search, "datasets", &entry_of, &listed);
+  co_return page ? answer(*page) : error_response(page.error());
 }
 
 // Reads, changes, writes: `act` says why not.

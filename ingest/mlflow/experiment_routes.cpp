@@ -230,7 +230,8 @@ Task<Response> search(MlflowDoor& door, Request& request) {
   if (!all) co_return read_failed(request, all.error());
   if (view_type != "ALL")
     std::erase_if(*all, [&](const Experiment& e) { return e.deleted != (view_type == "DELETED_ONLY"); });
-  co_return answer(page_of(std::move(*all), *search, "experiments", &entry_of, &experiment_json));
+  const auto page = page_of(std::move(*all), *search, "experiments", &entry_of, &experiment_json);
+  co_return page ? answer(*page) : error_response(page.error());
 }
 
 // Reads, changes, writes: `act` says why not. What is wrong with the body itself is said before it is known whether the

@@ -24,7 +24,7 @@ struct OtlpExperiment {
 
 struct OtlpLimits {
   std::size_t spans_max = 10'000;
-  std::size_t parts_max = 1u << 17;           // events, links and resources: those of the 512 spans of an SDK's batch
+  std::size_t parts_max = 1u << 17;  // events, links and resources: some 250 of each of the 512 spans of an SDK's batch
   std::size_t record_bytes_max = 512u << 10;  // of the spans in one record: a trace may need several
   std::size_t tag_bytes_max = 32u << 20;      // of all traces together: each keeps the attributes of its resource
 };

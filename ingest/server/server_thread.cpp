@@ -109,19 +109,21 @@ void ServerThread::take(Socket socket, std::string_view turned_away) {
     socket.write_some(asio::buffer(turned_away), ec);
     return;
   }
-  const auto peer = peer_to_count(socket);
-  if (peer && !shared_.peers.enter(*peer, shared_.config.connections_per_address_max)) {
-    --shared_.connections;
-    shared_.metrics.refused_connections.Increment();
-    socket.write_some(asio::buffer(turned_away), ec);
-    return;
-  }
   const auto before = sessions_.size();
+  std::optional<PeerCounts::Peer> counted;
   try {
+    const auto peer = peer_to_count(socket);
+    if (peer && !shared_.peers.enter(*peer, shared_.config.connections_per_address_max)) {
+      --shared_.connections;
+      shared_.metrics.refused_connections.Increment();
+      socket.write_some(asio::buffer(turned_away), ec);
+      return;
+    }
+    counted = peer;
     open_session(std::move(socket), peer);
   } catch (...) {
     if (sessions_.size() > before) sessions_.pop_front();
-    if (peer) shared_.peers.leave(*peer);
+    if (counted) shared_.peers.leave(*counted);
     --shared_.connections;
     throw;
   }

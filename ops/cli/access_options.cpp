@@ -292,7 +292,13 @@ void Access::look() {
                                                                       : Result<SecretFile, std::string>(SecretFile());
     if (found && found->bytes == file.bytes) return false;
     if (found) std::swap(file.bytes, found->bytes);
-    auto problem = found ? take() : found.error();
+    std::string problem;
+    try {
+      problem = found ? take() : found.error();
+    } catch (...) {
+      if (found) std::swap(file.bytes, found->bytes);  // so that the next look takes it
+      throw;
+    }
     if (!problem.empty() && problem != file.problem) {
       reloads_refused_.Increment();
       spdlog::error("event=reload_refused file=\"{}\" why=\"{}\"", file.path, problem);

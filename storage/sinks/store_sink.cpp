@@ -201,7 +201,7 @@ Result<Offset> StoreSink::position(StreamPartition of) {
 }
 
 Result<void> StoreSink::apply(std::span<const LogRecord> records) {
-  constexpr std::size_t traces_at_once = 256, traces_when_idle = 2'000;  // of those that are still to be summed up
+  constexpr std::size_t traces_at_once = 64, traces_when_idle = 2'000;  // of those that are still to be summed up
   if (!upkeep_.loaded())
     if (const auto loaded = upkeep_.load(); !loaded) return loaded;
   if (const auto summed = upkeep_.go_on(records.empty() ? traces_when_idle : traces_at_once); !summed) return summed;

@@ -1,7 +1,8 @@
 #pragma once
 // How far the store is summed up (aggregates.hpp). A store that an older version has written is summed up a little at a
 // time, in the order of trace ids: what a trace adds is kept up from when its turn has come. The same where one has
-// written in between: then the positions of the store's sink are not those that were noted with the sums.
+// written in between: then the positions of the store's sink are not those that were noted with the sums. (Of one that
+// has only let old traces expire in between nothing is noticed: they stay in the sums of their time.)
 //
 // Family meta, "store/aggregates": the sum of those positions, a space, and "done", "clearing" or "until " and a
 // trace_id. DO NOT CHANGE.
@@ -46,6 +47,7 @@ class AggregatesUpkeep {
   bool loaded_ = false;
   Phase phase_ = Phase::clearing;
   std::string until_;                        // while summing: the last trace that is in the sums
+  std::string cleared_;                      // while clearing: all up to this key is gone
   std::map<std::string, Offset> positions_;  // of the sink, by their keys
 };
 

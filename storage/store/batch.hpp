@@ -1,6 +1,7 @@
 #pragma once
 // The working set of one batch of records: loads what the batch touches in a few MultiGets, applies the records in
-// order, and says what has changed. A fresh create costs two lookups (its id, its trace's share) and four puts.
+// order, and says what has changed. A fresh create costs two lookups (its id, its trace's share) and four puts; the
+// sums of a batch are looked up and put once each.
 #include <functional>
 #include <span>
 #include <string>

@@ -83,7 +83,8 @@ std::string to_text(const Report& report) {
   out += fmt::format("negative              {}\n", said.negative);
   for (const auto& [name, rating] : said.ratings)
     out += fmt::format("average {:<13} {:.3f} (of {})\n", name, rating.average(), rating.count);
-  if (said.left_out > 0) out += fmt::format("left out              {} (values that are no number)\n", said.left_out);
+  if (said.left_out > 0)
+    out += fmt::format("left out              {} (no number, or too large a one)\n", said.left_out);
   return out;
 }
 

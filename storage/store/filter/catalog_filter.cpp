@@ -162,6 +162,12 @@ Result<CatalogFilter, Refusal> CatalogFilter::parse(CatalogKind kind, std::strin
   return out;
 }
 
+std::optional<Refusal> CatalogFilter::problem() const {
+  for (const auto& compiled : clauses_)
+    if (auto problem = compiled.text.problem()) return problem;
+  return {};
+}
+
 bool CatalogFilter::operator()(const CatalogEntry& entry) const {
   return std::all_of(clauses_.begin(), clauses_.end(), [&](const Compiled& compiled) {
     const auto& clause = compiled.clause;

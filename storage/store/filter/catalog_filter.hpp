@@ -26,6 +26,8 @@ class CatalogFilter {
  public:
   static Result<CatalogFilter, Refusal> parse(CatalogKind kind, std::string_view text);
   bool operator()(const CatalogEntry& entry) const;
+  // Why what it has said is no answer: see TextMatch.
+  std::optional<Refusal> problem() const;
 
  private:
   struct Compiled {

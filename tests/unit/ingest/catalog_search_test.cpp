@@ -23,7 +23,9 @@ Result<CatalogSearch, MlflowError> read(const char* body, std::vector<std::strin
 }
 std::string found(const char* body, std::vector<Thing> all) {
   const auto search = read(body);
-  return search ? page_of(std::move(all), *search, "things", &entry_of, &json_of) : search.error().message;
+  if (!search) return search.error().message;
+  const auto page = page_of(std::move(all), *search, "things", &entry_of, &json_of);
+  return page ? *page : page.error().message;
 }
 std::string problem(const char* body, std::vector<std::string> order_by = {}) {
   const auto search = read(body, std::move(order_by));
