@@ -8,7 +8,6 @@
 #include "storage/store/bytes.hpp"
 #include "storage/store/feedback_value.hpp"
 #include "storage/store/keys.hpp"
-#include "storage/store/store.hpp"
 #include "storage/store/trace_index.hpp"
 
 namespace assay {
@@ -170,7 +169,13 @@ std::optional<Share> Share::decode(std::string_view encoded) {
   return out;
 }
 
-Share share_of(std::string place, const std::map<std::string_view, const AssessmentRow*>& rows) {
+RowsById rows_of(const std::vector<Store::Assessment>& assessments) {
+  RowsById rows;
+  for (const auto& assessment : assessments) rows[assessment.id] = &assessment.row;
+  return rows;
+}
+
+Share share_of(std::string place, const RowsById& rows) {
   Share out{.place = std::move(place)};
   std::set<std::string_view> overridden;
   for (const auto& [id, row] : rows) overridden.insert(row->base()->overrides);

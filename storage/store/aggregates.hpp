@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "storage/state/key_value.hpp"
-#include "storage/store/assessment_row.hpp"
+#include "storage/store/store.hpp"
 
 namespace assay {
 
@@ -50,7 +50,9 @@ struct Share {
 };
 
 // Of all assessments of one trace, by their ids.
-Share share_of(std::string place, const std::map<std::string_view, const AssessmentRow*>& rows);
+using RowsById = std::map<std::string_view, const AssessmentRow*>;
+RowsById rows_of(const std::vector<Store::Assessment>& assessments);  // which outlive it
+Share share_of(std::string place, const RowsById& rows);
 
 // What traces add up to.
 struct Figures {

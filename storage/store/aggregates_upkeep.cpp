@@ -9,7 +9,6 @@
 #include "storage/state/scan_checked.hpp"
 #include "storage/store/aggregates.hpp"
 #include "storage/store/keys.hpp"
-#include "storage/store/store.hpp"
 #include "storage/store/trace_index.hpp"
 
 namespace assay {
@@ -54,10 +53,8 @@ Result<Share> share_of(const KeyValue& kv, const std::string& trace_id) {
   if (!row) return row.error();
   const auto assessments = store.assessments_of(trace_id);
   if (!assessments) return assessments.error();
-  std::map<std::string_view, const AssessmentRow*> rows;
-  for (const auto& assessment : *assessments) rows[assessment.id] = &assessment.row;
   auto place = *row ? trace_index::place_in(trace_index::keys_of(trace_id, **row), trace_id) : std::string();
-  return share_of(std::move(place), rows);
+  return share_of(std::move(place), rows_of(*assessments));
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 #include <unordered_set>
 
 #include "storage/store/batch.hpp"
-#include "storage/store/store.hpp"
 #include "storage/store/trace_index.hpp"
 
 namespace assay {
@@ -48,8 +47,7 @@ Result<void> StoreBatch::sum_up(Changes& out) {
 Result<void> StoreBatch::sum_up_anew(const std::string& trace_id, Share& share) const {
   const auto kept = Store(kv_).assessments_of(trace_id);
   if (!kept) return kept.error();
-  std::map<std::string_view, const AssessmentRow*> rows;
-  for (const auto& assessment : *kept) rows[assessment.id] = &assessment.row;
+  auto rows = rows_of(*kept);
   for (const auto& [id, assessment] : assessments_) {
     if (!assessment.changed) continue;
     if (assessment.row.base() && assessment.new_trace_id == trace_id)

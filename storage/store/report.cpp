@@ -5,7 +5,6 @@
 #include "storage/records/json_writer.hpp"
 #include "storage/store/aggregates_upkeep.hpp"
 #include "storage/store/catalog.hpp"
-#include "storage/store/store.hpp"
 
 namespace assay {
 static double percent(std::int64_t part, std::int64_t whole) {
@@ -46,9 +45,7 @@ Result<Figures> count_figures(const KeyValue& kv, const std::string& experiment,
       failure = assessments.error();
       return false;
     }
-    std::map<std::string_view, const AssessmentRow*> rows;
-    for (const auto& assessment : *assessments) rows[assessment.id] = &assessment.row;
-    figures.add(share_of({}, rows));
+    figures.add(share_of({}, rows_of(*assessments)));
     return true;
   };
   const auto visited = store.traces_of_experiment(experiment, from, Instant::max(), count_trace);
