@@ -23,7 +23,7 @@ FrontDoor::FrontDoor(IngestConfig config, EventLog& log, Metrics& metrics, const
     return std::all_of(live_checks_.begin(), live_checks_.end(), [](const auto& check) { return check(); });
   };
   health_.draining = [this] { return leaving_ || server_->draining(); };
-  health_.checks.push_back({"log", [&log] { return log.writable(); }});
+  health_.checks.push_back({"log", [&log] { return log.writable(); }, [&log] { return log.feedback_alone(); }});
   add_health_routes(router_, health_, metrics_);
 }
 

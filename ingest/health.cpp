@@ -21,10 +21,11 @@ Response ready(const Health& health) {
   std::string checks;
   JsonWriter list(checks);
   list.begin_object().field("serving", all ? "ok" : "draining");
-  for (const auto& [name, check] : health.checks) {
+  for (const auto& [name, check, scarce] : health.checks) {
     const auto result = check();
     all = all && result;
-    list.field(name, result ? std::string("ok") : result.error().message());
+    const auto* good = scarce && scarce() ? "ok: its room is feedback's alone" : "ok";
+    list.field(name, result ? good : result.error().message());
   }
   list.end_object();
   response.status = all ? 200 : 503;

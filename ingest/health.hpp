@@ -14,6 +14,7 @@ namespace assay {
 struct ReadyCheck {
   std::string name;
   std::function<Result<void>()> check;  // any thread; must not block
+  std::function<bool()> scarce = {};    // ready, but what is not feedback is refused; the same
 };
 
 // None of them asks for admission: they must answer when the door is full. All referred to outlives the router.

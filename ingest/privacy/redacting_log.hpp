@@ -17,6 +17,7 @@ class RedactingLog final : public EventLog {
   Task<std::vector<Result<Appended>>> append_with(std::vector<Record> records, Changes state) override;
   std::string_view durability() const override { return log_.durability(); }
   Result<void> writable() const override { return log_.writable(); }
+  bool feedback_alone() const override { return log_.feedback_alone(); }
   Partition partitions(Stream stream) const override { return log_.partitions(stream); }
 
   // The same for what a door keeps beside the log: an entry of the journal of open chats.

@@ -28,8 +28,10 @@ std::string partitions_key(Stream stream) { return "partitions/" + std::string(n
 }  // namespace
 
 void SpoolOptions::add_to(CLI::App& app) {
-  app.add_option("--spool", text,
-                 "Bytes on this door's disk for what Kafka can't take now, or off: then it is 503 while Kafka is away")
+  app.add_option(
+         "--spool", text,
+         "Bytes on this door's disk for what Kafka can't take now, 16MB at least (of 1024), the last eighth for "
+         "feedback alone; or off: then it is 503 while Kafka is away")
       ->capture_default_str();
   add_bytes(app, "--disk-reserve", disk_reserve_bytes, "Free space below which nothing more goes to the spool");
 }
@@ -148,6 +150,11 @@ void DoorLog::close(std::chrono::milliseconds limit) {
   if (spooled_) spooled_->stop();
   if (kafka_) home_.close(*kafka_, limit);
   home_.stop();
+  if (spool_ && !spool_->empty())
+    spdlog::warn(
+        "event=spool_left records={} bytes={} age_seconds={:.0f} act=\"keep {}: a door that is started on it "
+        "gives them to Kafka\"",
+        spool_->records(), spool_->bytes(), spool_->age().count(), directory_);
 }
 
 }  // namespace assay::cli

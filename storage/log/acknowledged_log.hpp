@@ -31,6 +31,7 @@ class AcknowledgedLog final : public EventLog {
   Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) override;
   std::string_view durability() const override { return log_.durability(); }
   Result<void> writable() const override { return log_.writable(); }
+  bool feedback_alone() const override { return log_.feedback_alone(); }
   bool live() const override { return log_.live(); }
   Partition partitions(Stream stream) const override { return log_.partitions(stream); }
 

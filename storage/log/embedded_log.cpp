@@ -10,6 +10,7 @@
 #include "ops/runtime/thread.hpp"
 #include "storage/log/embedded_format.hpp"
 #include "storage/log/embedded_numbering.hpp"
+#include "storage/log/feedback_share.hpp"
 #include "storage/state/seen.hpp"
 
 namespace assay {
@@ -135,6 +136,7 @@ Task<void> EmbeddedLog::submit(PendingAppend& waiting) {
   auto at_once = writable();
   for (const auto& record : waiting.records)
     if (!embedded::family_of(record.stream)) at_once = Error::unsupported;
+  if (at_once && feedback_alone() && begins_a_trace(waiting.records)) at_once = Error::log_full;
   if (!at_once) {
     waiting.fail(at_once.error());
     failed_total_.Increment(static_cast<double>(waiting.records.size()));
@@ -329,6 +331,15 @@ void EmbeddedLog::look_at_disk() {
   if (full && !disk_full_)
     spdlog::warn("event=disk_full free_bytes={} reserve_bytes={}", space.available, config_.disk_reserve_bytes);
   disk_full_ = full;
+  // Twice the share ends it, or it would come and go with each compaction.
+  const auto share = config_.disk_reserve_bytes / feedback_share;
+  const bool scarce = space.available < config_.disk_reserve_bytes + (disk_scarce_ ? 2 * share : share);
+  if (scarce && !disk_scarce_ && !full)
+    spdlog::warn("event=disk_nearly_full free_bytes={} reserve_bytes={} act=\"feedback alone is taken\"",
+                 space.available, config_.disk_reserve_bytes);
+  if (!scarce && disk_scarce_)
+    spdlog::info("event=disk_has_room free_bytes={} act=\"all is taken again\"", space.available);
+  disk_scarce_ = scarce;
 }
 
 Result<void> EmbeddedLog::writable() const {

@@ -25,9 +25,10 @@ namespace assay {
 
 struct EmbeddedLogConfig {
   Partition partitions = 1;
-  std::size_t queue_bytes_max = 64u << 20;        // of appends that wait for the writer; over it they are refused
-  std::size_t batch_bytes_max = 4u << 20;         // of one write and sync
-  std::uint64_t disk_reserve_bytes = 256u << 20;  // free space below which nothing is accepted
+  std::size_t queue_bytes_max = 64u << 20;  // of appends that wait for the writer; over it they are refused
+  std::size_t batch_bytes_max = 4u << 20;   // of one write and sync
+  // Free space below which nothing is accepted. An eighth more (feedback_share) and only what is feedback's is.
+  std::uint64_t disk_reserve_bytes = 256u << 20;
   std::chrono::milliseconds dedupe_window = std::chrono::hours(24);
   bool read_only = false;  // for tools beside a running process: appends answer `unsupported`
   // One batch at a disk that hangs: appends are refused; the log is not live any more.
@@ -50,6 +51,7 @@ class EmbeddedLog final : public EventLog, public EventSources {
   Task<std::vector<Result<Appended>>> append_with(std::vector<Record> records, Changes state) override;
   std::string_view durability() const override { return "disk"; }
   Result<void> writable() const override;
+  bool feedback_alone() const override { return disk_scarce_; }
   bool live() const override { return !stuck_.stalled() && !broken_; }
   Partition partitions(Stream stream) const override { return stream == Stream::catalog ? 1 : config_.partitions; }
   Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override;
@@ -110,7 +112,7 @@ class EmbeddedLog final : public EventLog, public EventSources {
   std::vector<PendingAppend*> queue_;
   std::size_t queue_bytes_ = 0;
   bool stopping_ = false;
-  std::atomic<bool> disk_full_{false}, broken_{false};
+  std::atomic<bool> disk_full_{false}, disk_scarce_{false}, broken_{false};
   StallWatch stalled_, stuck_;  // of the writer's turn: the same, each with its limit
   mutable std::atomic<bool> stall_said_{false};
 

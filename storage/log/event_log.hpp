@@ -55,6 +55,10 @@ class EventLog {
   // Whether an append would be tried now, for /readyz: false while the disk has no room or the brokers are away.
   virtual Result<void> writable() const = 0;
 
+  // Little room is left, and that is feedback's (feedback_share.hpp): what begins a trace is refused as log_full. Any
+  // thread.
+  virtual bool feedback_alone() const { return false; }
+
   // Whether what threads of its own do goes on, for /livez: false where a step of one hangs, or a sync has failed,
   // which only a restart ends. Brokers that are away, and a full disk, hang nothing. Thread-safe.
   virtual bool live() const { return true; }

@@ -4,6 +4,7 @@
 
 #include "ops/runtime/log.hpp"
 #include "storage/log/embedded_format.hpp"
+#include "storage/log/feedback_share.hpp"
 #include "storage/log/spool_format.hpp"
 #include "storage/records/feedback_record.hpp"
 
@@ -49,6 +50,7 @@ Result<std::unique_ptr<Spool>, std::string> Spool::open(Db& db, const std::strin
                  config.bytes_max, room, config.disk_reserve_bytes);
   if (!spool->empty())
     spdlog::info("event=spool_left records={} bytes={}", spool->records_.load(), spool->bytes_.load());
+  spool->look_at_room();
   return spool;
 }
 
@@ -80,10 +82,10 @@ Result<void> Spool::count() {
   return {};
 }
 
-bool Spool::reserve(std::size_t bytes, std::size_t records) {
+bool Spool::reserve(std::size_t bytes, std::size_t records, std::size_t bytes_max) {
   auto now = bytes_.load();
   do {
-    if (now + bytes > config_.bytes_max) return false;
+    if (now + bytes > bytes_max) return false;
   } while (!bytes_.compare_exchange_weak(now, now + bytes));
   if (records_.fetch_add(records) == 0) oldest_ms_ = clock_.now().time_since_epoch().count();
   return true;
@@ -92,6 +94,28 @@ bool Spool::reserve(std::size_t bytes, std::size_t records) {
 void Spool::release(std::size_t bytes, std::size_t records) {
   bytes_ -= bytes;
   records_ -= records;
+  look_at_room();
+}
+
+// Says once that it gets full, and once that it has room again: twice the share, for at its edge records come and go.
+// `refused`: something that begins a trace did not fit beside the share.
+void Spool::look_at_room(bool refused) {
+  const auto share = config_.bytes_max / feedback_share;
+  const auto left = config_.bytes_max - std::min(config_.bytes_max, bytes_.load());
+  const bool nearly = left < share || (refused && left < 2 * share);
+  const auto now = left < config_.room_min ? Said::full : nearly ? Said::nearly_full : Said::room;
+  auto before = said_.load();
+  do {
+    if (now == Said::room ? before == Said::room || left < 2 * share : now <= before) return;
+  } while (!said_.compare_exchange_weak(before, now));
+  if (now == Said::room)
+    spdlog::info("event=spool_room room_bytes={} act=\"all is taken again\"", left);
+  else if (now == Said::nearly_full)
+    spdlog::warn("event=spool_nearly_full room_bytes={} records={} act=\"feedback alone is taken\"", left,
+                 records_.load());
+  else
+    spdlog::error("event=spool_full room_bytes={} records={} act=\"not ready; what has no room is refused\"", left,
+                  records_.load());
 }
 
 Task<std::vector<Result<Appended>>> Spool::append_all(std::vector<Record> records) {
@@ -107,7 +131,13 @@ Task<std::vector<Result<Appended>>> Spool::append_all(std::vector<Record> record
         record.stream == Stream::feedback ? feedback_bytes_max(config_.record_bytes_max) : config_.record_bytes_max;
     if (size > most) refused = boost::system::errc::make_error_code(boost::system::errc::message_size);
   }
-  if (!refused && !reserve(bytes, whole.size())) refused = Error::log_full;
+  const bool begins = begins_a_trace(records);
+  const auto bytes_max = config_.bytes_max - (begins ? config_.bytes_max / feedback_share : 0);
+  if (!refused && begins && feedback_alone()) refused = Error::log_full;
+  if (!refused && !reserve(bytes, whole.size(), bytes_max)) {
+    look_at_room(begins);
+    refused = Error::log_full;
+  }
   if (refused) co_return std::vector<Result<Appended>>(records.size(), refused);
   const auto count = whole.size();
   auto results = co_await log_->append_all(std::move(whole));
@@ -116,6 +146,7 @@ Task<std::vector<Result<Appended>>> Spool::append_all(std::vector<Record> record
     release(bytes, count);
     co_return results;
   }
+  look_at_room();
   spooled_total_.Increment(static_cast<double>(count));
   for (auto& result : results) result = Appended{.durability = log_->durability()};
   co_return results;
@@ -180,12 +211,16 @@ Result<void> Spool::finish_removal() {
   return {};
 }
 
+std::chrono::duration<double> Spool::age() const {
+  const std::chrono::duration<double> age = clock_.now() - Instant(std::chrono::milliseconds(oldest_ms_.load()));
+  return empty() ? age.zero() : std::max(age.zero(), age);
+}
+
 void Spool::collect() {
   bytes_gauge_.Set(static_cast<double>(bytes_));
   records_gauge_.Set(static_cast<double>(records_));
   room_gauge_.Set(static_cast<double>(room()));
-  const std::chrono::duration<double> age = clock_.now() - Instant(std::chrono::milliseconds(oldest_ms_.load()));
-  age_gauge_.Set(empty() ? 0 : std::max(0.0, age.count()));
+  age_gauge_.Set(age().count());
 }
 
 }  // namespace assay

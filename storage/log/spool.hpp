@@ -15,8 +15,9 @@
 namespace assay {
 
 struct SpoolConfig {
-  std::size_t bytes_max = std::size_t(1) << 30;   // of all that is on it
-  std::size_t record_bytes_max = 1'000'000;       // a longer one Kafka would refuse: librdkafka's message.max.bytes
+  std::size_t bytes_max =
+      std::size_t(1) << 30;                  // of all that is on it; the last eighth is for feedback (feedback_share)
+  std::size_t record_bytes_max = 1'000'000;  // a longer one Kafka would refuse: librdkafka's message.max.bytes
   std::uint64_t disk_reserve_bytes = 256u << 20;  // free space below which it takes nothing
   std::size_t room_min = 1u << 20;                // less room than that is none, for /readyz
 };
@@ -30,14 +31,16 @@ class Spool {
   // Whether an earlier life has left records on the spool of this database, which nobody has opened.
   static Result<bool> left(const Db& db);
 
-  // All of them or none. Errors: log_full (no room; nothing was written), errc::message_size where one is longer than
-  // record_bytes_max, those of EmbeddedLog::append. Any thread.
+  // All of them or none. Errors: log_full (no room, or what is left is feedback's; nothing was written),
+  // errc::message_size where one is longer than record_bytes_max, those of EmbeddedLog::append. Any thread.
   Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records);
 
   // Nothing is on it, and nothing on its way to it: who asks while a record goes in is told that it is not empty.
   bool empty() const { return records_ == 0; }
   std::size_t records() const { return records_; }
   std::size_t bytes() const { return bytes_; }
+  // Since the first one on it was accepted.
+  std::chrono::duration<double> age() const;
   // One past the last record that was taken by now, and whether all before such a place has been taken off again.
   Offset end() const;
   bool taken_off(Offset before) const;
@@ -45,6 +48,8 @@ class Spool {
   std::size_t room() const;
   // For /readyz: Error::log_full when no room is left.
   Result<void> writable() const;
+  // What is left is feedback's: see EventLog.
+  bool feedback_alone() const { return log_->feedback_alone() || said_ != Said::room; }
   // For /livez: its disk does not hang.
   bool live() const { return log_->live(); }
   std::string_view durability() const { return log_->durability(); }
@@ -67,7 +72,8 @@ class Spool {
  private:
   Spool(Db& db, const std::string& directory, SpoolConfig config, const Clock& clock, Metrics& metrics);
   Result<void> count();
-  bool reserve(std::size_t bytes, std::size_t records);
+  bool reserve(std::size_t bytes, std::size_t records, std::size_t bytes_max);
+  void look_at_room(bool refused = false);
   void release(std::size_t bytes, std::size_t records);
   Result<void> finish_removal();
   void collect();
@@ -87,6 +93,8 @@ class Spool {
   std::unique_ptr<EventSource> source_;
   std::optional<Removal> removal_;  // begun, not finished
   std::atomic<std::size_t> bytes_{0}, records_{0};
+  enum class Said { room, nearly_full, full };
+  std::atomic<Said> said_{Said::room};
   std::atomic<std::int64_t> oldest_ms_;  // when the first one was accepted, as last looked at
 
   Gauge &bytes_gauge_, &records_gauge_, &room_gauge_, &age_gauge_;

@@ -51,6 +51,7 @@ class SpooledLog final : public EventLog {
   std::string_view durability() const override;
   // Kafka takes it, or the spool has room.
   Result<void> writable() const override;
+  bool feedback_alone() const override { return !direct() && spool_.feedback_alone(); }
   bool live() const override { return spool_.live() && !drain_step_.stalled(); }
   Partition partitions(Stream stream) const override;
 

@@ -143,6 +143,24 @@ TEST_P(EmbeddedLogTest, RefusesAnAppendWhenTheDiskHasNoRoom) {
   EXPECT_NE(metrics.text().find("assay_log_append_failed_total 1\n"), std::string::npos);
 }
 
+TEST_P(EmbeddedLogTest, TheLastOfTheDisksRoomIsForFeedbackAndForWhatHasBegun) {
+  TemporaryDirectory directory;
+  Metrics metrics;
+  auto db = Db::open({.directory = directory.path()});
+  ASSERT_TRUE(db) << db.error();
+  const auto free = std::filesystem::space(directory.path()).available;
+  // What is free lies in the middle between the reserve and an eighth more; others write to this disk, too.
+  auto log = EmbeddedLog::open(**db, directory.path(), {.disk_reserve_bytes = free / 17 * 16}, metrics);
+  ASSERT_TRUE(log) << log.error();
+  const Record trace{.stream = Stream::traces, .key = "tr-1", .value = "{}"};
+  const auto refused = run((*log)->append_all({{.stream = Stream::requests, .key = "req-1", .value = "tr-1"}, trace}));
+  for (const auto& one : refused) EXPECT_EQ(one.error(), make_error_code(Error::log_full));
+  EXPECT_TRUE((*log)->feedback_alone());
+  EXPECT_TRUE((*log)->writable());
+  EXPECT_TRUE(run((*log)->append(trace)));
+  EXPECT_TRUE(run((*log)->append(feedback("k", "v"))));
+}
+
 // The disk takes writes, and never says that they are on it.
 TEST_P(EmbeddedLogTest, ASyncThatHangsIsSaidWhileItLastsAndNothingMoreIsAccepted) {
   TemporaryDirectory directory;

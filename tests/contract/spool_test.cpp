@@ -38,6 +38,44 @@ TEST(SpoolBound, AFullSpoolRefusesTakesNothingAndHasRoomAgainWhenItHasDrained) {
   EXPECT_EQ(on.memory.end({Stream::feedback, partition_of("k", 4)}), 10);
 }
 
+// A chat, as it begins and as it ends.
+std::vector<Record> begun(std::size_t bytes) {
+  return {{.stream = Stream::requests, .key = "req-1", .value = "tr-1"},
+          {.stream = Stream::traces, .key = "tr-1", .value = std::string(bytes, 'x')}};
+}
+std::vector<Record> ended() { return {{.stream = Stream::traces, .key = "tr-1", .value = std::string(300, 'x')}}; }
+
+TEST(SpoolBound, TheLastEighthIsForFeedbackAndForWhatHasBegun) {
+  Spooled on({.bytes_max = 40'000, .disk_reserve_bytes = 0, .room_min = 500});
+  on.upstream.away = true;
+  const auto append = [&](std::vector<Record> records) {
+    return run_task(on.io(), on.log().append_all(std::move(records))).front();
+  };
+  const auto feedback = [](std::size_t bytes) {
+    return std::vector<Record>{{.stream = Stream::feedback, .key = "k", .value = std::string(bytes, 'x')}};
+  };
+  EXPECT_FALSE(on.log().feedback_alone());
+  Result<Appended> last = append(begun(700));
+  for (int i = 0; last && i < 100; ++i) last = append(begun(700));
+  ASSERT_FALSE(last);
+  EXPECT_EQ(last.error(), make_error_code(Error::log_full)) << "the same as when it is full";
+  EXPECT_GE(on.spool().room(), 5'000u);
+  EXPECT_TRUE(on.log().feedback_alone());
+  EXPECT_TRUE(on.log().writable()) << "feedback would be taken";
+  EXPECT_TRUE(append(ended()));
+  EXPECT_TRUE(append(feedback(3'000)));
+  EXPECT_FALSE(append(begun(1))) << "however small";
+  on.reopen(false);
+  EXPECT_TRUE(on.log().feedback_alone()) << "also when it starts anew";
+  EXPECT_FALSE(append(begun(1)));
+  on.upstream.away = false;
+  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  while (!on.spool().empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_FALSE(on.log().feedback_alone());
+  on.upstream.away = true;
+  EXPECT_TRUE(append(begun(1)));
+}
+
 TEST_F(SpooledLogTest, TheAgeIsThatOfTheFirstRecordAlsoWhileKafkaWasNeverThere) {
   on.upstream.away = true;
   on.reopen(false);

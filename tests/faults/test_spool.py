@@ -171,14 +171,26 @@ def test_a_door_killed_with_a_spool_on_disk_drains_it_when_it_is_back(assay, clu
     assert all(abs(r.timestamp - stamp) < 600_000 for r in feedback)
 
 
+def assert_full(answer: httpx.Response) -> None:
+    assert answer.status_code == 503 and int(answer.headers["Retry-After"]) > 0 and "event log full" in answer.text, answer.text
+
+
 @pytest.mark.timeout(300)
 def test_a_full_spool_says_503_and_has_room_again(assay, cluster, on):
     door = assay("ingest", *on, "--spool", "16MB")
     trace_id = new_trace_id()
     post_trace(door.http, trace_id)
     cluster.kill9()
-    given, refused = {}, None
+    given, refused, alone = {}, None, False
     for number in range(2000):
+        if not alone and door.metric("assay_spool_room_bytes") < 2 << 20:  # the last eighth
+            alone = True
+            for path in ("/chat", "/chat/stream", "/v1/chat/completions"):
+                body = {"message": "Is water wet?", "model": "m", "messages": [{"role": "user", "content": "Is water wet?"}]}
+                assert_full(door.http.post(path, json=body))
+            assert_full(door.http.post("/api/3.0/mlflow/traces", json={"trace": {"trace_info": {"trace_id": new_trace_id()}}}))
+            ready = door.http.get("/readyz")
+            assert ready.status_code == 200 and "feedback's alone" in ready.json()["checks"]["log"], ready.text
         body = {"name": "long", "value": number, "rationale": "x" * 15_000}
         answer = door.http.post("/feedback", params={"trace_id": trace_id}, json=body)
         if not answer.is_success:
@@ -186,12 +198,18 @@ def test_a_full_spool_says_503_and_has_room_again(assay, cluster, on):
             break
         given[answer.json()["assessment_id"]] = trace_id
     assert refused is not None and refused.status_code == 503 and int(refused.headers["Retry-After"]) > 0, refused
-    assert len(given) > 900
+    assert len(given) > 900 and alone
     assert door.http.get("/readyz").status_code == 503
     assert door.metric("assay_spool_room_bytes") < 1 << 20
+    assert door.terminate() == 0
+    assert f"event=spool_left records={len(given)} " in door.log.read_text(), "who takes the volume away is told what is on it"
+    door.spawn().wait_live()
     cluster.start()
     wait_drained(door)
     wait_until("ready", lambda: door.http.get("/readyz").status_code == 200)
+    for event, times in {"spool_nearly_full": 1, "spool_full": 2, "spool_room": 1}.items():  # full also at its second start
+        assert door.log.read_text().count(f"event={event} ") == times, event
+    assert door.http.post("/chat", json={"message": "Is water wet?"}).status_code == 200
     answer = door.http.post("/feedback", params={"trace_id": trace_id}, json={"is_correct": True})
     given[accepted(answer)] = trace_id
     assay("worker", *on)
