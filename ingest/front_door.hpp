@@ -32,6 +32,8 @@ class FrontDoor {
 
   // What /livez says: the loops of this door, and whatever else was added, make progress. Any thread, after start().
   bool live() const { return health_.live(); }
+  // Why /readyz does not say 200, in words; empty: it does. The same.
+  std::string not_ready() const { return health_.not_ready(); }
   // Beside the door's own loops, for /livez. Any thread; must not block. Before start().
   void add_live_check(std::function<bool()> check) { live_checks_.push_back(std::move(check)); }
 

@@ -69,6 +69,13 @@ class MetricsPage {
 
 }  // namespace
 
+std::string Health::not_ready() const {
+  if (draining()) return "draining";
+  for (const auto& one : checks)
+    if (const auto result = one.check(); !result) return one.name + ": " + result.error().message();
+  return {};
+}
+
 void add_health_routes(Router& router, const Health& health, Metrics& metrics) {
   const RouteOptions always{.scope = Scope::open, .admission = {}, .body_bytes_max = 0};
   const RouteOptions figures{.scope = Scope::read, .admission = {}, .body_bytes_max = 0};

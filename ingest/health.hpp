@@ -22,6 +22,9 @@ struct Health {
   std::function<bool()> live;
   std::function<bool()> draining;
   std::vector<ReadyCheck> checks;
+
+  // The first thing that keeps it from being ready; empty: nothing does.
+  std::string not_ready() const;
 };
 void add_health_routes(Router& router, const Health& health, Metrics& metrics);
 

@@ -75,7 +75,7 @@ int run(FrontDoorOptions& options, KafkaOptions& kafka, const SpoolOptions& spoo
   if (const auto started = door.start(); !started) return complain(started.error());
   spdlog::info("event=ingesting address={} port={} kafka=\"{}\" topic_prefix={} version=" ASSAY_VERSION,
                options.ingest.http.address, door.front().port(), kafka.config.brokers, kafka.config.topic_prefix);
-  ServiceManager manager([&] { return door.front().live(); });
+  ServiceManager manager([&] { return door.front().live(); }, [&] { return door.front().not_ready(); });
   wait_for_stop(
       [&] {
         manager.stopping();

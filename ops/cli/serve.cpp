@@ -142,7 +142,7 @@ int run(ServeOptions& options) {
       }
     }
   });
-  ServiceManager manager([&] { return door.front().live(); });
+  ServiceManager manager([&] { return door.front().live(); }, [&] { return door.front().not_ready(); });
   wait_for_stop(
       [&] {
         manager.stopping();

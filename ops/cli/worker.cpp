@@ -243,7 +243,7 @@ int run(WorkerOptions& options) {
   if (const auto started = admin.start(); !started) return complain(started.error());
   spdlog::info("event=working admin_port={} kafka=\"{}\" topic_prefix={} instance_id={} version=" ASSAY_VERSION,
                admin.port(), kafka.config.brokers, kafka.config.topic_prefix, kafka.config.instance_id);
-  ServiceManager manager([&] { return admin.live(); });
+  ServiceManager manager([&] { return admin.live(); }, [&] { return admin.not_ready(); });
   wait_for_stop(
       [&] {
         failure.ending();

@@ -91,11 +91,21 @@ def test_a_process_tells_systemd_that_it_is_ready_alive_and_stopping(assay, tmp_
     heard = []
     while heard.count("WATCHDOG=1") < 3:
         heard.append(told.recv(4096).decode().strip())
-    assert heard[0] == "READY=1"
+    assert heard[0] == "READY=1" and "STATUS=ready" in heard
     assert server.http.get("/readyz").status_code == 200
     server.terminate()
     while heard[-1] != "STOPPING=1":
         heard.append(told.recv(4096).decode().strip())
+
+
+def test_a_process_that_is_not_ready_says_so_and_why(assay, tmp_path: Path):
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(tmp_path / "notify"))
+    told.settimeout(20)
+    door = assay("serve", "--disk-reserve", "1000000GB", start=False, env={"NOTIFY_SOCKET": str(tmp_path / "notify")}).spawn()
+    assert told.recv(4096).decode().strip() == "READY=1", "not to be ended by TimeoutStartSec, however long it takes"
+    assert told.recv(4096).decode().strip() == "STATUS=not ready: log: event log full"
+    assert door.http.get("/readyz").status_code == 503
 
 
 def test_alerts_are_well_formed_and_fire_when_they_should():
@@ -268,6 +278,8 @@ echo "$*" >> {home}/asked
 case "$1" in
   list-units) for unit in {running}; do [[ $unit == ${{@: -1}} ]] && echo "$unit loaded active running"; done; exit 0 ;;
   restart) [ "$2" != assay-worker@2.service ] ;;
+  show) case "$* $(grep -c "show.*$4" {home}/asked)" in *"worker@1.service "[12] | *ingest*) echo "not ready: log: …" ;; *) echo ready ;; esac ;;
+  is-active) [ "$3" != assay-ingest.service ] ;;
   disable) shift; PATH={os.environ["PATH"]} exec systemctl --root={home} disable "$@" ;;
 esac
 """)
@@ -282,6 +294,9 @@ def test_an_upgrade_restarts_workers_before_doors_and_outlives_one_that_does_not
     restarted = [line.split()[1] for line in asked if line.startswith("restart")]
     assert restarted == ["assay-worker@1.service", "assay-worker@2.service", "assay-ingest.service", "assay.service"]
     assert "assay-worker@2.service did not start again" in said
+    shown = [n for n, line in enumerate(asked) if line.startswith("show") and line.endswith("worker@1.service")]
+    assert len(shown) == 3 and shown[-1] < asked.index("restart assay-worker@2.service"), "the next one waits until it is ready"
+    assert "assay-ingest.service was started and is not ready" in said, "it has ended: nobody waits for it"
 
 
 def test_a_removal_disables_every_instance(tmp_path: Path):
