@@ -23,7 +23,8 @@ Result<std::unique_ptr<LocalStore>, std::string> LocalStore::open(const std::str
   auto db = Db::open({.directory = database, .reader_scratch = scratch});
   if (!db) return db.error();
   store->db_ = std::move(*db);
-  if (auto problem = problem_with_role(*store->db_, data_directory, {roles.begin(), roles.size()})) return *problem;
+  if (auto problem = problem_with_role(*store->db_, data_directory, {roles.begin(), roles.size()}))
+    return problem->text;
   auto log = EmbeddedLog::open(*store->db_, data_directory, {.read_only = true}, store->metrics_);
   if (!log) return log.error();
   store->log_ = std::move(*log);

@@ -49,9 +49,9 @@ std::optional<std::string> SpoolOptions::settle(const KafkaOptions& kafka) {
   return std::nullopt;
 }
 
-Result<std::unique_ptr<DoorLog>, std::string> DoorLog::open(const SpoolOptions& options, const KafkaOptions& kafka,
-                                                            bool for_view, Db& db, const std::string& directory,
-                                                            const Clock& clock, Metrics& metrics) {
+Result<std::unique_ptr<DoorLog>, Problem> DoorLog::open(const SpoolOptions& options, const KafkaOptions& kafka,
+                                                        bool for_view, Db& db, const std::string& directory,
+                                                        const Clock& clock, Metrics& metrics) {
   std::unique_ptr<DoorLog> self(new DoorLog(kafka, for_view, db, directory, metrics));
   if (const auto problem = claim_topics(db, directory, {}, kafka.config.topic_prefix)) return *problem;
   if (const auto loaded = self->load_partitions(); !loaded) return loaded.error();
@@ -59,8 +59,9 @@ Result<std::unique_ptr<DoorLog>, std::string> DoorLog::open(const SpoolOptions& 
     const auto left = Spool::left(db);
     if (left.has_error()) return "the spool can't be read: " + left.error().message();
     if (*left)
-      return "--spool off: the spool in " + directory +
-             " holds records that were accepted: start without it until assay_spool_records is 0";
+      return Problem("--spool off: the spool in " + directory +
+                         " holds records that were accepted: start without it until assay_spool_records is 0",
+                     usage);
     if (const auto opened = self->open_kafka(kafka.wait); !opened) return opened.error();
     return self;
   }
@@ -78,7 +79,12 @@ Result<std::unique_ptr<DoorLog>, std::string> DoorLog::open(const SpoolOptions& 
     spdlog::warn("event=kafka_away brokers=\"{}\" act=\"what is accepted goes to the spool\"", kafka.config.brokers);
   }
   self->spooled_ = std::make_unique<SpooledLog>(
-      *self->spool_, upstream, [raw = self.get()] { return raw->open_kafka(later_look); },
+      *self->spool_, upstream,
+      [raw = self.get()]() -> Result<EventLog*, std::string> {
+        const auto opened = raw->open_kafka(later_look);
+        if (!opened) return opened.error().text;
+        return *opened;
+      },
       SpooledLogConfig{.partitions = self->partitions_});
   return self;
 }
@@ -89,7 +95,7 @@ DoorLog::~DoorLog() {
   home_.stop();
 }
 
-Result<EventLog*, std::string> DoorLog::open_kafka(std::chrono::milliseconds limit) {
+Result<EventLog*, Problem> DoorLog::open_kafka(std::chrono::milliseconds limit) {
   auto log = KafkaLog::open(home_.io(), options_.config, metrics_, limit);
   if (!log) return log.error();
   if (auto refused = refusal_of(**log)) {
@@ -102,12 +108,12 @@ Result<EventLog*, std::string> DoorLog::open_kafka(std::chrono::milliseconds lim
 }
 
 // Why it can't be used. One of other topics than this disk's is, by a door that runs already, to refuse.
-std::optional<std::string> DoorLog::refusal_of(KafkaLog& log) {
+std::optional<Problem> DoorLog::refusal_of(KafkaLog& log) {
   const auto cluster = log.cluster_id();
-  if (cluster.empty()) return "the brokers do not say which cluster they are";
+  if (cluster.empty()) return Problem("the brokers do not say which cluster they are");
   if (auto problem = problem_with(log, cluster)) {
     if (!spooled_) return problem;
-    log.refuse(*problem);  // nothing is drained, and nothing more is taken
+    log.refuse(problem->text);  // nothing is drained, and nothing more is taken
     return {};
   }
   if (const auto kept = keep_partitions(log, cluster); !kept) return kept.error();
@@ -116,7 +122,7 @@ std::optional<std::string> DoorLog::refusal_of(KafkaLog& log) {
 }
 
 // What stands on this disk must not go elsewhere, nor be read beside what stands elsewhere.
-std::optional<std::string> DoorLog::problem_with(const KafkaLog& log, const std::string& cluster) const {
+std::optional<Problem> DoorLog::problem_with(const KafkaLog& log, const std::string& cluster) const {
   if (auto problem = problem_with_topics(db_, directory_, cluster, options_.config.topic_prefix)) return problem;
   return problem_with_partitions(options_.config, log.partitions(Stream::feedback), first_look);
 }

@@ -7,6 +7,7 @@
 
 #include "ops/cli/home_thread.hpp"
 #include "ops/cli/kafka_options.hpp"
+#include "ops/cli/problem.hpp"
 #include "storage/log/acknowledged_log.hpp"
 #include "storage/log/spooled_log.hpp"
 
@@ -27,9 +28,9 @@ class DoorLog {
  public:
   // With a spool an unreachable Kafka is no error; topics that are missing or don't agree are, where it answers.
   // `for_view`: notes what Kafka acknowledges, and holds on to the number of partitions that the view was made with.
-  static Result<std::unique_ptr<DoorLog>, std::string> open(const SpoolOptions& options, const KafkaOptions& kafka,
-                                                            bool for_view, Db& db, const std::string& directory,
-                                                            const Clock& clock, Metrics& metrics);
+  static Result<std::unique_ptr<DoorLog>, Problem> open(const SpoolOptions& options, const KafkaOptions& kafka,
+                                                        bool for_view, Db& db, const std::string& directory,
+                                                        const Clock& clock, Metrics& metrics);
   ~DoorLog();
 
   const AcknowledgedLog::Ends& acknowledged() const { return acknowledged_; }
@@ -50,9 +51,9 @@ class DoorLog {
   DoorLog(const KafkaOptions& kafka, bool for_view, Db& db, const std::string& directory, Metrics& metrics)
       : options_(kafka), for_view_(for_view), db_(db), directory_(directory), metrics_(metrics) {}
   EventLog& kafka_log() { return noted_ ? static_cast<EventLog&>(*noted_) : *kafka_; }
-  Result<EventLog*, std::string> open_kafka(std::chrono::milliseconds limit);
-  std::optional<std::string> refusal_of(KafkaLog& log);
-  std::optional<std::string> problem_with(const KafkaLog& log, const std::string& cluster) const;
+  Result<EventLog*, Problem> open_kafka(std::chrono::milliseconds limit);
+  std::optional<Problem> refusal_of(KafkaLog& log);
+  std::optional<Problem> problem_with(const KafkaLog& log, const std::string& cluster) const;
   Result<void, std::string> load_partitions();
   Result<void, std::string> keep_partitions(const EventLog& log, const std::string& cluster);
 

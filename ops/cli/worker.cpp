@@ -118,11 +118,11 @@ std::optional<std::string> name_instance(WorkerOptions& options, const std::stri
   return {};
 }
 
-// The directory is a worker's, and of these topics, from now on. What stands against it, in a sentence.
-std::optional<std::string> claim(KeyValue& db, const std::string& directory, const std::string& cluster,
-                                 const std::string& topic_prefix) {
+// The directory is a worker's, and of these topics, from now on. What stands against it.
+std::optional<Problem> claim(KeyValue& db, const std::string& directory, const std::string& cluster,
+                             const std::string& topic_prefix) {
   if (auto problem = claim_role(db, directory, "worker")) return problem;
-  if (cluster.empty()) return "the brokers do not say which cluster they are";
+  if (cluster.empty()) return Problem("the brokers do not say which cluster they are");
   return claim_topics(db, directory, cluster, topic_prefix);
 }
 

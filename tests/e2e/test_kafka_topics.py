@@ -89,7 +89,7 @@ def test_a_directory_belongs_to_the_topics_that_it_was_made_of(assay, kafka, top
         process = assay(role, *on, *flags)
         assert process.terminate() == 0
         process.args = (*other, *flags)
-        ends_with(process, 1, f"belongs to the topics {topic_prefix}*", "--topic-prefix")
+        ends_with(process, 2, f"belongs to the topics {topic_prefix}*", "--topic-prefix")
         process.args = (*on, *flags)
         process.start()
 

@@ -153,7 +153,7 @@ def test_a_door_killed_with_a_spool_on_disk_drains_it_when_it_is_back(assay, clu
         door.kill9()
     given |= clicks.given
     without = run_assay("ingest", *on, "--data", str(door.data), "--listen", "127.0.0.1:0", "--spool", "off")
-    assert without.returncode == 1 and "holds records that were accepted" in without.stderr, without.stderr
+    assert without.returncode == 2 and "holds records that were accepted" in without.stderr, without.stderr
     door.start()  # Kafka is still away
     assert door.metric("assay_spool_records") >= len(given)
     stamp = int(time.time() * 1000)

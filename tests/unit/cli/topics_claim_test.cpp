@@ -13,9 +13,10 @@ TEST(ClaimTopics, ADirectoryIsOfOneClusterAndOnePrefix) {
   EXPECT_FALSE(claim_topics(db, "d", "c1", "assay."));
   const auto cluster = claim_topics(db, "d", "c2", "assay.");
   ASSERT_TRUE(cluster);
-  EXPECT_NE(cluster->find("d belongs to the topics assay.* of the Kafka cluster c1, and these are assay.* of c2"),
-            cluster->npos)
-      << *cluster;
+  EXPECT_NE(cluster->text.find("d belongs to the topics assay.* of the Kafka cluster c1, and these are assay.* of c2"),
+            std::string::npos)
+      << cluster->text;
+  EXPECT_EQ(cluster->code, usage) << "a setting: it would be as wrong at the next start";
   EXPECT_TRUE(claim_topics(db, "d", "c1", "other."));
   EXPECT_FALSE(claim_topics(db, "d", "c1", "assay.")) << "who is refused changes nothing";
 }
