@@ -186,12 +186,17 @@ int run(WorkerOptions& options) {
   auto& kafka = options.kafka;
   auto directory = DataDirectory::open(options.data);
   if (!directory) return complain(directory.error());
+  const auto memory = DbMemory::with(options.cache_bytes, options.write_buffer_bytes);
+  auto db = Db::open({.directory = directory->database(), .memory = memory});
+  if (!db) return complain(db.error());
+  // First: in somebody else's directory nothing is written, nor does it wait for Kafka to be refused.
+  constexpr std::string_view role = "worker";
+  if (const auto problem = problem_with_role(**db, directory->path(), {&role, 1})) return complain(*problem);
   if (const auto problem = name_instance(options, directory->path())) return complain(*problem);
   const SystemClock clock;
   Metrics metrics;
   add_process_metrics(metrics);
   add_worker_disk_metrics(metrics, directory->path());
-  const auto memory = DbMemory::with(options.cache_bytes, options.write_buffer_bytes);
   auto sources = KafkaSources::open(kafka.config, kafka.wait);
   if (!sources) return complain(sources.error());
   note_retentions(**sources, metrics);
@@ -199,8 +204,6 @@ int run(WorkerOptions& options) {
   auto log = KafkaLog::open(home.io(), kafka.config, metrics, kafka.wait);  // of dead letters that a sink gives up
   if (!log) return complain(log.error());
   const StopHome stop_home(home);
-  auto db = Db::open({.directory = directory->database(), .memory = memory});
-  if (!db) return complain(db.error());
   const auto cluster = (*log)->cluster_id();
   const auto& prefix = kafka.config.topic_prefix;
   if (const auto problem = claim(**db, directory->path(), cluster, prefix)) return complain(*problem);

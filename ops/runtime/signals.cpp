@@ -68,9 +68,13 @@ void wait_for_stop(const std::function<void()>& drain, const std::function<void(
   auto awaited = set;
   if (reload) sigaddset(&awaited, SIGHUP);
   int number = 0;
-  while (sigwait(&awaited, &number) != 0 || number == SIGHUP)
+  siginfo_t from{};
+  while ((number = sigwaitinfo(&awaited, &from)) < 0 || number == SIGHUP)
     if (number == SIGHUP) reload();
-  spdlog::info("event=draining signal={}", number == SIGTERM ? "SIGTERM" : "SIGINT");
+  if (from.si_code == SI_USER && from.si_pid == ::getpid())
+    spdlog::info("event=draining reason=\"this process can't go on\"");
+  else
+    spdlog::info("event=draining signal={}", number == SIGTERM ? "SIGTERM" : "SIGINT");
   std::jthread second([](std::stop_token done) {
     pass_over_repeats();
     end_at_signal(

@@ -94,6 +94,28 @@ def test_a_directory_belongs_to_the_topics_that_it_was_made_of(assay, kafka, top
         process.start()
 
 
+def test_a_directory_belongs_to_the_role_that_made_it_and_who_is_refused_leaves_it_as_it_was(assay):
+    serve = assay("serve")
+    assert serve.terminate() == 0
+    files = sorted(path.name for path in serve.data.iterdir())
+    for role, flags in (("worker", ()), ("ingest", ("--spool", "off"))):
+        process = assay(role, "--kafka", "127.0.0.1:1", *flags, start=False)
+        process.data = serve.data
+        ends_with(process, 2, f"belongs to `assay serve`, not to `assay {role}`")
+    assert sorted(path.name for path in serve.data.iterdir()) == files
+    serve.start()
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_that_ends_by_itself_claims_no_signal(assay, kafka, topic_prefix):
+    on = make_topics(kafka, topic_prefix)
+    first = assay("worker", *on, "--instance-id", "one")
+    assay("worker", *on, "--instance-id", "one")
+    wait_until("the first one has ended", lambda: not first.running, within=60)
+    said = first.log.read_text()
+    assert first.exit_code == 1 and "event=worker_failed" in said and "event=draining reason=" in said and "signal=SIG" not in said, said
+
+
 @pytest.mark.timeout(300)
 def test_a_spool_is_not_drained_into_another_cluster_that_comes_later(assay, kafka, topic_prefix, kafka_cluster):
     on = make_topics(kafka, topic_prefix)
