@@ -68,7 +68,10 @@ Result<std::unique_ptr<DoorLog>, Problem> DoorLog::open(const SpoolOptions& opti
   auto spool = Spool::open(db, directory, *options.config, clock, metrics);
   if (!spool) return spool.error();
   self->spool_ = std::move(*spool);
-  const auto answers = brokers_answer(kafka.config, std::min(first_look, kafka.wait));
+  // A view that has not seen the topics yet can't go on without: how many partitions there are.
+  const bool needed = for_view && self->partitions_[static_cast<std::size_t>(Stream::feedback)] == 0;
+  const auto limit = needed ? kafka.wait : std::min(first_look, kafka.wait);
+  const auto answers = brokers_answer(kafka.config, limit);
   if (!answers) return answers.error();
   EventLog* upstream = nullptr;
   if (*answers) {
@@ -76,7 +79,9 @@ Result<std::unique_ptr<DoorLog>, Problem> DoorLog::open(const SpoolOptions& opti
     if (!opened) return opened.error();
     upstream = *opened;
   } else {
-    spdlog::warn("event=kafka_away brokers=\"{}\" act=\"what is accepted goes to the spool\"", kafka.config.brokers);
+    auto why = no_broker_answered(kafka.config, limit, RD_KAFKA_RESP_ERR__TRANSPORT);
+    if (needed) return Problem(why + ": a view needs one when it starts first");
+    spdlog::warn("event=kafka_away problem=\"{}\" act=\"what is accepted goes to the spool\"", why);
   }
   self->spooled_ = std::make_unique<SpooledLog>(
       *self->spool_, upstream,

@@ -47,7 +47,7 @@ const std::set<std::string_view> decided{"acks",
                                          "transaction.timeout.ms",
                                          "transactional.id"};
 
-constexpr std::chrono::milliseconds login_limit{1'000};  // to be told why it is refused
+constexpr std::chrono::milliseconds error_limit{1'000};  // to be told why no broker is reached
 
 // Called on librdkafka's threads. It repeats a lost connection each 30 s by itself.
 void log_line(const rd_kafka_t* client, int level, const char* facility, const char* text) {
@@ -147,30 +147,36 @@ std::string transactional_id_of(const KafkaConfig& config, Partition partition) 
   return group_of(config) + "-" + std::to_string(partition);
 }
 
-// How a login is refused is an event that follows the call that failed, and a client that lives on would gather such
-// events: asked with one of its own. Empty: nobody is refused.
-static std::string refusal_of_login(const KafkaConfig& config) {
-  const auto protocol = config.properties.find("security.protocol");
-  if (protocol == config.properties.end() || !is_sasl(protocol->second)) return {};
+// Why a broker is not reached (a login that is refused, a certificate that is not trusted, a connection that nobody
+// takes) is an event that follows the call that failed, and a client that lives on would gather such events: asked with
+// one of its own, which says also what is no news to others, that a connection was closed. Empty: nothing was said.
+static std::string last_broker_error(const KafkaConfig& config) {
   auto conf = client_conf(config);
   if (!conf) return {};
+  for (const auto& [name, value] : {std::pair("log.connection.close", "true"), std::pair("log_level", "0")})
+    if (set_property(conf->get(), name, value)) return {};
   rd_kafka_conf_set_events(conf->get(), RD_KAFKA_EVENT_ERROR);
   const auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf));
   if (!client) return {};
   const KafkaQueue errors(rd_kafka_queue_get_main(client->get()));
-  const auto deadline = std::chrono::steady_clock::now() + login_limit;
+  const auto deadline = std::chrono::steady_clock::now() + error_limit;
+  std::string last;
   while (std::chrono::steady_clock::now() < deadline) {
     const KafkaEvent event(rd_kafka_queue_poll(errors.get(), 100));
-    if (event && rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__AUTHENTICATION)
-      return rd_kafka_event_error_string(event.get());
+    if (!event) continue;
+    const auto code = rd_kafka_event_error(event.get());
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) continue;  // that much is known
+    const std::string text = rd_kafka_event_error_string(event.get());
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) return text;
+    if (last.empty()) last = text;  // the first has the most words
   }
-  return {};
+  return last;
 }
 
 std::string no_broker_answered(const KafkaConfig& config, std::chrono::milliseconds limit, rd_kafka_resp_err_t code) {
-  const auto refused = refusal_of_login(config);
+  const auto error = last_broker_error(config);
   auto words = fmt::format("no Kafka broker at {} answered within {} ms: {}", config.brokers, limit.count(),
-                           refused.empty() ? rd_kafka_err2str(code) : refused);
+                           error.empty() ? rd_kafka_err2str(code) : error);
   // It sends the client's nonce twice, which Kafka accepts up to 3.9 (librdkafka's pull request 4895).
   constexpr int scram_as_specified = 0x020601ff;
   const bool scram = std::ranges::any_of(config.properties, [](const auto& property) {
@@ -248,6 +254,13 @@ KafkaConfResult group_conf(const KafkaConfig& config) {
   return conf_of(config, properties);
 }
 
+// librdkafka names the property alone: "ssl.ca.location failed: …".
+static std::string with_its_file(const KafkaConfig& config, std::string problem) {
+  for (const auto& [name, value] : config.properties)
+    if (names_a_file(name, value) && problem.starts_with(name)) problem += ": " + value;
+  return problem;
+}
+
 std::optional<std::string> problem_with_clients(const KafkaConfig& config) {
   for (const auto& [name, value] : config.properties)
     if (names_a_file(name, value) && !std::ifstream(value)) return name + ": " + value + " can't be read";
@@ -257,7 +270,7 @@ std::optional<std::string> problem_with_clients(const KafkaConfig& config) {
     if (!conf) return conf.error();
     for (const auto& [name, value] : {std::pair("bootstrap.servers", ""), std::pair("log_level", "0")})
       if (auto problem = set_property(conf->get(), name, value)) return problem;
-    if (auto client = make_client(type, std::move(*conf)); !client) return client.error();
+    if (auto client = make_client(type, std::move(*conf)); !client) return with_its_file(config, client.error());
   }
   return std::nullopt;
 }

@@ -47,7 +47,7 @@ struct KafkaConfig {
 // In a sentence what is wrong with it, e.g. a property that is decided here.
 std::optional<std::string> problem_with(const KafkaConfig& config);
 
-// That no broker has answered, and what may be the reason. With SASL it asks the brokers for that once more.
+// That no broker has answered, and why: it asks them for that once more, for a second.
 std::string no_broker_answered(const KafkaConfig& config, std::chrono::milliseconds limit, rd_kafka_resp_err_t code);
 
 std::string topic_of(const KafkaConfig& config, Stream stream);

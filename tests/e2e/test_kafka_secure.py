@@ -1,5 +1,9 @@
 """Every part of the program over TLS with SASL, as librdkafka names the settings; secrets come by environment or file and show nowhere."""
 
+import contextlib
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +11,7 @@ import pytest
 
 from support.assay import run_assay
 from support.door import accepted, new_trace_id, post_trace, wait_assessment
+from support.fake_model import Certificate
 from support.kafka import KafkaCluster
 
 
@@ -61,6 +66,53 @@ def test_a_wrong_password_is_refused_in_words_that_do_not_hold_it(cluster):
     refused = run_assay("topics", "describe", *on, "--kafka-wait", "3s", env={"ASSAY_KAFKA_SASL_PASSWORD": "not-the-word"})
     assert refused.returncode == 1 and "not-the-word" not in refused.stderr + refused.stdout
     assert "uthentication" in refused.stderr.splitlines()[-1], refused.stderr
+
+
+@pytest.fixture(scope="module")
+def listeners(tmp_path_factory) -> Iterator[dict[str, str]]:
+    """Of one that speaks TLS, and of one that closes what it does not understand, as Kafka does."""
+    of_tls = Certificate(tmp_path_factory.mktemp("certificate"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(of_tls.certificate, of_tls.key)
+    sockets = {"tls": socket.create_server(("127.0.0.1", 0)), "closing": socket.create_server(("127.0.0.1", 0))}
+
+    def serve(listener: socket.socket, shake: bool) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), connection:
+                connection.settimeout(5)
+                (context.wrap_socket(connection, server_side=True) if shake else connection).recv(100)
+
+    for name, listener in sockets.items():
+        threading.Thread(target=serve, args=(listener, name == "tls"), daemon=True).start()
+    yield {name: f"127.0.0.1:{listener.getsockname()[1]}" for name, listener in sockets.items()}
+    for listener in sockets.values():
+        listener.close()
+
+
+@pytest.mark.parametrize(
+    ("listener", "protocol", "why"),
+    [
+        ("tls", "plaintext", "security.protocol"),
+        ("tls", "ssl", "certificate verify failed"),
+        ("closing", "ssl", "connecting to a PLAINTEXT broker listener?"),
+        ("nobody", "plaintext", "Connection refused"),
+    ],
+)
+def test_the_last_sentence_says_why_no_broker_is_reached(listeners, listener, protocol, why):
+    address = listeners.get(listener, "127.0.0.1:1")
+    refused = run_assay("topics", "describe", "--kafka", address, "--kafka-property", f"security.protocol={protocol}", "--kafka-wait", "2s")
+    assert refused.returncode == 1 and why in refused.stderr.splitlines()[-1], refused.stderr
+
+
+def test_a_file_of_certificates_that_is_none_is_named(tmp_path):
+    (tmp_path / "ca.pem").write_text("nothing\n")
+    given = ("--kafka-property", "security.protocol=ssl", "--kafka-property", f"ssl.ca.location={tmp_path}/ca.pem")
+    refused = run_assay("topics", "describe", "--kafka", "127.0.0.1:1", *given)
+    assert refused.returncode == 2 and f"{tmp_path}/ca.pem" in refused.stderr.splitlines()[-1], refused.stderr
 
 
 @pytest.mark.parametrize("missing", ["sasl.username", "sasl.password"])

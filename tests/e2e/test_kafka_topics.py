@@ -106,6 +106,13 @@ def test_a_directory_belongs_to_the_role_that_made_it_and_who_is_refused_leaves_
     serve.start()
 
 
+@pytest.mark.timeout(60)
+def test_a_view_that_starts_first_waits_for_kafka_as_long_as_it_is_told(assay):
+    began = time.monotonic()
+    ends_with(assay("ingest", "--kafka", "127.0.0.1:1", "--view", "--kafka-wait", "6s", start=False), 1, "Connection refused", "a view needs one when it starts first")
+    assert time.monotonic() - began >= 6
+
+
 @pytest.mark.timeout(120)
 def test_a_worker_that_ends_by_itself_claims_no_signal(assay, kafka, topic_prefix):
     on = make_topics(kafka, topic_prefix)
