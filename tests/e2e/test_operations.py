@@ -341,6 +341,19 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(into.glob("assay_*.deb"))
 
 
+def test_the_package_is_as_debian_wants_it_and_its_file_for_secrets_is_roots_alone(package: Path):
+    listed = run("dpkg-deb", "--contents", package)
+    assert re.search(r"^-rw------- root/root .* \./etc/default/assay$", listed, re.M), listed
+    assert "/etc/default/assay" in run("dpkg-deb", "--info", package, "conffiles").splitlines(), "what was written there outlives an upgrade"
+    names = set(re.findall(r"ASSAY_\w+(?==)", (OPS / "package" / "default").read_text()))
+    known = "".join(path.read_text() for path in (ROOT / "ops/cli").glob("*.cpp"))
+    assert len(names) > 5 and not [name for name in names if name not in known]
+    if shutil.which("lintian"):
+        said = subprocess.run(["lintian", "--allow-root", package], capture_output=True, text=True, timeout=300).stdout
+        errors = [line for line in said.splitlines() if line.startswith("E:") and "bogus-mail-host" not in line]  # who publishes it says who he is
+        assert errors == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="a root of its own needs root")
 def test_the_package_installs_into_a_clean_debian_and_runs_there(package: Path, tmp_path: Path):
     assert re.fullmatch(r"assay_[\w.]+_\w+\.deb", package.name)
