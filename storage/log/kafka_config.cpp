@@ -173,10 +173,19 @@ static std::string last_broker_error(const KafkaConfig& config) {
   return last;
 }
 
+// A listener that speaks another protocol closes the connection. librdkafka says so of some such ends, not of all.
+static std::string hint_at_protocol(const KafkaConfig& config, std::string_view error) {
+  if (error.find("Disconnected") == error.npos || error.find("security.protocol") != error.npos) return {};
+  const auto given = config.properties.find("security.protocol");
+  return "; is security.protocol=" + (given == config.properties.end() ? "plaintext" : given->second) +
+         " what it speaks there?";
+}
+
 std::string no_broker_answered(const KafkaConfig& config, std::chrono::milliseconds limit, rd_kafka_resp_err_t code) {
   const auto error = last_broker_error(config);
   auto words = fmt::format("no Kafka broker at {} answered within {} ms: {}", config.brokers, limit.count(),
-                           error.empty() ? rd_kafka_err2str(code) : error);
+                           error.empty() ? rd_kafka_err2str(code) : error) +
+               hint_at_protocol(config, error);
   // It sends the client's nonce twice, which Kafka accepts up to 3.9 (librdkafka's pull request 4895).
   constexpr int scram_as_specified = 0x020601ff;
   const bool scram = std::ranges::any_of(config.properties, [](const auto& property) {

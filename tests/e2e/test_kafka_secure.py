@@ -98,7 +98,7 @@ def listeners(tmp_path_factory) -> Iterator[dict[str, str]]:
     [
         ("tls", "plaintext", "security.protocol"),
         ("tls", "ssl", "certificate verify failed"),
-        ("closing", "ssl", "connecting to a PLAINTEXT broker listener?"),
+        ("closing", "ssl", "is security.protocol=ssl what it speaks there?"),
         ("nobody", "plaintext", "Connection refused"),
     ],
 )
