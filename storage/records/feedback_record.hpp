@@ -63,8 +63,11 @@ struct FeedbackRecord {
   Instant replayed_at = {};     // then: when
   std::vector<FeedbackItem> items;
 
-  // When it was given to the log for the first time, as this record_id: what dedupe windows go by.
-  Instant logged_at() const { return std::max(accepted_at, replayed_at); }
+  Instant logged_by = Instant::max();  // in the log, where that keeps it; not in the record
+
+  // When it was given to the log for the first time, as this record_id: what dedupe windows go by. What was said is as
+  // late as accepted_at says, which is behind all that it changes, whatever the door's clock was.
+  Instant logged_at() const { return std::min(std::max(accepted_at, replayed_at), logged_by); }
 };
 
 // The next attempt of a dead letter's record. What was said keeps its time: a change that is replayed is no later than
