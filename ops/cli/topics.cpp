@@ -10,8 +10,12 @@
 namespace assay::cli {
 namespace {
 
-int judge(const ClusterState& cluster, const TopicPlan& plan) {
-  const auto found = check_cluster(cluster, plan);
+int judge(const ClusterState& cluster, const TopicPlan& plan, const KafkaOptions& kafka) {
+  auto found = check_cluster(cluster, plan);
+  for (const auto& topic : cluster.topics)
+    if (topic.stream == Stream::feedback && topic.exists)
+      if (auto grown = problem_with_partitions(kafka.config, topic.partitions, kafka.wait))
+        found.problems.push_back(std::move(*grown));
   for (const auto& warning : found.warnings) std::cout << "warning: " << warning << "\n";
   for (const auto& problem : found.problems) std::cout << "problem: " << problem << "\n";
   if (found.ok()) std::cout << "the topics keep the promises that they can\n";
@@ -118,7 +122,7 @@ int topics(std::vector<std::string> args) {
   const auto found = made_some ? describe_made(kafka.config, kafka.wait) : describe_cluster(kafka.config, kafka.wait);
   if (!found) return complain(found.error());
   if (verb == "describe") return describe(*found, kafka);
-  return judge(*found, plan);
+  return judge(*found, plan, kafka);
 }
 
 }  // namespace assay::cli

@@ -19,20 +19,15 @@ rd_kafka_resp_err_t produce_record(rd_kafka_t* client, rd_kafka_topic_t* topic, 
   auto* value = record.value ? const_cast<char*>(record.value->data()) : nullptr;
   const std::size_t value_size = record.value ? record.value->size() : 0;
   const std::int32_t partition = record.partition.value_or(RD_KAFKA_PARTITION_UA);
-  // 0: now. Not later than now: a broker refuses a time that is an hour ahead of its own clock, such as a door's whose
-  // clock was wrong has given its records, and what is behind them would wait as long. The record itself keeps it.
-  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  const std::int64_t timestamp = std::min<Instant>(record.accepted_at, now).time_since_epoch().count();
   rd_kafka_resp_err_t code;
   if (headers)
     code = rd_kafka_producev(client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(flags),
                              RD_KAFKA_V_KEY(key, record.key.size()), RD_KAFKA_V_VALUE(value, value_size),
-                             RD_KAFKA_V_TIMESTAMP(timestamp), RD_KAFKA_V_OPAQUE(opaque),
-                             RD_KAFKA_V_HEADERS(headers.get()), RD_KAFKA_V_END);
+                             RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_HEADERS(headers.get()), RD_KAFKA_V_END);
   else
     code = rd_kafka_producev(client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(flags),
                              RD_KAFKA_V_KEY(key, record.key.size()), RD_KAFKA_V_VALUE(value, value_size),
-                             RD_KAFKA_V_TIMESTAMP(timestamp), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+                             RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) headers.release();  // the message's
   return code;
 }

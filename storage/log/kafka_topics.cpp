@@ -73,13 +73,9 @@ Result<ClusterState, std::string> look(rd_kafka_t* client, const KafkaConfig& co
 // Fills in the settings of the topics that exist.
 std::optional<std::string> read_settings(rd_kafka_t* client, std::vector<TopicState>& topics,
                                          std::chrono::milliseconds limit) {
-  static const std::vector<std::string_view> wanted{"cleanup.policy",
-                                                    "retention.ms",
-                                                    "retention.bytes",
-                                                    "delete.retention.ms",
-                                                    "max.message.bytes",
-                                                    "min.insync.replicas",
-                                                    "unclean.leader.election.enable"};
+  static const std::vector<std::string_view> wanted{
+      "cleanup.policy",    "retention.ms",           "retention.bytes",     "delete.retention.ms",
+      "max.message.bytes", "message.timestamp.type", "min.insync.replicas", "unclean.leader.election.enable"};
   std::vector<ConfigResource> owned;
   std::vector<rd_kafka_ConfigResource_t*> asked;
   for (const auto& topic : topics) {

@@ -149,6 +149,14 @@ void check_replicas(const TopicState& topic, const TopicPlan& plan, TopicsReport
     report.problem(fmt::format("{}: unclean.leader.election.enable is true: accepted records can be lost", topic.name));
 }
 
+void check_times(const TopicState& topic, TopicsReport& report) {
+  if (setting(topic, "message.timestamp.type") != "CreateTime") return;
+  report.warning(
+      topic.name +
+      ": message.timestamp.type is CreateTime: the clocks of those who write decide when a record is old, and "
+      "one that is days behind has its records deleted unread; set LogAppendTime");
+}
+
 void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& report) {
   check_cleanup(topic, plan, report);
   check_retention(topic, plan, report);
@@ -156,6 +164,7 @@ void check_topic(const TopicState& topic, const TopicPlan& plan, TopicsReport& r
   check_dead_letters(topic, plan, report);
   check_record_size(topic, plan, report);
   check_tombstones(topic, report);
+  check_times(topic, report);
   check_replicas(topic, plan, report);
 }
 
@@ -186,7 +195,9 @@ Kept kept(Stream stream) {
 
 Settings settings_of(Stream stream, const TopicPlan& plan, int replicas) {
   const auto ms = [](std::chrono::milliseconds time) { return std::to_string(time.count()); };
-  Settings settings{{"min.insync.replicas", replicas >= 3 ? "2" : "1"}};
+  // A topic's age is the brokers' affair: of a front door whose clock is days behind they would delete at once what has
+  // not been read, and of one whose clock is ahead they take nothing.
+  Settings settings{{"min.insync.replicas", replicas >= 3 ? "2" : "1"}, {"message.timestamp.type", "LogAppendTime"}};
   switch (kept(stream)) {
     case Kept::by_time:
       settings["cleanup.policy"] = "delete";

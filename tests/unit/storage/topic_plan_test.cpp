@@ -144,6 +144,9 @@ TEST(TopicPlan, WarnsWhereTheyPromiseTooLittle) {
   of(topics, Stream::deadletters).settings["retention.ms"] = "60000";
   expect_warning(topics, "assay.deadletters: retention.ms is 60000, less than the 2592000000 planned");
   topics = good();
+  of(topics, Stream::feedback).settings["message.timestamp.type"] = "CreateTime";
+  expect_warning(topics, "assay.feedback: message.timestamp.type is CreateTime");
+  topics = good();
   of(topics, Stream::deadletters).settings["retention.bytes"] = "1000000";
   expect_warning(topics, "assay.deadletters: retention.bytes is 1000000: records go");
   topics = good();
