@@ -21,12 +21,13 @@ namespace {
 constexpr std::chrono::milliseconds closer_idle_wait{500};
 constexpr std::chrono::milliseconds reread_limit{5'000};
 
-// A chat's own time and a tenth of it: for clocks that differ, and for a door that is just coming back.
-Instant due_of(const TraceRecord& opened, Instant now) {
+// A chat's own time and a tenth of it: for clocks that differ, and for a door that is just coming back. It has not
+// begun much before the log was given its first record, `logged`, whatever the door's clock says.
+Instant due_of(const TraceRecord& opened, Instant logged, Instant now) {
   const auto allowed = std::max(std::chrono::milliseconds(0), *opened.ends_by - opened.accepted_at);
   const auto grace = std::max(std::chrono::milliseconds(1000), allowed / 10);
   // Also where this closer learns of it late: the log may have been away for both of them.
-  return std::max(*opened.ends_by, now) + grace;
+  return std::max({*opened.ends_by, logged + allowed, now}) + grace;
 }
 
 bool in_progress(const TraceRecord& trace) {
@@ -152,7 +153,12 @@ Result<void> ChatCloser::open_source() {
     followed_[partition].saved = *position;
     starts.push_back({{Stream::traces, partition}, *position});
   }
-  auto source = sources_.open(std::move(starts));
+  auto source = sources_.open(starts);
+  if (!source && source.error() == Error::corrupt) {  // behind the end of a topic that was made anew
+    spdlog::warn("event=chat_closer_ahead_of_log act=\"from the beginning\"");
+    for (auto& start : starts) start.offset = 0;
+    source = sources_.open(std::move(starts));
+  }
   if (!source) return source.error();
   std::scoped_lock lock(mutex_);
   source_ = std::move(*source);
@@ -194,7 +200,7 @@ void ChatCloser::note(const LogRecord& record) {
                  config_.chats_max);
     ended(std::string(followed.chats.begin()->second.trace_id));
   }
-  followed.chats.emplace(record.offset, Chat{trace->trace_id, due_of(*trace, clock_.now())});
+  followed.chats.emplace(record.offset, Chat{trace->trace_id, due_of(*trace, record.at, clock_.now())});
   where_.emplace(trace->trace_id, std::pair(record.partition, record.offset));
 }
 

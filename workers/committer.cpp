@@ -112,7 +112,7 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
   return n;
 }
 
-// Of a log whose copy was put back. Kafka's end is never less than where somebody begins.
+// Of a log whose copy was put back. Kafka's end is never less than where somebody begins: its sources don't open there.
 bool Committer::is_ahead_of(EventSource& source, std::span<const StartAt> starts) const {
   for (const auto& [where, offset] : starts) {
     const auto first = first_ends_.find(where);
@@ -144,10 +144,17 @@ Result<void> Committer::open() {
   }
   if (starts.empty()) return make_error_code(Error::log_unavailable);
   auto source = sources_.open(starts);
-  if (!source) return source.error();
-  if (sink_.keeps_position_elsewhere() && is_ahead_of(**source, starts)) {
+  const bool behind_the_end = !source && source.error() == Error::corrupt;  // of topics that were made anew
+  if (behind_the_end)
+    spdlog::warn("event=sink_ahead_of_log sink={} act=\"from the beginning\"", sink_.name());
+  else if (!source)
+    return source.error();
+  if (behind_the_end || (sink_.keeps_position_elsewhere() && is_ahead_of(**source, starts))) {
+    step_.begin();
     if (const auto anew = sink_.start_over(); !anew) return anew;
-    return open();
+    for (auto& start : starts) start.offset = 0;
+    source = sources_.open(std::move(starts));
+    if (!source) return source.error();
   }
   read_to_.clear();
   {

@@ -47,6 +47,7 @@ Result<void> PartitionLoop::open() {
   if (opened->committed) {
     if (auto restored = restore_.run(*opened->committed); !restored) return restored;
     restore_.done_with_changelog();
+    if (auto moved = move_back(*opened->committer, *opened->committed); !moved) return moved;
   } else if (auto finished = finish_wipe(state_, config_.partition); !finished) {
     return finished;
   }
@@ -77,6 +78,16 @@ Result<void> PartitionLoop::open() {
     progress_->advance(Follower::resolver, feedback(), meta_.feedback);
   }
   return {};
+}
+
+// Where the log is another one than that of the committed position: before any of it is decided, or who comes after a
+// crash would believe that position.
+Result<void> PartitionLoop::move_back(StepCommitter& committer, Offset committed) {
+  const auto meta = load_meta(state_, config_.partition);
+  if (!meta) return meta.error();
+  if (meta->feedback >= committed) return {};
+  Step step{.partition = config_.partition, .feedback_position = meta->feedback, .moves_back = true};
+  return committer.commit(step) == StepOutcome::committed ? Result<void>() : Error::log_unavailable;
 }
 
 Result<void> PartitionLoop::follow(Offset committed) { return restore_.run(committed); }

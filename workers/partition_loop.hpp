@@ -92,7 +92,9 @@ class PartitionLoop {
   void count_lag();
   Result<Ran> step(std::chrono::milliseconds wait);
   Result<void> join();
+  Result<void> move_back(StepCommitter& committer, Offset committed);
   Result<void> gather(std::chrono::milliseconds wait);
+  Result<void> gather_some(std::chrono::milliseconds wait);
   Result<void> gather_more();
   Instant told_since() const { return assay::told_since(config_.policy, clock_.now()); }
   void note_misplaced(const LogRecord& request);

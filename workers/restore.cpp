@@ -9,6 +9,7 @@
 #include "storage/records/request_record.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/state_keys.hpp"
+#include "workers/recognised.hpp"
 #include "workers/sorted_load.hpp"
 
 namespace assay {
@@ -45,9 +46,13 @@ class Restore::Run {
       if (auto wiped = wipe_all(); !wiped) return wiped;
     }
     auto restored = streams(committed);
-    if (!restored && restored.error() == Error::corrupt && meta_ != Meta{}) {  // positions of another log
-      spdlog::warn("event=state_of_another_log partition={} act=\"wipe and rebuild\"", partition_);
+    if (!restored && (restored.error() == Error::corrupt || restored.error() == Error::log_changed)) {
+      const auto decided = decided_of_another_log(committed);
+      if (!decided) return decided.error();
+      spdlog::error("event=state_of_another_log partition={} committed={} from={} act=\"wipe and rebuild\"", partition_,
+                    committed, *decided);
       if (auto wiped = wipe_all(); !wiped) return wiped;
+      committed = *decided;
       restored = streams(committed);
     }
     if (!restored) return restored;
@@ -90,12 +95,60 @@ class Restore::Run {
       if (!first) return first.error();
       meta_.requests = *first;
     }
-    const bool peeks = meta_.feedback == 0 && committed > peeked_records;
-    const auto from = peeks ? committed - peeked_records : meta_.feedback;
+    const bool empty = meta_.feedback == 0, fresh = !outer_.source_;
+    const bool peeks = empty && committed > peeked_records;
+    const bool looks_back = !empty && fresh;
+    auto from = peeks ? committed - peeked_records : meta_.feedback;
+    if (looks_back) from = std::max<Offset>(0, from - peeked_records);
     if (auto opened = open_or_seek(outer_.changelog_, {{changelog(), meta_.parked}}); !opened) return opened;
     if (auto opened = open_or_seek(outer_.source_, {{requests(), meta_.requests}, {feedback(), from}}); !opened)
       return opened;
+    if (fresh)  // of one that is kept the end may be some milliseconds old
+      if (auto reaches = reaches_to(committed); !reaches) return reaches;
+    if (looks_back) return look_back();
     return peeks ? find_window(committed) : Result<void>();
+  }
+
+  // Error::corrupt where what was committed lies behind the log's end: it was made anew, or has lost its tail.
+  Result<void> reaches_to(Offset committed) {
+    auto& source = *outer_.source_;
+    const auto end = source.end(feedback());
+    if (!end) return end.error();
+    if (*end >= committed) return {};
+    const auto position = source.position(feedback());
+    if (auto sought = source.seek(feedback(), committed); !sought) return sought;  // asks the brokers
+    return source.seek(feedback(), position);
+  }
+
+  // Such a log may be longer than the old one was by now, and tells of it nothing but what stands in it.
+  Result<void> look_back() {
+    known_ = {};
+    if (auto looked = each_chunk(*outer_.source_, feedback(), meta_.feedback, &Run::recognise); !looked) return looked;
+    if (known_.is_another_log()) return Error::log_changed;
+    const bool there = outer_.source_->position(feedback()) == meta_.feedback;
+    return there ? Result<void>() : outer_.source_->seek(feedback(), meta_.feedback);
+  }
+
+  Result<void> recognise(std::span<const LogRecord> records) {
+    return known_.look_at(records, state_, partition_, policy_, meta_.accepted_max);
+  }
+
+  // Where what the state has decided ends in a log that is not the one of its positions: one past the last record that
+  // stands at the very place that the state knows it at. Of an empty state, or where none does, the beginning: what was
+  // forwarded before is forwarded once more then, under the same ids.
+  Result<Offset> decided_of_another_log(Offset committed) {
+    if (meta_.feedback == 0) return Offset{0};
+    const auto first =
+        outer_.sources_.first_since(feedback(), meta_.accepted_max - policy_.dedupe_window - clocks_differ);
+    if (!first) return first.error();
+    auto source = outer_.sources_.open({{feedback(), *first}});
+    if (!source) return source.error();
+    const auto end = (*source)->end(feedback());
+    if (!end) return end.error();
+    known_ = {};
+    const auto upto = std::min({*end, saved_.feedback, committed});
+    if (auto looked = each_chunk(**source, feedback(), upto, &Run::recognise); !looked) return looked.error();
+    return known_.decided();
   }
 
   Result<void> open_or_seek(std::unique_ptr<EventSource>& source, std::vector<StartAt> starts) {
@@ -144,7 +197,11 @@ class Restore::Run {
     const auto requests_end = outer_.source_->end(requests());
     if (!requests_end) return requests_end.error();
     if (auto r = each_chunk(*outer_.source_, requests(), *requests_end, &Run::take_requests); !r) return r;
-    if (auto r = each_chunk(*outer_.source_, feedback(), committed, &Run::take_feedback); !r) return r;
+    if (auto r = each_chunk(*outer_.source_, feedback(), committed, &Run::take_feedback); !r) {
+      if (r.error() != Error::timed_out) return r;
+      const auto reaches = reaches_to(committed);
+      return reaches ? r : reaches;
+    }
     // A chunk never begins at or behind the committed position, but may reach over it where the log has gaps.
     if (outer_.source_->position(feedback()) != committed)
       if (auto sought = outer_.source_->seek(feedback(), committed); !sought) return sought;
@@ -304,6 +361,7 @@ class Restore::Run {
   Meta meta_, saved_;              // as of what was read, as of what was written
   bool counts_ = false;            // the ledger goes on: the state was not empty
   std::optional<Instant> latest_;  // accepted_at, of what was peeked at
+  Recognised known_;
   SortedLoad index_, seen_;
   std::unordered_map<std::string, std::optional<Seen>> fresh_;  // of the ids that this run of seen_ has met
   std::string key_;
@@ -318,6 +376,7 @@ Restore::~Restore() = default;
 Result<void> Restore::run(Offset committed) {
   applied_ = 0;
   if (stopped_) return Error::stopped;
+  drop_doubtful_source();
   const auto began = std::chrono::steady_clock::now();
   auto ran = Run(*this).run(committed);
   const auto took =
@@ -325,6 +384,12 @@ Result<void> Restore::run(Offset committed) {
   if (ran && applied_ >= 10'000)
     spdlog::info("event=restored partition={} records={} took_ms={}", partition_, applied_, took);
   return ran;
+}
+
+void Restore::drop_doubtful_source() {
+  std::scoped_lock lock(mutex_);
+  for (const auto stream : {Stream::requests, Stream::feedback})
+    if (source_ && source_->is_doubtful({stream, partition_})) source_.reset();
 }
 
 void Restore::wake() {

@@ -6,6 +6,10 @@
 // The order of the three does not matter, because nothing is decided. A state beyond the committed position (it belongs
 // to another log, or to a step that never was) is wiped, and built from the start.
 //
+// A committed position is believed where the log reaches as far and, beside a state, still has what the state knows to
+// stand before its position. Else the log was made anew, or has lost its tail: what the state has decided ends with the
+// last record that it finds in its place (none: at the log's beginning), and everything is built anew from there.
+//
 // An empty state reads of the feedback only what the dedupe window still reaches, and of the requests what
 // request_retention leaves, and is loaded as sorted files. What is left out is what every lookup would ignore.
 //
@@ -56,6 +60,7 @@ class Restore {
 
  private:
   class Run;
+  void drop_doubtful_source();
   EventSources& sources_;
   KeyValue& state_;
   const Partition partition_;

@@ -52,6 +52,10 @@ class EventSource {
   // last.
   virtual std::optional<Trimmed> take_trimmed(StreamPartition) { return std::nullopt; }
 
+  // Whether its position may be one of another log by now: for a moment it lay behind the log's end, or there was no
+  // such log. Until the source is opened anew.
+  virtual bool is_doubtful(StreamPartition) const { return false; }
+
   // Continues there.
   virtual Result<void> seek(StreamPartition which, Offset offset) = 0;
 

@@ -39,6 +39,10 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::open(const KafkaConfig& config
   if (event_fd < 0) return error_code(errno, boost::system::system_category());
   std::unique_ptr<KafkaSource> source(new KafkaSource(event_fd));
   auto conf = source_conf(config);
+  if (conf) {
+    rd_kafka_conf_set_opaque(conf->get(), source.get());
+    rd_kafka_conf_set_error_cb(conf->get(), &KafkaSource::on_client_error);
+  }
   auto client = conf ? make_client(RD_KAFKA_CONSUMER, std::move(*conf)) : conf.error();
   if (!client) {
     spdlog::error("event=kafka_source_not_opened error=\"{}\"", client.error());
@@ -91,6 +95,7 @@ Result<void> KafkaSource::find_position(PartitionFetch& followed, std::chrono::m
       followed.end = end;
       return {};
     }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) followed.doubtful = true;
     if (Steady::now() + position_retry_after < deadline) {
       std::this_thread::sleep_for(position_retry_after);
       continue;
@@ -222,6 +227,15 @@ void KafkaSource::take_record(PartitionFetch& followed, rd_kafka_message_t* mess
   followed.at_end = false;
 }
 
+// By the reader's thread, as it takes from the queues. That a topic has gone comes this way, not as a message.
+void KafkaSource::on_client_error(rd_kafka_t*, int code, const char* reason, void* opaque) {
+  spdlog::warn("event=kafka_source_error error={}", log_value(reason));
+  if (code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && code != RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC &&
+      code != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+    return;
+  for (auto& followed : static_cast<KafkaSource*>(opaque)->followed_) followed.doubtful = true;
+}
+
 Result<void> KafkaSource::on_error(PartitionFetch& followed, rd_kafka_resp_err_t failure) {
   if (failure == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || failure == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
     spdlog::warn("event=kafka_position_lost topic={} partition={} position={}", rd_kafka_topic_name(followed.topic),
@@ -255,6 +269,11 @@ Offset KafkaSource::position(StreamPartition which) const {
 std::optional<Trimmed> KafkaSource::take_trimmed(StreamPartition which) {
   auto* followed = find(which);
   return followed ? std::exchange(followed->trimmed, {}) : std::nullopt;
+}
+
+bool KafkaSource::is_doubtful(StreamPartition which) const {
+  const auto* followed = find(which);
+  return followed && followed->doubtful;
 }
 
 Result<void> KafkaSource::seek(StreamPartition which, Offset offset) {

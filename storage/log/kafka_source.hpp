@@ -32,6 +32,7 @@ class KafkaSource final : public EventSource {
   Result<Offset> end(StreamPartition which) override;
   Offset position(StreamPartition which) const override;
   std::optional<Trimmed> take_trimmed(StreamPartition which) override;
+  bool is_doubtful(StreamPartition which) const override;
   Result<void> seek(StreamPartition which, Offset offset) override;
   void wake() override;
 
@@ -43,6 +44,7 @@ class KafkaSource final : public EventSource {
     Offset next = 0;                                     // to be read
     Offset end = 0;                                      // as last seen
     bool at_end = false;                                 // librdkafka said so, at `next`
+    bool doubtful = false;                               // see is_doubtful()
     std::optional<Trimmed> trimmed{};                    // see take_trimmed()
     std::chrono::steady_clock::time_point find_again{};  // not before: to look for a position may take seconds
   };
@@ -56,6 +58,7 @@ class KafkaSource final : public EventSource {
   // Appends at most `room` records to the batch.
   Result<void> take(PartitionFetch& followed, std::size_t room);
   void take_record(PartitionFetch& followed, rd_kafka_message_t* message);
+  static void on_client_error(rd_kafka_t*, int code, const char* reason, void* opaque);
   Result<void> on_error(PartitionFetch& followed, rd_kafka_resp_err_t failure);
   bool anything_queued() const;
   void clear();

@@ -80,7 +80,8 @@ Result<std::unique_ptr<KafkaStepCommitter>> KafkaStepCommitter::open(const Kafka
 
 StepOutcome KafkaStepCommitter::commit(Step& step) {
   if (!usable_) return StepOutcome::aborted;
-  const auto position = std::max(step.feedback_position, position_);  // never back: a record would be decided twice
+  // Else never back: a record would be decided twice.
+  const auto position = step.moves_back ? step.feedback_position : std::max(step.feedback_position, position_);
   if (!step.outputs.empty() || position != position_) {
     if (const auto outcome = transact(step, position); outcome != StepOutcome::committed) return outcome;
     position_ = position;

@@ -35,6 +35,7 @@ class MemorySource final : public EventSource {
     return found ? std::optional(found.mapped()) : std::nullopt;
   }
   Result<void> seek(StreamPartition which, Offset offset) override {
+    if (offset > log_.end(which)) return Error::corrupt;
     positions_.at(which) = offset;
     trimmed_.erase(which);
     return {};
@@ -62,7 +63,7 @@ class MemorySource final : public EventSource {
          ++at) {
       const auto& copy = kept_.emplace_back(at->second);  // the log may move on while the caller reads
       records_.push_back({where.stream, where.partition, at->first, copy.key,
-                          copy.value ? std::string_view(*copy.value) : std::string_view(), !copy.value});
+                          copy.value ? std::string_view(*copy.value) : std::string_view(), !copy.value, copy.at});
       position = at->first + 1;
     }
   }
@@ -97,7 +98,7 @@ Appended MemoryLog::put_locked(const Record& record) {
       return {at->second == identity.body_hash ? Appended::Outcome::duplicate : Appended::Outcome::conflict};
   const auto partition = record.partition.value_or(partition_of(record.key, partitions(record.stream)));
   auto& kept = kept_[{record.stream, partition}];
-  kept.records.emplace(kept.end, Stored{record.key, record.value});
+  kept.records.emplace(kept.end, Stored{record.key, record.value, clock_ ? clock_->now() : Instant{}});
   return {Appended::Outcome::appended, partition, kept.end++};
 }
 
@@ -135,6 +136,11 @@ Result<void> MemoryLog::writable() const {
   return {};
 }
 
+void MemoryLog::keep_times(const Clock& clock) {
+  std::scoped_lock lock(mutex_);
+  clock_ = &clock;
+}
+
 void MemoryLog::fail_with(error_code ec) {
   std::scoped_lock lock(mutex_);
   failure_ = ec;
@@ -147,6 +153,13 @@ void MemoryLog::trim(StreamPartition where, Offset first) {
   kept.records.erase(kept.records.begin(), kept.records.lower_bound(first));
 }
 
+void MemoryLog::cut(StreamPartition where, Offset end) {
+  std::scoped_lock lock(mutex_);
+  auto& kept = kept_[where];
+  kept.end = std::min(kept.end, end);
+  kept.records.erase(kept.records.lower_bound(end), kept.records.end());
+}
+
 Offset MemoryLog::end(StreamPartition where) const {
   std::scoped_lock lock(mutex_);
   const auto at = kept_.find(where);
@@ -154,6 +167,8 @@ Offset MemoryLog::end(StreamPartition where) const {
 }
 
 Result<std::unique_ptr<EventSource>> MemoryLog::open(std::vector<StartAt> starts) {
+  for (const auto& start : starts)
+    if (start.offset > end(start.from)) return Error::corrupt;
   return std::unique_ptr<EventSource>(std::make_unique<MemorySource>(*this, std::move(starts)));
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "ops/runtime/clock.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/log/event_source.hpp"
 #include "storage/log/step.hpp"
@@ -20,6 +21,7 @@ class MemoryLog final : public EventLog, public EventSources {
   std::string_view durability() const override { return "memory"; }
   Result<void> writable() const override;
   Partition partitions(Stream stream) const override { return stream == Stream::catalog ? 1 : partitions_; }
+  // A position behind the end is Error::corrupt, as Kafka's sources say.
   Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override;
 
   // A step writes its state there, with its outputs.
@@ -27,10 +29,14 @@ class MemoryLog final : public EventLog, public EventSources {
 
   // Without a coroutine: what tests arrange.
   Appended put(const Record& record);
+  // From now on it keeps when it was given a record, by this clock, as Kafka does.
+  void keep_times(const Clock& clock);
   // While set, appends fail with it and nothing is written.
   void fail_with(error_code ec);
   // Forgets the records below `first`.
   void trim(StreamPartition where, Offset first);
+  // Forgets the records from `end` on, as a log that has lost its tail.
+  void cut(StreamPartition where, Offset end);
   Offset end(StreamPartition where) const;
 
  private:
@@ -39,6 +45,7 @@ class MemoryLog final : public EventLog, public EventSources {
   struct Stored {
     std::string key;
     std::optional<std::string> value;
+    Instant at;
   };
   struct Kept {
     Offset first = 0;
@@ -53,6 +60,7 @@ class MemoryLog final : public EventLog, public EventSources {
   std::map<StreamPartition, Kept> kept_;
   std::map<std::string, std::uint64_t> identities_;
   error_code failure_;
+  const Clock* clock_ = nullptr;
 };
 
 }  // namespace assay

@@ -12,6 +12,7 @@ struct Step {
   std::vector<Record> outputs;   // assessments, dead letters, and the changelog of the parked, in order
   Changes state;                 // of the partition's state, its own positions included
   Offset feedback_position = 0;  // one past the last feedback record that this step decided
+  bool moves_back = false;       // what was committed is a position of another log, which this one replaces
 };
 
 enum class StepOutcome {

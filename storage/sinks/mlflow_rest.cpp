@@ -49,6 +49,11 @@ Result<Offset> MlflowSink::position(StreamPartition of) {
   return places_.begin(of, *next, *known);
 }
 
+Result<void> MlflowSink::start_over() {
+  const auto begun = places_.start_over();
+  return positions_.save(begun);
+}
+
 Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
   if (!records.empty()) oldest_ = clock_.now();
   for (const auto& record : records)

@@ -49,6 +49,7 @@ class MlflowSink final : public AssessmentSink {
   Result<void> apply(std::span<const LogRecord> records) override;
   Offset applied(StreamPartition of) const override { return places_.position(of); }
   bool has(StreamPartition of, Offset offset) const override { return places_.has(of, offset); }
+  Result<void> start_over() override;
   bool takes(Stream stream) const override { return !lanes_.is_full(stream); }
   void all_read(Stream stream) override {
     if (stream == Stream::traces) lanes_.set_all_traces_are_read(true);

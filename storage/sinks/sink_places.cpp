@@ -17,6 +17,16 @@ Offset SinkPlaces::begin(StreamPartition of, Offset saved, Offset marked) {
   return place.read_to;
 }
 
+std::vector<Position> SinkPlaces::start_over() {
+  std::scoped_lock lock(mutex_);
+  std::vector<Position> begun;
+  for (auto& [of, place] : places_) {
+    place = {};
+    begun.push_back({of, 0});
+  }
+  return begun;
+}
+
 bool SinkPlaces::was_read(StreamPartition of, Offset offset) const {
   std::scoped_lock lock(mutex_);
   const auto at = places_.find(of);

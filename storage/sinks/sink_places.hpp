@@ -24,6 +24,9 @@ class SinkPlaces {
   // it was, so that what is kept is not read twice.
   Offset begin(StreamPartition of, Offset saved, Offset marked);
 
+  // Whatever was begun begins at 0: these positions, which are saved ones from now on. Before anything was read.
+  std::vector<Position> start_over();
+
   // In this life: it comes again, after an error.
   bool was_read(StreamPartition of, Offset offset) const;
   bool ended_before(StreamPartition of, Offset offset) const;

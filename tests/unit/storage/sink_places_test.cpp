@@ -75,5 +75,21 @@ TEST(SinkPlaces, OfAPartitionThatIsNotFollowedNothingIsThere) {
   EXPECT_FALSE(places.has(feedback, 0));
 }
 
+TEST(SinkPlaces, OnALogThatWasMadeAnewEverythingBeginsAnew) {
+  SinkPlaces places;
+  EXPECT_EQ(places.begin(feedback, 10, 7), 7);
+  EXPECT_EQ(places.begin(traces, 4, 4), 4);
+  std::vector<StreamPartition> begun;
+  for (const auto& [of, next] : places.start_over()) {
+    EXPECT_EQ(next, 0);
+    begun.push_back(of);
+  }
+  EXPECT_EQ(begun.size(), 2u);
+  EXPECT_FALSE(places.was_read(feedback, 0));
+  EXPECT_FALSE(places.ended_before(feedback, 0));
+  places.read(feedback, 0);
+  EXPECT_EQ(places.unfinished(), 1);
+}
+
 }  // namespace
 }  // namespace assay

@@ -264,5 +264,28 @@ TEST(AbandonedChat, HasARootSpanThatTheDoorsOwnWouldReplace) {
   EXPECT_EQ(abandoned_chat(chat)->spans, "");
 }
 
+TEST_F(ChatCloserTest, AChatOfADoorWhoseClockIsBehindHasItsTimeAllTheSame) {
+  log.keep_times(clock);
+  auto late = opened("tr-1");
+  late.accepted_at -= 1h;
+  *late.ends_by -= 1h;
+  log.put(to_record(late));
+  const auto one = closer();
+  EXPECT_EQ(turns(*one), 0u);
+  clock += 9min;
+  EXPECT_EQ(turns(*one), 0u) << "its ten minutes are not over";
+  clock += 3min;
+  EXPECT_EQ(turns(*one), 1u);
+}
+
+TEST_F(ChatCloserTest, APositionBehindTheEndOfATopicThatWasMadeAnewIsTheBeginning) {
+  log.put(to_record(opened("tr-1")));
+  saved = 40;
+  const auto one = closer();
+  turns(*one);
+  EXPECT_EQ(one->open(), 1u);
+  EXPECT_EQ(saved, 0) << "of the oldest chat that is open";
+}
+
 }  // namespace
 }  // namespace assay

@@ -19,6 +19,8 @@ class ListSources final : public EventSources {
  public:
   Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override {
     if (away) return make_error_code(Error::log_unavailable);
+    for (const auto& [from, offset] : starts)
+      if (as_kafka && offset > std::ssize(records[from])) return make_error_code(Error::corrupt);
     opened = starts;
     return std::unique_ptr<EventSource>(std::make_unique<Source>(*this, std::move(starts)));
   }
@@ -30,7 +32,7 @@ class ListSources final : public EventSources {
   std::map<StreamPartition, Offset> durable;
   std::vector<StartAt> opened;
   Instant at;  // of all
-  bool away = false, disk_fails = false;
+  bool away = false, disk_fails = false, as_kafka = false;
 
  private:
   class Source final : public EventSource {
@@ -170,6 +172,15 @@ TEST_F(CommitterTest, ALogThatIsAwayIsOpenedWhenItComes) {
 TEST_F(CommitterTest, ASinkAheadOfALogThatWasPutBackBeginsAnew) {
   for (const auto value : {"0", "1"}) log.add(Stream::assessments, value);
   sink.elsewhere = true;
+  sink.applied_[{Stream::assessments, 0}] = 3;
+  Committer committer(log, sink, metrics);
+  EXPECT_EQ(*committer.step(0ms), 2u);
+  EXPECT_EQ(sink.values, (std::vector<std::string>{"0", "1"}));
+}
+
+TEST_F(CommitterTest, ASinkAheadOfTopicsThatWereMadeAnewBeginsAnew) {
+  for (const auto value : {"0", "1"}) log.add(Stream::assessments, value);
+  log.as_kafka = true;
   sink.applied_[{Stream::assessments, 0}] = 3;
   Committer committer(log, sink, metrics);
   EXPECT_EQ(*committer.step(0ms), 2u);

@@ -189,6 +189,88 @@ TEST(Restore, ThatIsStoppedEndsAndTheNextOneGoesOn) {
   EXPECT_EQ(load_meta(state, 0)->requests, 2);
 }
 
+// Five of feedback that a state has decided, and then another log than it was.
+class AnotherLogTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    say(5, "a");
+    ASSERT_TRUE(restore(5));
+  }
+  void say(int records, const std::string& who) {
+    for (int i = 0; i < records; ++i) {
+      const auto id = who + "-" + std::to_string(i);
+      log_.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, "req-1"},
+                                        .accepted_at = clock_.now(),
+                                        .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}}));
+    }
+  }
+  Result<void> restore(Offset committed) { return Restore(log_, state_, 0, {}, clock_, 100ms).run(committed); }
+  Offset begins_at() const { return load_meta(state_, 0)->feedback; }
+  bool knows(const std::string& id) const { return (*find_seen(state_, 0, std::vector{id}))[0].has_value(); }
+
+  static constexpr StreamPartition feedback{Stream::feedback, 0};
+  HandClock clock_;
+  MemoryLog log_;
+  MemoryKeyValue state_;
+};
+
+TEST_F(AnotherLogTest, TheSameOneGoesOn) {
+  say(2, "b");
+  ASSERT_TRUE(restore(5));
+  EXPECT_EQ(begins_at(), 5);
+  ASSERT_TRUE(restore(7));
+  EXPECT_EQ(begins_at(), 7);
+  EXPECT_TRUE(knows("a-0")) << "it was not thrown away";
+}
+
+TEST_F(AnotherLogTest, OneThatHasLostItsTailGoesOnWhereTheStateKnowsItTo) {
+  log_.cut(feedback, 3);
+  say(1, "b");
+  ASSERT_TRUE(restore(5));
+  EXPECT_EQ(begins_at(), 3);
+  EXPECT_TRUE(knows("a-2"));
+  EXPECT_FALSE(knows("a-3")) << "it is not in the log, and may be said again";
+}
+
+TEST_F(AnotherLogTest, AlsoWhenItIsLongerByNow) {
+  log_.cut(feedback, 3);
+  say(9, "b");
+  ASSERT_TRUE(restore(5));
+  EXPECT_EQ(begins_at(), 3);
+}
+
+TEST_F(AnotherLogTest, OneThatWasMadeAnewIsReadFromItsBeginning) {
+  log_.cut(feedback, 0);
+  say(2, "b");
+  ASSERT_TRUE(restore(5));
+  EXPECT_EQ(begins_at(), 0);
+  say(7, "c");
+  ASSERT_TRUE(restore(5)) << "of an empty state the committed position is believed";
+  EXPECT_EQ(begins_at(), 5);
+}
+
+TEST_F(AnotherLogTest, AlsoWhenThatIsLongerByNow) {
+  log_.cut(feedback, 0);
+  say(9, "b");
+  ASSERT_TRUE(restore(5));
+  EXPECT_EQ(begins_at(), 0);
+}
+
+TEST_F(AnotherLogTest, AnEmptyStateBeginsWhereThePositionIsOfNoSuchLog) {
+  ASSERT_TRUE(wipe(state_, 0));
+  ASSERT_TRUE(restore(20));
+  EXPECT_EQ(begins_at(), 0);
+}
+
+TEST_F(AnotherLogTest, FeedbackThatIsTheSameStaysDecidedWhateverBecameOfTheOtherStreams) {
+  for (const auto& record : request_records("tr-1", "req-1", clock_.now())) log_.put(record);
+  ASSERT_TRUE(restore(5));
+  log_.cut({Stream::requests, 0}, 0);
+  ASSERT_TRUE(restore(5));
+  EXPECT_EQ(begins_at(), 5);
+  EXPECT_TRUE(knows("a-0"));
+}
+
 // Three of feedback that wait for req-1, and a state that has restored them.
 class ParkedStateTest : public testing::Test {
  protected:
