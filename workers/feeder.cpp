@@ -342,8 +342,10 @@ Result<Instant> Feeder::since() const {
   if (!*value) return clock_.now() - config_.first_look_back;
   const auto ms = parse_number<std::int64_t>(**value);
   if (!ms) return make_error_code(Error::corrupt);
-  // A clock that was ahead must not silence it until then.
-  return std::min(Instant(std::chrono::milliseconds(*ms)), clock_.now()) - config_.overlap;
+  const auto now = clock_.now();
+  const Instant at{std::chrono::milliseconds(*ms)};
+  // Of a clock that was ahead: nobody knows for how long it looked for what was yet to come.
+  return at > now ? now - config_.first_look_back : at - config_.overlap;
 }
 
 Result<void> Feeder::save_position(Instant at) {

@@ -280,7 +280,10 @@ Result<void> MlflowSqlSink::look_after_waiting() {
   const auto jobs = commit_ready();
   if (!jobs) return fail(jobs.error());
   count(*jobs);
-  if (const auto buried = bury_expired(); !buried) return buried;
+  // What is old and can be written is not buried: only when a look finds no more of it.
+  const bool soon = few || ready_max_ < ready_at_once || static_cast<int>(jobs->size()) == ready_at_once;
+  if (!soon)
+    if (const auto buried = bury_expired(); !buried) return buried;
   if (const auto read = read_waiting(); !read) return fail(read.error());
   const auto left = count_waiting();
   if (!left) return fail(left.error());
@@ -288,7 +291,6 @@ Result<void> MlflowSqlSink::look_after_waiting() {
   waiting_gauge_.set(static_cast<double>(*left));
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
   look_again_ = jobs->empty() ? std::min(look_again_ * 2, config_.look_max) : config_.look_first;
-  const bool soon = few || ready_max_ < ready_at_once || static_cast<int>(jobs->size()) == ready_at_once;
   look_at_ = begun + (soon ? took : std::max(look_again_, took * 10));
   return {};
 }

@@ -244,7 +244,7 @@ Result<void> StoreSink::apply(std::span<const LogRecord> records) {
   if (!commit_seconds_) return {};
   const auto now = clock_.now();
   for (const auto& record : parsed.assessments)
-    commit_seconds_->Observe(std::chrono::duration<double>(now - record.accepted_at).count());
+    commit_seconds_->Observe(std::max(0.0, std::chrono::duration<double>(now - record.accepted_at).count()));
   return {};
 }
 

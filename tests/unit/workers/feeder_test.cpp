@@ -282,5 +282,16 @@ TEST_F(FeederTest, AClockThatWasAheadDoesNotSilenceIt) {
   EXPECT_EQ(told(), (Told{"tr-long=tr-long", "long=tr-long"}));
 }
 
+TEST_F(FeederTest, WhatCameWhileItLookedAheadIsFoundWhenTheClockIsRight) {
+  mlflow.put("tr-a", "a", clock.now() - 3h);
+  clock += 24h;
+  ASSERT_TRUE(feeder(false)->look(true));
+  told();
+  clock -= 24h;
+  mlflow.put("tr-b", "b", clock.now() - 2h);
+  ASSERT_TRUE(feeder(false)->look(true));
+  EXPECT_EQ(told(), (Told{"tr-a=tr-a", "a=tr-a", "tr-b=tr-b", "b=tr-b"}));
+}
+
 }  // namespace
 }  // namespace assay
