@@ -87,8 +87,12 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   if (key)
     if (const auto problem = problem_with_key("Idempotency-Key", *key))
       co_return error_response(request.path, *problem);
-  const auto unlike = key ? std::string(*key) : random_id("");
-  auto sent = parse_assessment_request(request.body, trace_id, door.clock.now(), unlike);
+  Sameness sameness;
+  if (key)
+    sameness.key = std::string(*key);
+  else
+    sameness.unlike = random_id("");
+  auto sent = parse_assessment_request(request.body, trace_id, door.clock.now(), sameness);
   if (!sent) co_return error_response(request.path, sent.error());
   std::optional<Response> refused;
   if (pending::request_of(trace_id) && !door.unknown)

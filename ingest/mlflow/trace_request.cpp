@@ -150,16 +150,28 @@ std::optional<Rejection> copy_value(const json::object& from, json::object& to) 
 // them, a repeat of one does not. Who sends none may mean what it says: the same words again, after they were changed
 // or taken back.
 Result<std::string, Rejection> assessment_id_of(const json::object& from, std::string_view trace_id,
-                                                std::string_view said, std::string_view unlike) {
+                                                std::string_view said, const Sameness& sameness) {
   auto id = id_in(from, "assessment_id");
   if (!id || !id->empty()) return id;
-  if (unlike.empty() || from.contains("create_time")) return derived_id(assessment_prefix, {"mlflow", trace_id, said});
-  return derived_id(assessment_prefix, {"mlflow", trace_id, said, unlike});
+  if (sameness.key) {
+    const auto* name = from.if_contains("assessment_name");
+    return derived_id(assessment_prefix,
+                      {"mlflow key", trace_id, *sameness.key, name && name->is_string() ? name->get_string() : ""});
+  }
+  if (sameness.unlike.empty() || from.contains("create_time"))
+    return derived_id(assessment_prefix, {"mlflow", trace_id, said});
+  return derived_id(assessment_prefix, {"mlflow", trace_id, said, sameness.unlike});
+}
+
+// Whoever sends a key again may have the time of each try in it.
+std::string without_times(json::object said) {
+  for (const std::string_view field : {"create_time", "last_update_time"}) said.erase(field);
+  return json::serialize(said);
 }
 
 // `from`: an assessment's fields.
 Result<SentAssessment, Rejection> read_assessment(const json::object& from, std::string_view trace_id, Instant now,
-                                                  std::string_view unlike = {}) {
+                                                  const Sameness& sameness = {}) {
   SentAssessment out;
   auto& to = out.json;
   to["assessment_id"] = "";    // first, as MLflow writes it
@@ -187,14 +199,15 @@ Result<SentAssessment, Rejection> read_assessment(const json::object& from, std:
   to["valid"] = true;
 
   const auto said = json::serialize(to);
-  const auto id = assessment_id_of(from, trace_id, said, unlike);
+  const auto id = assessment_id_of(from, trace_id, said, sameness);
   if (!id) return id.error();
+  const auto body_hash = content_hash({trace_id, sameness.key ? without_times(to) : said});
   to["assessment_id"] = *id;
   for (const std::string_view field : {"create_time", "last_update_time"}) in_utc(to, field, now);
   out.record = {.op = Op::create,
                 .target = {Target::Kind::trace_id, std::string(trace_id)},
                 .accepted_at = now,
-                .body_hash = content_hash({trace_id, said}),
+                .body_hash = body_hash,
                 .idempotent = true,
                 .items = {{*id, *id, json::serialize(to)}}};
   return out;
@@ -321,10 +334,10 @@ Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Insta
 }
 
 Result<SentAssessment, Rejection> parse_assessment_request(std::string_view body, std::string_view trace_id,
-                                                           Instant now, std::string_view unlike) {
+                                                           Instant now, const Sameness& sameness) {
   const auto assessment = parse_message(body, "assessment");
   if (!assessment) return assessment.error();
-  return read_assessment(*assessment, trace_id, now, unlike);
+  return read_assessment(*assessment, trace_id, now, sameness);
 }
 
 }  // namespace assay

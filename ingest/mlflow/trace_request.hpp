@@ -37,10 +37,16 @@ inline constexpr std::string_view unreadable_time = "it is not between the years
 // StartTraceV3: {"trace":{"trace_info":{…}}}.
 Result<TraceRequest, Rejection> parse_trace_request(std::string_view body, Instant now);
 
-// {"assessment":{…}} for a trace; the path's trace_id counts. `unlike`: what tells it from another one of the same
-// words where neither has a create_time; empty: nothing does.
+// What makes an assessment without an id the same as another: its key; else its words and its times, and where it
+// brings none, `unlike`, if that is not empty.
+struct Sameness {
+  std::optional<std::string> key = {};
+  std::string unlike = {};
+};
+
+// {"assessment":{…}} for a trace; the path's trace_id counts.
 Result<SentAssessment, Rejection> parse_assessment_request(std::string_view body, std::string_view trace_id,
-                                                           Instant now, std::string_view unlike = {});
+                                                           Instant now, const Sameness& sameness = {});
 
 // Of keys and texts: whether one has U+0000.
 bool holds_nul(const boost::json::object& texts);

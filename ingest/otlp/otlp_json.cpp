@@ -1,4 +1,5 @@
 #include <charconv>
+#include <limits>
 
 #include "ingest/otlp/otlp_protobuf.hpp"
 #include "storage/records/exact_json.hpp"
@@ -32,6 +33,22 @@ std::int64_t integer(const json::value* value) {
   std::int64_t n = 0;
   if (const auto* text = value->if_string()) std::from_chars(text->data(), text->data() + text->size(), n);
   return n;
+}
+
+// Above all times that are taken.
+constexpr auto no_otlp_time = std::numeric_limits<std::uint64_t>::max();
+
+// Nanoseconds since 1970. What is none is no_otlp_time; a field that is not there is 0, as in protobuf.
+std::uint64_t time_at(const json::object& from, std::string_view camel, std::string_view snake) {
+  const auto* value = at(from, camel, snake);
+  if (!value || value->is_null()) return 0;
+  if (value->is_uint64()) return value->get_uint64();
+  if (value->is_int64() && value->get_int64() >= 0) return static_cast<std::uint64_t>(value->get_int64());
+  const auto* text = value->if_string();
+  std::uint64_t n = 0;
+  if (!text || text->empty()) return no_otlp_time;
+  const auto read = std::from_chars(text->data(), text->data() + text->size(), n);
+  return read.ec == std::errc() && read.ptr == text->data() + text->size() ? n : no_otlp_time;
 }
 
 // OTLP's JSON writes ids in hex.
@@ -97,8 +114,8 @@ bool read_span(const json::object& from, OtlpSpan& span, OtlpRoom& room) {
   span.span_id = id_at(from, "spanId", "span_id");
   span.parent_id = id_at(from, "parentSpanId", "parent_span_id");
   span.name = text_at(from, "name", "name");
-  span.start = static_cast<std::uint64_t>(integer(at(from, "startTimeUnixNano", "start_time_unix_nano")));
-  span.end = static_cast<std::uint64_t>(integer(at(from, "endTimeUnixNano", "end_time_unix_nano")));
+  span.start = time_at(from, "startTimeUnixNano", "start_time_unix_nano");
+  span.end = time_at(from, "endTimeUnixNano", "end_time_unix_nano");
   span.attributes = attributes_of(from);
   if (const auto* status = from.if_contains("status"); status && status->is_object()) {
     span.status = status_code(status->get_object());
@@ -108,10 +125,9 @@ bool read_span(const json::object& from, OtlpSpan& span, OtlpRoom& room) {
     for (const auto& event : *events) {
       if (!event.is_object()) continue;
       if (!room.take_part()) return false;
-      span.events.push_back(
-          {text_at(event.get_object(), "name", "name"),
-           static_cast<std::uint64_t>(integer(at(event.get_object(), "timeUnixNano", "time_unix_nano"))),
-           attributes_of(event.get_object())});
+      span.events.push_back({text_at(event.get_object(), "name", "name"),
+                             time_at(event.get_object(), "timeUnixNano", "time_unix_nano"),
+                             attributes_of(event.get_object())});
     }
   if (const auto* links = list_at(from, "links", "links"))
     for (const auto& link : *links) {

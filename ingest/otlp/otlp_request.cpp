@@ -212,6 +212,14 @@ OtlpProblem too_many_tags(std::size_t bytes_max) {
                    std::to_string(bytes_max) + " bytes"};
 }
 
+// Which of its times is none that we, or MLflow's tables, can hold.
+std::string_view unreadable_time_of(const OtlpSpan& span) {
+  constexpr auto last = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (span.start > last) return "startTimeUnixNano";
+  if (span.end > last) return "endTimeUnixNano";
+  return std::ranges::any_of(span.events, [](const auto& event) { return event.time > last; }) ? "timeUnixNano" : "";
+}
+
 Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpResource>& resources,
                                                          const OtlpExperiment& experiment, Instant now,
                                                          const OtlpLimits& limits) {
@@ -225,6 +233,9 @@ Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpR
       if (span.trace_id.size() != 16 || span.span_id.size() != 8 ||
           (!span.parent_id.empty() && span.parent_id.size() != 8))
         return OtlpProblem{422, "Cannot convert OpenTelemetry span to MLflow span"};
+      if (const auto field = unreadable_time_of(span); !field.empty())
+        return OtlpProblem{400, "Invalid OpenTelemetry format: " + std::string(field) +
+                                    " is not a number of nanoseconds since 1970 below 2^63"};
       const auto id = our_trace_id(span.trace_id);
       const auto [at, fresh] = traces.try_emplace(id);
       if (fresh) order.push_back(id);

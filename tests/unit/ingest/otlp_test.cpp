@@ -275,6 +275,25 @@ TEST(Otlp, ReadsJsonAsWell) {
   EXPECT_EQ(boost::json::parse(traces->front().spans).at(0).at("attributes").at("n"), "5");
 }
 
+TEST(Otlp, WhatIsNoTimeIsRefusedByName) {
+  const auto status = [](const std::string& start, const std::string& end = "5", const std::string& event = "5") {
+    const auto read = parse_otlp_json(
+        R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"1011121314151617",
+        "name":"root","startTimeUnixNano":)" +
+            start + R"(,"endTimeUnixNano":)" + end + R"(,"events":[{"name":"e","timeUnixNano":)" + event + "}]}]}]}]}",
+        {"7"}, now);
+    return read ? std::string("ok") : read.error().detail;
+  };
+  EXPECT_EQ(status(R"("1000000000")"), "ok");
+  EXPECT_EQ(status("1000000000"), "ok");
+  EXPECT_EQ(status("null"), "ok");
+  for (const auto* bad :
+       {R"("1e18")", R"("-1")", "-1", "1.5", R"("99999999999999999999")", R"("9223372036854775808")", R"("")", "{}"})
+    EXPECT_NE(status(bad).find("startTimeUnixNano is not"), std::string::npos) << bad;
+  EXPECT_NE(status("5", "-5").find("endTimeUnixNano is not"), std::string::npos);
+  EXPECT_NE(status("5", "5", "-5").find(": timeUnixNano is not"), std::string::npos);
+}
+
 TEST(Inflate, UndoesGzipAndIsBounded) {
   const auto gzip = from_base64("H4sIAAAAAAACA+3BMQEAAADCoKzrX8IUfkABAAAAAG8Ddln0TIgTAAA=");
   ASSERT_TRUE(gzip);

@@ -50,13 +50,32 @@ TEST(TraceRequest, GivesARepeatedAssessmentTheSameIdAndAnotherTraceAnother) {
 TEST(TraceRequest, WhatSaysNoTimeIsAnotherAssessmentEachTimeAndARepeatOfTheClientIsNone) {
   const auto id = [](std::string_view more, std::string_view unlike) {
     const auto body = R"({"assessment":{"assessment_name":"a","feedback":{"value":1})" + std::string(more) + "}}";
-    return parse_assessment_request(body, "tr-1", now, unlike)->record.items.at(0).assessment_id;
+    return parse_assessment_request(body, "tr-1", now, {.unlike = std::string(unlike)})
+        ->record.items.at(0)
+        .assessment_id;
   };
   EXPECT_NE(id("", "1"), id("", "2"));
   EXPECT_EQ(id("", "1"), id("", "1"));
   const auto timed = R"(,"create_time":"2026-11-23T15:57:31.547Z")";
   EXPECT_EQ(id(timed, "1"), id(timed, "2"));
   EXPECT_EQ(id(R"(,"assessment_id":"a-1")", "1"), "a-1");
+}
+
+TEST(TraceRequest, UnderAKeyItIsTheSameAssessmentWhateverItSays) {
+  const auto read = [](std::string_view value, std::string_view time, std::string_view key,
+                       std::string_view name = "a") {
+    const auto body = R"({"assessment":{"assessment_name":")" + std::string(name) + R"(","feedback":{"value":)" +
+                      std::string(value) + R"(},"create_time":"2026-11-23T15:57:31.)" + std::string(time) + R"(Z"}})";
+    return parse_assessment_request(body, "tr-1", now, {.key = std::string(key)})->record;
+  };
+  const auto id = [](const FeedbackRecord& record) { return record.items.at(0).assessment_id; };
+  const auto first = read("1", "547", "k1"), again = read("1", "901", "k1"), other = read("2", "547", "k1");
+  EXPECT_EQ(id(first), id(again));
+  EXPECT_EQ(first.body_hash, again.body_hash) << "who repeats it may stamp each try";
+  EXPECT_EQ(id(first), id(other));
+  EXPECT_NE(first.body_hash, other.body_hash) << "a conflict";
+  EXPECT_NE(id(first), id(read("1", "547", "k2")));
+  EXPECT_NE(id(first), id(read("1", "547", "k1", "b"))) << "as on the other doors";
 }
 
 TEST(TraceRequest, TimesAreInUtcAndOutsideOfTheYears1To9999TheyAreNone) {
