@@ -78,16 +78,36 @@ Result<bool> add_row(Figures& figures, std::string_view dimension, std::string_v
   return true;
 }
 
-// Of a share, in each sum that it is in.
-void add_rows(const Share& share, int sign, std::map<std::string, Numbers>& rows) {
-  if (share.place.empty()) return;
+using Rows = std::map<std::string, Numbers>;
+
+Numbers sum_of(const Share& share) {
   Numbers sum{1, share.said.feedbacks > 0};
   for (const auto n : numbers_of(share.said)) sum.push_back(n);
+  return sum;
+}
+
+// In each sum that the place is in.
+void add_rows(const std::string& place, const Numbers& sum, const Said& said, int sign, Rows& rows) {
+  if (place.empty()) return;
   for (const auto& span : store_keys::sum_spans) {
-    const auto key = store_keys::sum_of_place(span, share.place);
+    const auto key = store_keys::sum_of_place(span, place);
     add_to(rows[key], sum, sign);
-    for (const auto& [dimension, rating] : share.said.ratings) add_to(rows[key + dimension], numbers_of(rating), sign);
+    for (const auto& [dimension, rating] : said.ratings) add_to(rows[key + dimension], numbers_of(rating), sign);
   }
+}
+
+// What makes one share of the other. In one place only what differs is looked at: of many dimensions one or two.
+void add_difference(const Share& before, const Share& now, Rows& rows) {
+  if (before.place != now.place) {
+    add_rows(before.place, sum_of(before), before.said, -1, rows);
+    add_rows(now.place, sum_of(now), now.said, 1, rows);
+    return;
+  }
+  auto sum = sum_of(now);
+  add_to(sum, sum_of(before), -1);
+  auto said = now.said;
+  said.add(before.said, -1);
+  add_rows(now.place, sum, said, 1, rows);
 }
 
 }  // namespace
@@ -110,7 +130,7 @@ void Said::add(const Said& more, int sign) {
   for (const auto& [dimension, rating] : more.ratings) {
     const auto at = ratings.try_emplace(dimension).first;
     add_to(at->second, rating, sign);
-    if (at->second.count == 0) ratings.erase(at);
+    if (at->second == Rating{}) ratings.erase(at);
   }
 }
 
@@ -151,6 +171,14 @@ std::string Share::encode() const {
     write(numbers_of(rating));
   }
   return out;
+}
+
+std::optional<bool> Share::overrides_in(std::string_view encoded) {
+  ByteReader bytes(encoded);
+  if (bytes.u8() != aggregate_format) return {};
+  bytes.text();
+  const bool overrides = bytes.u8() != 0;
+  return bytes.ok() ? std::optional(overrides) : std::nullopt;
 }
 
 std::optional<Share> Share::decode(std::string_view encoded) {
@@ -221,7 +249,7 @@ Share* AggregateBatch::find(const std::string& trace_id) {
 }
 
 Result<void> AggregateBatch::finish(Changes& out) const {
-  std::map<std::string, Numbers> rows;
+  Rows rows;
   for (const auto& [trace_id, entry] : shares_) {
     const auto& [kept, before, now] = entry;
     const auto value = now == Share{} ? std::string() : now.encode();
@@ -230,8 +258,7 @@ Result<void> AggregateBatch::finish(Changes& out) const {
       out.erase(Family::traces, store_keys::share(trace_id));
     else
       out.put(Family::traces, store_keys::share(trace_id), value);
-    add_rows(before, -1, rows);
-    add_rows(now, 1, rows);
+    add_difference(before, now, rows);
   }
   std::erase_if(rows, [](const auto& row) { return all_zero(row.second); });
   std::vector<std::string> keys;

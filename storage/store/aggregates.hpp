@@ -47,6 +47,7 @@ struct Share {
   bool operator==(const Share&) const = default;
   std::string encode() const;
   static std::optional<Share> decode(std::string_view bytes);
+  static std::optional<bool> overrides_in(std::string_view bytes);  // alone: it may have thousands of ratings
 };
 
 // Of all assessments of one trace, by their ids.

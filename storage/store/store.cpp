@@ -7,6 +7,8 @@
 
 #include "storage/records/json_writer.hpp"
 #include "storage/state/scan_checked.hpp"
+#include "storage/store/aggregates.hpp"
+#include "storage/store/aggregates_upkeep.hpp"
 #include "storage/store/feedback_tag.hpp"
 
 namespace assay {
@@ -24,11 +26,34 @@ Result<std::optional<Store::Assessment>> Store::find(std::string_view assessment
   const auto located = locate(assessment_id);
   if (!located) return located.error();
   if (!*located || (*located)->kind != Located::Kind::row) return std::optional<Assessment>();
-  auto all = assessments_of((*located)->trace_id);
+  const auto& trace_id = (*located)->trace_id;
+  const auto alone = overrides_nothing(trace_id);
+  if (!alone) return alone.error();
+  if (*alone) {
+    const auto value = kv_.get(Family::assessments, store_keys::assessment(trace_id, assessment_id));
+    if (!value) return value.error();
+    if (!*value) return std::optional<Assessment>();
+    auto row = AssessmentRow::decode(**value);
+    if (!row || !row->base()) return make_error_code(Error::corrupt);
+    const auto created_at = row->created_at();
+    return std::optional(Assessment{std::string(assessment_id), std::move(*row), created_at, true});
+  }
+  auto all = assessments_of(trace_id);
   if (!all) return all.error();
   for (auto& assessment : *all)
     if (assessment.id == assessment_id) return std::optional(std::move(assessment));
   return std::optional<Assessment>();
+}
+
+// None of a trace's assessments overrides another, as its share says: each of them is valid, and may be read alone.
+Result<bool> Store::overrides_nothing(std::string_view trace_id) const {
+  const auto summed = is_summed_up(kv_);
+  if (!summed || !*summed) return summed;
+  const auto share = kv_.get(Family::traces, store_keys::share(trace_id));
+  if (!share) return no_answer(share.error());
+  if (!*share) return false;
+  const auto overrides = Share::overrides_in(**share);
+  return overrides && !*overrides;
 }
 
 Result<std::vector<Store::Assessment>> Store::assessments_of(std::string_view trace_id) const {

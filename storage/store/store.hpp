@@ -55,6 +55,8 @@ class Store {
                                     const VisitTrace& visit) const;
 
  private:
+  Result<bool> overrides_nothing(std::string_view trace_id) const;
+
   const KeyValue& kv_;
   mutable std::atomic<bool> any_deleted_{false};
 };

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <boost/locale/encoding_utf.hpp>
+#include <random>
+
 #include "ops/runtime/base64.hpp"
 #include "storage/records/python_text.hpp"
 #include "storage/store/filter/catalog_filter.hpp"
@@ -172,6 +175,45 @@ TEST(Like, KnowsPercentAndUnderscoreAndCharactersOfSeveralBytes) {
   EXPECT_TRUE(like("", "%"));
   const std::string many(5000, 'a');
   EXPECT_FALSE(like(many, "%a%a%a%a%a%a%a%b"));
+}
+
+// As the words of the rule say it, one character of the pattern after the other.
+bool like_by_the_rule(std::wstring_view text, std::wstring_view pattern) {
+  if (pattern.empty()) return text.empty();
+  if (pattern[0] == L'%')
+    return like_by_the_rule(text, pattern.substr(1)) || (!text.empty() && like_by_the_rule(text.substr(1), pattern));
+  return !text.empty() && (pattern[0] == L'_' || pattern[0] == text[0]) &&
+         like_by_the_rule(text.substr(1), pattern.substr(1));
+}
+
+TEST(Like, IsWhatTheRuleSaysOfAnyTextAndPattern) {
+  std::mt19937 random(7);
+  const auto some = [&random](const std::wstring& letters) {
+    std::wstring out;
+    for (auto left = random() % 9; left > 0; --left) out += letters[random() % letters.size()];
+    return out;
+  };
+  const auto bytes = [](const std::wstring& wide) {
+    return boost::locale::conv::utf_to_utf<char>(wide.data(), wide.data() + wide.size());
+  };
+  int found = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const auto text = some(L"aab\u017c\u0142"), pattern = some(L"aab\u017c%%_");
+    const bool expected = like_by_the_rule(text, pattern);
+    ASSERT_EQ(like(bytes(text), bytes(pattern)), expected) << bytes(text) << " LIKE " << bytes(pattern);
+    found += expected;
+  }
+  EXPECT_GT(found, 5'000);
+}
+
+TEST(Like, IsBoundedAndWhatIsTooLongIsNoAnswer) {
+  const std::string text(4 << 20, 'a');
+  const auto plain = TextMatch::make("LIKE", "%" + std::string(4096, 'a') + "b%");
+  EXPECT_FALSE((*plain)(text));
+  EXPECT_FALSE(plain->problem());
+  const auto wild = TextMatch::make("LIKE", "%_" + std::string(4096, 'a') + "b%");
+  EXPECT_FALSE((*wild)(text));
+  EXPECT_TRUE(wild->problem());
 }
 
 TEST(RLike, IsBoundedAndRefusesWhatIsNoExpression) {

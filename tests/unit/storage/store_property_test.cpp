@@ -21,6 +21,26 @@ void expect_figures_of_the_traces(const KeyValue& kv) {
       ASSERT_EQ(*figures_since(kv, experiment, from, on), *count_figures(kv, experiment, from, on)) << experiment;
 }
 
+// An assessment that is read by itself is the one among those of its trace.
+void expect_each_alone_as_among_its_trace(const KeyValue& kv) {
+  const Store store(kv);
+  std::vector<std::string> ids;
+  ASSERT_TRUE(kv.scan(Family::assessment_ids, "", "", [&](std::string_view id, std::string_view) {
+    ids.emplace_back(id);
+    return true;
+  }));
+  for (const auto& id : ids) {
+    const auto located = *store.locate(id);
+    const auto alone = *store.find(id);
+    if (!located || located->kind != Store::Located::Kind::row) continue;
+    const auto all = *store.assessments_of(located->trace_id);
+    const auto among = std::ranges::find(all, id, &Store::Assessment::id);
+    ASSERT_EQ(alone.has_value(), among != all.end()) << id;
+    if (alone) ASSERT_EQ(alone->row.json(alone->valid), among->row.json(among->valid)) << id;
+    if (alone) ASSERT_EQ(alone->created_at, among->created_at);
+  }
+}
+
 TEST(StoreProperty, AnyInterleavingEndsInTheSameStore) {
   const HandClock clock(t0);
   for (unsigned seed = 0; seed < 300; ++seed) {
@@ -35,6 +55,7 @@ TEST(StoreProperty, AnyInterleavingEndsInTheSameStore) {
       if (round == 0) expected = contents(kv);
       ASSERT_EQ(contents(kv), expected) << "seed " << seed;
       expect_figures_of_the_traces(kv);
+      expect_each_alone_as_among_its_trace(kv);
       EXPECT_EQ(sink.ledger().unaccounted(), 0);
       std::shuffle(records.begin(), records.end(), random);
     }
