@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/log_value.hpp"
 #include "storage/log/kafka_error.hpp"
 #include "storage/log/kafka_topics.hpp"
 
