@@ -75,10 +75,12 @@ Result<std::vector<std::string>> older(const KeyValue& kv, std::string from, Ins
 }
 
 // Traces that are older than `until`, at most so many: by themselves, and those that nobody has told of by what was
-// said of them first.
-Result<std::set<std::string>> expired_traces(const KeyValue& kv, Instant until, std::size_t most) {
-  const auto told = older(kv, "e", until, most);
+// said of them first. `start`: the key to begin at, and then that to go on at: what has expired before leaves its
+// tombstones behind, which whoever begins at the beginning walks over each time.
+Result<std::set<std::string>> expired_traces(const KeyValue& kv, Instant until, std::size_t most, std::string& start) {
+  const auto told = older(kv, start, until, most);
   if (!told) return told.error();
+  if (!told->empty()) start = told->back();
   std::set<std::string> ids;
   for (const auto& key : *told) ids.insert(trace_in(key));
   std::string from = "n";
@@ -254,11 +256,14 @@ Result<void> StoreSink::expire() {
   const auto now = clock_.now();
   if (retention_.count() == 0 || (looked_at_ && now >= *looked_at_ && now - *looked_at_ < std::chrono::minutes(1)))
     return {};
-  const auto expired = expired_traces(kv_, now - retention_, at_once);
+  const auto expired = expired_traces(kv_, now - retention_, at_once, expired_to_);
   if (!expired) return expired.error();
   std::vector<TraceRecord> deletions;
   for (const auto& id : *expired) deletions.push_back({.deleted = true, .trace_id = id, .accepted_at = now});
-  if (deletions.size() < at_once) looked_at_ = now;
+  if (deletions.size() < at_once) {
+    looked_at_ = now;
+    expired_to_ = of_experiments;  // what has come late is found in a minute
+  }
   if (deletions.empty()) return {};
   StoreBatch batch(kv_, tombstones_, summed_up());
   if (const auto loaded = batch.load({}, deletions); !loaded) return loaded;

@@ -44,8 +44,10 @@ class StoreSink final : public AssessmentSink {
   Histogram* const commit_seconds_;
   const std::chrono::milliseconds retention_;
   AggregatesUpkeep upkeep_;
-  std::optional<Instant> looked_at_;  // for what has expired
-  bool tombstones_ = false;           // whether a trace was ever deleted
+  static constexpr std::string_view of_experiments = "e";  // begins the index of traces by experiment and time
+  std::optional<Instant> looked_at_;                       // for what has expired
+  std::string expired_to_{of_experiments};                 // in this look
+  bool tombstones_ = false;                                // whether a trace was ever deleted
   mutable std::mutex mutex_;
   std::map<StreamPartition, Offset> applied_;
   std::map<Partition, SinkLedger> ledgers_;
