@@ -171,6 +171,8 @@ Result<std::size_t> ChatCloser::step(std::chrono::milliseconds wait, std::stop_t
     if (const auto opened = open_source(); !opened) return opened.error();
   const auto records = source_->read(config_.records_max, more_due_ ? std::chrono::milliseconds(0) : wait);
   if (!records) return records.error();
+  for (const auto partition : config_.partitions)
+    if (source_->is_doubtful({Stream::traces, partition})) return make_error_code(Error::log_changed);
   for (const auto& record : *records) note(record);
   const auto closed = close_due(stop);
   open_ = where_.size();

@@ -89,6 +89,11 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
     if (const auto opened = open(); !opened) return opened.error();
   if (pending_.empty()) {
     const auto records = read(wait);
+    if (std::ranges::any_of(partitions_, [this](StreamPartition p) { return source_->is_doubtful(p); })) {
+      std::scoped_lock lock(mutex_);
+      source_.reset();  // opened anew it says whether the log still reaches to where we are
+      return make_error_code(Error::log_changed);
+    }
     if (!records) return records.error();
     note_trimmed();
     pending_ = *records;
@@ -126,6 +131,7 @@ bool Committer::is_ahead_of(EventSource& source, std::span<const StartAt> starts
 }
 
 Result<void> Committer::open() {
+  if (over_) return make_error_code(Error::log_changed);
   std::vector<StartAt> starts;
   std::vector<StreamPartition> partitions;
   for (const auto stream : sink_.follows())
@@ -146,12 +152,17 @@ Result<void> Committer::open() {
   auto source = sources_.open(starts);
   const bool behind_the_end = !source && source.error() == Error::corrupt;  // of topics that were made anew
   if (behind_the_end)
-    spdlog::warn("event=sink_ahead_of_log sink={} act=\"from the beginning\"", sink_.name());
+    spdlog::warn(
+        "event=sink_ahead_of_log sink={} act=\"{}\"", sink_.name(),
+        opened_ && !sink_.keeps_position_elsewhere() ? "from the beginning, after a restart" : "from the beginning");
   else if (!source)
     return source.error();
   if (behind_the_end || (sink_.keeps_position_elsewhere() && is_ahead_of(**source, starts))) {
     step_.begin();
     if (const auto anew = sink_.start_over(); !anew) return anew;
+    // What it has in hand are records of the log before; in its next life it has none.
+    over_ = opened_ && !sink_.keeps_position_elsewhere();
+    if (over_) return make_error_code(Error::log_changed);
     for (auto& start : starts) start.offset = 0;
     source = sources_.open(std::move(starts));
     if (!source) return source.error();

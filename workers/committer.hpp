@@ -88,6 +88,7 @@ class Committer {
   SinkLedger counted_;
   std::atomic<std::int64_t> lag_{0};
   std::atomic<bool> opened_{false};
+  bool over_ = false;  // the log became another one while the sink had records of it in hand
 
   StallWatch step_;
   mutable std::mutex mutex_;  // the source's life against wake(), and partitions_ against stuck()

@@ -45,9 +45,11 @@ Result<void> PartitionLoop::open() {
   auto opened = open_();
   if (!opened) return opened.error();
   if (opened->committed) {
-    if (auto restored = restore_.run(*opened->committed); !restored) return restored;
+    auto restored = restore_.run(*opened->committed);
+    if (!restored && restored.error() == Error::log_changed)
+      restored = begin_anew(*opened->committer, *opened->committed);
+    if (!restored) return restored;
     restore_.done_with_changelog();
-    if (auto moved = move_back(*opened->committer, *opened->committed); !moved) return moved;
   } else if (auto finished = finish_wipe(state_, config_.partition); !finished) {
     return finished;
   }
@@ -80,14 +82,16 @@ Result<void> PartitionLoop::open() {
   return {};
 }
 
-// Where the log is another one than that of the committed position: before any of it is decided, or who comes after a
-// crash would believe that position.
-Result<void> PartitionLoop::move_back(StepCommitter& committer, Offset committed) {
-  const auto meta = load_meta(state_, config_.partition);
-  if (!meta) return meta.error();
-  if (meta->feedback >= committed) return {};
-  Step step{.partition = config_.partition, .feedback_position = meta->feedback, .moves_back = true};
-  return committer.commit(step) == StepOutcome::committed ? Result<void>() : Error::log_unavailable;
+// Where the log is another one than that of the committed position. That moves back first: a state that was thrown away
+// knows no better, and would believe it.
+Result<void> PartitionLoop::begin_anew(StepCommitter& committer, Offset committed) {
+  const auto decided = restore_.decided(committed);
+  if (!decided) return decided.error();
+  spdlog::error("event=position_of_another_log partition={} committed={} from={} act=\"move it back and rebuild\"",
+                config_.partition, committed, *decided);
+  Step step{.partition = config_.partition, .feedback_position = *decided, .moves_back = true};
+  if (committer.commit(step) != StepOutcome::committed) return Error::log_unavailable;
+  return restore_.run(*decided);
 }
 
 Result<void> PartitionLoop::follow(Offset committed) { return restore_.run(committed); }

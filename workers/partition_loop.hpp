@@ -92,7 +92,7 @@ class PartitionLoop {
   void count_lag();
   Result<Ran> step(std::chrono::milliseconds wait);
   Result<void> join();
-  Result<void> move_back(StepCommitter& committer, Offset committed);
+  Result<void> begin_anew(StepCommitter& committer, Offset committed);
   Result<void> gather(std::chrono::milliseconds wait);
   Result<void> gather_some(std::chrono::milliseconds wait);
   Result<void> gather_more();

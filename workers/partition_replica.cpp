@@ -153,10 +153,11 @@ Result<PartitionReplica::Turn> PartitionReplica::turn(Role role) {
     throw_state_away();
     if (auto opened = open_database(); !opened) return opened.error();
   }
-  set_cutoffs();
+  told_since_ = told_since(config_.loop.policy, parts_.clock.now());
   if (Steady::now() - flushed_ > flush_every) {
     flushed_ = Steady::now();
     if (auto flushed = db_->flush(); !flushed) return flushed.error();
+    set_seen_cutoff();
   }
   if (role == Role::owner) return own();
   if (auto followed = follow(); !followed) return followed.error();
@@ -216,12 +217,11 @@ bool PartitionReplica::is_stale() const {
   return fresh_at_ != Instant() && parts_.clock.now() - fresh_at_ > config_.stale_after;
 }
 
-// What compaction may drop: see seen_may_go and index_may_go.
-void PartitionReplica::set_cutoffs() {
-  const auto& policy = config_.loop.policy;
+// What compaction may drop: see seen_may_go. By what is flushed: after a kill -9 the state is as of then, and whether
+// the log is its own is known by the entries of what stands before its position.
+void PartitionReplica::set_seen_cutoff() {
   const auto accepted_max = loop_->is_open() ? loop_->meta().accepted_max : loop_->restored_accepted_max();
-  seen_since_ = accepted_max - policy.dedupe_window;
-  told_since_ = told_since(policy, parts_.clock.now());
+  seen_since_ = accepted_max - config_.loop.policy.dedupe_window;
 }
 
 Result<void> PartitionReplica::open_database() {

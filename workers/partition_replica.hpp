@@ -86,7 +86,7 @@ class PartitionReplica {
   Result<void> note_caught_up();
   Result<void> note_fresh(Db& db, Instant now);
   bool count_corrupt();
-  void set_cutoffs();
+  void set_seen_cutoff();
   bool rest(std::stop_token stop, std::chrono::milliseconds limit, Role unless_left);
 
   const ReplicaConfig config_;

@@ -46,17 +46,34 @@ class Restore::Run {
       if (auto wiped = wipe_all(); !wiped) return wiped;
     }
     auto restored = streams(committed);
-    if (!restored && (restored.error() == Error::corrupt || restored.error() == Error::log_changed)) {
-      const auto decided = decided_of_another_log(committed);
-      if (!decided) return decided.error();
-      spdlog::error("event=state_of_another_log partition={} committed={} from={} act=\"wipe and rebuild\"", partition_,
-                    committed, *decided);
+    if (!restored && restored.error() == Error::corrupt) {  // positions of another log, of one of the streams
+      if (auto same = feedback_is_the_same(committed); !same) return same;
+      if (meta_ == Meta{}) return restored;
+      spdlog::warn("event=state_of_another_log partition={} act=\"wipe and rebuild\"", partition_);
       if (auto wiped = wipe_all(); !wiped) return wiped;
-      committed = *decided;
       restored = streams(committed);
     }
     if (!restored) return restored;
     return settle(committed);
+  }
+
+  // After run() has said that the feedback is another log's: one past the last record that stands at the very place
+  // that the state knows it at. Of an empty state, or where none does, the beginning: what was forwarded before is
+  // forwarded once more then, under the same ids.
+  Result<Offset> decided(Offset committed) {
+    if (auto loaded = load(); !loaded) return loaded.error();
+    if (meta_.feedback == 0) return Offset{0};
+    const auto since = meta_.accepted_max - policy_.dedupe_window - clocks_differ;
+    const auto first = outer_.sources_.first_since(feedback(), since);
+    if (!first) return first.error();
+    auto source = outer_.sources_.open({{feedback(), *first}});
+    if (!source) return source.error();
+    const auto end = (*source)->end(feedback());
+    if (!end) return end.error();
+    known_ = {};
+    const auto upto = std::min({*end, meta_.feedback, committed});
+    if (auto looked = each_chunk(**source, feedback(), upto, &Run::recognise); !looked) return looked.error();
+    return known_.decided();
   }
 
  private:
@@ -104,51 +121,41 @@ class Restore::Run {
     if (auto opened = open_or_seek(outer_.source_, {{requests(), meta_.requests}, {feedback(), from}}); !opened)
       return opened;
     if (fresh)  // of one that is kept the end may be some milliseconds old
-      if (auto reaches = reaches_to(committed); !reaches) return reaches;
-    if (looks_back) return look_back();
+      if (auto reaches = reaches_to(*outer_.source_, committed); !reaches) return reaches;
+    if (looks_back) return look_back(*outer_.source_);
     return peeks ? find_window(committed) : Result<void>();
   }
 
-  // Error::corrupt where what was committed lies behind the log's end: it was made anew, or has lost its tail.
-  Result<void> reaches_to(Offset committed) {
-    auto& source = *outer_.source_;
+  // Error::log_changed where what was committed lies behind the log's end: it was made anew, or has lost its tail.
+  Result<void> reaches_to(EventSource& source, Offset committed) {
     const auto end = source.end(feedback());
     if (!end) return end.error();
     if (*end >= committed) return {};
     const auto position = source.position(feedback());
-    if (auto sought = source.seek(feedback(), committed); !sought) return sought;  // asks the brokers
+    if (auto sought = source.seek(feedback(), committed); !sought)  // asks the brokers
+      return sought.error() == Error::corrupt ? Error::log_changed : sought.error();
     return source.seek(feedback(), position);
   }
 
   // Such a log may be longer than the old one was by now, and tells of it nothing but what stands in it.
-  Result<void> look_back() {
+  Result<void> look_back(EventSource& source) {
     known_ = {};
-    if (auto looked = each_chunk(*outer_.source_, feedback(), meta_.feedback, &Run::recognise); !looked) return looked;
+    if (auto looked = each_chunk(source, feedback(), meta_.feedback, &Run::recognise); !looked) return looked;
     if (known_.is_another_log()) return Error::log_changed;
-    const bool there = outer_.source_->position(feedback()) == meta_.feedback;
-    return there ? Result<void>() : outer_.source_->seek(feedback(), meta_.feedback);
+    const bool there = source.position(feedback()) == meta_.feedback;
+    return there ? Result<void>() : source.seek(feedback(), meta_.feedback);
+  }
+
+  // By itself, where something else may be of another log.
+  Result<void> feedback_is_the_same(Offset committed) {
+    auto source = outer_.sources_.open({{feedback(), std::max<Offset>(0, meta_.feedback - peeked_records)}});
+    if (!source) return source.error() == Error::corrupt ? Error::log_changed : source.error();
+    if (auto reaches = reaches_to(**source, committed); !reaches) return reaches;
+    return meta_.feedback == 0 ? Result<void>() : look_back(**source);
   }
 
   Result<void> recognise(std::span<const LogRecord> records) {
     return known_.look_at(records, state_, partition_, policy_, meta_.accepted_max);
-  }
-
-  // Where what the state has decided ends in a log that is not the one of its positions: one past the last record that
-  // stands at the very place that the state knows it at. Of an empty state, or where none does, the beginning: what was
-  // forwarded before is forwarded once more then, under the same ids.
-  Result<Offset> decided_of_another_log(Offset committed) {
-    if (meta_.feedback == 0) return Offset{0};
-    const auto first =
-        outer_.sources_.first_since(feedback(), meta_.accepted_max - policy_.dedupe_window - clocks_differ);
-    if (!first) return first.error();
-    auto source = outer_.sources_.open({{feedback(), *first}});
-    if (!source) return source.error();
-    const auto end = (*source)->end(feedback());
-    if (!end) return end.error();
-    known_ = {};
-    const auto upto = std::min({*end, saved_.feedback, committed});
-    if (auto looked = each_chunk(**source, feedback(), upto, &Run::recognise); !looked) return looked.error();
-    return known_.decided();
   }
 
   Result<void> open_or_seek(std::unique_ptr<EventSource>& source, std::vector<StartAt> starts) {
@@ -199,7 +206,7 @@ class Restore::Run {
     if (auto r = each_chunk(*outer_.source_, requests(), *requests_end, &Run::take_requests); !r) return r;
     if (auto r = each_chunk(*outer_.source_, feedback(), committed, &Run::take_feedback); !r) {
       if (r.error() != Error::timed_out) return r;
-      const auto reaches = reaches_to(committed);
+      const auto reaches = reaches_to(*outer_.source_, committed);
       return reaches ? r : reaches;
     }
     // A chunk never begins at or behind the committed position, but may reach over it where the log has gaps.
@@ -376,9 +383,10 @@ Restore::~Restore() = default;
 Result<void> Restore::run(Offset committed) {
   applied_ = 0;
   if (stopped_) return Error::stopped;
-  drop_doubtful_source();
+  drop_source_if(is_doubtful());
   const auto began = std::chrono::steady_clock::now();
   auto ran = Run(*this).run(committed);
+  drop_source_if(!ran);  // the next one looks again which log it is
   const auto took =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
   if (ran && applied_ >= 10'000)
@@ -386,10 +394,16 @@ Result<void> Restore::run(Offset committed) {
   return ran;
 }
 
-void Restore::drop_doubtful_source() {
+Result<Offset> Restore::decided(Offset committed) { return Run(*this).decided(committed); }
+
+bool Restore::is_doubtful() const {
+  return source_ &&
+         (source_->is_doubtful({Stream::requests, partition_}) || source_->is_doubtful({Stream::feedback, partition_}));
+}
+
+void Restore::drop_source_if(bool so) {
   std::scoped_lock lock(mutex_);
-  for (const auto stream : {Stream::requests, Stream::feedback})
-    if (source_ && source_->is_doubtful({stream, partition_})) source_.reset();
+  if (so) source_.reset();
 }
 
 void Restore::wake() {

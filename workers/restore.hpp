@@ -7,8 +7,8 @@
 // to another log, or to a step that never was) is wiped, and built from the start.
 //
 // A committed position is believed where the log reaches as far and, beside a state, still has what the state knows to
-// stand before its position. Else the log was made anew, or has lost its tail: what the state has decided ends with the
-// last record that it finds in its place (none: at the log's beginning), and everything is built anew from there.
+// stand before its position. Else the log was made anew, or has lost its tail, and the state alone knows how much of it
+// was decided: it stays until the owner has moved the position back to there, and is built anew from that.
 //
 // An empty state reads of the feedback only what the dedupe window still reaches, and of the requests what
 // request_retention leaves, and is loaded as sorted files. What is left out is what every lookup would ignore.
@@ -42,8 +42,11 @@ class Restore {
 
   // `committed`: the feedback position that the log has committed; of an owner, read after every predecessor was
   // fenced. Afterwards the state's meta holds it. Error::timed_out when a stream that is not at its end brings nothing
-  // for `patience`, Error::stopped after stop().
+  // for `patience`, Error::stopped after stop(). Error::log_changed where the feedback is another log's than that of
+  // the position, or of the state: that stays as it is.
   Result<void> run(Offset committed);
+  // After that: how far the state has decided of the feedback that is there, which the position is moved back to.
+  Result<Offset> decided(Offset committed);
 
   // Of the requests and the feedback, after run(): stands at the state's positions. The next run() finds it where it
   // was left.
@@ -60,7 +63,8 @@ class Restore {
 
  private:
   class Run;
-  void drop_doubtful_source();
+  bool is_doubtful() const;
+  void drop_source_if(bool so);
   EventSources& sources_;
   KeyValue& state_;
   const Partition partition_;

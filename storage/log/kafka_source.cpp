@@ -241,7 +241,8 @@ Result<void> KafkaSource::on_error(PartitionFetch& followed, rd_kafka_resp_err_t
   if (failure == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || failure == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
     spdlog::warn("event=kafka_position_lost topic={} partition={} position={}", rd_kafka_topic_name(followed.topic),
                  followed.where.partition, followed.next);
-    stop(followed);  // the next read finds it again
+    followed.doubtful = true;  // when it is looked for, the log may have grown past it
+    stop(followed);            // the next read finds it again
     return {};
   }
   spdlog::warn("event=kafka_read_failed topic={} partition={} error=\"{}\"", rd_kafka_topic_name(followed.topic),

@@ -24,7 +24,8 @@ class SinkPlaces {
   // it was, so that what is kept is not read twice.
   Offset begin(StreamPartition of, Offset saved, Offset marked);
 
-  // Whatever was begun begins at 0: these positions, which are saved ones from now on. Before anything was read.
+  // Whatever was begun begins at 0: these positions, which are saved ones from now on. Nothing that was read before may
+  // end afterwards.
   std::vector<Position> start_over();
 
   // In this life: it comes again, after an error.

@@ -33,6 +33,7 @@ class ListSources final : public EventSources {
   std::vector<StartAt> opened;
   Instant at;  // of all
   bool away = false, disk_fails = false, as_kafka = false;
+  int lives = 0;  // how often it was made anew
 
  private:
   class Source final : public EventSource {
@@ -56,6 +57,7 @@ class ListSources final : public EventSources {
       return {};
     }
     Result<Offset> end(StreamPartition of) override { return std::ssize(log_.records[of]); }
+    bool is_doubtful(StreamPartition) const override { return log_.lives != life_; }
     Offset position(StreamPartition of) const override { return positions_.at(of); }
     Result<void> seek(StreamPartition of, Offset offset) override {
       positions_[of] = offset;
@@ -70,6 +72,7 @@ class ListSources final : public EventSources {
         batch_.push_back({of.stream, of.partition, next, "", list[static_cast<std::size_t>(next)], false, log_.at});
     }
     ListSources& log_;
+    const int life_ = log_.lives;
     std::map<StreamPartition, Offset> positions_;
     std::vector<LogRecord> batch_;
   };
@@ -185,6 +188,36 @@ TEST_F(CommitterTest, ASinkAheadOfTopicsThatWereMadeAnewBeginsAnew) {
   Committer committer(log, sink, metrics);
   EXPECT_EQ(*committer.step(0ms), 2u);
   EXPECT_EQ(sink.values, (std::vector<std::string>{"0", "1"}));
+}
+
+TEST_F(CommitterTest, TopicsMadeAnewUnderASinkThatKeepsItsPositionsAreReadFromTheirBeginning) {
+  for (const auto value : {"0", "1"}) log.add(Stream::assessments, value);
+  log.as_kafka = sink.elsewhere = true;
+  Committer committer(log, sink, metrics);
+  EXPECT_EQ(*committer.step(0ms), 2u);
+  log.records.clear();
+  ++log.lives;
+  log.add(Stream::assessments, "2");
+  EXPECT_FALSE(committer.step(0ms));
+  EXPECT_EQ(*committer.step(0ms), 1u);
+  EXPECT_EQ(sink.values, (std::vector<std::string>{"0", "1", "2"}));
+}
+
+TEST_F(CommitterTest, ASinkWithRecordsInHandWaitsForItsNextLifeAndPassesNothingOver) {
+  for (const auto value : {"0", "1"}) log.add(Stream::assessments, value);
+  log.as_kafka = true;
+  {
+    Committer committer(log, sink, metrics);
+    EXPECT_EQ(*committer.step(0ms), 2u);
+    log.records.clear();
+    ++log.lives;
+    log.add(Stream::assessments, "2");
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(committer.step(0ms));
+    for (const auto value : {"3", "4", "5"}) log.add(Stream::assessments, value);
+    EXPECT_FALSE(committer.step(0ms)) << "longer than the old one by now";
+  }
+  Committer committer(log, sink, metrics);
+  EXPECT_EQ(*committer.step(0ms), 4u);
 }
 
 TEST_F(CommitterTest, ASinkThatIsAwayAtFirstIsHeldAgainstWhatTheLogHadThen) {
