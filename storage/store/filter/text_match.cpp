@@ -178,7 +178,9 @@ Result<TextMatch, Refusal> TextMatch::make(std::string_view op, const Value& val
 
 bool TextMatch::operator()(std::string_view text) const {
   if (op_ == "LIKE" || op_ == "ILIKE") {
-    const bool found = !gave_up_ && (op_ == "LIKE" ? like(text, value_, steps_) : like(lower(text), value_, steps_));
+    auto steps = steps_ + text.size();  // to go through each text once is free
+    const bool found = !gave_up_ && (op_ == "LIKE" ? like(text, value_, steps) : like(lower(text), value_, steps));
+    steps_ = std::min(steps_, steps);
     gave_up_ = gave_up_ || steps_ == 0;
     return found && !gave_up_;
   }
