@@ -281,7 +281,7 @@ Result<void> MlflowSqlSink::look_after_waiting() {
   if (!jobs) return fail(jobs.error());
   count(*jobs);
   // What is old and can be written is not buried: only when a look finds no more of it.
-  const bool soon = few || ready_max_ < ready_at_once || static_cast<int>(jobs->size()) == ready_at_once;
+  const bool soon = few || ready_max_ < ready_at_once || static_cast<int>(jobs->size()) >= ready_at_once;
   if (!soon)
     if (const auto buried = bury_expired(); !buried) return buried;
   if (const auto read = read_waiting(); !read) return fail(read.error());
