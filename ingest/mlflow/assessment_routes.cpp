@@ -110,8 +110,15 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   if (!appended) co_return error_response(request.path, appended.error());
   door.metrics.count(Op::create, appended->outcome);
   if (appended->outcome == Appended::Outcome::conflict) {
-    MlflowError conflict{"RESOURCE_CONFLICT", "this assessment_id was used for something else"};
+    MlflowError conflict{"RESOURCE_CONFLICT", key ? "this Idempotency-Key was used for something else"
+                                                  : "this assessment_id was used for something else"};
     co_return error_response(conflict);
+  }
+  // What stands has the times of the first try.
+  if (appended->outcome == Appended::Outcome::duplicate && key && door.view) {
+    const auto resolved = pending::resolved(door, trace_id);
+    auto found = co_await find_written(door, request, resolved, sent->record.items.front().assessment_id);
+    if (found && *found) co_return durable(door, R"({"assessment":)" + (*found)->row.json((*found)->valid) + "}");
   }
   sent->json["trace_id"] = trace_id;
   co_return durable(door, R"({"assessment":)" + json::serialize(sent->json) + "}");
