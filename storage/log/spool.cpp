@@ -133,7 +133,10 @@ Task<std::vector<Result<Appended>>> Spool::append_all(std::vector<Record> record
   }
   const bool begins = begins_a_trace(records);
   const auto bytes_max = config_.bytes_max - (begins ? config_.bytes_max / feedback_share : 0);
-  if (!refused && begins && feedback_alone()) refused = Error::log_full;
+  if (!refused && begins && feedback_alone()) {
+    look_at_room();  // what was drained meanwhile may have been said too early
+    if (feedback_alone()) refused = Error::log_full;
+  }
   if (!refused && !reserve(bytes, whole.size(), bytes_max)) {
     look_at_room(begins);
     refused = Error::log_full;
