@@ -166,7 +166,9 @@ static std::string last_broker_error(const KafkaConfig& config) {
     if (!event) continue;
     const auto code = rd_kafka_event_error(event.get());
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) continue;  // that much is known
-    const std::string text = rd_kafka_event_error_string(event.get());
+    std::string text = rd_kafka_event_error_string(event.get());
+    text.resize(
+        std::min(text.size(), text.rfind(" (after ")));  // how long it took: who repeats a sentence says it once
     if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) return text;
     if (last.empty()) last = text;  // the first has the most words
   }
