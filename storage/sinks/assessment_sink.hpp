@@ -36,8 +36,9 @@ class AssessmentSink {
   // Whether its position is kept where it outlives the log's disk: it is given only what is durable there.
   virtual bool keeps_position_elsewhere() const { return false; }
 
-  // Before the first apply(), or for the next life: the log ends before its positions, so it is an older copy that was put back, or was made
-  // anew, and what comes next at these offsets was never seen. From now on every position is the beginning.
+  // Before the first apply(), or for the next life: the log ends before its positions, so it is an older copy that was
+  // put back, or was made anew, and what comes next at these offsets was never seen. From now on every position is the
+  // beginning.
   virtual Result<void> start_over() { return make_error_code(Error::unsupported); }
 
   // Whether records of this stream may be given now. A sink that is full of assessments that wait for their traces
