@@ -155,4 +155,4 @@ def test_unknown_traces_are_refused_where_that_is_wanted(on, assay):
 def test_a_directory_belongs_to_one_kind_of_process(on):
     on.door.terminate()
     wrong = run_assay("serve", "--listen", "127.0.0.1:0", "--data", str(on.door.data))
-    assert wrong.returncode == 1 and "assay ingest" in wrong.stderr
+    assert wrong.returncode == 2 and "assay ingest" in wrong.stderr
