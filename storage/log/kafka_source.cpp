@@ -307,6 +307,7 @@ bool KafkaSource::anything_queued() const {
 
 void KafkaSource::clear() {
   batch_.clear();
+  if (client_) rd_kafka_poll(client_.get(), 0);  // the brokers' errors, for on_client_error(): they would gather
   for (auto* message : taken_) rd_kafka_message_destroy(message);
   taken_.clear();
   while (quiet_queue_ && rd_kafka_queue_length(quiet_queue_.get()) > 0) {
