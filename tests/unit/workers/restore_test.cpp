@@ -2,110 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <map>
-#include <random>
 
 #include "storage/log/memory_log.hpp"
 #include "storage/records/request_record.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "storage/state/parked_state.hpp"
 #include "tests/support/hand_clock.hpp"
-#include "workers/sorted_load.hpp"
-#include "workers/standby_plan.hpp"
 
 namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-
-TEST(SortedLoad, LeavesOfEachKeyTheLastChangeInARunAndOverRuns) {
-  MemoryKeyValue state;
-  SortedLoad load(state, Family::index, 1 << 20);
-  load.add("b", "1");
-  load.add("a", "1");
-  load.add("b", "2");
-  load.add("c", "1");
-  load.add("c", std::nullopt);
-  ASSERT_TRUE(load.flush());
-  EXPECT_TRUE(load.empty());
-  EXPECT_EQ(**state.get(Family::index, "a"), "1");
-  EXPECT_EQ(**state.get(Family::index, "b"), "2");
-  EXPECT_FALSE(*state.get(Family::index, "c"));
-  load.add("a", std::nullopt);
-  load.add("b", "3");
-  ASSERT_TRUE(load.flush());
-  EXPECT_FALSE(*state.get(Family::index, "a"));
-  EXPECT_EQ(**state.get(Family::index, "b"), "3");
-}
-
-TEST(SortedLoad, KeepsWhatItWasGivenWhateverBecomesOfTheBytes) {
-  MemoryKeyValue state;
-  SortedLoad load(state, Family::index, 64 << 20);
-  std::map<std::string, std::string> model;
-  std::mt19937 random(1);
-  for (int i = 0; i < 50'000; ++i) {
-    std::string key = "k" + std::to_string(random() % 20'000), value(random() % 100, static_cast<char>('a' + i % 26));
-    load.add(key, value);
-    model[key] = value;
-  }
-  ASSERT_TRUE(load.flush());
-  std::map<std::string, std::string> found;
-  ASSERT_TRUE(state.scan(Family::index, "", "", [&](std::string_view key, std::string_view value) {
-    found.emplace(key, value);
-    return true;
-  }));
-  EXPECT_EQ(found, model);
-}
-
-TEST(RangeOwner, IsAsTheStrategyDealsThemOut) {
-  const auto owners = [](Partition partitions, std::size_t members) {
-    std::vector<std::size_t> all, out;
-    for (std::size_t i = 0; i < members; ++i) all.push_back(i);
-    for (Partition p = 0; p < partitions; ++p) out.push_back(range_owner(p, partitions, all));
-    return out;
-  };
-  using Owners = std::vector<std::size_t>;
-  EXPECT_EQ(owners(4, 2), (Owners{0, 0, 1, 1}));
-  EXPECT_EQ(owners(5, 2), (Owners{0, 0, 0, 1, 1}));
-  EXPECT_EQ(owners(7, 3), (Owners{0, 0, 0, 1, 1, 2, 2}));
-  EXPECT_EQ(owners(2, 4), (Owners{0, 1})) << "more members than partitions";
-}
-
-TEST(StandbyPlan, ACopyIsWhereThePartitionGoesWhenItsOwnerDies) {
-  using Partitions = std::vector<Partition>;
-  EXPECT_EQ(standby_partitions(4, 2, 0, 1), (Partitions{2, 3}));
-  EXPECT_EQ(standby_partitions(4, 2, 1, 1), (Partitions{0, 1}));
-  EXPECT_EQ(standby_partitions(4, 1, 0, 1), Partitions{}) << "nobody else is there";
-  for (const std::size_t members : {2u, 3u, 5u})
-    for (Partition p = 0; p < 12; ++p) {
-      std::vector<std::size_t> all;
-      for (std::size_t i = 0; i < members; ++i) all.push_back(i);
-      auto left = all;
-      const auto owner = range_owner(p, 12, all);
-      std::erase(left, owner);
-      const auto heir = range_owner(p, 12, left);
-      int copies = 0;
-      for (const auto member : all) {
-        const auto copy_of = standby_partitions(12, members, member, 1);
-        const bool has = std::ranges::count(copy_of, p) == 1;
-        copies += has;
-        EXPECT_EQ(has, member == heir) << members << " members, partition " << p << ", member " << member;
-      }
-      EXPECT_EQ(copies, 1);
-    }
-}
-
-TEST(StandbyPlan, NCopiesAreOnNOthers) {
-  for (Partition p = 0; p < 12; ++p) {
-    int copies = 0;
-    for (std::size_t member = 0; member < 4; ++member) {
-      const auto copy_of = standby_partitions(12, 4, member, 2);
-      copies += static_cast<int>(std::ranges::count(copy_of, p));
-    }
-    EXPECT_EQ(copies, 2);
-  }
-}
 
 // A log that tells the times of its records, as Kafka does.
 class TimedLog final : public EventSources {
