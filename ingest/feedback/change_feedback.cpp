@@ -110,7 +110,9 @@ std::optional<Rejection> problem_with_metadata(const FeedbackDoor& door, const F
   const auto stored = Store(door.view->kv()).find(item.assessment_id);
   if (!stored || !*stored) return {};
   const auto& row = (*stored)->row;
-  return problem_with_metadata(row, changed_by(row, change));
+  const auto changed = changed_by(row, change);
+  if (!changed) return Rejection{422, "metadata", changed.error().reason};
+  return problem_with_metadata(row, *changed);
 }
 
 // Whether the change waits for its trace, as far as this door sees.

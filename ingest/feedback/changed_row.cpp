@@ -28,7 +28,7 @@ MetadataSize metadata_size(const AssessmentRow& row) {
 
 }  // namespace
 
-AssessmentRow changed_by(AssessmentRow row, const FeedbackRecord& change) {
+Result<AssessmentRow, Malformed> changed_by(AssessmentRow row, const FeedbackRecord& change) {
   for (const auto& item : change.items) {
     const AssessmentRecord record{.op = change.op,
                                   .assessment_id = item.assessment_id,
@@ -37,7 +37,7 @@ AssessmentRow changed_by(AssessmentRow row, const FeedbackRecord& change) {
                                   .client_request_id = {},
                                   .accepted_at = change.accepted_at,
                                   .json = item.json};
-    (void)row.apply(record, 0, 0);
+    if (const auto applied = row.apply(record, 0, 0); !applied) return applied.error();
   }
   return row;
 }

@@ -8,8 +8,8 @@
 
 namespace assay {
 
-// As the row stands where the change can't be read.
-AssessmentRow changed_by(AssessmentRow row, const FeedbackRecord& change);
+// Malformed: as the sinks would find it, a dead letter.
+Result<AssessmentRow, Malformed> changed_by(AssessmentRow row, const FeedbackRecord& change);
 
 // Metadata is merged key by key: of what has grown over the bounds of a create, that it has.
 std::optional<Rejection> problem_with_metadata(const AssessmentRow& before, const AssessmentRow& after);

@@ -196,7 +196,9 @@ std::optional<MlflowError> problem_with_kind(const json::object& changes, const 
 std::optional<MlflowError> problem_with_size(const MlflowDoor& door, const Store::Assessment& existing,
                                              const FeedbackRecord& change) {
   const auto before = existing.row.json(existing.valid).size();
-  const auto after = changed_by(existing.row, change).json(existing.valid).size();
+  const auto changed = changed_by(existing.row, change);
+  if (!changed) return invalid_parameter("metadata: " + changed.error().reason);
+  const auto after = changed->json(existing.valid).size();
   if (after <= door.config.assessment_bytes_max || after <= before) return {};
   return invalid_parameter("metadata: with what is there the assessment is longer than " +
                            std::to_string(door.config.assessment_bytes_max) + " bytes");

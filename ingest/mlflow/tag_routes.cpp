@@ -72,6 +72,14 @@ Response unknown_trace(MlflowDoor& door, const std::string& trace_id, const TagC
   return error_response(MlflowError("BAD_REQUEST", not_found + ": it can't be tagged."));
 }
 
+TraceRecord record_of(const std::string& trace_id, const TagChange& change, Instant at) {
+  TraceRecord tagged{.trace_id = trace_id, .accepted_at = at};
+  JsonWriter json(tagged.info);
+  json.begin_object().field("trace_id", trace_id).key("tags").begin_object();
+  json.key(change.key).raw(change.value ? json_text(*change.value) : "null").end_object().end_object();
+  return tagged;
+}
+
 // From when on the change counts: after all that is known of the trace. Refused where that is not here.
 Task<Result<Instant, Response>> time_of(MlflowDoor& door, const Request& request, const std::string& trace_id,
                                         const TagChange& change) {
@@ -83,23 +91,22 @@ Task<Result<Instant, Response>> time_of(MlflowDoor& door, const Request& request
   }
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
-  const auto row = Store(door.view->kv()).trace(trace_id);
+  auto row = Store(door.view->kv()).trace(trace_id);
   if (!row) co_return read_failed(request, row.error());
   if (!*row) co_return unknown_trace(door, trace_id, change);
   if (!change.value && !(*row)->tag(change.key, trace_id, false))
     co_return error_response(no_tag(change.key, trace_id));
-  co_return std::max(now, (*row)->after());
+  const auto at = std::max(now, (*row)->after());
+  if (const auto tagged = (*row)->apply(record_of(trace_id, change, at)); !tagged)
+    co_return error_response(invalid_parameter(tagged.error().reason));
+  co_return at;
 }
 
 Task<Response> write(MlflowDoor& door, const Request& request, const TagChange& change) {
   const std::string trace_id(request.params[0]);
   auto at = co_await time_of(door, request, trace_id, change);
   if (!at) co_return std::move(at.error());
-  TraceRecord tagged{.trace_id = trace_id, .accepted_at = *at};
-  JsonWriter json(tagged.info);
-  json.begin_object().field("trace_id", trace_id).key("tags").begin_object();
-  json.key(change.key).raw(change.value ? json_text(*change.value) : "null").end_object().end_object();
-  auto record = to_record(tagged);
+  auto record = to_record(record_of(trace_id, change, *at));
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());
   co_return durable(door, "{}");

@@ -12,6 +12,7 @@
 #include "storage/records/duration_text.hpp"
 #include "storage/records/exact_json.hpp"
 #include "storage/records/trace_record.hpp"
+#include "storage/store/trace_row.hpp"
 
 namespace assay {
 namespace {
@@ -269,6 +270,10 @@ std::optional<Rejection> copy_metadata_and_tags(const json::object& from, json::
   metadata.erase(experiment_name_key);  // ours to say; a trace that is a copy of another brings that one's
   normalise_usage(metadata);
   metadata["mlflow.trace.infoFinalized"] = "true";
+  const auto* tags = to.if_contains("tags");
+  if (metadata.size() + (tags ? tags->get_object().size() : 0) > trace_entries_max)
+    return invalid("trace_metadata",
+                   "with the tags it has more than " + std::to_string(trace_entries_max) + " entries");
   to["trace_metadata"] = std::move(metadata);
   return {};
 }

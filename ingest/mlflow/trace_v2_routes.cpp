@@ -181,11 +181,12 @@ Task<Response> end(MlflowDoor& door, Request& request) {
   if (!body) co_return error_response(body.error());
   auto refused = co_await ready_to_read(door, request);
   if (refused) co_return std::move(*refused);
-  const auto row = Store(door.view->kv()).trace(trace_id);
+  auto row = Store(door.view->kv()).trace(trace_id);
   if (!row) co_return read_failed(request, row.error());
   if (!*row) co_return error_response(does_not_exist("Trace with ID '" + trace_id + "' not found."));
   const auto ended = end_of(trace_id, **row, *body, door.clock.now());
   if (!ended) co_return error_response(ended.error());
+  if (const auto fits = (*row)->apply(*ended); !fits) co_return error_response(invalid_parameter(fits.error().reason));
   auto record = to_record(*ended);
   const auto appended = co_await door.log.append(std::move(record));
   if (!appended) co_return error_response(request.path, appended.error());

@@ -12,6 +12,7 @@
 #include "ops/runtime/ids.hpp"
 #include "storage/records/python_text.hpp"
 #include "storage/records/utf8.hpp"
+#include "storage/store/trace_row.hpp"
 
 namespace assay {
 namespace {
@@ -207,6 +208,12 @@ OtlpProblem why_not_read(const OtlpRoom& room, const OtlpLimits& limits) {
                    std::to_string(limits.parts_max) + " events, links and resources"};
 }
 
+OtlpProblem too_much_of_a_trace() {
+  return {413, "the attributes that one of its traces keeps as tags are more than " +
+                   std::to_string(trace_entries_max) + ", or larger than " +
+                   std::to_string(trace_info_bytes_max >> 20) + " MB"};
+}
+
 OtlpProblem too_many_tags(std::size_t bytes_max) {
   return {413, "the attributes of its resources, which each of its traces keeps as tags, are together larger than " +
                    std::to_string(bytes_max) + " bytes"};
@@ -251,6 +258,8 @@ Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpR
   for (const auto& id : order) {
     const auto& trace = traces.at(id);
     const auto info = info_of(id, experiment, trace);
+    if (trace.tags.size() + trace.metadata.size() >= trace_entries_max || info.size() > trace_info_bytes_max)
+      return too_much_of_a_trace();
     std::string spans;
     const auto flush = [&] {
       if (spans.empty()) return;

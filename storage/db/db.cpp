@@ -14,6 +14,7 @@
 #include <rocksdb/write_buffer_manager.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdarg>
 #include <cstdio>
@@ -43,6 +44,7 @@ class QuietThreads final : public rocksdb::EventListener {
 };
 
 constexpr std::size_t load_file_entries_min = 10'000;  // fewer are written as any other change
+constexpr std::size_t read_together_max = 8;           // values of any size
 
 bool is_stream(Family family) { return family <= Family::log_catalog; }
 
@@ -255,6 +257,24 @@ Result<std::vector<std::optional<std::string>>> Db::multi_get(Family family, std
       return impl_->failed("multi_get", statuses[i]);
   }
   return out;
+}
+
+Result<void> Db::each_of(Family family, std::span<const std::string> keys, const Found& found) const {
+  count_nothing();
+  std::array<rocksdb::PinnableSlice, read_together_max> values;
+  std::array<rocksdb::Status, read_together_max> statuses;
+  for (std::size_t from = 0; from < keys.size(); from += read_together_max) {
+    const auto some = keys.subspan(from, std::min(read_together_max, keys.size() - from));
+    const std::vector<rocksdb::Slice> slices(some.begin(), some.end());
+    for (auto& value : values) value.Reset();
+    impl_->db->MultiGet({}, impl_->of(family), some.size(), slices.data(), values.data(), statuses.data());
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      if (statuses[i].IsNotFound()) continue;
+      if (!statuses[i].ok()) return impl_->failed("multi_get", statuses[i]);
+      if (const auto went = found(from + i, view(values[i])); !went) return went;
+    }
+  }
+  return {};
 }
 
 Result<void> Db::scan(Family family, std::string_view from, std::string_view to, const Visit& visit) const {

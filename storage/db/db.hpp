@@ -43,6 +43,8 @@ class Db final : public KeyValue {
   Result<std::optional<std::string>> get(Family family, std::string_view key) const override;
   Result<std::vector<std::optional<std::string>>> multi_get(Family family,
                                                             std::span<const std::string> keys) const override;
+  // Eight are in memory at a time.
+  Result<void> each_of(Family family, std::span<const std::string> keys, const Found& found) const override;
   Result<void> scan(Family family, std::string_view from, std::string_view to, const Visit& visit) const override;
   Result<void> scan_back(Family family, std::string_view from, std::string_view to, const Visit& visit) const override;
   // Error::log_full when the disk has no room. Nothing of it is there then.

@@ -46,6 +46,16 @@ std::string_view name_of(Family family) {
   return "unknown";
 }
 
+Result<void> KeyValue::each_of(Family family, std::span<const std::string> keys, const Found& found) const {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto value = get(family, keys[i]);
+    if (!value) return value.error();
+    if (!*value) continue;
+    if (const auto went = found(i, **value); !went) return went;
+  }
+  return {};
+}
+
 Result<void> KeyValue::load(Family family, std::span<const Entry> sorted) {
   Changes changes;
   for (const auto& [key, value] : sorted) {

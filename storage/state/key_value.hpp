@@ -79,6 +79,10 @@ class KeyValue {
   // Results in the order of the keys. Keys may repeat.
   virtual Result<std::vector<std::optional<std::string>>> multi_get(Family family,
                                                                     std::span<const std::string> keys) const = 0;
+  // Calls found(i, value) for each of the keys that is there, in their order, until it answers an error; for values of
+  // any size, of which few are in memory together. The views are valid during the call.
+  using Found = std::function<Result<void>(std::size_t i, std::string_view value)>;
+  virtual Result<void> each_of(Family family, std::span<const std::string> keys, const Found& found) const;
   // Calls visit(key, value) for from <= key < to in ascending order until it returns false; an empty `to` has no end.
   // The views are valid during the call.
   using Visit = std::function<bool(std::string_view key, std::string_view value)>;

@@ -27,6 +27,12 @@ std::string unquoted(std::string_view json) {
   return std::string(text);
 }
 
+std::size_t bytes_of(const std::map<std::string, AssessmentRow::Register>& changes) {
+  std::size_t bytes = 0;
+  for (const auto& [path, change] : changes) bytes += path.size() + change.json.size();
+  return bytes;
+}
+
 }  // namespace
 
 Result<bool, Malformed> AssessmentRow::apply(const AssessmentRecord& record, Partition partition, Offset offset) {
@@ -66,7 +72,14 @@ Result<bool, Malformed> AssessmentRow::change(const AssessmentRecord& record) {
   if (!object) return Malformed{object.error()};
   if (deleted_) return false;
   const auto stamp = stamp_of(record);
+  auto changes = changes_;
   bool changed = false;
+  const auto set = [&](std::string path, std::string_view json) {
+    auto [at, added] = changes.try_emplace(std::move(path), Register{stamp, std::string(json)});
+    if (!added && stamp <= at->second.stamp) return;
+    at->second = {stamp, std::string(json)};
+    changed = true;
+  };
   const bool ok = for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value value) {
     if (name == "assessment_id" || name == "trace_id" || name == "valid" || name == "overrides") return true;
     if (name == "metadata") {
@@ -76,25 +89,23 @@ Result<bool, Malformed> AssessmentRow::change(const AssessmentRecord& record) {
         std::string path(metadata_prefix);
         path += key;
         const auto raw = raw_json(v);
-        if (raw) changed |= set(std::move(path), stamp, *raw);
+        if (raw) set(std::move(path), *raw);
         return raw.has_value();
       });
     }
-    std::string path(name);
     const auto raw = raw_json(value);
-    if (raw) changed |= set(std::move(path), stamp, *raw);
+    if (raw) set(std::string(name), *raw);
     return raw.has_value();
   });
   if (!ok) return Malformed{"assessment is not valid JSON"};
+  if (changes.size() > assessment_changes_max && changes.size() > changes_.size())
+    return Malformed{"what changes say of an assessment is at most " + std::to_string(assessment_changes_max) +
+                     " fields and entries of metadata: with this one there would be more"};
+  if (const auto bytes = bytes_of(changes); bytes > assessment_change_bytes_max && bytes > bytes_of(changes_))
+    return Malformed{"what changes say of an assessment is at most " +
+                     std::to_string(assessment_change_bytes_max >> 20) + " MB: with this one it would be more"};
+  changes_ = std::move(changes);
   return changed;
-}
-
-bool AssessmentRow::set(std::string path, const Stamp& stamp, std::string_view json) {
-  auto [at, added] = changes_.try_emplace(std::move(path), Register{stamp, std::string(json)});
-  if (added) return true;
-  if (stamp <= at->second.stamp) return false;
-  at->second = {stamp, std::string(json)};
-  return true;
 }
 
 bool AssessmentRow::erase() {

@@ -24,6 +24,10 @@ struct Stamp {
   auto operator<=>(const Stamp&) const = default;
 };
 
+// What its changes may come to: far more than a front door that knows the row lets through.
+inline constexpr std::size_t assessment_changes_max = 4'000;  // fields and keys of the metadata, also those taken away
+inline constexpr std::size_t assessment_change_bytes_max = 1u << 20;
+
 class AssessmentRow {
  public:
   struct Base {
@@ -39,7 +43,8 @@ class AssessmentRow {
     std::string json;  // "null": the field is not there
   };
 
-  // What it changed: false: nothing (a repeat, or older than what is known). Malformed: the record is poison.
+  // What it changed: false: nothing (a repeat, or older than what is known). Malformed: the record is poison,
+  // or the row would say too much; the row stays as it was.
   Result<bool, Malformed> apply(const AssessmentRecord& record, Partition partition, Offset offset);
   // Its trace was deleted.
   bool erase();
@@ -63,7 +68,6 @@ class AssessmentRow {
  private:
   Result<bool, Malformed> create(const AssessmentRecord& record, Partition partition, Offset offset);
   Result<bool, Malformed> change(const AssessmentRecord& record);
-  bool set(std::string path, const Stamp& stamp, std::string_view json);
 
   bool deleted_ = false;
   std::optional<Base> base_;

@@ -1,5 +1,7 @@
 #include "storage/store/batch.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <unordered_set>
 
 #include "storage/state/scan_checked.hpp"
@@ -14,6 +16,13 @@ std::string index_key_of(const std::string& assessment_id, const std::string& tr
   if (!row.base()) return store_keys::index('n', "", row.after(), rest);
   const Instant at{std::chrono::milliseconds(row.base()->stamp.accepted_at)};
   return store_keys::index('n', row.name(), at, rest);
+}
+
+// Both sorted.
+std::vector<std::string> without(const std::vector<std::string>& all, const std::vector<std::string>& those) {
+  std::vector<std::string> out;
+  std::ranges::set_difference(all, those, std::back_inserter(out));
+  return out;
 }
 
 }  // namespace
@@ -110,8 +119,7 @@ Result<void> StoreBatch::load_traces(std::span<const TraceRecord> records) {
   return load_spans(records);
 }
 
-// Of each trace that has spans in the batch: those spans as they are kept, how many there are and, where something is
-// concluded of all of them, what each says for it.
+// Of each trace that has spans in the batch: how those stand that are kept, without their JSON, and how many there are.
 Result<void> StoreBatch::load_spans(std::span<const TraceRecord> records) {
   std::unordered_set<std::string> names, wanted;
   std::vector<std::string> of, keys;
@@ -130,55 +138,37 @@ Result<void> StoreBatch::load_spans(std::span<const TraceRecord> records) {
     want(record.trace_id, store_keys::span_tally(record.trace_id));
     for (const auto& [id, span] : *spans) want(record.trace_id, store_keys::span(record.trace_id, id));
   }
-  if (keys.empty()) return {};
-  const auto found = kv_.multi_get(Family::traces, keys);
-  if (!found) return found.error();
   std::unordered_set<std::string> counted;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const auto& value = (*found)[i];
-    if (!value) continue;
+  const auto found = [&](std::size_t i, std::string_view value) -> Result<void> {
     auto& trace = traces_[of[i]];
     if (keys[i] == store_keys::span_tally(of[i])) {
-      const auto tally = SpanTally::decode(*value);
+      const auto tally = SpanTally::decode(value);
       if (!tally) return make_error_code(Error::corrupt);
       trace.tally = *tally;
       counted.insert(of[i]);
-      continue;
+      return {};
     }
-    auto span = SpanRow::decode(*value);
-    if (!span) return make_error_code(Error::corrupt);
-    trace.spans.insert_or_assign(keys[i], std::move(*span));
-  }
-  for (const auto& name : names) {
-    auto& trace = traces_[name];
-    if (counted.contains(name) && !trace.concludes) continue;
-    const auto loaded = counted.contains(name) ? load_usages(name, trace) : count_spans(name, trace);
-    if (!loaded) return loaded;
-  }
-  return {};
-}
-
-Result<void> StoreBatch::load_usages(const std::string& trace_id, Trace& trace) {
-  const auto prefix = store_keys::usage(trace_id, "");
-  const auto visit = [&](std::string_view key, std::string_view value) -> Result<bool> {
-    std::string id(key.substr(prefix.size()));
-    auto usage = SpanUsage::decode(id, value);
-    if (!usage) return corrupt();
-    trace.usages.insert_or_assign(std::move(id), std::move(*usage));
-    return true;
+    const auto head = SpanRow::decode_head(value);
+    if (!head) return make_error_code(Error::corrupt);
+    trace.spans.insert_or_assign(keys[i], *head);
+    return {};
   };
-  return scan_checked(kv_, Family::traces, prefix, after_prefix(prefix), visit);
+  if (const auto read = kv_.each_of(Family::traces, keys, found); !read) return read;
+  for (const auto& name : names)
+    if (!counted.contains(name))
+      if (const auto loaded = count_spans(name, traces_[name]); !loaded) return loaded;
+  return {};
 }
 
 // Of a trace without a tally: it has no span yet, or its spans were kept by a version that counted none. One span at a
 // time: there was no bound then.
-Result<void> StoreBatch::count_spans(const std::string& trace_id, Trace& trace) {
+Result<void> StoreBatch::count_spans(const std::string& trace_id, Trace& trace) const {
   const auto prefix = store_keys::span(trace_id, "");
   const auto visit = [&](std::string_view key, std::string_view value) -> Result<bool> {
     const auto span = SpanRow::decode(value);
     if (!span) return corrupt();
     std::string id(key.substr(prefix.size()));
-    trace.tally.add(*span);
+    trace.tally.add(span->json.size());
     auto usage = usage_of_span(span->json);
     if (usage.empty()) return true;
     trace.changed_usages.push_back(id);
@@ -233,8 +223,8 @@ Result<Result<Applied, Malformed>> StoreBatch::apply(const TraceRecord& record) 
   std::erase_if(*spans, [&](const auto& entry) {
     const auto at = trace.spans.find(store_keys::span(record.trace_id, entry.first));
     const bool there = at != trace.spans.end(), stays = there && at->second.rank >= entry.second.rank;
-    if (there && !stays) tally.remove(at->second);
-    if (!stays) tally.add(entry.second);
+    if (there && !stays) tally.remove(at->second.bytes);
+    if (!stays) tally.add(entry.second.json.size());
     return stays;
   });
   if (!spans->empty() && tally.too_much())
@@ -248,17 +238,30 @@ Result<Result<Applied, Malformed>> StoreBatch::apply(const TraceRecord& record) 
     auto usage = usage_of_span(span.json);
     if (!usage.empty() || trace.spans.contains(key)) trace.changed_usages.push_back(id);
     trace.usages.insert_or_assign(id, std::move(usage));
-    trace.changed_spans.push_back(key);
-    trace.spans.insert_or_assign(std::move(key), std::move(span));
+    trace.spans.insert_or_assign(key, SpanHead{span.rank, span.json.size()});
+    trace.changed_spans.insert_or_assign(std::move(key), std::move(span));
   }
   trace.changed |= any;
   return Inner(any ? Applied::applied : Applied::duplicate);
 }
 
-void StoreBatch::conclude(Trace& trace) {
+// From what each of its spans says for it: those of the batch, and what is kept of the others. One trace at a time.
+Result<void> StoreBatch::conclude(const std::string& trace_id, Trace& trace) const {
   std::vector<SpanUsage> spans;
   for (const auto& [id, usage] : trace.usages) spans.push_back(usage);
+  const auto prefix = store_keys::usage(trace_id, "");
+  const auto visit = [&](std::string_view key, std::string_view value) -> Result<bool> {
+    std::string id(key.substr(prefix.size()));
+    if (trace.usages.contains(id)) return true;
+    auto usage = SpanUsage::decode(std::move(id), value);
+    if (!usage) return corrupt();
+    spans.push_back(std::move(*usage));
+    return true;
+  };
+  if (trace.was_there)
+    if (const auto read = scan_checked(kv_, Family::traces, prefix, after_prefix(prefix), visit); !read) return read;
   conclude_usage(trace.row, std::move(spans));
+  return {};
 }
 
 // Its assessments end with it: those in the database and those in this batch.
@@ -310,10 +313,10 @@ void StoreBatch::write_assessment(const std::string& id, Assessment& assessment,
 }
 
 void StoreBatch::write_trace(const std::string& id, Trace& trace, Changes& out) {
-  if (trace.new_index_keys != trace.index_keys) {
-    for (auto& key : trace.index_keys) out.erase(Family::trace_index, std::move(key));
-    for (const auto& key : trace.new_index_keys) out.put(Family::trace_index, key, {});
-  }
+  std::ranges::sort(trace.index_keys);
+  std::ranges::sort(trace.new_index_keys);
+  for (auto& key : without(trace.index_keys, trace.new_index_keys)) out.erase(Family::trace_index, std::move(key));
+  for (auto& key : without(trace.new_index_keys, trace.index_keys)) out.put(Family::trace_index, std::move(key), {});
   if (trace.deleted) {
     if (trace.was_there) out.erase(Family::traces, store_keys::trace_info(id));
     for (auto& key : trace.erased_spans) out.erase(Family::traces, std::move(key));
@@ -321,7 +324,7 @@ void StoreBatch::write_trace(const std::string& id, Trace& trace, Changes& out) 
     return;
   }
   out.put(Family::traces, store_keys::trace_info(id), trace.row.encode());
-  for (const auto& key : trace.changed_spans) out.put(Family::traces, key, trace.spans.at(key).encode());
+  for (const auto& [key, span] : trace.changed_spans) out.put(Family::traces, key, span.encode());
   if (trace.changed_spans.empty()) return;
   for (const auto& span_id : trace.changed_usages) {
     const auto& usage = trace.usages.at(span_id);
@@ -340,7 +343,8 @@ Result<Changes> StoreBatch::finish() {
     if (assessment.changed) write_assessment(id, assessment, out);
   for (auto& [id, trace] : traces_) {
     if (!trace.changed) continue;
-    if (trace.concludes && !trace.deleted) conclude(trace);
+    if (trace.concludes && !trace.deleted)
+      if (const auto concluded = conclude(id, trace); !concluded) return concluded.error();
     if (!trace.deleted) trace.new_index_keys = trace_index::keys_of(id, trace.row);
     write_trace(id, trace, out);
   }

@@ -3,6 +3,7 @@
 // order, and says what has changed. A fresh create costs two lookups (its id, its trace's share) and four puts; the
 // sums of a batch are looked up and put once each.
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -60,12 +61,13 @@ class StoreBatch {
     std::vector<std::string> index_keys;  // as in the database
     std::vector<std::string> new_index_keys;
     TraceRow row;
-    std::unordered_map<std::string, SpanRow> spans;     // those that the batch names, by key
-    std::unordered_map<std::string, SpanUsage> usages;  // of those that changed, by span_id; of all where it concludes
+    std::unordered_map<std::string, SpanHead> spans;    // those that the batch names, by key
+    std::map<std::string, SpanRow> changed_spans;       // by key
+    std::unordered_map<std::string, SpanUsage> usages;  // of those that changed, by span_id
     SpanTally tally;
     bool concludes = false;                 // something follows from all of its spans
     std::vector<std::string> erased_spans;  // keys, also those of their usage
-    std::vector<std::string> changed_spans, changed_usages;
+    std::vector<std::string> changed_usages;
     bool deleted = false;
     bool changed = false;
   };
@@ -74,9 +76,8 @@ class StoreBatch {
   Result<void> load_traces(std::span<const TraceRecord> traces);
   Result<void> load_spans(std::span<const TraceRecord> traces);
   Result<void> load_shares(std::span<const AssessmentRecord> assessments, std::span<const TraceRecord> traces);
-  Result<void> load_usages(const std::string& trace_id, Trace& trace);
-  Result<void> count_spans(const std::string& trace_id, Trace& trace);
-  static void conclude(Trace& trace);
+  Result<void> count_spans(const std::string& trace_id, Trace& trace) const;
+  Result<void> conclude(const std::string& trace_id, Trace& trace) const;
   Result<void> erase_trace(const std::string& trace_id, Trace& trace);
   Result<void> sum_up(Changes& out);
   Result<void> sum_up_anew(const std::string& trace_id, Share& share) const;

@@ -82,6 +82,7 @@ Result<bool, Malformed> TraceRow::apply(const TraceRecord& record) {
   thread_local JsonReader reader;
   auto object = reader.parse(record.info);
   if (!object) return Malformed{object.error()};
+  const auto before = size();
   bool changed = false;
   const bool ok = for_each_field(*object, [&](std::string_view name, simdjson::ondemand::value value) {
     if (name == "trace_id" || name == "assessments") return true;
@@ -104,7 +105,23 @@ Result<bool, Malformed> TraceRow::apply(const TraceRecord& record) {
     return raw.has_value();
   });
   if (!ok) return Malformed{"trace_info can't be read"};
+  const auto now = size();
+  if (now.entries > trace_entries_max && now.entries > before.entries)
+    return Malformed{"a trace has at most " + std::to_string(trace_entries_max) +
+                     " tags and entries of metadata: this one would have more"};
+  if (now.bytes > trace_info_bytes_max && now.bytes > before.bytes)
+    return Malformed{"of a trace itself at most " + std::to_string(trace_info_bytes_max >> 20) +
+                     " MB are kept: this would be more"};
   return changed;
+}
+
+TraceRow::Size TraceRow::size() const {
+  Size out;
+  for (const auto& [path, field] : fields_) {
+    out.entries += path.starts_with(tags) || path.starts_with(metadata);
+    out.bytes += path.size() + field.json.size();
+  }
+  return out;
 }
 
 // Times as text compare as times do: they are all of one length but for the fraction, which parse_time settles.
@@ -327,6 +344,16 @@ std::optional<SpanRow> SpanRow::decode(std::string_view encoded) {
   row.json = bytes.text();
   if (!bytes.at_end()) return {};
   return row;
+}
+
+std::optional<SpanHead> SpanRow::decode_head(std::string_view encoded) {
+  ByteReader bytes(encoded);
+  SpanHead head;
+  if (bytes.u8() != trace_format) return {};
+  head.rank = read_rank(bytes);
+  head.bytes = bytes.text().size();
+  if (!bytes.at_end()) return {};
+  return head;
 }
 
 Result<std::map<std::string, SpanRow>, Malformed> spans_of(const TraceRecord& record) {

@@ -28,9 +28,14 @@ struct TraceRank {
 inline constexpr std::string_view spans_location_tag = "mlflow.trace.spansLocation",
                                   artifact_location_tag = "mlflow.artifactLocation";
 
+// Of tags and metadata together, and of all that a row says: each record about a trace reads and writes all of it.
+inline constexpr std::size_t trace_entries_max = 2'000;
+inline constexpr std::size_t trace_info_bytes_max = 4u << 20;
+
 class TraceRow {
  public:
-  // Whether it changed anything. Malformed: the record is poison.
+  // Whether it changed anything. Malformed: the record is poison, or the row would say too much; the row is of no use
+  // then.
   Result<bool, Malformed> apply(const TraceRecord& record);
 
   bool empty() const { return fields_.empty(); }
@@ -70,6 +75,10 @@ class TraceRow {
     TraceRank rank;
     std::string json;  // "null": not there
   };
+  struct Size {
+    std::size_t entries = 0, bytes = 0;
+  };
+  Size size() const;
   bool names_location(const Register& experiment_name) const;
   bool set(std::string path, const TraceRank& rank, std::string_view json);
   bool set_inferred(std::string path, const TraceRank& rank, std::string_view json);
@@ -78,11 +87,18 @@ class TraceRow {
   std::map<std::string, Register> fields_;  // by field, or "tags." / "trace_metadata." and the key
 };
 
+// What is to be known of a span that is kept, where another one comes for its place.
+struct SpanHead {
+  TraceRank rank;
+  std::size_t bytes = 0;  // of its JSON
+};
+
 struct SpanRow {
   TraceRank rank;
   std::string json;
   std::string encode() const;
   static std::optional<SpanRow> decode(std::string_view bytes);
+  static std::optional<SpanHead> decode_head(std::string_view bytes);
 };
 
 // The spans of a record by span_id.

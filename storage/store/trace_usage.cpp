@@ -28,7 +28,8 @@ struct Sum {
 const Sum sums[] = {
     {"mlflow.chat.tokenUsage", "trace_metadata.mlflow.trace.tokenUsage", &SpanUsage::tokens, token_columns, true},
     {"mlflow.llm.cost", "trace_metadata.mlflow.trace.cost", &SpanUsage::cost, cost_columns, false}};
-constexpr std::size_t always = 3;  // of the keys; the others are there where a span has them
+constexpr std::size_t always = 3;             // of the keys; the others are there where a span has them
+constexpr std::size_t text_bytes_max = 4096;  // several times what its numbers take; a longer one says nothing
 
 // Of each span, whether one above it counts for it; also of one that is above itself.
 std::vector<bool> covered(const std::vector<SpanUsage>& spans, const std::vector<bool>& counts) {
@@ -105,8 +106,8 @@ std::string summed(const std::vector<SpanUsage>& spans, const Sum& sum) {
 std::string usage_text(std::string_view attribute) {
   dom::parser parser;
   std::string_view inner;
-  if (parser.parse(attribute.data(), attribute.size()).get_string().get(inner)) return std::string(attribute);
-  return std::string(inner);
+  if (parser.parse(attribute.data(), attribute.size()).get_string().get(inner)) inner = attribute;
+  return inner.size() > text_bytes_max ? std::string() : std::string(inner);
 }
 
 SpanUsage usage_of_span(std::string_view json) {
@@ -142,14 +143,14 @@ std::optional<SpanUsage> SpanUsage::decode(std::string span_id, std::string_view
   return out;
 }
 
-void SpanTally::add(const SpanRow& span) {
+void SpanTally::add(std::size_t span_bytes) {
   ++count;
-  bytes += span.json.size();
+  bytes += span_bytes;
 }
 
-void SpanTally::remove(const SpanRow& span) {
+void SpanTally::remove(std::size_t span_bytes) {
   --count;
-  bytes -= span.json.size();
+  bytes -= span_bytes;
 }
 
 bool SpanTally::too_much() const { return count > trace_spans_max || bytes > trace_span_bytes_max; }

@@ -28,15 +28,16 @@ struct SpanUsage {
   static std::optional<SpanUsage> decode(std::string span_id, std::string_view bytes);
 };
 SpanUsage usage_of_span(std::string_view span);
-// The JSON of an attribute: where its tracer has made a text of an object, the text's.
+// The JSON of an attribute: where its tracer has made a text of an object, the text's. Empty where it is longer than
+// anything that counts tokens.
 std::string usage_text(std::string_view attribute);
 
 // How many spans of a trace there are, and how long their JSON is. Both are bounded: a trace is read as a whole.
 struct SpanTally {
   std::uint32_t count = 0;
   std::uint64_t bytes = 0;
-  void add(const SpanRow& span);
-  void remove(const SpanRow& span);
+  void add(std::size_t span_bytes);
+  void remove(std::size_t span_bytes);
   bool too_much() const;
   std::string encode() const;
   static std::optional<SpanTally> decode(std::string_view bytes);

@@ -234,6 +234,21 @@ TEST(Otlp, BoundsWhatItsTracesKeepOfTheirResource) {
   EXPECT_EQ(with(1000).error().status, 413u);
 }
 
+// What was answered 200 must not be too much for its trace's row then.
+TEST(Otlp, BoundsWhatOneTraceKeeps) {
+  const auto with = [&](std::size_t n, std::size_t bytes) {
+    std::string attributes;
+    for (std::size_t i = 0; i < n; ++i)
+      attributes += pb::bytes(1, pb::key_value("k" + std::to_string(i), pb::text(std::string(bytes, 's'))));
+    const auto read = parse_otlp(
+        pb::bytes(1, pb::bytes(1, attributes) + pb::bytes(2, pb::bytes(2, span("rootspan", "", "a")))), {"7"}, now);
+    return read ? 200u : read.error().status;
+  };
+  EXPECT_EQ(with(1500, 10), 200u);
+  EXPECT_EQ(with(2000, 10), 413u);
+  EXPECT_EQ(with(1500, 3000), 413u);
+}
+
 // Two bytes each in a body, and some hundred in memory.
 TEST(Otlp, BoundsHowMuchARequestIsMadeOf) {
   const OtlpLimits few{.spans_max = 1, .parts_max = 4};

@@ -4,6 +4,8 @@
 
 #include <boost/json/serialize.hpp>
 
+#include "storage/store/trace_row.hpp"
+
 namespace assay {
 namespace {
 
@@ -231,6 +233,17 @@ TEST(TraceRequest, AValueIsAsDeepAsTheClientReadsIt) {
     ASSERT_FALSE(read);
     EXPECT_TRUE(read.error().reason.starts_with("it is nested deeper than ")) << read.error().reason;
   }
+}
+
+TEST(TraceRequest, TakesNoMoreTagsAndMetadataThanATraceKeeps) {
+  const auto with = [](std::size_t n) {
+    std::string tags;
+    for (std::size_t i = 0; i < n; ++i) tags += (i ? R"(,"k)" : R"("k)") + std::to_string(i) + R"(":"v")";
+    return parse_trace_request(trace(R"({"trace_id":"t","trace_metadata":{"a":"b"},"tags":{)" + tags + "}}"), now);
+  };
+  EXPECT_TRUE(with(trace_entries_max - 2));  // "a", and that it is final
+  ASSERT_FALSE(with(trace_entries_max - 1));
+  EXPECT_EQ(with(trace_entries_max - 1).error().field, "trace_metadata");
 }
 
 TEST(TraceRequest, RefusesWhatIsNotATraceAndNamesTheField) {

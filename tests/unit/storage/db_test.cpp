@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "storage/state/memory_key_value.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 namespace assay {
@@ -45,6 +46,38 @@ TEST(Db, OneKeyAndManyAreReadAlike) {
   EXPECT_EQ(*(*db)->multi_get(Family::index, absent), (Values{std::nullopt}));
   EXPECT_EQ(*(*db)->multi_get(Family::index, all), (Values{std::nullopt, "value", "value"}));
   EXPECT_EQ(*(*db)->multi_get(Family::index, {}), Values{});
+}
+
+TEST(Db, ManyKeysAreFoundOneByOneInTheirOrder) {
+  TemporaryDirectory directory;
+  auto db = Db::open({.directory = directory.path() + "/db"});
+  ASSERT_TRUE(db) << db.error();
+  Changes changes;
+  std::vector<std::string> keys;
+  std::string expected;
+  for (int i = 30; i-- > 0;) {
+    keys.push_back(std::to_string(i));
+    if (i % 3 == 0) continue;
+    changes.put(Family::traces, keys.back(), "value " + keys.back());
+    expected += std::to_string(keys.size() - 1) + ":value " + keys.back() + "\n";
+  }
+  ASSERT_TRUE((*db)->write(changes));
+  MemoryKeyValue memory;
+  ASSERT_TRUE(memory.write(changes));
+  for (const KeyValue* kv : {static_cast<const KeyValue*>(db->get()), static_cast<const KeyValue*>(&memory)}) {
+    std::string found;
+    ASSERT_TRUE(kv->each_of(Family::traces, keys, [&](std::size_t i, std::string_view value) -> Result<void> {
+      found += std::to_string(i) + ":" + std::string(value) + "\n";
+      return {};
+    }));
+    EXPECT_EQ(found, expected);
+    int seen = 0;
+    const auto stopped = kv->each_of(Family::traces, keys, [&](std::size_t, std::string_view) -> Result<void> {
+      return ++seen == 10 ? Result<void>(make_error_code(Error::corrupt)) : Result<void>();
+    });
+    EXPECT_FALSE(stopped);
+    EXPECT_EQ(seen, 10);
+  }
 }
 
 // What empty memtables take must leave room in the budget: over it every write would make files of all that is there.

@@ -190,6 +190,21 @@ TEST_F(StoreTest, APoisonRecordIsADeadLetterAndTheRestOfItsBatchIsApplied) {
   EXPECT_TRUE(kv_.get(Family::dead, "traces/0/0")->has_value());
 }
 
+// A door that can't read the assessment merges any number of changes into it.
+TEST_F(StoreTest, AChangeTooManyIsADeadLetterAndWhatWasSaidBeforeStays) {
+  std::string metadata;
+  for (std::size_t i = 0; i < assessment_changes_max; ++i)
+    metadata += (i ? R"(,"k)" : R"("k)") + std::to_string(i) + R"(":"v")";
+  apply(feedback("a-1", "tr-1", at(0), "n", "true"));
+  apply(update("a-1", "c-1", "tr-1", at(1), R"("metadata":{)" + metadata + "}"));
+  const auto before = assessment("a-1");
+  apply(update("a-1", "c-2", "tr-1", at(2), R"("rationale":"one more","metadata":{"more":"v"})"));
+  EXPECT_EQ(assessment("a-1"), before);
+  apply(update("a-1", "c-3", "tr-1", at(3), R"("metadata":{"k0":"again"})"));
+  EXPECT_NE(assessment("a-1").find(R"("k0":"again")"), std::string::npos);
+  EXPECT_EQ(sink_.ledger().dead, 1u);
+}
+
 TEST_F(StoreTest, PositionsAndLedgersAreKeptWithTheEffects) {
   apply(feedback("a-1", "tr-1", at(0), "n", "true"), 3);
   StoreSink reopened(kv_, clock_);

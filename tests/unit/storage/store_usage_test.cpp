@@ -51,6 +51,24 @@ TEST_F(StoreUsageTest, TheSumOfATracesSpansIsMadeOfTheirUsageAndNotOfTheirWholeJ
   EXPECT_EQ(said(), R"({"input_tokens": 4, "output_tokens": 0, "total_tokens": 4})");
 }
 
+TEST(TraceUsage, IsNoTextLongerThanNumbersTake) {
+  EXPECT_EQ(usage_text(R"({"input_tokens": 1})"), R"({"input_tokens": 1})");
+  EXPECT_EQ(usage_text(R"({"input_tokens": 1, "x": ")" + std::string(5000, 'x') + "\"}"), "");
+}
+
+// What is kept of a span is not read for a later one of its place: its rank and its length are.
+TEST_F(StoreUsageTest, ASpanThatIsSaidAgainCountsAsLongAsItIsNow) {
+  const auto tally = [&] { return *SpanTally::decode(**kv_.get(Family::traces, store_keys::span_tally("tr-1"))); };
+  const std::string small = R"({"span_id":"a"})", large = R"({"span_id":"a","name":"longer"})";
+  apply(trace("tr-1", at(1), located("7", at(0)), "[" + large + "]"));
+  apply(trace("tr-1", at(2), located("7", at(0)), "[" + small + "]"));
+  EXPECT_EQ(tally().bytes, small.size());
+  apply(trace("tr-1", at(0), located("7", at(0)), "[" + large + "]"));  // older
+  EXPECT_EQ(tally().bytes, small.size());
+  EXPECT_EQ(tally().count, 1u);
+  EXPECT_EQ(*store_.spans("tr-1"), "[" + small + "]");
+}
+
 TEST(TraceUsage, StandsOnDiskAsItIsDescribed) {
   using namespace std::string_literals;
   const SpanUsage usage{.span_id = "s", .parent_id = "a", .tokens = "{}"};

@@ -59,5 +59,28 @@ TEST(TraceRow, GivesTheSinksTheNameOfTheExperimentThatCounts) {
   EXPECT_EQ(name_of({late_span, in("1734512345", "B", false, 2)}), "B");
 }
 
+TraceRecord with_tags(int from, int n, const std::string& value = "v") {
+  std::string info = R"({"trace_id":"tr-1","tags":{)";
+  for (int i = from; i < from + n; ++i)
+    info += (i > from ? R"(,"k)" : R"("k)") + std::to_string(i) + R"(":")" + value + '"';
+  return {.trace_id = "tr-1", .accepted_at = *parse_time("2026-11-23T15:57:31Z"), .info = info + "}}"};
+}
+
+// Each record about a trace reads and writes all of it.
+TEST(TraceRow, TakesSoManyTagsAndMetadataAndSoManyBytes) {
+  constexpr int most = trace_entries_max;
+  TraceRow row;
+  ASSERT_TRUE(row.apply(with_tags(0, most)));
+  EXPECT_TRUE(row.apply(with_tags(0, most, "another value")));
+  auto full = row;
+  EXPECT_FALSE(full.apply(with_tags(most, 1)));
+  const std::string large(trace_info_bytes_max - 100, 'x');
+  TraceRow heavy;
+  ASSERT_TRUE(heavy.apply(with_tags(0, 1, large)));
+  auto heavier = heavy;
+  EXPECT_FALSE(heavier.apply(with_tags(1, 1, std::string(200, 'x'))));
+  EXPECT_TRUE(heavy.apply(with_tags(1, 1, "v")));
+}
+
 }  // namespace
 }  // namespace assay
