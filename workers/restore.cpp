@@ -1,28 +1,20 @@
 #include "workers/restore.hpp"
 
 #include <algorithm>
-#include <map>
-#include <unordered_map>
 
 #include "ops/runtime/log.hpp"
 #include "storage/records/logged_feedback.hpp"
 #include "storage/records/request_record.hpp"
 #include "storage/state/parked_state.hpp"
 #include "storage/state/state_keys.hpp"
-#include "workers/recognised.hpp"
+#include "workers/same_log.hpp"
+#include "workers/seen_replay.hpp"
 #include "workers/sorted_load.hpp"
 
 namespace assay {
 namespace {
 
-constexpr std::size_t chunk_records = 4000;
 constexpr std::size_t index_run_bytes = 4u << 20;
-constexpr std::size_t seen_run_bytes = 4u << 20;
-constexpr std::size_t fresh_max = 100'000;
-constexpr Offset peeked_records = 8;
-constexpr std::chrono::milliseconds one_wait{500};
-// Brokers may stamp records themselves, by clocks that differ from the front doors'.
-constexpr std::chrono::minutes clocks_differ{1};
 
 }  // namespace
 
@@ -34,8 +26,10 @@ class Restore::Run {
         state_(outer.state_),
         partition_(outer.partition_),
         policy_(outer.policy_),
+        chunks_(outer.stopped_, outer.patience_),
+        same_log_(outer.sources_, state_, partition_, policy_, chunks_),
         index_(state_, Family::index, index_run_bytes),
-        seen_(state_, Family::seen, seen_run_bytes) {}
+        seen_(state_, partition_, policy_) {}
 
   Result<void> run(Offset committed) {
     if (auto done = finish_wipe(state_, partition_); !done) return done;
@@ -47,7 +41,7 @@ class Restore::Run {
     }
     auto restored = streams(committed);
     if (!restored && restored.error() == Error::corrupt) {  // positions of another log, of one of the streams
-      if (auto same = feedback_is_the_same(committed); !same) return same;
+      if (auto same = same_log_.check(committed, meta_); !same) return same;
       if (meta_ == Meta{}) return restored;
       spdlog::warn("event=state_of_another_log partition={} act=\"wipe and rebuild\"", partition_);
       if (auto wiped = wipe_all(); !wiped) return wiped;
@@ -57,24 +51,12 @@ class Restore::Run {
     return settle(committed);
   }
 
-  // After run() has said that the feedback is another log's: one past the last record that stands at the very place
-  // that the state knows it at. Of an empty state, or where none does, the beginning: what was forwarded before is
-  // forwarded once more then, under the same ids.
   Result<Offset> decided(Offset committed) {
     if (auto loaded = load(); !loaded) return loaded.error();
-    if (meta_.feedback == 0) return Offset{0};
-    const auto since = meta_.accepted_max - policy_.dedupe_window - clocks_differ;
-    const auto first = outer_.sources_.first_since(feedback(), since);
-    if (!first) return first.error();
-    auto source = outer_.sources_.open({{feedback(), *first}});
-    if (!source) return source.error();
-    const auto end = (*source)->end(feedback());
-    if (!end) return end.error();
-    known_ = {};
-    const auto upto = std::min({*end, meta_.feedback, committed});
-    if (auto looked = each_chunk(**source, feedback(), upto, &Run::recognise); !looked) return looked.error();
-    return known_.decided();
+    return same_log_.decided(committed, meta_);
   }
+
+  std::int64_t records() const { return chunks_.records(); }
 
  private:
   Result<void> load() {
@@ -88,7 +70,6 @@ class Restore::Run {
   Result<void> wipe_all() {
     index_.drop();
     seen_.drop();
-    fresh_.clear();
     {
       std::scoped_lock lock(outer_.mutex_);
       outer_.source_.reset();
@@ -113,49 +94,17 @@ class Restore::Run {
       meta_.requests = *first;
     }
     const bool empty = meta_.feedback == 0, fresh = !outer_.source_;
-    const bool peeks = empty && committed > peeked_records;
+    const bool peeks = empty && committed > SameLog::peeked_records;
     const bool looks_back = !empty && fresh;
-    auto from = peeks ? committed - peeked_records : meta_.feedback;
-    if (looks_back) from = std::max<Offset>(0, from - peeked_records);
+    auto from = peeks ? committed - SameLog::peeked_records : meta_.feedback;
+    if (looks_back) from = std::max<Offset>(0, from - SameLog::peeked_records);
     if (auto opened = open_or_seek(outer_.changelog_, {{changelog(), meta_.parked}}); !opened) return opened;
     if (auto opened = open_or_seek(outer_.source_, {{requests(), meta_.requests}, {feedback(), from}}); !opened)
       return opened;
     if (fresh)  // of one that is kept the end may be some milliseconds old
-      if (auto reaches = reaches_to(*outer_.source_, committed); !reaches) return reaches;
-    if (looks_back) return look_back(*outer_.source_);
+      if (auto reaches = same_log_.reaches_to(*outer_.source_, committed); !reaches) return reaches;
+    if (looks_back) return same_log_.look_back(*outer_.source_, meta_);
     return peeks ? find_window(committed) : Result<void>();
-  }
-
-  // Error::log_changed where what was committed lies behind the log's end: it was made anew, or has lost its tail.
-  Result<void> reaches_to(EventSource& source, Offset committed) {
-    const auto end = source.end(feedback());
-    if (!end) return end.error();
-    if (*end >= committed) return {};
-    const auto position = source.position(feedback());
-    if (auto sought = source.seek(feedback(), committed); !sought)  // asks the brokers
-      return sought.error() == Error::corrupt ? Error::log_changed : sought.error();
-    return source.seek(feedback(), position);
-  }
-
-  // Such a log may be longer than the old one was by now, and tells of it nothing but what stands in it.
-  Result<void> look_back(EventSource& source) {
-    known_ = {};
-    if (auto looked = each_chunk(source, feedback(), meta_.feedback, &Run::recognise); !looked) return looked;
-    if (known_.is_another_log()) return Error::log_changed;
-    const bool there = source.position(feedback()) == meta_.feedback;
-    return there ? Result<void>() : source.seek(feedback(), meta_.feedback);
-  }
-
-  // By itself, where something else may be of another log.
-  Result<void> feedback_is_the_same(Offset committed) {
-    auto source = outer_.sources_.open({{feedback(), std::max<Offset>(0, meta_.feedback - peeked_records)}});
-    if (!source) return source.error() == Error::corrupt ? Error::log_changed : source.error();
-    if (auto reaches = reaches_to(**source, committed); !reaches) return reaches;
-    return meta_.feedback == 0 ? Result<void>() : look_back(**source);
-  }
-
-  Result<void> recognise(std::span<const LogRecord> records) {
-    return known_.look_at(records, state_, partition_, policy_, meta_.accepted_max);
   }
 
   Result<void> open_or_seek(std::unique_ptr<EventSource>& source, std::vector<StartAt> starts) {
@@ -206,7 +155,7 @@ class Restore::Run {
     if (auto r = each_chunk(*outer_.source_, requests(), *requests_end, &Run::take_requests); !r) return r;
     if (auto r = each_chunk(*outer_.source_, feedback(), committed, &Run::take_feedback); !r) {
       if (r.error() != Error::timed_out) return r;
-      const auto reaches = reaches_to(*outer_.source_, committed);
+      const auto reaches = same_log_.reaches_to(*outer_.source_, committed);
       return reaches ? r : reaches;
     }
     // A chunk never begins at or behind the committed position, but may reach over it where the log has gaps.
@@ -218,33 +167,9 @@ class Restore::Run {
     return flush_seen();
   }
 
-  // Hands over the records of one partition up to `end`.
   using Take = Result<void> (Run::*)(std::span<const LogRecord>);
   Result<void> each_chunk(EventSource& source, StreamPartition where, Offset end, Take take) {
-    auto idle = std::chrono::milliseconds(0);
-    while (source.position(where) < end) {
-      if (outer_.stopped_) return Error::stopped;
-      const auto room = std::min<Offset>(chunk_records, end - source.position(where));
-      const auto before = source.position(where);
-      const auto records = source.read_from(where, static_cast<std::size_t>(room));
-      if (!records) return records.error();
-      auto upto = *records;
-      while (!upto.empty() && upto.back().offset >= end) upto = upto.first(upto.size() - 1);
-      if (!upto.empty()) {
-        outer_.applied_ += static_cast<std::int64_t>(upto.size());
-        if (auto taken = (this->*take)(upto); !taken) return taken;
-      }
-      if (source.position(where) != before) {
-        idle = {};
-        continue;
-      }
-      const auto began = std::chrono::steady_clock::now();
-      source.await(where, one_wait);
-      idle += std::max(std::chrono::milliseconds(1),
-                       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began));
-      if (idle > outer_.patience_) return Error::timed_out;
-    }
-    return {};
+    return chunks_.read(source, where, end, [&](std::span<const LogRecord> records) { return (this->*take)(records); });
   }
 
   // Writes what differs from what was saved, with `changes`.
@@ -292,62 +217,16 @@ class Restore::Run {
   }
 
   Result<void> take_feedback(std::span<const LogRecord> records) {
-    if (auto applied = apply_feedback(records); !applied) return applied;
-    meta_.feedback = records.back().offset + 1;
-    return seen_.full() || fresh_.size() >= fresh_max ? flush_seen() : Result<void>();
+    if (auto taken = seen_.take(records, meta_, counts_); !taken) return taken;
+    return seen_.full() ? flush_seen() : Result<void>();
   }
 
   Result<void> flush_seen() {
     if (auto flushed = seen_.flush(); !flushed) return flushed;
-    fresh_.clear();
     auto meta = meta_;
     meta.requests = saved_.requests;
     meta.parked = saved_.parked;
     return save({}, meta);
-  }
-
-  // The entry of an id: of this run, or of the state.
-  Result<void> apply_feedback(std::span<const LogRecord> records) {
-    std::vector<Result<FeedbackRecord, Malformed>> parsed;
-    std::vector<std::string> ids;
-    for (const auto& record : records) {
-      parsed.push_back(read_feedback(record, policy_));
-      if (!parsed.back()) continue;
-      for (const auto& item : parsed.back()->items)
-        if (fresh_.try_emplace(item.record_id).second) ids.push_back(item.record_id);
-    }
-    const auto found = find_seen(state_, partition_, ids);
-    if (!found) return found.error();
-    for (std::size_t i = 0; i < ids.size(); ++i) fresh_[ids[i]] = (*found)[i];
-    auto& ledger = meta_.ledger;
-    for (std::size_t i = 0; i < records.size(); ++i) {
-      const auto offset = records[i].offset;
-      if (!parsed[i] || (parsed[i]->op != Op::create && parsed[i]->items.size() != 1)) {
-        if (counts_) ++ledger.logged, ++ledger.dead;
-        continue;
-      }
-      const auto& feedback = *parsed[i];
-      meta_.accepted_max = std::max(meta_.accepted_max, feedback.logged_at());
-      const auto repeats = [&](const std::optional<Seen>& seen) {
-        return seen && is_repeat(*seen, offset, meta_.accepted_max, policy_.dedupe_window);
-      };
-      const bool conflict = std::ranges::any_of(feedback.items, [&](const FeedbackItem& item) {
-        const auto& seen = fresh_.find(item.record_id)->second;
-        return repeats(seen) && seen->body_hash != feedback.body_hash;
-      });
-      for (const auto& item : feedback.items) {
-        auto& seen = fresh_.find(item.record_id)->second;
-        if (counts_) ++ledger.logged;
-        if (counts_ && conflict)
-          ++ledger.dead;
-        else if (counts_ && repeats(seen))
-          ++ledger.duplicate;
-        if (!takes_entry(seen, offset, meta_.accepted_max, policy_.dedupe_window)) continue;
-        seen = Seen{offset, feedback.body_hash, feedback.logged_at()};
-        seen_.add(seen_key(partition_, item.record_id), encode_seen(*seen));
-      }
-    }
-    return {};
   }
 
   // What has left the parked by the changelog's word was forwarded, or is dead. What the state has lost beside that was
@@ -368,9 +247,10 @@ class Restore::Run {
   Meta meta_, saved_;              // as of what was read, as of what was written
   bool counts_ = false;            // the ledger goes on: the state was not empty
   std::optional<Instant> latest_;  // accepted_at, of what was peeked at
-  Recognised known_;
-  SortedLoad index_, seen_;
-  std::unordered_map<std::string, std::optional<Seen>> fresh_;  // of the ids that this run of seen_ has met
+  ChunkReader chunks_;
+  SameLog same_log_;
+  SortedLoad index_;
+  SeenReplay seen_;
   std::string key_;
 };
 
@@ -381,16 +261,16 @@ Restore::Restore(EventSources& sources, KeyValue& state, Partition partition, co
 Restore::~Restore() = default;
 
 Result<void> Restore::run(Offset committed) {
-  applied_ = 0;
   if (stopped_) return Error::stopped;
   drop_source_if(is_doubtful());
   const auto began = std::chrono::steady_clock::now();
-  auto ran = Run(*this).run(committed);
+  Run run(*this);
+  auto ran = run.run(committed);
   drop_source_if(!ran);  // the next one looks again which log it is
   const auto took =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
-  if (ran && applied_ >= 10'000)
-    spdlog::info("event=restored partition={} records={} took_ms={}", partition_, applied_, took);
+  if (ran && run.records() >= 10'000)
+    spdlog::info("event=restored partition={} records={} took_ms={}", partition_, run.records(), took);
   return ran;
 }
 

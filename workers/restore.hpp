@@ -74,7 +74,6 @@ class Restore {
   std::atomic<bool> stopped_{false};
   std::mutex mutex_;  // of source_'s life, for wake()
   std::unique_ptr<EventSource> source_, changelog_;
-  std::int64_t applied_ = 0;  // records, by the last run()
   Instant accepted_max_;
 };
 
