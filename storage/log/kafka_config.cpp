@@ -23,6 +23,7 @@ const std::set<std::string_view> decided{"acks",
                                          "bootstrap.servers",
                                          "compression.codec",
                                          "compression.type",
+                                         "delivery.report.only.error",
                                          "delivery.timeout.ms",
                                          "enable.auto.commit",
                                          "enable.auto.offset.store",
@@ -44,6 +45,7 @@ const std::set<std::string_view> decided{"acks",
                                          "queue.buffering.max.ms",
                                          "request.required.acks",
                                          "session.timeout.ms",
+                                         "statistics.interval.ms",
                                          "transaction.timeout.ms",
                                          "transactional.id"};
 
@@ -110,8 +112,8 @@ KafkaConfResult appending_conf(const KafkaConfig& config, Properties kind) {
                            {"partitioner", "murmur2_random"},
                            {"compression.codec", config.compression},
                            // Above ours, which count records and bytes exactly.
-                           {"queue.buffering.max.messages", text_of(config.outstanding_records_max + 1000)},
-                           {"queue.buffering.max.kbytes", text_of(config.outstanding_bytes_max / 1024 + 4096)}});
+                           {"queue.buffering.max.messages", text_of(config.outstanding_records_max + 100'000)},
+                           {"queue.buffering.max.kbytes", text_of(config.outstanding_bytes_max / 1024 + 65'536)}});
   return conf_of(config, kind);
 }
 

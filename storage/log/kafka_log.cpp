@@ -96,7 +96,7 @@ bool KafkaLog::fits(const Record& record) const {
 Task<Result<Appended>> KafkaLog::append(Record record) {
   Result<Appended> result;
   KafkaWaiter waiter{{&result, 1}, 1, {}};
-  submit(std::move(record), waiter, 0);
+  submit(std::move(record), waiter, 0, Room::asked_for);
   co_await settled(waiter);
   co_return result;
 }
@@ -110,18 +110,35 @@ Task<std::vector<Result<Appended>>> KafkaLog::append_all(std::vector<Record> rec
     std::ranges::fill(results, Result<Appended>(too_long));
     co_return results;
   }
+  std::size_t bytes = 0;
+  for (const auto& record : records) bytes += bytes_of(record);
+  bool fits_in = false;
+  {
+    std::scoped_lock lock(mutex_);
+    fits_in = has_room(bytes, records.size()) || closed_ || changed_ || away();  // which say more
+  }
+  if (!fits_in) {
+    metrics_.refused.Increment(static_cast<double>(records.size()));
+    std::ranges::fill(results, Result<Appended>(make_error_code(Error::over_capacity)));
+    co_return results;
+  }
   KafkaWaiter waiter{results, results.size(), {}};
-  for (std::size_t i = 0; i < records.size(); ++i) submit(std::move(records[i]), waiter, i);
+  for (std::size_t i = 0; i < records.size(); ++i) submit(std::move(records[i]), waiter, i, Room::given);
   co_await settled(waiter);
   co_return results;
 }
 
-void KafkaLog::submit(Record record, KafkaWaiter& waiter, std::size_t index) {
+// What finds nothing outstanding has room, however much it is: it never would have else. Under the mutex.
+bool KafkaLog::has_room(std::size_t bytes, std::size_t records) const {
+  return outstanding_records_ == 0 || (outstanding_bytes_ + bytes <= config_.outstanding_bytes_max &&
+                                       outstanding_records_ + records <= config_.outstanding_records_max);
+}
+
+void KafkaLog::submit(Record record, KafkaWaiter& waiter, std::size_t index, Room room) {
   const auto bytes = bytes_of(record);
   const bool too_long = !fits(record);
   std::unique_lock lock(mutex_);
-  const bool full = outstanding_bytes_ + bytes > config_.outstanding_bytes_max ||
-                    outstanding_records_ >= config_.outstanding_records_max;
+  const bool full = room == Room::asked_for && !has_room(bytes, 1);
   const bool gone = away();
   if (closed_ || changed_ || too_long || gone || full) {
     waiter.results[index] = closed_    ? make_error_code(Error::stopped)

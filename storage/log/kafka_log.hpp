@@ -73,7 +73,9 @@ class KafkaLog final : public EventLog {
   KafkaLog(IoContext& home, KafkaConfig config, Metrics& metrics, int event_fd);
 
   bool fits(const Record& record) const;
-  void submit(Record record, KafkaWaiter& waiter, std::size_t index);
+  bool has_room(std::size_t bytes, std::size_t records) const;
+  enum class Room { asked_for, given };
+  void submit(Record record, KafkaWaiter& waiter, std::size_t index, Room room);
   Task<void> settled(KafkaWaiter& waiter);  // ends when all its results are there
   void suspend(KafkaWaiter& waiter, KafkaWaiter::Handler handler);
   void leave(KafkaWaiter& waiter);

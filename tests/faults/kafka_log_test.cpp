@@ -182,6 +182,25 @@ TEST_F(KafkaLogFaults, OverItsBoundInRecordsToo) {
   EXPECT_TRUE(all_answered());
 }
 
+// It never would be taken else, and nothing behind it on a spool.
+TEST_F(KafkaLogFaults, WhatFindsNothingOutstandingIsTakenHoweverMuchItIs) {
+  open({.outstanding_bytes_max = 10'000, .outstanding_records_max = 2});
+  EXPECT_TRUE(append(record("k", 50'000)));
+  for (const auto& result : append_all({record("a", 9'000), record("b", 9'000), record("c")})) EXPECT_TRUE(result);
+}
+
+TEST_F(KafkaLogFaults, OfSeveralThatHaveNoRoomTogetherNoneIsTaken) {
+  open({.outstanding_bytes_max = 10'000});
+  ASSERT_TRUE(append(record("k")));
+  mock.set_down();
+  start(record("k", 5'000));
+  const auto results = append_all({record("a", 3'000), record("b", 3'000)});
+  for (const auto& result : results) EXPECT_EQ(result.error(), make_error_code(Error::over_capacity));
+  mock.set_up();
+  EXPECT_TRUE(all_answered());
+  EXPECT_EQ(count("acknowledged"), 2);
+}
+
 TEST_F(KafkaLogFaults, ACancelledWaiterIsAnsweredOnceAndItsRecordMayStillLand) {
   open();
   ASSERT_TRUE(append(record("k")));
