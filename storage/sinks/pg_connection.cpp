@@ -165,17 +165,19 @@ std::optional<std::string> problem_with_conninfo(const std::string& conninfo) {
   auto* const options = PQconninfoParse(conninfo.c_str(), &words);
   std::string said = one_line(words);
   if (words) PQfreemem(words);
-  if (!options) {
-    if (const auto at = said.find(conninfo); at != said.npos)
-      said.replace(at, conninfo.size(), "…");  // a password's place
-    return said;
-  }
-  bool password = false, of_key = false;
+  if (!options)  // what it quotes may hold a password
+    return said.substr(0, said.find(": \"")).substr(0, said.find(" \""));
+  bool password = false, of_key = false, no_port = false;
   for (auto* option = options; option->keyword; ++option) {
-    password |= std::string_view(option->keyword) == "password" && option->val;
-    of_key |= std::string_view(option->keyword) == "sslpassword" && option->val;
+    const std::string_view keyword = option->keyword;
+    password |= keyword == "password" && option->val;
+    of_key |= keyword == "sslpassword" && option->val;
+    no_port |= keyword == "port" && option->val &&
+               std::string_view(option->val).find_first_not_of("0123456789,") != std::string_view::npos;
   }
   PQconninfoFree(options);
+  // As where a password has a slash, which ends the port that it is taken for then.
+  if (no_port) return "its port is no number (a password has no place in it: ASSAY_MLFLOW_DB_PASSWORD takes it)";
   if (password) return "a password does not belong into a URL: ASSAY_MLFLOW_DB_PASSWORD takes it";
   if (of_key) return "sslpassword does not belong into a URL: a service file (PGSERVICEFILE) takes it";
   return {};

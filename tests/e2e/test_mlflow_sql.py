@@ -367,6 +367,8 @@ def test_an_unknown_revision_is_refused_in_words(assay, mlflow_on_postgres):
     assert refused.returncode == 1 and "0123456789ab" in refused.stderr and "--mlflow-url" in refused.stderr, refused.stderr
 
 
-def test_a_password_in_the_url_is_refused():
-    refused = run_assay("serve", "--mlflow-db", "postgresql://assay:secret@127.0.0.1/mlflow", "--listen", "127.0.0.1:0")
-    assert refused.returncode == 2 and "ASSAY_MLFLOW_DB_PASSWORD" in refused.stderr and "secret" not in refused.stderr
+@pytest.mark.parametrize("password", ["secret", "secret%zz", "secret%00", "secret/x"])
+def test_a_password_in_the_url_is_refused_and_not_said(password: str):
+    refused = run_assay("serve", "--mlflow-db", f"postgresql://assay:{password}@127.0.0.1/mlflow", "--listen", "127.0.0.1:0")
+    assert refused.returncode == 2 and "--mlflow-db" in refused.stderr and "secret" not in refused.stderr, refused.stderr
+    assert "%" in password or "ASSAY_MLFLOW_DB_PASSWORD" in refused.stderr
