@@ -1,6 +1,7 @@
 // Assessments.
 #include <cmath>
 
+#include "storage/records/python_numbers.hpp"
 #include "storage/sinks/mlflow_columns.hpp"
 #include "storage/sinks/mlflow_json_text.hpp"
 
@@ -58,15 +59,29 @@ void set_feedback(AssessmentColumns& row, dom::element feedback) {
   row.error = out + "}";
 }
 
-void set_expectation(AssessmentColumns& row, dom::element expectation) {
+// Whether it expects something: MLflow can read no trace of which an expectation is null.
+bool set_expectation(AssessmentColumns& row, dom::element expectation) {
   dom::element value;
   row.type = "expectation";
   if (const auto text = text_in(expectation, "/serialized_value/value")) {
     dom::parser parser;
-    if (const auto inner = parsed(parser, *text)) return set_value(row, *inner, {});
+    if (const auto inner = parsed(parser, *text)) {
+      if (inner->is_null()) return false;
+      set_value(row, *inner, {});
+      return true;
+    }
+    // NaN, or a number beyond 64 bits: JSON as Python writes it, which the column holds as it is.
+    boost::system::error_code ec;
+    (void)parse_python_json(*text, ec);
+    if (ec) return false;
+    row.value = *text;
+    row.aggregate.reset();
+    row.is_numeric = false;
+    return true;
   }
-  if (!expectation.at_pointer("/value").get(value)) return set_value(row, value, {.doubles = true});
-  row.value = "null";
+  if (expectation.at_pointer("/value").get(value) || value.is_null()) return false;
+  set_value(row, value, {.doubles = true});
+  return true;
 }
 
 Text metadata_text(const std::map<std::string, std::string>& metadata) {
@@ -133,7 +148,7 @@ Result<AssessmentColumns, Malformed> assessment_columns(std::string_view json, s
   if (!root->at_pointer("/feedback").get(said) && said.is_object()) {
     set_feedback(row, said);
   } else if (!root->at_pointer("/expectation").get(said) && said.is_object()) {
-    set_expectation(row, said);
+    if (!set_expectation(row, said)) return Malformed{"expectation has no value"};
     row.rationale.reset();  // MLflow reads neither of an expectation
     row.overrides.reset();
   } else if (!root->at_pointer("/issue").get(said) && said.is_object()) {
@@ -170,7 +185,7 @@ bool apply_change(AssessmentColumns& row, std::string_view path, std::string_vie
   } else if (path == "feedback" && row.type == "feedback" && value->is_object()) {
     set_feedback(row, *value);
   } else if (path == "expectation" && row.type == "expectation" && value->is_object()) {
-    set_expectation(row, *value);
+    return set_expectation(row, *value);
   } else if (path == "rationale") {
     if (row.type == "expectation") return true;
     row.rationale = is_string && is_text(text) ? not_empty(std::string(text)) : Text();

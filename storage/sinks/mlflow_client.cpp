@@ -12,6 +12,11 @@ namespace {
 
 using Kind = MlflowAnswer::Kind;
 
+// It says why in JSON; a proxy, or a port that speaks TLS, says something else.
+bool is_mlflows(std::string_view body, const mlflow::Failure& failure) {
+  return !failure.code.empty() || (body.starts_with('{') && body.find("\"detail\"") != body.npos);
+}
+
 Kind judge(unsigned status, std::string_view body, const mlflow::Failure& failure) {
   const auto says = [&](std::string_view words) { return failure.message.find(words) != failure.message.npos; };
   if (status >= 200 && status < 300) return Kind::ok;
@@ -21,8 +26,10 @@ Kind judge(unsigned status, std::string_view body, const mlflow::Failure& failur
   if (status == 404) return failure.code.empty() ? Kind::unavailable : Kind::not_found;
   // It reports its own database's troubles as a bad request.
   if (status == 400 && says("OperationalError")) return Kind::unavailable;
+  // An experiment that was deleted there may be restored.
+  if (status == 400 && says("must be in the 'active' state")) return Kind::not_found;
   if (status == 401 || status == 403 || status == 408 || status == 409 || status == 429) return Kind::unavailable;
-  if (status >= 400 && status < 500) return Kind::refused;
+  if (status >= 400 && status < 500) return is_mlflows(body, failure) ? Kind::refused : Kind::unavailable;
   return Kind::unavailable;
 }
 

@@ -10,11 +10,13 @@
 #include "storage/records/trace_record.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_json_text.hpp"
+#include "storage/store/feedback_tag.hpp"
 
 namespace assay::mlflow {
 namespace {
 
 constexpr std::size_t preview_max = 1000, value_max = 8000;
+constexpr std::string_view name_key = "mlflow.traceName", session_key = "mlflow.trace.session";
 
 using Entries = std::map<std::string, std::string>;
 
@@ -95,8 +97,7 @@ void read_times(dom::element root, const std::vector<SpanColumns>& spans, Instan
 
 Text preview_in(dom::element root, std::string_view pointer) {
   const auto text = text_in(root, pointer);
-  if (!text || !is_text(*text)) return {};
-  return cut(*text, preview_max);
+  return text ? fitted_preview(*text) : Text();
 }
 
 Entries entries_in(dom::element root, std::string_view pointer) {
@@ -119,10 +120,11 @@ std::optional<Malformed> read_request_id(dom::element root, TraceColumns& row) {
 
 // Of the tags and metadata what has columns of its own, or is not the client's to say.
 void promote(TraceColumns& row) {
-  if (auto name = row.tags.extract("mlflow.traceName")) row.name = cut(name.mapped(), 4096);
-  if (auto session = row.metadata.extract("mlflow.trace.session")) row.session = cut(session.mapped(), 250);
-  row.tags.erase("assay.feedback");              // ours: what was said, not what the client says was
-  row.tags.erase("mlflow.trace.spansLocation");  // where they are is known here
+  if (auto name = row.tags.extract(std::string(name_key))) row.name = fitted(name_key, std::move(name.mapped()));
+  if (auto session = row.metadata.extract(std::string(session_key)))
+    row.session = fitted(session_key, std::move(session.mapped()));
+  row.tags.erase(std::string(feedback_tag_name));  // ours: what was said, not what the client says was
+  row.tags.erase("mlflow.trace.spansLocation");    // where they are is known here
   row.tags.erase("mlflow.artifactLocation");
   row.metadata.try_emplace("mlflow.trace_schema.version", "3");
   if (const auto usage = row.metadata.extract("mlflow.trace.tokenUsage")) read_tokens(usage.mapped(), row.tokens);
@@ -131,14 +133,30 @@ void promote(TraceColumns& row) {
 
 // Into their table.
 void fit(Entries& entries) {
-  std::erase_if(entries, [](const auto& entry) { return !is_text(entry.first) || characters(entry.first) > name_max; });
-  for (auto& [key, value] : entries) {
-    std::erase(value, '\0');
-    if (value.size() > value_max) value = cut(value, value_max);
+  for (auto at = entries.begin(); at != entries.end();) {
+    auto value = fitted(at->first, std::move(at->second));
+    if (!value) {
+      at = entries.erase(at);
+      continue;
+    }
+    at->second = std::move(*value);
+    ++at;
   }
 }
 
 }  // namespace
+
+Text fitted(std::string_view key, std::string value) {
+  if (!is_text(key) || characters(key) > name_max) return {};
+  std::erase(value, '\0');
+  const auto most = key == name_key ? 4096 : key == session_key ? 250 : value_max;
+  return value.size() > most ? cut(value, most) : std::move(value);
+}
+
+Text fitted_preview(std::string_view text) {
+  if (!is_text(text)) return {};
+  return cut(text, preview_max);
+}
 
 std::optional<std::int64_t> duration_ms(const Text& text) {
   if (!text || !text->ends_with('s')) return {};
@@ -169,7 +187,7 @@ Result<SpanColumns, Malformed> span_columns(std::string_view json) {
   if (row.span_id.empty() || row.span_id.size() > id_max) return Malformed{"a span has no span_id"};
   if (const auto parent = not_empty(text_in(*span, "/parent_span_id"))) row.parent_span_id = hex_id(*parent);
   row.name = text_in(*span, "/name").value_or("");
-  if (!is_text(row.name)) return Malformed{"a span's name holds a NUL"};
+  std::erase(row.name, '\0');
   row.status = text_in(*span, "/status/code").value_or("UNSET");
   if (row.status.starts_with("STATUS_CODE_")) row.status.erase(0, 12);
   row.start_ns = nanoseconds(*span, "/start_time_unix_nano").value_or(0);
@@ -205,7 +223,7 @@ std::vector<std::string> removed_tags(std::string_view info) {
   const auto root = parsed(parser, info);
   if (!root || root->at_pointer("/tags").get_object().get(tags)) return out;
   for (const auto [key, value] : tags)
-    if (value.is_null()) out.emplace_back(key);
+    if (value.is_null() && key != feedback_tag_name) out.emplace_back(key);
   return out;
 }
 

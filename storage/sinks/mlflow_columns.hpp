@@ -59,7 +59,10 @@ std::optional<std::int64_t> duration_ms(const Text& text);
 // `info`: trace_info with all that is known of it. Fills from `spans` what it lacks.
 Result<TraceColumns, Malformed> trace_columns(std::string_view info, const std::vector<SpanColumns>& spans,
                                               Instant accepted_at);
-// The keys of tags that this trace_info takes away.
+// As much of the value of a tag, or of an entry of the metadata, as the tables take; none: nothing under such a key.
+Text fitted(std::string_view key, std::string value);
+Text fitted_preview(std::string_view text);
+// The keys of tags that this trace_info takes away, but for ours.
 std::vector<std::string> removed_tags(std::string_view info);
 
 }  // namespace assay::mlflow

@@ -88,6 +88,13 @@ static bool is_places(std::string_view tag) {
   return tag == "mlflow.trace.spansLocation" || tag == "mlflow.artifactLocation";
 }
 
+// Of what its tables don't hold it refuses the whole trace.
+static void write_fitted(JsonWriter& json, std::string_view key, std::string_view raw) {
+  if (raw == "null") return;
+  if (!raw.starts_with('"')) return static_cast<void>(json.raw_field(key, raw));
+  if (const auto value = fitted(key, text_of(raw))) json.field(key, *value);
+}
+
 std::string start_trace(std::string_view info, std::string_view experiment_id, std::string_view tag) {
   std::string out, long_id, metadata, tags;
   JsonWriter json(out);
@@ -98,6 +105,8 @@ std::string start_trace(std::string_view info, std::string_view experiment_id, s
       metadata = raw;
     } else if (name == "tags") {
       tags = raw;
+    } else if (name == "request_preview" || name == "response_preview") {
+      if (const auto preview = fitted_preview(text_of(raw))) json.field(name, *preview);
     } else if (name == "client_request_id" && characters(text_of(raw)) > client_request_id_max) {
       long_id = text_of(raw);
     } else {
@@ -110,13 +119,13 @@ std::string start_trace(std::string_view info, std::string_view experiment_id, s
   bool has_version = false;
   each_raw(metadata, [&](const std::string& key, std::string_view raw) {
     has_version |= key == "mlflow.trace_schema.version";
-    if (raw != "null") json.raw_field(key, raw);
+    write_fitted(json, key, raw);
   });
   if (!has_version) json.field("mlflow.trace_schema.version", "3");  // how a reader knows where its spans are
   if (!long_id.empty()) json.field(long_request_id, long_id);
   json.end_object().key("tags").begin_object();
   each_raw(tags, [&](const std::string& key, std::string_view raw) {
-    if (raw != "null" && key != feedback_tag_name && !is_places(key)) json.raw_field(key, raw);
+    if (key != feedback_tag_name && !is_places(key)) write_fitted(json, key, raw);
   });
   if (!tag.empty()) json.field(feedback_tag_name, tag);
   json.end_object().end_object().end_object().end_object();
@@ -146,7 +155,8 @@ std::vector<std::string> tag_bodies(std::string_view info) {
   each_raw(info, [&](const std::string& name, std::string_view raw) {
     if (name != "tags") return;
     each_raw(raw, [&](const std::string& key, std::string_view value) {
-      if (value != "null" && !is_places(key)) out.push_back(tag_body(key, text_of(value)));
+      if (value == "null" || is_places(key) || key == feedback_tag_name) return;
+      if (const auto tag = fitted(key, text_of(value))) out.push_back(tag_body(key, *tag));
     });
   });
   return out;

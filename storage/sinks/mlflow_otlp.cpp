@@ -100,6 +100,8 @@ void write_attributes(Writer& to, std::uint32_t field, const json::object& of, b
   const auto* attributes = member(of, "attributes");
   if (!attributes || !attributes->is_object()) return;
   for (const auto& [key, value] : attributes->get_object()) {
+    // MLflow would set the tag again, whatever became of it since the span was said. StartTraceV3 brings the tags.
+    if (view(key).starts_with("mlflow.traceTag.")) continue;
     const auto* text = json_in_texts ? value.if_string() : nullptr;
     const auto inner = text ? value_in(*text) : std::nullopt;
     std::string entry;

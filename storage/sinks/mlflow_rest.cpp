@@ -80,13 +80,16 @@ Result<void> MlflowSink::take(const LogRecord& record) {
   if (places_.was_read(of, record.offset)) return {};
   const bool ended_before = places_.ended_before(of, record.offset);
   auto taken = read(record);
+  if (taken) {
+    const auto marked = mark(*taken);
+    if (!marked) return marked.error();
+    if (!*marked) taken = marked->error();
+  }
   if (!taken && !ended_before) {
     if (const auto buried = write_dead_letter_(poison(record, taken.error().reason, name(), clock_.now())); !buried)
       return buried;
     refused_total_.Increment();
   }
-  if (taken)
-    if (const auto marked = mark(*taken); !marked) return marked;
   marks_.set_known(of, record.offset + 1);
   places_.read(of, record.offset);
   if (ended_before) return {};
@@ -110,9 +113,6 @@ Result<MlflowSink::Taken, Malformed> MlflowSink::read(const LogRecord& record) {
   if (!trace) return trace.error();
   const auto spans = spans_of(*trace);
   if (!spans) return spans.error();
-  TraceRow row;
-  if (!trace->deleted)
-    if (const auto fits = row.apply(*trace); !fits) return fits.error();
   mlflow::TraceNews news{trace->deleted, mlflow::removed_tags(trace->info)};
   for (const auto& [id, span] : *spans) news.spans.push_back(id);
   Job job{of, record.offset, std::move(news)};
@@ -121,7 +121,7 @@ Result<MlflowSink::Taken, Malformed> MlflowSink::read(const LogRecord& record) {
 }
 
 // Also of what had ended before: that is what it is read for.
-Result<void> MlflowSink::mark(const Taken& taken) {
+Result<SinkMarks::Taken> MlflowSink::mark(const Taken& taken) {
   const auto& job = taken.job;
   if (taken.trace) {
     oldest_ = std::min(oldest_, taken.trace->accepted_at);

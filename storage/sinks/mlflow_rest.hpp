@@ -69,7 +69,7 @@ class MlflowSink final : public AssessmentSink {
   };
   Result<void> take(const LogRecord& record);
   static Result<Taken, Malformed> read(const LogRecord& record);
-  Result<void> mark(const Taken& taken);
+  Result<SinkMarks::Taken> mark(const Taken& taken);
   Result<void> end(const std::string& trace_id, const mlflow::Lane& lane, const mlflow::Job& job,
                    const mlflow::Written& how);
   DeadLetter letter_of(const std::string& trace_id, const mlflow::Lane& lane, const mlflow::Job& job,

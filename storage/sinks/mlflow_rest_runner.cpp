@@ -145,7 +145,9 @@ Task<MlflowRunner::Round> MlflowRunner::run_assessments(const std::string& trace
     }
     const bool unblocks = record.op == Op::create && blocked.contains(record.assessment_id);
     if (!end(trace_id, lane, at, said)) co_return Round::failed;
-    lane.untagged |= said.outcome == Outcome::applied && config_.tag_traces;
+    // A create that is there already may be one whose answer was not heard, and the tag not written then.
+    const bool is_there = said.outcome == Outcome::duplicate && record.op == Op::create;
+    lane.untagged |= config_.tag_traces && (said.outcome == Outcome::applied || is_there);
     if (unblocks) round = Round::again;
   }
   co_return round;

@@ -223,25 +223,57 @@ Task<Written> MlflowWriter::change(const AssessmentRecord& record) {
   const auto row = marks_.changes(record.assessment_id);
   if (!row) co_return local_failure(row.error());
   const Stamp stamp{record.accepted_at.time_since_epoch().count(), record.record_id};
+  std::map<std::string, Stamp> before;  // a copy: others go on while this waits
+  if (const auto said = said_with_create_.find(record.assessment_id); said != said_with_create_.end())
+    before = said->second;
+  bool was_said = false;
   const auto wins = [&](const std::string& path) {
     const auto at = row->changes().find(path);
-    return at != row->changes().end() && at->second.stamp == stamp;
+    if (at == row->changes().end() || at->second.stamp != stamp) return false;
+    const auto said = before.find(path);
+    if (said == before.end() || said->second != stamp) return true;
+    was_said = true;
+    return false;
   };
   auto body = mlflow::update_assessment(record, wins);
-  if (!body) co_return Written{Outcome::duplicate};
+  if (!body) co_return Written{was_said ? Outcome::applied : Outcome::duplicate};
   auto path = assessment_path(record);
-  const auto updated = co_await client_.ask("PATCH", std::move(path), std::move(*body));
+  auto updated = co_await client_.ask("PATCH", std::move(path), std::move(*body));
+  // The value of a feedback says nothing of an expectation, and the other way round; the rest of the change counts.
+  if (updated.kind == MlflowAnswer::Kind::refused && updated.message.find("Cannot update") != std::string::npos) {
+    body = mlflow::update_assessment(
+        record, [&](const std::string& field) { return field != "feedback" && field != "expectation" && wins(field); });
+    if (!body) co_return Written{Outcome::duplicate};
+    path = assessment_path(record);
+    updated = co_await client_.ask("PATCH", std::move(path), std::move(*body));
+  }
   co_return judge(updated);
 }
 
+// So that MLflow does not stamp them anew, with its own clock.
+void MlflowWriter::remember(const std::string& assessment_id,
+                            const std::map<std::string, AssessmentRow::Register>& changes) {
+  constexpr std::size_t remembered_max = 10'000;  // what is forgotten is said twice
+  if (said_with_create_.size() >= remembered_max) said_with_create_.clear();
+  auto& said = said_with_create_[assessment_id];
+  for (const auto& [path, change] : changes) said[path] = change.stamp;
+}
+
+// With the changes that have come by now.
 Task<Written> MlflowWriter::create(const AssessmentRecord& record) {
   auto path = trace_path(record.trace_id) + "/assessments";
   const auto overridden = mlflow::overridden_by(record);
   Result<bool> gone = false;
   if (!overridden.empty()) gone = marks_.ended(overridden);
   if (!gone) co_return local_failure(gone.error());
-  auto body = mlflow::create_assessment(record, *gone);
+  auto row = marks_.changes(record.assessment_id);
+  if (!row) co_return local_failure(row.error());
+  const auto changes = row->changes();
+  auto whole_now = record;
+  if (!changes.empty() && row->apply(record, 0, 0)) whole_now.json = row->json(true);
+  auto body = mlflow::create_assessment(whole_now, *gone);
   const auto created = co_await client_.ask("POST", std::move(path), std::move(body));
+  if (created.kind == MlflowAnswer::Kind::ok && !changes.empty()) remember(record.assessment_id, changes);
   if (created.kind != MlflowAnswer::Kind::exists) co_return judge(created);
   if (has_path(record.assessment_id)) {
     auto that = assessment_path(record);

@@ -5,6 +5,7 @@
 // Assessments keep their own ids, so that saying one twice is harmless: where MLflow answers 500 "constraint
 // violation", a GET of that id decides. Of a trace all that is known is said at once, whatever its records added.
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -62,6 +63,7 @@ class MlflowWriter {
   Task<Written> create(const AssessmentRecord& record);
   Task<Written> change(const AssessmentRecord& record);
   Task<Written> erase(const AssessmentRecord& record);
+  void remember(const std::string& assessment_id, const std::map<std::string, AssessmentRow::Register>& changes);
   Written judge(const MlflowAnswer& answer);
 
   const MlflowSinkConfig& config_;
@@ -71,6 +73,7 @@ class MlflowWriter {
   MlflowClient client_;
   Instant taken_at_{};
   bool spans_refused_ = false;
+  std::map<std::string, std::map<std::string, Stamp>> said_with_create_;  // changes, by assessment and field
 };
 
 }  // namespace assay

@@ -64,8 +64,9 @@ class SqlBatch {
   struct Trace {
     bool deleted = false, changed = false, located = false;
     TraceRow row;
-    std::string before;  // its info before this batch
-    std::map<std::string, SpanRow> spans;
+    std::string before;     // its info before this batch
+    bool anothers = false;  // MLflow was told of it past us, by who has its root
+    std::map<std::string, std::pair<TraceRank, mlflow::SpanColumns>> spans;
     bool concludes = false;                 // something of what its spans used
     std::map<std::string, SpanUsage> used;  // by the spans of earlier batches, where it concludes
     std::set<std::string> removed_tags;
@@ -104,6 +105,8 @@ class SqlBatch {
   void load_used(std::map<std::string, Trace>& traces);
   void settle(const std::string& id, Trace& trace);
   int experiment_id(const mlflow::ExperimentRef& said);
+  PgValue id_of_experiment(const mlflow::ExperimentRef& said);
+  void find_anothers(std::map<std::string, Trace>& traces);
   void find_experiments(std::map<std::string, Trace>& traces);
   void hold_back(std::map<std::string, Trace>& traces);
   void write_infos(const std::map<std::string, Trace>& traces);

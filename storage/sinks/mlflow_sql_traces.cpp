@@ -1,4 +1,5 @@
 // Traces, their tags, metadata and spans.
+#include "ops/runtime/parse_number.hpp"
 #include "storage/sinks/mlflow_json.hpp"
 #include "storage/sinks/mlflow_sql_batch.hpp"
 #include "storage/sinks/sql_text.hpp"
@@ -8,6 +9,8 @@ namespace assay {
 using Fate = SqlJob::Fate;
 
 namespace {
+
+constexpr std::uint64_t spans_read_together_max = 32u << 20;
 
 template <class Map>
 std::string keys_of(const Map& map) {
@@ -31,6 +34,7 @@ void SqlBatch::traces(std::vector<SqlJob*> jobs) {
   load_used(traces);
   for (auto& [id, trace] : traces)
     if (!trace.deleted && trace.changed) settle(id, trace);
+  find_anothers(traces);
   if (!deleted.empty()) erase_traces(deleted);
   find_experiments(traces);
   hold_back(traces);
@@ -66,19 +70,26 @@ void SqlBatch::merge(Trace& trace, SqlJob& job) {
     trace.deleted = trace.changed = true;
     return;
   }
+  const auto refuse = [&job](const Malformed& why) {
+    job.fate = Fate::dead;
+    job.problem = why.reason;
+  };
   const auto spans = spans_of(record);
+  if (!spans) return refuse(spans.error());
+  decltype(trace.spans) read;
+  for (const auto& [id, span] : *spans) {
+    auto columns = mlflow::span_columns(span.json);
+    if (!columns) return refuse(columns.error());
+    read.try_emplace(id, span.rank, std::move(*columns));
+  }
   auto merged = trace.row;
   const auto changed = merged.apply(record);
-  if (!spans || !changed) {
-    job.fate = Fate::dead;
-    job.problem = !spans ? spans.error().reason : changed.error().reason;
-    return;
-  }
+  if (!changed) return refuse(changed.error());
   trace.row = std::move(merged);
   trace.concludes |= !record.spans.empty() && has_usage(trace.row, record.spans);
-  for (const auto& [id, span] : *spans) {
-    auto [at, added] = trace.spans.try_emplace(id, span);
-    if (!added && at->second.rank < span.rank) at->second = span;
+  for (auto& [id, span] : read) {
+    auto& kept = trace.spans.try_emplace(id, span).first->second;
+    if (kept.first < span.first) kept = std::move(span);
   }
   for (auto& key : mlflow::removed_tags(record.info)) trace.removed_tags.insert(std::move(key));
   const bool any = *changed || !spans->empty();
@@ -86,15 +97,31 @@ void SqlBatch::merge(Trace& trace, SqlJob& job) {
   trace.changed |= any;
 }
 
+// What their spans are is asked for some traces at a time: a batch that is small may be about traces that are not.
 void SqlBatch::load_used(std::map<std::string, Trace>& traces) {
-  PgArray ids;
+  PgArray all;
   for (const auto& [id, trace] : traces)
-    if (trace.concludes && trace.changed && !trace.deleted) ids.add(std::string_view(id));
-  if (ids.size() == 0) return;
-  const auto rows = ask("SELECT trace_id, content FROM spans WHERE trace_id = ANY($1::text[])", {ids.text()});
-  for (int i = 0; i < rows.size(); ++i)
-    if (const auto columns = mlflow::span_columns(rows.text(i, 1)))
-      traces[std::string(rows.text(i, 0))].used[columns->span_id] = columns->usage;
+    if (trace.concludes && trace.changed && !trace.deleted) all.add(std::string_view(id));
+  if (all.size() == 0) return;
+  const auto sizes =
+      ask("SELECT trace_id, sum(octet_length(content))::bigint FROM spans WHERE trace_id = ANY($1::text[]) GROUP BY 1",
+          {all.text()});
+  PgArray some;
+  std::uint64_t bytes = 0;
+  const auto load = [&] {
+    const auto rows = ask("SELECT trace_id, content FROM spans WHERE trace_id = ANY($1::text[])", {some.text()});
+    for (int i = 0; i < rows.size(); ++i)
+      if (const auto columns = mlflow::span_columns(rows.text(i, 1)))
+        traces[std::string(rows.text(i, 0))].used[columns->span_id] = columns->usage;
+    some = {};
+    bytes = 0;
+  };
+  for (int i = 0; i < sizes.size(); ++i) {
+    some.add(sizes.text(i, 0));
+    bytes += parse_number<std::uint64_t>(sizes.text(i, 1)).value_or(0);
+    if (bytes >= spans_read_together_max) load();
+  }
+  if (some.size() > 0) load();
 }
 
 // From what is known to columns; what can't be written now waits, what never can be is dead.
@@ -106,11 +133,10 @@ void SqlBatch::settle(const std::string& id, Trace& trace) {
     }
     trace.changed = false;
   };
-  for (const auto& [span_id, span] : trace.spans) {
-    auto columns = mlflow::span_columns(span.json);
-    if (!columns) return refuse(columns.error().reason);
-    if (trace.concludes) trace.used[columns->span_id] = columns->usage;
-    trace.span_columns.push_back(std::move(*columns));
+  for (auto& [id_said, span] : trace.spans) {
+    auto& columns = span.second;
+    if (trace.concludes) trace.used[columns.span_id] = columns.usage;
+    trace.span_columns.push_back(std::move(columns));
   }
   if (trace.concludes) {
     std::vector<SpanUsage> used;
@@ -223,7 +249,7 @@ void SqlBatch::write_entries(const std::map<std::string, Trace>& traces) {
     // Of a tag that has a column of its own, what was not written with the others: that it is gone, and that it is all
     // that is known.
     const bool is_unnamed = !trace.columns.name && trace.removed_tags.contains("mlflow.traceName");
-    if (is_unnamed || (!trace.located && trace.columns.name != before.name)) {
+    if (!trace.anothers && (is_unnamed || (!trace.located && trace.columns.name != before.name))) {
       renamed.add(std::string_view(id));
       names.add(trace.columns.name);
     }

@@ -26,43 +26,47 @@ void SinkMarks::set_known(StreamPartition of, Offset next) {
   pending_[key("known", std::string(name_of(of.stream)) + "/" + std::to_string(of.partition))] = std::to_string(next);
 }
 
-Result<void> SinkMarks::take(const AssessmentRecord& record, Partition partition, Offset offset) {
-  if (record.op == Op::create) return {};
+Result<SinkMarks::Taken> SinkMarks::take(const AssessmentRecord& record, Partition partition, Offset offset) {
+  if (record.op == Op::create) return Taken();
   const auto changed_key = key("changed", record.trace_id + "/" + record.assessment_id);
   if (record.op == Op::erase) {
     pending_[key("ended", record.assessment_id)] = "";
     pending_[key("changes", record.assessment_id)] = std::nullopt;
     pending_[changed_key] = std::nullopt;
-    return {};
+    return Taken();
   }
   for (const auto* id : {&record.trace_id, &record.assessment_id}) {
     const auto gone = ended(*id);
     if (gone.has_error()) return gone.error();
-    if (*gone) return {};
+    if (*gone) return Taken();
   }
   auto row = changes(record.assessment_id);
   if (!row) return row.error();
-  if (const auto changed = row->apply(record, partition, offset); changed && *changed) {
+  const auto changed = row->apply(record, partition, offset);
+  if (!changed) return Taken(changed.error());
+  if (*changed) {
     pending_[key("changes", record.assessment_id)] = row->encode();
     pending_[changed_key] = "";
   }
-  return {};
+  return Taken();
 }
 
-Result<void> SinkMarks::take(const TraceRecord& record) {
+Result<SinkMarks::Taken> SinkMarks::take(const TraceRecord& record) {
   if (record.deleted) {
     pending_[key("ended", record.trace_id)] = "";
-    return forget(record.trace_id);
+    if (const auto forgotten = forget(record.trace_id); !forgotten) return forgotten.error();
+    return Taken();
   }
   const auto gone = ended(record.trace_id);
   if (!gone) return gone.error();
-  if (*gone) return {};
+  if (*gone) return Taken();
   auto row = trace(record.trace_id);
   if (!row) return row.error();
   const auto spans = spans_of(record);
-  if (!spans) return {};
-  if (const auto changed = row->apply(record); changed && *changed)
-    pending_[key("trace", record.trace_id)] = row->encode();
+  if (!spans) return Taken(spans.error());
+  const auto changed = row->apply(record);
+  if (!changed) return Taken(changed.error());
+  if (*changed) pending_[key("trace", record.trace_id)] = row->encode();
   for (const auto& [id, span] : *spans) {
     auto at = key("spans", record.trace_id + "/" + id);
     const auto before = get(at);
@@ -70,7 +74,7 @@ Result<void> SinkMarks::take(const TraceRecord& record) {
     const auto known = *before ? SpanRow::decode(**before) : std::nullopt;
     if (!known || known->rank < span.rank) pending_[std::move(at)] = span.encode();
   }
-  return {};
+  return Taken();
 }
 
 Result<bool> SinkMarks::ended(const std::string& id) const {

@@ -30,9 +30,10 @@ class SinkMarks {
   Result<Offset> known(StreamPartition of) const;
   void set_known(StreamPartition of, Offset next);
 
-  // A malformed record leaves no mark.
-  Result<void> take(const AssessmentRecord& record, Partition partition, Offset offset);
-  Result<void> take(const TraceRecord& record);
+  // A malformed record, or one that would make more of a row than it may hold, leaves no mark.
+  using Taken = Result<void, Malformed>;
+  Result<Taken> take(const AssessmentRecord& record, Partition partition, Offset offset);
+  Result<Taken> take(const TraceRecord& record);
 
   Result<bool> ended(const std::string& id) const;
   Result<AssessmentRow> changes(const std::string& assessment_id) const;

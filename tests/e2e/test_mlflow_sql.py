@@ -97,7 +97,8 @@ def test_every_column_is_what_mlflow_itself_writes(behind: Behind):
         bodies.append({"feedback": {"value": None, "error": {"error_code": "E1", "error_message": "it broke"}}})
         bodies += [{"expectation": {"value": value}} for value in ("Paris", [1, {"a": None}])]
         bodies += [{"feedback": {"value": 1}, "metadata": {"mlflow.assessment.sourceRunId": "r" * 32}}]
-        bodies += [{"expectation": {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": '{"n": 1, "l": [1, 2.5]}'}}}]
+        serialized = ('{"n": 1, "l": [1, 2.5]}', '{"score": NaN, "hash": 1180591620717411303424}')
+        bodies += [{"expectation": {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": value}}} for value in serialized]
         for n, said in enumerate(bodies):
             for http, trace_id in ((behind.assay.http, ours), (direct, theirs)):
                 body = {
@@ -134,6 +135,41 @@ def test_a_traces_name_that_is_deleted_is_deleted_there_too(behind: Behind):
     experiment = behind.mlflow.get_experiment_by_name(behind.experiment)
     [trace] = behind.mlflow.search_traces(locations=[experiment.experiment_id], filter_string=f"request_id = '{trace_id}'", include_spans=False)
     assert "mlflow.traceName" not in trace.info.tags
+
+
+def test_a_chat_that_joins_a_trace_that_its_caller_tells_mlflow_adds_its_span_and_changes_nothing(behind: Behind):
+    import httpx
+
+    experiment_id = behind.mlflow.create_experiment(f"joined-{uuid.uuid4().hex[:8]}")
+    trace_id = new_trace_id()
+    with httpx.Client(base_url=behind.server.url, timeout=30, trust_env=False) as direct:
+        post_trace(direct, trace_id, "app-1", experiment_id, execution_duration="600s")
+
+    def told() -> list[tuple]:
+        return behind.rows("SELECT experiment_id, timestamp_ms, execution_time_ms, status, client_request_id, trace_name FROM trace_info WHERE request_id = %s", trace_id)
+
+    before = told()
+    for n in (1, 2):
+        chat(behind.assay.http, traceparent=f"00-{trace_id.removeprefix('tr-')}-00f067aa0ba902b7-01")
+        behind.wait_rows(n, "SELECT 1 FROM spans WHERE trace_id = %s AND experiment_id = %s", trace_id, int(experiment_id))
+        assert told() == before
+    behind.give({"is_correct": True}, trace_id=trace_id)
+    behind.wait_assessments(trace_id, 1)
+    assert told() == before
+
+
+def test_what_comes_while_its_experiment_is_deleted_is_written_when_that_is_restored(behind: Behind):
+    behind.give({"is_correct": True}, trace_id=chat(behind.assay.http, "hello")["trace_id"])
+    behind.wait_rows(1, "SELECT 1 FROM experiments WHERE name = %s", behind.experiment)
+    experiment_id = behind.mlflow.get_experiment_by_name(behind.experiment).experiment_id
+    behind.mlflow.delete_experiment(experiment_id)
+    behind.assay.restart_after_kill9()  # which remembers no experiment
+    late = chat(behind.assay.http, "meanwhile")["trace_id"]
+    behind.give({"is_correct": True}, trace_id=late)
+    behind.wait_rows(1, "SELECT 1 FROM assay.waiting WHERE trace_id = %s AND stream = 'assessments'", late)
+    assert behind.rows("SELECT 1 FROM trace_info WHERE request_id = %s", late) == []
+    behind.mlflow.restore_experiment(experiment_id)
+    behind.wait_assessments(late, 1)
 
 
 def test_an_experiments_id_is_a_number_whatever_its_length_and_a_name_that_a_trace_gives_is_none(behind: Behind):

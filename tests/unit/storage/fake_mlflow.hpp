@@ -39,6 +39,15 @@ class FakeMlflow {
     std::scoped_lock lock(mutex_);
     traces_[id] = std::move(info);
   }
+  // As nginx answers where the URL says http:.
+  void is_behind_tls(bool so) {
+    std::scoped_lock lock(mutex_);
+    is_behind_tls_ = so;
+  }
+  void delete_experiments(bool so) {
+    std::scoped_lock lock(mutex_);
+    deleted_ = so;
+  }
   void serves_no_artifacts() {
     std::scoped_lock lock(mutex_);
     artifacts_served_ = false;
@@ -74,6 +83,10 @@ class FakeMlflow {
     return {404, {{"error_code", "RESOURCE_DOES_NOT_EXIST"}, {"message", what + " not found."}}};
   }
 
+  static Answer refused(const std::string& why) {
+    return {400, {{"error_code", "INVALID_PARAMETER_VALUE"}, {"message", why}}};
+  }
+
   void serve(ScriptedServer::Conversation& conversation) {
     while (const auto raw = conversation.read_request()) {
       Request request;
@@ -96,6 +109,7 @@ class FakeMlflow {
         continue;
       }
       Answer answer{status};
+      if (status == 400) answer.body = {{"error_code", "INVALID_PARAMETER_VALUE"}, {"message", "fault"}};
       if (status == 0) {
         std::unique_lock lock(mutex_);
         answer = act(request);
@@ -113,6 +127,9 @@ class FakeMlflow {
     std::scoped_lock lock(mutex_);
     if (request.path.find("%2F") != request.path.npos)
       return std::pair("404 NOT FOUND", "<!doctype html>\n<title>404 Not Found</title>");
+    if (is_behind_tls_)
+      return std::pair("400 Bad Request",
+                       "<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>");
     if (request.path == "/version" && version_.empty()) return std::pair("404 NOT FOUND", "<!doctype html>");
     if (request.path == "/version") return std::pair("200 OK", version_);
     if (request.path == "/v1/traces" && !otlp_taken_)
@@ -156,6 +173,7 @@ class FakeMlflow {
       const auto body = boost::json::parse(request.body);
       const auto& info = body.at("trace").at("trace_info").as_object();
       if (info.at("trace_location").at("mlflow_experiment").at("experiment_id") == "999") return missing("Experiment");
+      if (deleted_) return refused("The experiment 1 must be in the 'active' state. Current state is deleted.");
       traces_[std::string(info.at("trace_id").as_string())] = info;
       return {200, body};
     }
@@ -203,6 +221,9 @@ class FakeMlflow {
     }
     if (at == assessments_.end() || at->second.at("trace_id") != boost::json::string(trace_id))
       return missing("Assessment");
+    const bool wrong_kind = request.method == "PATCH" && body.at("assessment").as_object().contains("expectation") &&
+                            at->second.contains("feedback");
+    if (wrong_kind) return refused("Cannot update expectation value on a Feedback assessment.");
     if (request.method == "PATCH")
       for (const auto& [name, value] : body.at("assessment").as_object()) at->second[name] = value;
     return {200, {{"assessment", at->second}}};
@@ -210,7 +231,7 @@ class FakeMlflow {
 
   mutable std::mutex mutex_;
   Fault fault_;
-  bool artifacts_served_ = true, otlp_taken_ = true;
+  bool artifacts_served_ = true, otlp_taken_ = true, is_behind_tls_ = false, deleted_ = false;
   std::string version_;
   std::vector<std::pair<std::string, std::string>> otlp_;
   std::vector<std::string> said_;

@@ -61,6 +61,29 @@ TEST(MlflowColumns, AnExpectationOverridesNothingAndGivesNoReason) {
   EXPECT_EQ(columns(R"("feedback":{"value":1})").rationale, "because");
 }
 
+// One that is null makes its trace, and each page of a search that has it, unreadable to MLflow.
+TEST(MlflowColumns, AnExpectationIsWhatPythonReadsAndNeverNull) {
+  const auto columns = [&](const std::string& text) {
+    return mlflow::assessment_columns(
+        R"({"assessment_id":"a-1","assessment_name":"n","expectation":{"serialized_value":{"value":")" + text +
+            R"("}}})",
+        "tr-1", Instant());
+  };
+  EXPECT_EQ(columns("[NaN, 1180591620717411303424]")->value, "[NaN, 1180591620717411303424]");
+  EXPECT_EQ(columns("[1,2]")->value, "[1, 2]");
+  EXPECT_FALSE(columns("null"));
+  EXPECT_FALSE(columns("no JSON"));
+  auto row = *columns("[1,2]");
+  EXPECT_FALSE(mlflow::apply_change(row, "expectation", R"({"value":null})"));
+  EXPECT_EQ(row.value, "[1, 2]");
+}
+
+TEST(MlflowColumns, ASpansNameIsText) {
+  const auto span = mlflow::span_columns(R"({"span_id":"0102030405060708","name":"a\u0000b"})");
+  ASSERT_TRUE(span);
+  EXPECT_EQ(span->name, "ab");
+}
+
 TEST(MlflowColumns, TheRunThatAnAssessmentComesFromIsThatOfItsCreate) {
   const auto columns = [](const std::string& run) {
     return *mlflow::assessment_columns(R"({"assessment_id":"a-1","assessment_name":"n","feedback":{"value":1},)"

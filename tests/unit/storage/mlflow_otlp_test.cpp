@@ -56,6 +56,14 @@ TEST(MlflowOtlp, AnAttributeThatIsNoJsonIsAText) {
             std::string::npos);
 }
 
+// It would be set again for as long as the span is said.
+TEST(MlflowOtlp, ATagThatARootSpanCarriesIsTheTracesToSay) {
+  const auto sent =
+      request_of(R"({"span_id":"AQIDBAUGBwg=","attributes":{"mlflow.traceTag.k":"\"a\"","mlflow.traceTagged":"1"}})");
+  EXPECT_EQ(sent.find("mlflow.traceTag.k"), std::string::npos);
+  EXPECT_NE(sent.find("mlflow.traceTagged"), std::string::npos);
+}
+
 TEST(MlflowOtlp, WhatIsDeeperThanMlflowReadsIsJsonInAText) {
   const auto deep = [](int n) {
     const std::string value =

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "tests/unit/storage/mlflow_sink_fixture.hpp"
 
@@ -257,6 +258,94 @@ TEST_F(MlflowSinkTest, ATraceThatHasNoFeedbackAnyMoreHasNoTagOfIt) {
   EXPECT_TRUE(mlflow_.traces().at("tr-1").at("tags").as_object().contains("assay.feedback"));
   ASSERT_TRUE(apply({add(erase("a-1", "d-1", "tr-1", at(2)))}));
   EXPECT_FALSE(mlflow_.traces().at("tr-1").at("tags").as_object().contains("assay.feedback"));
+}
+
+TEST_F(MlflowSinkTest, WhatIsNotInMlflowsOwnWordsIsNoRefusal) {
+  mlflow_.is_behind_tls(true);
+  const std::vector records{add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true"))};
+  EXPECT_FALSE(apply(records));
+  mlflow_.is_behind_tls(false);
+  for (int i = 0; i < 10 && !apply(records); ++i) clock_ += 2s;
+  EXPECT_TRUE(mlflow_.assessments().contains("a-1"));
+  EXPECT_TRUE(dead_.empty());
+}
+
+TEST_F(MlflowSinkTest, WhatAnExperimentThatWasDeletedHasHadWaitsForItsRestoration) {
+  mlflow_.delete_experiments(true);
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  EXPECT_TRUE(mlflow_.traces().empty());
+  mlflow_.delete_experiments(false);
+  for (int i = 0; i < 20 && mlflow_.assessments().empty(); ++i) {
+    clock_ += 1min;
+    ASSERT_TRUE(apply({}));
+  }
+  EXPECT_TRUE(mlflow_.assessments().contains("a-1"));
+  EXPECT_TRUE(dead_.empty());
+}
+
+TEST_F(MlflowSinkTest, TheTagIsWrittenThoughTheAnswerToItsFeedbackWasNotHeard) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1"))}));
+  bool lost = false;
+  mlflow_.fault([&lost](const auto& r, bool after) {
+    return after && r.method == "POST" && r.path.ends_with("/assessments") && !std::exchange(lost, true) ? 1 : 0;
+  });
+  const std::vector records{add(feedback("a-1", "tr-1", at(1), "n", "true"))};
+  for (int i = 0; i < 10 && !apply(records); ++i) clock_ += 2s;
+  EXPECT_TRUE(lost);
+  EXPECT_EQ(mlflow_.traces().at("tr-1").at("tags").at("assay.feedback"), "n=true");
+}
+
+TEST_F(MlflowSinkTest, OfAChangeThatIsPartlyOfAnotherKindTheRestCounts) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  ASSERT_TRUE(apply({add(update("a-1", "c-1", "tr-1", at(2), R"("expectation":{"value":"x"},"metadata":{"k":"v"})"))}));
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("metadata").at("k"), "v");
+  EXPECT_TRUE(dead_.empty());
+}
+
+// MLflow would stamp them with its own clock, and take an older word for the last one.
+TEST_F(MlflowSinkTest, ChangesThatCameWithTheirCreateAreSaidWithIt) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true")),
+                     add(update("a-1", "c-1", "tr-1", at(2), R"("feedback":{"value":false})"))}));
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("feedback").at("value"), false);
+  EXPECT_EQ(sink_->ledger(), (SinkLedger{.read = 2, .applied = 2}));
+  const auto patches = [&] {
+    const auto said = mlflow_.said();
+    return std::ranges::count_if(
+        said, [](const auto& s) { return s.starts_with("PATCH") && s.find("/assessments/") != s.npos; });
+  };
+  EXPECT_EQ(patches(), 0);
+  ASSERT_TRUE(apply({add(update("a-1", "c-0", "tr-1", at(1), R"("rationale":"older, and of another field")"))}));
+  EXPECT_EQ(mlflow_.assessments().at("a-1").at("rationale"), "older, and of another field");
+  EXPECT_EQ(patches(), 1);
+}
+
+TEST_F(MlflowSinkTest, AClientsOwnWordForItsTagIsNotSaidThereAndNotTakenAway) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true")),
+                     add(trace("tr-1", at(2), R"("tags":{"assay.feedback":"mine"})")),
+                     add(trace("tr-1", at(3), R"("tags":{"assay.feedback":null})"))}));
+  EXPECT_EQ(mlflow_.traces().at("tr-1").at("tags").at("assay.feedback"), "n=true");
+}
+
+TEST_F(MlflowSinkTest, TextsAreAsLongAsItsTablesHold) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1", R"(,"request_preview":")" + std::string(2000, 'p') + R"(","tags":{"long":")" +
+                                              std::string(9000, 't') +
+                                              R"(","nul":"a\u0000b"},"trace_metadata":{"mlflow.trace.session":")" +
+                                              std::string(300, 's') + "\"}"))}));
+  const auto& told = mlflow_.traces().at("tr-1");
+  EXPECT_EQ(told.at("request_preview").as_string().size(), 1000u);
+  EXPECT_EQ(told.at("tags").at("long").as_string().size(), 8000u);
+  EXPECT_EQ(told.at("tags").at("nul"), "ab");
+  EXPECT_EQ(told.at("trace_metadata").at("mlflow.trace.session").as_string().size(), 250u);
+}
+
+TEST_F(MlflowSinkTest, ARecordThatMakesATraceTooMuchIsADeadLetterAsAWhole) {
+  std::string tags;
+  for (std::size_t i = 0; i < trace_entries_max; ++i) tags += (i ? R"(,"k)" : R"("k)") + std::to_string(i) + R"(":"v")";
+  ASSERT_TRUE(apply({add(ok_trace("tr-1", R"(,"tags":{)" + tags + "}")),
+                     add(trace("tr-1", at(1), R"("tags":{"more":"v"})", R"([{"span_id":"s2"}])"))}));
+  ASSERT_EQ(dead_.size(), 1u);
+  EXPECT_NE(dead_[0].detail.find("tags and entries of metadata"), std::string::npos) << dead_[0].detail;
+  for (const auto& [path, spans] : mlflow_.artifacts()) EXPECT_EQ(spans.find("s2"), std::string::npos);
 }
 
 }  // namespace
