@@ -63,10 +63,11 @@ Result<dom::element, Rejection> parse_json_body(std::string_view json, bool padd
   auto& p = parser();
   if (p.capacity() < json.size() && p.allocate(json.size(), BodyLimits::depth))
     return Rejection{413, "body", "it is too large"};
+  if (json.empty()) return Rejection{400, "body", "it is empty, but JSON is needed"};
   const auto error = p.parse(json.data(), json.size(), !padded).get(element);
   if (!error) return element;
   switch (error) {
-    case simdjson::EMPTY:
+    case simdjson::EMPTY:  // blanks
       return Rejection{400, "body", "it is empty, but JSON is needed"};
     case simdjson::DEPTH_ERROR:
       return Rejection{400, "body", "it is nested deeper than " + std::to_string(BodyLimits::depth) + " levels"};

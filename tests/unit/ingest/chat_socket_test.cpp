@@ -20,6 +20,7 @@ struct ChatSocketTest : server_test::HttpServer {
   // What runs in the server's contexts lives on what stands below.
   void TearDown() override {
     HttpServer::TearDown();
+    model.outlive_the_context();
     server.reset();
   }
   void open() {

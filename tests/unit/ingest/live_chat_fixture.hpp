@@ -25,6 +25,11 @@ class PushedModel final : public ChatBackend {
     if (waiter_) waiter_->wake();
   }
   void end() { push(""); }
+  // Its timer is of the context that the answer was asked for in.
+  void outlive_the_context() {
+    const std::lock_guard lock(mutex_);
+    waiter_.reset();
+  }
   int pulled() const { return pulled_; }
   bool aborted() const { return aborted_; }
 
