@@ -7,6 +7,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <limits>
+#include <utility>
 
 #include "ingest/ws/wire_teardown.hpp"
 #include "ops/runtime/error.hpp"
@@ -46,6 +47,7 @@ struct WebSocket::Stream {
   std::function<bool()> draining;
   boost::beast::flat_buffer message;
   WebSocketLimits limits;
+  bool closing = false;
 };
 
 WebSocket::WebSocket(std::unique_ptr<TakenConnection> connection, WebSocketLimits limits)
@@ -117,6 +119,7 @@ Task<Result<void>> WebSocket::write(std::string_view data, bool text) {
 }
 
 Task<void> WebSocket::close(Close code, std::string_view reason) {
+  if (std::exchange(stream_->closing, true)) co_return;
   ws::close_reason why(static_cast<ws::close_code>(code), reason);
   auto [ec] = co_await stream_->socket.async_close(why, as_result);
   if (ec) cut();

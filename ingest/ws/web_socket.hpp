@@ -36,6 +36,7 @@ class WebSocket {
   // The next message; after an error the connection is closed, or is cut.
   Task<Result<Message>> read();
   Task<Result<void>> write(std::string_view data, bool text = true);
+  // Once, whoever comes first: Beast (1.81) wakes no second close that waits for one under way.
   Task<void> close(Close code, std::string_view reason = {});
   // Ends it at once: whoever reads or writes is told.
   void cut();

@@ -85,5 +85,16 @@ TEST_F(ChatSocketTest, ADrainEndsAConnectionWhoseTwoWritersWait) {
   EXPECT_TRUE(server->wait(10s));
 }
 
+// Two want to close it: the reader, for what came, and who looks whether the door drains.
+TEST_F(ChatSocketTest, ADrainEndsAConnectionThatIsClosedAndWhoseClientSaysNothing) {
+  open();
+  ASSERT_TRUE(client->send(std::string{'\x82', '\x80', 0, 0, 0, 0})) << "binary";
+  ASSERT_TRUE(has_come(4)) << "the close, which it does not answer";
+  server->begin_drain();
+  std::this_thread::sleep_for(200ms);  // that it is looked at
+  server->insist();
+  EXPECT_TRUE(server->wait(10s));
+}
+
 }  // namespace
 }  // namespace assay::chat_test
