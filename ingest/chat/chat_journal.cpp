@@ -12,19 +12,15 @@ constexpr char open_entry = 'o', ended_entry = 'e';
 std::string key_of(std::string_view name) { return std::string(prefix).append(name); }
 
 // `in_log`: an open entry was written with the chat's first record.
-Result<Record, Malformed> final_record(std::string_view value, Instant now, bool in_log) {
-  if (value.starts_with(ended_entry)) {
-    auto ended = parse_trace_record(value.substr(1));
-    if (!ended) return ended.error();
-    return to_record(*ended);
-  }
+Result<TraceRecord, Malformed> final_record(std::string_view value, Instant now, bool in_log) {
+  if (value.starts_with(ended_entry)) return parse_trace_record(value.substr(1));
   if (!value.starts_with(open_entry)) return Malformed{"not a journal entry"};
   const auto chat = parse_chat_trace(value.substr(1));
   if (!chat) return chat.error();
   const ChatOutcome outcome{.ended_at = std::max(now, chat->started_at),
                             .error = "the front door was restarted while it answered",
                             .begun = in_log};
-  return to_record(ended_trace(*chat, outcome));
+  return ended_trace(*chat, outcome);
 }
 
 }  // namespace
@@ -137,7 +133,12 @@ Task<Result<std::size_t>> ChatJournal::close_left_over(EventLog& log, Instant no
       close_entry(*name);
       continue;
     }
-    auto appended = co_await log.append(std::move(*record));
+    auto appended = co_await log.append(to_record(*record));
+    if (is_too_long(appended)) {
+      spdlog::warn("event=chat_closed_without_spans trace_id={} reason=\"too long for the log\"", record->trace_id);
+      record->spans.clear();
+      appended = co_await log.append(to_record(*record));
+    }
     if (!appended) {
       leave_entry_over(std::move(*name));
       co_return appended.error();

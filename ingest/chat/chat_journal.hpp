@@ -20,6 +20,11 @@
 
 namespace assay {
 
+// Whether a record is longer than the log takes: it never will be taken.
+inline bool is_too_long(const Result<Appended>& appended) {
+  return !appended && appended.error() == boost::system::errc::message_size;
+}
+
 // Thread-safe. A key in Family::journal is "chat/", the trace_id, a slash and the root span's id: a caller's
 // traceparent may join several chats to one trace.
 class ChatJournal {
@@ -44,7 +49,7 @@ class ChatJournal {
   // At start-up, before the door opens: everything found is left over.
   Result<std::size_t> load();
   // Appends the final records of at most `count` that are left over, oldest first; how many are left. Stops at the
-  // first append that fails.
+  // first append that fails. One that is too long for the log goes without its spans.
   Task<Result<std::size_t>> close_left_over(EventLog& log, Instant now, std::size_t count);
 
   std::size_t entries() const;

@@ -13,6 +13,7 @@ namespace assay {
 namespace {
 
 constexpr std::size_t tool_calls_max = 128;
+constexpr std::size_t cut_response_bytes = 4u << 10;  // a record has room for it, whatever it is of
 
 double seconds(std::chrono::milliseconds d) { return std::chrono::duration<double>(d).count(); }
 
@@ -21,6 +22,12 @@ void leave_over_as_failed(ChatServices& services, const ChatTrace& chat, std::st
   const ChatOutcome outcome{
       .ended_at = std::max(services.clock.now(), chat.started_at), .error = std::move(reason), .begun = begun};
   services.journal.leave_over(chat, ended_trace(chat, outcome));
+}
+
+void cut(ChatOutcome& outcome) {
+  outcome.response.resize(utf8_prefix(outcome.response, cut_response_bytes).size());
+  outcome.tool_calls.clear();
+  outcome.truncated = true;
 }
 
 }  // namespace
@@ -201,6 +208,14 @@ Task<ChatTurn::Event> ChatTurn::fail(ChatFailure failure) {
   co_return std::move(failure);
 }
 
+Task<Result<Appended>> ChatTurn::append_end(const TraceRecord& record) {
+  auto entry = services_->journal.end(chat_, record);
+  std::vector<Record> records;
+  records.push_back(to_record(record));
+  auto results = co_await services_->log.append_with(std::move(records), std::move(entry));
+  co_return std::move(results.front());
+}
+
 // False when the log did not take it: then it is left over in the journal, and goes out later.
 Task<bool> ChatTurn::record_end(std::string error) {
   if (const auto tokens = answer_ ? answer_->tokens() : std::nullopt) outcome_.tokens = *tokens;
@@ -208,13 +223,14 @@ Task<bool> ChatTurn::record_end(std::string error) {
   ended_ = true;
   outcome_.error = std::move(error);
   outcome_.ended_at = std::max(services_->clock.now(), chat_.started_at);
-  const auto record = ended_trace(chat_, outcome_);
+  auto record = ended_trace(chat_, outcome_);
+  auto appended = co_await append_end(record);
+  if (is_too_long(appended)) {  // it stands there twice, and of quotes or control characters each is several bytes
+    cut(outcome_);
+    record = ended_trace(chat_, outcome_);
+    appended = co_await append_end(record);
+  }
   auto& journal = services_->journal;
-  auto entry = journal.end(chat_, record);
-  std::vector<Record> records;
-  records.push_back(to_record(record));
-  const auto results = co_await services_->log.append_with(std::move(records), std::move(entry));
-  const auto& appended = results.front();
   services_->metrics.whole.Observe(seconds(outcome_.ended_at - chat_.started_at));
   if (!appended) {
     services_->metrics.unrecorded.Increment();

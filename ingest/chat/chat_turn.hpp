@@ -76,6 +76,7 @@ class ChatTurn {
   void record(std::string_view text, std::string& to);
   void record(const ToolCall& part);
   Task<Event> fail(ChatFailure failure);
+  Task<Result<Appended>> append_end(const TraceRecord& record);
   Task<bool> record_end(std::string error);
 
   ChatServices* services_;

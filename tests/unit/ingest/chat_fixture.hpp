@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json.hpp>
+#include <limits>
 
 #include "ingest/chat/chat_route.hpp"
 #include "storage/state/memory_key_value.hpp"
@@ -35,6 +36,11 @@ class ListedLog final : public EventLog {
     co_await asio::post(co_await asio::this_coro::executor, use_task);
     co_await asio::post(co_await asio::this_coro::executor, use_task);
     std::vector<Result<Appended>> out;
+    for (const auto& record : records) {
+      if (!record.value || record.value->size() <= record_bytes_max) continue;
+      const auto too_long = boost::system::errc::make_error_code(boost::system::errc::message_size);
+      co_return std::vector<Result<Appended>>(records.size(), Result<Appended>(too_long));
+    }
     for (auto& record : records) {
       if (failing) {
         out.push_back(*failing);
@@ -69,6 +75,7 @@ class ListedLog final : public EventLog {
 
   KeyValue* database = nullptr;  // that it is kept in, where what else is there can be written with it
   std::optional<Error> failing;
+  std::size_t record_bytes_max = std::numeric_limits<std::size_t>::max();
   std::map<std::string, std::string> ids;
   json::object first_info, last_info, last_span;
 

@@ -1,0 +1,49 @@
+// Chats whose records the log does not take.
+#include "ops/runtime/run_task.hpp"
+#include "tests/unit/ingest/chat_fixture.hpp"
+
+namespace assay {
+namespace {
+
+using namespace chat_test;
+
+struct ChatRefusedTest : ChatFixture, testing::WithParamInterface<bool> {
+  ChatRefusedTest() : ChatFixture(GetParam()) {}
+};
+INSTANTIATE_TEST_SUITE_P(Journal, ChatRefusedTest, testing::Bool(),
+                         [](const auto& in_log) { return in_log.param ? "InTheLog" : "OnItsOwn"; });
+
+TEST_P(ChatRefusedTest, AnEndThatIsTooLongForTheLogIsRecordedCut) {
+  log.record_bytes_max = 100'000;
+  const std::string answer(30'000, '\\');  // each of them four bytes, twice
+  chat("/chat", {answer});
+  EXPECT_EQ(Seen(seen.end() - 2, seen.end()), (Seen{"log OK", "respond 200"}));
+  EXPECT_EQ(json::parse(stream.response.body).at("response").as_string(), answer);
+  const auto& attributes = log.last_span.at("attributes").as_object();
+  EXPECT_EQ(attributes.at("truncated").as_string(), "true");
+  EXPECT_EQ(json::parse(attributes.at("response").as_string()).as_string(), answer.substr(0, 4096));
+  EXPECT_EQ(journalled(), 0u);
+  EXPECT_EQ(journal.entries(), 0u);
+}
+
+TEST_P(ChatRefusedTest, AnEndThatWasLeftOverAndIsTooLongIsRecordedWithoutItsSpan) {
+  const ChatTrace asked{.trace_id = "tr-" + std::string(32, '1'),
+                        .span_id = "dbbb259166b0f99a",
+                        .client_request_id = "req-1",
+                        .experiment_id = "0",
+                        .name = "chat",
+                        .message = "hi",
+                        .started_at = clock.now()};
+  ASSERT_TRUE(journal.open(asked));
+  const ChatOutcome outcome{.response = std::string(30'000, 'x'), .ended_at = clock.now()};
+  journal.leave_over(asked, ended_trace(asked, outcome));
+  log.record_bytes_max = 20'000;
+  EXPECT_EQ(*run_task(context, journal.close_left_over(log, clock.now(), 5)), 0u);
+  EXPECT_EQ(seen, (Seen{"log OK"}));
+  EXPECT_TRUE(log.last_span.empty());
+  EXPECT_EQ(journalled(), 0u);
+  EXPECT_EQ(journal.entries(), 0u);
+}
+
+}  // namespace
+}  // namespace assay
