@@ -67,8 +67,12 @@ void ChatJournal::close(const ChatTrace& chat) {
   give_back_place();
 }
 
-void ChatJournal::leave_over(const ChatTrace& chat, const TraceRecord& record) {
-  put_final(chat, record);
+// Where the log hangs at the disk that is both of theirs, this thread would hang there, too: the open entry stays, and
+// the chat is closed as an ERROR.
+void ChatJournal::leave_over(const ChatTrace& chat, const TraceRecord& record, const EventLog& log) {
+  const auto writable = log.writable();
+  const bool hangs = in_log_ && !writable && writable.error() == Error::log_unavailable;
+  if (!hangs) put_final(chat, record);
   leave_entry_over(name_of(chat));
 }
 

@@ -43,8 +43,8 @@ class ChatJournal {
   Changes end(const ChatTrace& chat, const TraceRecord& final_record);
   // Its final record is durable, or its first was not written.
   void close(const ChatTrace& chat);
-  // Its final record could not be appended now: close_left_over will.
-  void leave_over(const ChatTrace& chat, const TraceRecord& final_record);
+  // Its final record could not be appended to `log` now: close_left_over will.
+  void leave_over(const ChatTrace& chat, const TraceRecord& final_record, const EventLog& log);
 
   // At start-up, before the door opens: everything found is left over.
   Result<std::size_t> load();

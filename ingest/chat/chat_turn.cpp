@@ -21,7 +21,7 @@ double seconds(std::chrono::milliseconds d) { return std::chrono::duration<doubl
 void leave_over_as_failed(ChatServices& services, const ChatTrace& chat, std::string reason, bool begun) {
   const ChatOutcome outcome{
       .ended_at = std::max(services.clock.now(), chat.started_at), .error = std::move(reason), .begun = begun};
-  services.journal.leave_over(chat, ended_trace(chat, outcome));
+  services.journal.leave_over(chat, ended_trace(chat, outcome), services.log);
 }
 
 void cut(ChatOutcome& outcome) {
@@ -86,13 +86,15 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
   auto opened = opened_trace(chat);
   opened.ends_by = chat.started_at + services.config.chat_max;
   records.push_back(to_record(opened));
+  if (const auto writable = services.log.writable(); !writable) co_return writable.error();  // nothing begins
   auto entry = services.journal.open(chat);
   if (!entry) co_return entry.error();
   const auto results = co_await services.log.append_with(std::move(records), std::move(*entry));
   for (const auto& result : results) {
     if (result) continue;
     // Where it is sure that nothing was written there is nothing to close; else it is closed as an ERROR later.
-    const bool nothing = result.error() == Error::log_full || result.error() == Error::over_capacity;
+    const bool nothing = result.error() == Error::log_full || result.error() == Error::over_capacity ||
+                         result.error() == Error::log_changed;
     const bool all = std::all_of(results.begin(), results.end(), [](const auto& r) { return !r.has_value(); });
     if (nothing && all) {
       services.journal.close(chat);
@@ -234,7 +236,7 @@ Task<bool> ChatTurn::record_end(std::string error) {
   services_->metrics.whole.Observe(seconds(outcome_.ended_at - chat_.started_at));
   if (!appended) {
     services_->metrics.unrecorded.Increment();
-    journal.leave_over(chat_, record);
+    journal.leave_over(chat_, record, services_->log);
     co_return false;
   }
   durability_ = durability_of(services_->log, appended);

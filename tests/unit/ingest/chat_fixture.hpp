@@ -70,11 +70,12 @@ class ListedLog final : public EventLog {
     co_return results;
   }
   std::string_view durability() const override { return "memory"; }
-  Result<void> writable() const override { return {}; }
+  Result<void> writable() const override { return hangs ? Result<void>(Error::log_unavailable) : Result<void>(); }
   Partition partitions(Stream) const override { return 1; }
 
   KeyValue* database = nullptr;  // that it is kept in, where what else is there can be written with it
   std::optional<Error> failing;
+  bool hangs = false;
   std::size_t record_bytes_max = std::numeric_limits<std::size_t>::max();
   std::map<std::string, std::string> ids;
   json::object first_info, last_info, last_span;

@@ -26,6 +26,46 @@ TEST_P(ChatRefusedTest, AnEndThatIsTooLongForTheLogIsRecordedCut) {
   EXPECT_EQ(journal.entries(), 0u);
 }
 
+TEST_P(ChatRefusedTest, WhatIsRefusedBeforeAnythingIsWrittenLeavesNothingToClose) {
+  log.failing = Error::log_changed;
+  chat("/chat", {"x"});
+  log.failing = Error::log_unavailable;
+  log.hangs = true;
+  chat("/chat", {"x"});
+  EXPECT_EQ(seen, (Seen{"respond 503", "respond 503"}));
+  EXPECT_EQ(journalled(), 0u);
+  EXPECT_EQ(journal.entries(), 0u);
+}
+
+// As the model ends the log hangs, and in its database nothing can be written.
+TEST_P(ChatRefusedTest, AnEndIsNotWrittenToADiskThatTheLogHangsAt) {
+  struct Hangs final : ChatBackend {
+    explicit Hangs(ListedLog& l) : log(l) {}
+    struct Answer final : ChatAnswer {
+      explicit Answer(ListedLog& l) : log(l) {}
+      Task<Next> next() override {
+        log.failing = Error::log_unavailable;
+        log.hangs = true;
+        co_return std::optional<ChatPiece>();
+      }
+      ListedLog& log;
+    };
+    Task<Result<Models, ChatFailure>> models(std::string) override { co_return ChatFailure{"none"}; }
+    Task<Started> start(ChatQuestion) override {
+      std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(log);
+      co_return std::move(answer);
+    }
+    ListedLog& log;
+  } model(log);
+  chat("/chat", model);
+  EXPECT_EQ(seen.back(), "respond 503");
+  log.failing.reset();
+  log.hangs = false;
+  EXPECT_EQ(*run_task(context, journal.close_left_over(log, clock.now(), 5)), 0u);
+  EXPECT_EQ(seen.back(), GetParam() ? "log ERROR" : "log OK") << "on a disk of its own it is kept";
+  EXPECT_EQ(journalled(), 0u);
+}
+
 TEST_P(ChatRefusedTest, AnEndThatWasLeftOverAndIsTooLongIsRecordedWithoutItsSpan) {
   const ChatTrace asked{.trace_id = "tr-" + std::string(32, '1'),
                         .span_id = "dbbb259166b0f99a",
@@ -36,7 +76,7 @@ TEST_P(ChatRefusedTest, AnEndThatWasLeftOverAndIsTooLongIsRecordedWithoutItsSpan
                         .started_at = clock.now()};
   ASSERT_TRUE(journal.open(asked));
   const ChatOutcome outcome{.response = std::string(30'000, 'x'), .ended_at = clock.now()};
-  journal.leave_over(asked, ended_trace(asked, outcome));
+  journal.leave_over(asked, ended_trace(asked, outcome), log);
   log.record_bytes_max = 20'000;
   EXPECT_EQ(*run_task(context, journal.close_left_over(log, clock.now(), 5)), 0u);
   EXPECT_EQ(seen, (Seen{"log OK"}));

@@ -318,7 +318,7 @@ TEST_F(ChatJournalTest, AChatOfWhichTheDiskTookNothingHasNoPlaceForEver) {
   } full;
   ChatJournal in_log(full, 1, nullptr, true);
   ASSERT_TRUE(in_log.open(chat_named("1")));
-  in_log.leave_over(chat_named("1"), opened_trace(chat_named("1")));
+  in_log.leave_over(chat_named("1"), opened_trace(chat_named("1")), log);
   EXPECT_FALSE(in_log.open(chat_named("2")));
   EXPECT_EQ(*run_task(context, in_log.close_left_over(log, clock.now(), 5)), 0u);
   EXPECT_EQ(in_log.entries(), 0u);
