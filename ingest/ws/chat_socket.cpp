@@ -175,15 +175,18 @@ class ChatSocket {
     chat_ = std::make_shared<LiveChat>(services_, std::move(*turn), LiveChat::Kind::resumable, executor_);
     services_.live.add(chat_);
     if (stop_asked_) chat_->stop();
-    co_await stream();
+    const bool displaced = co_await stream();
     if (insisted_) chat_->abort(shutting_down());
     if (permit_) chat_->keep(std::move(*permit_));
     chat_.reset();
+    // That chat has its place in the budget now: whoever asks again needs another one.
+    if (displaced) co_await socket_.close(WebSocket::normal, "this answer is read by another reader now");
     turn_ = false;
     look_up_->wake();
   }
 
-  Task<void> stream() {
+  // Whether somebody else reads the chat now.
+  Task<bool> stream() {
     ChatReader reader(chat_, 0, executor_);
     chat_->launch();
     auto json = start_json(*chat_);
@@ -195,7 +198,7 @@ class ChatSocket {
       if (part.displaced) {
         json = error_json("this answer is read by another reader now");
         co_await write(json);
-        co_return;
+        co_return true;
       }
       if (!part.text.empty()) {
         not_before = steady_clock::now() + services_.config.token_interval;
@@ -206,8 +209,9 @@ class ChatSocket {
       if (part.end == LiveChat::End::none) continue;
       json = last_json(*chat_, part.end);
       co_await write(json);
-      co_return;
+      break;
     }
+    co_return false;
   }
 
   ChatServices& services_;

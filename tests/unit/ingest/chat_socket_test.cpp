@@ -96,5 +96,24 @@ TEST_F(ChatSocketTest, ADrainEndsAConnectionThatIsClosedAndWhoseClientSaysNothin
   EXPECT_TRUE(server->wait(10s));
 }
 
+TEST_F(ChatSocketTest, AConnectionWhoseAnswerIsReadElsewhereHasGivenItsPlaceToItAndEnds) {
+  chat.resume_max = 10s;
+  open();
+  say(R"({"message":"hi"})");
+  const auto start = client->read_until("resume_token");
+  const auto at = start.find("tr-");
+  ASSERT_NE(at, start.npos);
+  IoContext elsewhere(1);
+  std::optional<ChatReader> reader(std::in_place, live->find(start.substr(at, 35), ""), 0, elsewhere.get_executor());
+  EXPECT_NE(client->read_until("\x03\xe8").find("another reader"), std::string::npos) << "1000";
+  client->close();
+  std::this_thread::sleep_for(200ms);  // that it has ended
+  EXPECT_EQ(admission->requests_in_flight(), 1u) << "the chat's";
+  model.end();
+  for (int i = 0; i < 1000 && admission->requests_in_flight() > 0; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(admission->requests_in_flight(), 0u);
+  reader.reset();
+}
+
 }  // namespace
 }  // namespace assay::chat_test
