@@ -44,6 +44,7 @@ void LiveChat::launch() {
     spdlog::error("event=chat_failed trace_id={}", self->trace_id_);
     self->finish(End::failed, ChatFailure{"an error of our own", 500});
   };
+  services_.live.runs(self);
   asio::co_spawn(home_, drive(self), asio::bind_cancellation_slot(cancel_.slot(), std::move(done)));
 }
 
@@ -112,6 +113,7 @@ void LiveChat::finish(End end, ChatFailure failure) {
     permit_ = {};
   }
   running_.reset();
+  services_.live.runs_no_more(*this);
   if (kind_ == Kind::resumable) services_.live.ended(*this, bytes);
 }
 

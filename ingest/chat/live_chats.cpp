@@ -52,6 +52,16 @@ void LiveChats::ended(const LiveChat& chat, std::size_t bytes) {
   drop_old_locked();
 }
 
+void LiveChats::runs(const std::shared_ptr<LiveChat>& chat) {
+  const std::lock_guard lock(mutex_);
+  running_.emplace(chat.get(), chat);
+}
+
+void LiveChats::runs_no_more(const LiveChat& chat) {
+  const std::lock_guard lock(mutex_);
+  running_.erase(&chat);
+}
+
 bool LiveChats::take_if_room(std::size_t bytes) {
   // Take first, look afterwards: see Admission.
   if ((answers_bytes_ += bytes) > answers_bytes_max_) {
@@ -108,7 +118,9 @@ void LiveChats::begin_drain() {
 
 void LiveChats::end_all(const ChatFailure& why) {
   std::unique_lock lock(mutex_);
-  const auto chats = all_locked();
+  auto chats = all_locked();
+  for (const auto& [at, running] : running_)
+    if (auto chat = running.lock()) chats.push_back(std::move(chat));
   lock.unlock();
   for (const auto& chat : chats) chat->abort(why);
 }

@@ -5,6 +5,8 @@
 // And the memory of all answers, of whatever door, under way or held: what one needs it takes as it grows, through an
 // AnswerShare. Where there is no room, the oldest of those that have ended make it; then there is none.
 //
+// And all that run, of whatever door, for who ends them.
+//
 // Thread-safe.
 #include <atomic>
 #include <deque>
@@ -34,6 +36,10 @@ class LiveChats {
   // Of a chat that was added: it is held for resume_max from now.
   void ended(const LiveChat& chat, std::size_t bytes);
 
+  // Of every chat, of whatever door: it runs from the one to the other, and end_all() reaches it.
+  void runs(const std::shared_ptr<LiveChat>& chat);
+  void runs_no_more(const LiveChat& chat);
+
   // For AnswerShare. Bytes of an answer that grows; false: there is no room.
   bool take(std::size_t bytes);
   void give_back(std::size_t bytes);
@@ -62,6 +68,7 @@ class LiveChats {
   std::atomic<std::size_t> answers_bytes_{0};  // outlives the chats below, which give theirs back
   std::mutex mutex_;                           // may be taken under a chat's, never the other way round
   std::unordered_multimap<std::string, std::shared_ptr<LiveChat>> chats_;
+  std::unordered_map<const LiveChat*, std::weak_ptr<LiveChat>> running_;
   std::deque<Held> held_;  // in the order of their end
   std::size_t held_bytes_ = 0;
   bool draining_ = false;

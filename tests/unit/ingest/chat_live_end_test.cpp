@@ -83,6 +83,25 @@ TEST_F(LiveChatTest, NobodyIsWaitedForWhileTheDoorDrains) {
   EXPECT_EQ(log.last_info.at("state").as_string(), "ERROR");
 }
 
+TEST_F(LiveChatTest, ADrainsLastCallReachesChatsThatCantBeResumedToo) {
+  open();
+  add_openai_routes(router, *services);
+  auto& whole = call(http::verb::post, "/chat", stream);
+  live->end_all({"the server is stopping: ask again", 503});
+  settle();
+  EXPECT_TRUE(whole.ended);
+  EXPECT_EQ(stream.response.status, 503u);
+  EXPECT_NE(stream.response.body.find("stopping"), std::string::npos);
+  EXPECT_EQ(log.last_info.at("state").as_string(), "ERROR");
+  body = R"({"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]})";
+  auto& streamed = call(http::verb::post, "/v1/chat/completions", second);
+  live->end_all({"the server is stopping: ask again", 503});
+  settle();
+  EXPECT_TRUE(streamed.ended);
+  EXPECT_EQ(second.response.status, 503u);
+  EXPECT_EQ(journalled(), 0u);
+}
+
 TEST_F(LiveChatTest, WhatHasEndedIsHeldWithinItsBound) {
   config.held_bytes_max = 500;
   start_and_leave();
