@@ -75,11 +75,18 @@ Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, R
   const auto& config = services.config;
   const auto headers = stream_headers(*chat);
   ChatReader reader(chat, reading.from, co_await asio::this_coro::executor);
-  auto written = co_await stream.begin(200, "text/event-stream", headers);
-  std::string bytes = sse_prelude(reading.from, config.retry_hint);
-  if (written) {
-    stream.expect_reader(config.stall_max);
-    written = co_await stream.write(bytes);
+  Result<void> written;
+  std::string bytes;
+  try {
+    written = co_await stream.begin(200, "text/event-stream", headers);
+    bytes = sse_prelude(reading.from, config.retry_hint);
+    if (written) {
+      stream.expect_reader(config.stall_max);
+      written = co_await stream.write(bytes);
+    }
+  } catch (...) {
+    if (reading.starts_chat) chat->launch();
+    throw;
   }
   if (reading.starts_chat) chat->launch();  // also where its reader has left already: its trace is to be ended
 

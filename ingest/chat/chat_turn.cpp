@@ -5,6 +5,7 @@
 
 #include "ingest/chat/chat_failure_log.hpp"
 #include "ops/runtime/ids.hpp"
+#include "ops/runtime/log.hpp"
 #include "storage/records/chat_span.hpp"
 #include "storage/records/request_record.hpp"
 #include "storage/records/utf8.hpp"
@@ -32,13 +33,8 @@ void cut(ChatOutcome& outcome) {
 
 }  // namespace
 
-ChatTurn::ChatTurn(ChatServices& services, AnswerShare share, ChatTrace chat, ChatQuestion question,
-                   std::string_view durability)
-    : services_(&services),
-      share_(std::move(share)),
-      chat_(std::move(chat)),
-      durability_(durability),
-      question_(std::move(question)) {
+ChatTurn::ChatTurn(ChatServices& services, AnswerShare share, ChatTrace chat, ChatQuestion question)
+    : services_(&services), share_(std::move(share)), chat_(std::move(chat)), question_(std::move(question)) {
   services.metrics.open.Increment();
 }
 
@@ -53,12 +49,18 @@ ChatTurn::ChatTurn(ChatTurn&& other) noexcept
       ending_(std::move(other.ending_)),
       answered_bytes_(other.answered_bytes_),
       recorded_bytes_(other.recorded_bytes_),
+      begun_(other.begun_),
       ended_(other.ended_) {}
 
 ChatTurn::~ChatTurn() {
   if (!services_) return;
   services_->metrics.open.Decrement();
-  if (!ended_) leave_over_as_failed(*services_, chat_, "the front door failed while it answered", true);
+  if (ended_) return;
+  try {
+    leave_over_as_failed(*services_, chat_, "the front door failed while it answered", begun_);
+  } catch (const std::exception& e) {  // its entry stays until the next start
+    spdlog::error("event=chat_left_open trace_id={} problem=\"{}\"", chat_.trace_id, e.what());
+  }
 }
 
 Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest request, std::string name) {
@@ -89,23 +91,26 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
   if (const auto writable = services.log.writable(); !writable) co_return writable.error();  // nothing begins
   auto entry = services.journal.open(chat);
   if (!entry) co_return entry.error();
+  ChatTurn turn(services, std::move(share), std::move(chat), std::move(question));  // whatever is thrown, it is ended
   const auto results = co_await services.log.append_with(std::move(records), std::move(*entry));
   for (const auto& result : results) {
     if (result) continue;
+    turn.ended_ = true;
     // Where it is sure that nothing was written there is nothing to close; else it is closed as an ERROR later.
     const bool nothing = result.error() == Error::log_full || result.error() == Error::over_capacity ||
                          result.error() == Error::log_changed;
     const bool all = std::all_of(results.begin(), results.end(), [](const auto& r) { return !r.has_value(); });
     if (nothing && all) {
-      services.journal.close(chat);
+      services.journal.close(turn.chat_);
     } else {
-      leave_over_as_failed(services, chat, "it could not be recorded when it began", false);
+      leave_over_as_failed(services, turn.chat_, "it could not be recorded when it began", false);
     }
     co_return result.error();
   }
-  if (services.on_started) services.on_started(chat.trace_id, chat.client_request_id);
-  co_return ChatTurn(services, std::move(share), std::move(chat), std::move(question),
-                     durability_of(services.log, results));
+  turn.begun_ = true;
+  turn.durability_ = durability_of(services.log, results);
+  if (services.on_started) services.on_started(turn.trace_id(), turn.client_request_id());
+  co_return std::move(turn);
 }
 
 void ChatTurn::abort(ChatFailure reason) {
@@ -222,7 +227,6 @@ Task<Result<Appended>> ChatTurn::append_end(const TraceRecord& record) {
 Task<bool> ChatTurn::record_end(std::string error) {
   if (const auto tokens = answer_ ? answer_->tokens() : std::nullopt) outcome_.tokens = *tokens;
   answer_.reset();
-  ended_ = true;
   outcome_.error = std::move(error);
   outcome_.ended_at = std::max(services_->clock.now(), chat_.started_at);
   auto record = ended_trace(chat_, outcome_);
@@ -232,6 +236,7 @@ Task<bool> ChatTurn::record_end(std::string error) {
     record = ended_trace(chat_, outcome_);
     appended = co_await append_end(record);
   }
+  ended_ = true;
   auto& journal = services_->journal;
   services_->metrics.whole.Observe(seconds(outcome_.ended_at - chat_.started_at));
   if (!appended) {

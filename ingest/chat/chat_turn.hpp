@@ -70,8 +70,7 @@ class ChatTurn {
   bool pulling() const { return pulling_; }
 
  private:
-  ChatTurn(ChatServices& services, AnswerShare share, ChatTrace chat, ChatQuestion question,
-           std::string_view durability);
+  ChatTurn(ChatServices& services, AnswerShare share, ChatTrace chat, ChatQuestion question);
   Task<ChatAnswer::Next> pull();
   void record(std::string_view text, std::string& to);
   void record(const ToolCall& part);
@@ -88,7 +87,7 @@ class ChatTurn {
   std::unique_ptr<ChatAnswer> answer_;
   std::optional<std::variant<Stopped, Failed>> ending_;
   std::size_t answered_bytes_ = 0, recorded_bytes_ = 0;
-  bool pulling_ = false, ended_ = false;
+  bool pulling_ = false, begun_ = false, ended_ = false;
 };
 
 }  // namespace assay

@@ -35,6 +35,7 @@ class ListedLog final : public EventLog {
   Task<std::vector<Result<Appended>>> append_all(std::vector<Record> records) override {
     co_await asio::post(co_await asio::this_coro::executor, use_task);
     co_await asio::post(co_await asio::this_coro::executor, use_task);
+    if (throws) throw std::bad_alloc();
     std::vector<Result<Appended>> out;
     for (const auto& record : records) {
       if (!record.value || record.value->size() <= record_bytes_max) continue;
@@ -75,7 +76,7 @@ class ListedLog final : public EventLog {
 
   KeyValue* database = nullptr;  // that it is kept in, where what else is there can be written with it
   std::optional<Error> failing;
-  bool hangs = false;
+  bool hangs = false, throws = false;
   std::size_t record_bytes_max = std::numeric_limits<std::size_t>::max();
   std::map<std::string, std::string> ids;
   json::object first_info, last_info, last_span;

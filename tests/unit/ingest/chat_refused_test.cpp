@@ -37,26 +37,30 @@ TEST_P(ChatRefusedTest, WhatIsRefusedBeforeAnythingIsWrittenLeavesNothingToClose
   EXPECT_EQ(journal.entries(), 0u);
 }
 
-// As the model ends the log hangs, and in its database nothing can be written.
-TEST_P(ChatRefusedTest, AnEndIsNotWrittenToADiskThatTheLogHangsAt) {
-  struct Hangs final : ChatBackend {
-    explicit Hangs(ListedLog& l) : log(l) {}
-    struct Answer final : ChatAnswer {
-      explicit Answer(ListedLog& l) : log(l) {}
-      Task<Next> next() override {
-        log.failing = Error::log_unavailable;
-        log.hangs = true;
-        co_return std::optional<ChatPiece>();
-      }
-      ListedLog& log;
-    };
-    Task<Result<Models, ChatFailure>> models(std::string) override { co_return ChatFailure{"none"}; }
-    Task<Started> start(ChatQuestion) override {
-      std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(log);
-      co_return std::move(answer);
+// At its end something happens.
+struct EndsWith final : ChatBackend {
+  explicit EndsWith(std::function<void()> a) : act(std::move(a)) {}
+  struct Answer final : ChatAnswer {
+    explicit Answer(EndsWith& m) : model(m) {}
+    Task<Next> next() override {
+      model.act();
+      co_return std::optional<ChatPiece>();
     }
-    ListedLog& log;
-  } model(log);
+    EndsWith& model;
+  };
+  Task<Result<Models, ChatFailure>> models(std::string) override { co_return ChatFailure{"none"}; }
+  Task<Started> start(ChatQuestion) override {
+    std::unique_ptr<ChatAnswer> answer = std::make_unique<Answer>(*this);
+    co_return std::move(answer);
+  }
+  std::function<void()> act;
+};
+
+TEST_P(ChatRefusedTest, AnEndIsNotWrittenToADiskThatTheLogHangsAt) {
+  EndsWith model([this] {
+    log.failing = Error::log_unavailable;
+    log.hangs = true;
+  });
   chat("/chat", model);
   EXPECT_EQ(seen.back(), "respond 503");
   log.failing.reset();
@@ -81,6 +85,26 @@ TEST_P(ChatRefusedTest, AnEndThatWasLeftOverAndIsTooLongIsRecordedWithoutItsSpan
   EXPECT_EQ(*run_task(context, journal.close_left_over(log, clock.now(), 5)), 0u);
   EXPECT_EQ(seen, (Seen{"log OK"}));
   EXPECT_TRUE(log.last_span.empty());
+  EXPECT_EQ(journalled(), 0u);
+  EXPECT_EQ(journal.entries(), 0u);
+}
+
+TEST_P(ChatRefusedTest, WhatIsThrownWhileItBeginsOrEndsLeavesItToBeClosed) {
+  EndsWith model([this] { log.throws = true; });
+  chat("/chat", model);
+  EXPECT_EQ(seen.back(), "respond 500");
+  EXPECT_EQ(journal.left_over(), 1u);
+
+  LiveChats live(config, metrics);
+  ChatServices services{config, log, model, journal, metrics, clock, live};
+  ChatRequest request;
+  request.message = "hi";
+  EXPECT_THROW((void)run_task(context, ChatTurn::start(services, std::move(request), "chat")), std::bad_alloc);
+  EXPECT_EQ(journal.left_over(), 2u);
+
+  log.throws = false;
+  EXPECT_EQ(*run_task(context, journal.close_left_over(log, clock.now(), 5)), 0u);
+  EXPECT_EQ(seen.back(), "log ERROR");
   EXPECT_EQ(journalled(), 0u);
   EXPECT_EQ(journal.entries(), 0u);
 }
