@@ -35,6 +35,7 @@ ResolverThread::~ResolverThread() { stop(); }
 void ResolverThread::stop() {
   thread_.request_stop();
   loop_.wake();
+  if (thread_.joinable()) thread_.join();
 }
 
 void ResolverThread::run(std::stop_token stop) {

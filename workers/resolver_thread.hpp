@@ -13,10 +13,9 @@ class ResolverThread {
   // Begins. What the loop was given must outlive this.
   explicit ResolverThread(PartitionLoopConfig config, EventSources& sources, KeyValue& state, OpenPartition open,
                           const Clock& clock, Metrics& metrics, Progress* progress);
-  // Ends after the step in hand, and waits for that.
-  ~ResolverThread();
+  ~ResolverThread();  // stops
 
-  // Asks it to end, does not wait. Thread-safe.
+  // Ends after the step in hand, and waits for that. May be called twice.
   void stop();
   // For /livez: it hangs inside a step, or an opening of the partition. Thread-safe.
   bool stuck() const { return pass_.stalled() || opening_.stalled(); }

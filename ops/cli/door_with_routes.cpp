@@ -168,13 +168,14 @@ void DoorWithRoutes::close_left_over_chats(const std::stop_token& stop) {
   }
 }
 
-Result<void, std::string> DoorWithRoutes::start() {
+Result<void, std::string> DoorWithRoutes::start(const std::function<void()>& before_listening) {
   if (const auto opened = access_.open(); !opened) return opened.error();
   const auto found = journal_.load();
   if (!found) return "the journal of chats can't be read: " + found.error().message();
   if (*found > 0) spdlog::info("event=chats_left_open count={}", *found);
   if (redactor_ && behind_) spdlog::warn("event=redaction_not_of_passed_requests");
   make_experiment();
+  if (before_listening) before_listening();
   closer_ = std::jthread([this](const std::stop_token& stop) { close_left_over_chats(stop); });
   return front_.start();
 }

@@ -1,5 +1,6 @@
 #pragma once
 // The front door that `serve` and `ingest` open: listener, feedback, chat, MLflow's API, and what lies behind.
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -29,8 +30,9 @@ class DoorWithRoutes {
   FrontDoor& front() { return front_; }
   // Reads keys and certificates again. Any thread.
   void reload() { access_.reload(); }
-  // Closes what an earlier life of this door left open, as far as the log takes it, then listens.
-  Result<void, std::string> start();
+  // Closes what an earlier life of this door left open, as far as the log takes it, then listens. What may wait for the
+  // log is behind it when it calls `before_listening`.
+  Result<void, std::string> start(const std::function<void()>& before_listening = {});
   void drain();
 
  private:

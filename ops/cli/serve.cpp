@@ -127,8 +127,8 @@ int run(ServeOptions& options) {
   mlflow.start();
   door.front().add_live_check(
       [&] { return (*log)->live() && !resolver.stuck() && !store_committer.stuck() && !mlflow.stuck(); });
-  starting.reset();  // from here on there is what a drain is for
-  if (const auto started = door.start(); !started) return complain(started.error());
+  const auto begin = [&starting] { starting.reset(); };  // from there on there is what a drain is for
+  if (const auto started = door.start(begin); !started) return complain(started.error());
   spdlog::info("event=serving address={} port={} data=\"{}\" version=" ASSAY_VERSION, options.door.ingest.http.address,
                door.front().port(), directory->path());
 
@@ -152,6 +152,7 @@ int run(ServeOptions& options) {
         control->reset();
         resolver.stop();
         store_committer.stop();
+        upkeep_thread.join();  // here, where a second signal is heard
       },
       [&door] { door.reload(); });
   spdlog::info("event=stopped");

@@ -110,6 +110,20 @@ TEST_F(StuckTest, AResolver) {
   wait_until([&] { return thread.stuck(); });
 }
 
+TEST_F(StuckTest, AResolversStopWaitsForWhatItHasInHand) {
+  std::atomic<bool> begun{false}, done{false};
+  const auto open = [&] {
+    begun = true;
+    std::this_thread::sleep_for(100ms);
+    done = true;
+    return OpenedPartition{log.committer(state), {}};
+  };
+  ResolverThread thread({}, log, state, open, clock, metrics, nullptr);
+  wait_until([&] { return begun.load(); });
+  thread.stop();
+  EXPECT_TRUE(done);
+}
+
 TEST_F(StuckTest, AChatCloser) {
   Hang hang;
   HungSources sources(hang);
