@@ -124,16 +124,29 @@ Task<std::optional<Response>> delete_as_behind(MlflowDoor& door, const Request& 
   co_return co_await write_deletions(door, request, *found);
 }
 
-// Before the client hears of it.
+// Whether the log would take a deletion now: the ids are told with it, as when a trace begins.
+Result<void> takes_deletions(const EventLog& log) {
+  if (log.feedback_alone()) return Error::log_full;
+  return log.writable();
+}
+
+// Before the client hears of it. What could not be written here is not asked of the server behind: the client's repeat
+// is answered that there was none, and nobody learns any more which of them there were.
 Task<void> pass_deletion(MlflowDoor& door, const PassHandler& pass, Request& request, RequestBody& body,
                          ResponseStream& answer) {
   const auto deletion = read_deletion(request);
+  const bool by_ids = deletion && !deletion->ids.empty();
+  if (const auto taken = takes_deletions(door.log); by_ids && !taken) {
+    auto refusal = error_response(request.path, taken.error());
+    co_await answer.respond(std::move(refusal));
+    co_return;
+  }
   const auto headers = asking_for_no_coding(request);
   request.headers = headers;
   HeldAnswer held(answer);
   co_await pass(request, body, held);
   std::optional<Response> refused;
-  if (deletion && !deletion->ids.empty() && held.whole() && held.status() == 200)
+  if (by_ids && held.whole() && held.status() == 200)
     refused = co_await delete_as_behind(door, request, *deletion, held.body());
   if (refused)
     co_await answer.respond(std::move(*refused));
