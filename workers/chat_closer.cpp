@@ -125,7 +125,7 @@ void ChatCloser::stop() {
 void ChatCloser::run(std::stop_token stop) {
   Backoff backoff(std::chrono::milliseconds(100), std::chrono::milliseconds(10'000));
   while (!stop.stop_requested()) {
-    const auto done = step(closer_idle_wait, stop);
+    const auto done = step_or_fail(stop);
     if (done) {
       backoff.reset();
       continue;
@@ -139,6 +139,16 @@ void ChatCloser::run(std::stop_token stop) {
       source_.reset();
     }
     (void)sleep_unless_stopped(stop, pause);
+  }
+}
+
+// What is thrown (the system has no memory) is a failure as any other.
+Result<std::size_t> ChatCloser::step_or_fail(std::stop_token stop) {
+  try {
+    return step(closer_idle_wait, std::move(stop));
+  } catch (const std::exception& e) {
+    spdlog::error("event=chat_closer_failed problem=\"{}\"", e.what());
+    return Error::storage_failed;
   }
 }
 

@@ -80,6 +80,7 @@ class ChatCloser {
   };
 
   void run(std::stop_token stop);
+  Result<std::size_t> step_or_fail(std::stop_token stop);
   Result<void> open_source();
   void note(const LogRecord& record);
   void ended(const std::string& trace_id);

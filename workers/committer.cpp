@@ -56,7 +56,7 @@ void Committer::run(std::stop_token stop) {
   run_in_background();
   Backoff backoff(options_.backoff_first, options_.backoff_max);
   while (!stop.stop_requested()) {
-    const auto done = step(options_.idle_wait);
+    const auto done = step_or_close(options_.idle_wait);
     if (done) {
       if (backoff.tries() > 0) spdlog::info("event=sink_recovered sink={} lag={}", sink_.name(), lag());
       backoff.reset();
@@ -69,6 +69,20 @@ void Committer::run(std::stop_token stop) {
     spdlog::warn("event=sink_failed sink={} error=\"{}\" again_in_ms={} lag={}", sink_.name(), done.error().message(),
                  pause.count(), lag());
     (void)sleep_unless_stopped(stop, pause);
+  }
+}
+
+// What is thrown (the system has no memory) is a failure as any other: what was read is read anew, from where the sink
+// is.
+Result<std::size_t> Committer::step_or_close(std::chrono::milliseconds wait) {
+  try {
+    return step(wait);
+  } catch (const std::exception& e) {
+    spdlog::error("event=sink_failed sink={} problem=\"{}\"", sink_.name(), e.what());
+    pending_ = {};
+    std::scoped_lock lock(mutex_);
+    source_.reset();
+    return make_error_code(Error::storage_failed);
   }
 }
 

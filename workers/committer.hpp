@@ -65,6 +65,7 @@ class Committer {
 
  private:
   void run(std::stop_token stop);
+  Result<std::size_t> step_or_close(std::chrono::milliseconds wait);
   Result<void> open();
   bool is_ahead_of(EventSource& source, std::span<const StartAt> starts) const;
   Result<std::span<const LogRecord>> read(std::chrono::milliseconds wait);

@@ -70,7 +70,7 @@ void Feeder::start() {
     auto whole_at = std::chrono::steady_clock::now();
     while (!stop.stop_requested()) {
       const bool whole = std::chrono::steady_clock::now() >= whole_at;
-      const auto done = look(whole);
+      const auto done = look_or_fail(whole);
       auto pause = config_.interval;
       if (done) {
         backoff.reset();
@@ -93,16 +93,29 @@ void Feeder::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+// What is thrown (the system has no memory) is a failure as any other.
+Result<std::size_t> Feeder::look_or_fail(bool whole) {
+  try {
+    return look(whole);
+  } catch (const std::exception& e) {
+    spdlog::error("event=feeder_failed problem={}", log_value(e.what()));
+    return make_error_code(Error::storage_failed);
+  }
+}
+
 Result<std::size_t> Feeder::look(bool whole) {
   Result<std::size_t> out = make_error_code(Error::stopped);
   if (stopped_) return out;
   const StallWatch::Step looking(question_);
+  std::exception_ptr thrown;
+  auto ended = [&out, &thrown](std::exception_ptr e, Result<std::size_t> done) {
+    thrown = e;
+    if (!e) out = std::move(done);
+  };
   io_.restart();
-  asio::co_spawn(io_, look_once(whole),
-                 asio::bind_cancellation_slot(cancel_.slot(), [&out](std::exception_ptr e, Result<std::size_t> done) {
-                   if (!e) out = std::move(done);
-                 }));
+  asio::co_spawn(io_, look_once(whole), asio::bind_cancellation_slot(cancel_.slot(), std::move(ended)));
   io_.run();
+  if (thrown && !stopped_) std::rethrow_exception(thrown);  // by a stop it is cancelled
   return out;
 }
 

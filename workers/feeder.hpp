@@ -71,6 +71,7 @@ class Feeder {
   const std::string& refusal() const { return refusal_; }
 
  private:
+  Result<std::size_t> look_or_fail(bool whole);
   Task<Result<std::size_t>> look_once(bool whole);
   Result<std::vector<std::string>> whole_filters(Instant now, Instant since);
   Task<Result<std::size_t>> read_all(const std::vector<std::string>& experiments, const std::string& filter);

@@ -10,6 +10,7 @@
 #include "storage/sinks/store_sink.hpp"
 #include "storage/state/memory_key_value.hpp"
 #include "storage/store/store.hpp"
+#include "tests/support/wait_until.hpp"
 
 namespace assay {
 namespace {
@@ -232,6 +233,19 @@ TEST_F(ChatCloserTest, LearningLateOfAChatGivesItsDoorATime) {
   EXPECT_EQ(turns(*it), 0u);
   clock += 2min;
   EXPECT_EQ(turns(*it), 1u);
+}
+
+TEST_F(ChatCloserTest, WhatIsThrownIsAFailureAsAnyOther) {
+  std::atomic<int> loads{0};
+  ChatPositions positions{.load = [&](StreamPartition) -> Result<Offset> {
+                            if (loads++ == 0) throw std::bad_alloc();
+                            return Offset(0);
+                          },
+                          .save = [](auto) { return Result<void>(); }};
+  ChatCloser it(
+      {.partitions = {0}}, log, positions, [](Record) { return Result<void>(); }, clock, metrics);
+  it.start();
+  wait_until([&] { return loads > 1; });
 }
 
 TEST(AbandonedChat, KeepsWhatIsKnownAndSaysWhy) {

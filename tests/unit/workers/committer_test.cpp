@@ -86,6 +86,10 @@ class ListSink final : public AssessmentSink {
     return marks_to.contains(of) ? marks_to.at(of) : applied_[of];
   }
   Result<void> apply(std::span<const LogRecord> records) override {
+    if (throws > 0) {
+      --throws;
+      throw std::bad_alloc();
+    }
     if (failures > 0) {
       --failures;
       return make_error_code(Error::storage_failed);
@@ -122,7 +126,7 @@ class ListSink final : public AssessmentSink {
 
   std::int64_t lost = 0, waiting = 0;
   std::vector<std::string> values;
-  int failures = 0;
+  int failures = 0, throws = 0;
   bool full = false, elsewhere = false;
   std::set<Stream> read;
   std::map<StreamPartition, Offset> marks_to;  // before what it has applied
@@ -280,6 +284,16 @@ TEST_F(CommitterTest, ItsThreadTriesAgainAfterAFailureAndStopsWhenAsked) {
   EXPECT_NE(metrics.text().find(R"(assay_sink_failures_total{sink="list"} 3)"), std::string::npos);
   EXPECT_NE(metrics.text().find(R"(assay_sink_records_total{outcome="applied",sink="list"} 3)"), std::string::npos)
       << metrics.text();
+}
+
+TEST_F(CommitterTest, WhatItsSinkThrowsIsAFailureAsAnyOther) {
+  for (const auto value : {"0", "1"}) log.add(Stream::assessments, value);
+  sink.throws = sink.until = 2;
+  Committer committer(log, sink, metrics, {.backoff_first = 1ms, .backoff_max = 2ms});
+  committer.start();
+  sink.reached.wait();
+  committer.stop();
+  EXPECT_EQ(sink.values, (std::vector<std::string>{"0", "1"}));
 }
 
 TEST_F(CommitterTest, ItsPartOfTheLagGoesWithIt) {

@@ -293,5 +293,13 @@ TEST_F(FeederTest, WhatCameWhileItLookedAheadIsFoundWhenTheClockIsRight) {
   EXPECT_EQ(told(), (Told{"tr-a=tr-a", "a=tr-a", "tr-b=tr-b", "b=tr-b"}));
 }
 
+TEST_F(FeederTest, WhatIsThrownIsNotTakenForAStop) {
+  FeederIndex index{.states = [](const FeederIndex::Visit&) { throw std::bad_alloc(); }};
+  FeederConfig config;
+  config.mlflow.url = mlflow.url();
+  Feeder it(std::move(config), log, local, clock, metrics, std::move(index));
+  EXPECT_THROW((void)it.look(true), std::bad_alloc);
+}
+
 }  // namespace
 }  // namespace assay
