@@ -89,7 +89,7 @@ void Feeder::start() {
 void Feeder::stop() {
   if (stopped_.exchange(true)) return;
   thread_.request_stop();
-  asio::post(io_, [this] { cancel_.emit(asio::cancellation_type::terminal); });
+  asio::post(*io_, [this] { cancel_.emit(asio::cancellation_type::terminal); });
   if (thread_.joinable()) thread_.join();
 }
 
@@ -112,9 +112,9 @@ Result<std::size_t> Feeder::look(bool whole) {
     thrown = e;
     if (!e) out = std::move(done);
   };
-  io_.restart();
-  asio::co_spawn(io_, look_once(whole), asio::bind_cancellation_slot(cancel_.slot(), std::move(ended)));
-  io_.run();
+  io_->restart();
+  asio::co_spawn(*io_, look_once(whole), asio::bind_cancellation_slot(cancel_.slot(), std::move(ended)));
+  io_->run();
   if (thrown && !stopped_) std::rethrow_exception(thrown);  // by a stop it is cancelled
   return out;
 }

@@ -15,6 +15,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -67,6 +68,9 @@ class Feeder {
   // For /livez: one question, or the append of what it brought, hangs. Thread-safe.
   bool stuck() const { return question_.stalled(); }
 
+  // That it waits in: it must outlive this a little, where the log's threads go on. See run_task.hpp.
+  std::shared_ptr<IoContext> context() const { return io_; }
+
   // What MLflow has answered to the question that the last look failed at; empty: it was not one of MLflow's.
   const std::string& refusal() const { return refusal_; }
 
@@ -101,7 +105,7 @@ class Feeder {
   std::pair<Partition, std::string> wait_cursor_;  // of what waits
   Instant long_ones_at_{};                         // when what took long is looked for again
   Counter &fed_total_, &failures_total_;
-  IoContext io_{1};
+  const std::shared_ptr<IoContext> io_ = std::make_shared<IoContext>(1);
   MlflowClient client_;
   std::string refusal_;
   asio::cancellation_signal cancel_;

@@ -38,7 +38,10 @@ void WorkerMlflow::end_feeder() {
     std::scoped_lock lock(feeder_mutex_);
     ending = std::move(feeder_);
   }
+  if (!ending) return;
+  auto context = ending->context();
   ending.reset();  // waits for it, and nobody for the lock
+  ended_in_ = std::move(context);
 }
 
 bool WorkerMlflow::stuck() const {

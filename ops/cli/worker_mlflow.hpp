@@ -44,9 +44,10 @@ class WorkerMlflow {
 
   const MlflowOptions& options_;
   const Parts parts_;
-  mutable std::mutex feeder_mutex_;   // of the pointer, against stuck()
-  std::unique_ptr<Feeder> feeder_;    // the group's thread begins and ends it
-  std::unique_ptr<SharedSink> sink_;  // goes first: its group's last callback ends the feeder
+  mutable std::mutex feeder_mutex_;      // of the pointer, against stuck()
+  std::unique_ptr<Feeder> feeder_;       // the group's thread begins and ends it
+  std::shared_ptr<IoContext> ended_in_;  // of the last one: who woke it at its end may still be about that
+  std::unique_ptr<SharedSink> sink_;     // goes first: its group's last callback ends the feeder
 };
 
 }  // namespace assay::cli
