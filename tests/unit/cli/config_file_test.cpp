@@ -3,6 +3,11 @@
 #include "ops/cli/config_file.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "tests/support/temporary_directory.hpp"
 
 namespace assay::cli {
 namespace {
@@ -50,6 +55,19 @@ TEST(ConfigFile, SaysWhatIsWrongAndWhere) {
   };
   for (const auto& [text, words] : wrong)
     EXPECT_TRUE(problem_with_config_text(text).starts_with(words)) << text << problem_with_config_text(text);
+}
+
+TEST(ConfigFile, IsReadMoreThanOnceSoAPipeIsNone) {
+  TemporaryDirectory directory;
+  const auto path = directory.path() + "/settings";
+  EXPECT_EQ(problem_with_config_file(path), "") << "CLI11 says that it is not there";
+  EXPECT_TRUE(problem_with_config_file(directory.path()).starts_with(directory.path() + ": it is no file"));
+  std::ofstream(path) << "park-max = 7h\n";
+  EXPECT_EQ(problem_with_config_file(path), "");
+  std::filesystem::create_symlink(path, path + ".link");
+  EXPECT_EQ(problem_with_config_file(path + ".link"), "");
+  ASSERT_EQ(::mkfifo((path + ".pipe").c_str(), 0600), 0);
+  EXPECT_TRUE(problem_with_config_file(path + ".pipe").starts_with(path + ".pipe: it is no file"));
 }
 
 }  // namespace
