@@ -50,7 +50,8 @@ void KafkaOptions::add_to(CLI::App& app, bool required) {
 
 std::optional<std::string> KafkaOptions::read_file() {
   std::ifstream file(properties_file);
-  if (!file) return "--kafka-properties: " + properties_file + " can't be read";
+  if (!file) return unreadable;
+  const auto unreadable = "--kafka-properties: " + properties_file + " can't be read";
   constexpr std::string_view blanks = " \t\r";
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
@@ -63,6 +64,7 @@ std::optional<std::string> KafkaOptions::read_file() {
   }
   return std::nullopt;
 }
+  if (file.bad()) return unreadable;  // a directory, which can be opened
 
 std::optional<std::string> KafkaOptions::settle_for_tool() {
   config.topics_wait = std::chrono::seconds(2);  // one that has just been made is not known to every broker at once
