@@ -29,7 +29,7 @@ bool may_go_better(error_code ec) { return ec != Error::timed_out && ec != Error
 std::string problem_with(const OpenAiConfig& config) {
   const auto url = parse_http_url(config.url);
   if (!url) return "the model's URL is not http:// or https://, or carries a user or a password";
-  if (url->target.find('?') != std::string::npos) return "the model's URL has a query";
+  if (config.url.find_first_of("?#") != std::string::npos) return "the model's URL has a query or a fragment";
   return {};
 }
 

@@ -275,8 +275,11 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
 }
 
 std::optional<std::string> problem_with_url(const std::string& flag, const std::string& url) {
-  if (parse_http_url(url)) return {};
-  return flag + ": it is not an http:// or https:// URL, or it carries a user or a password";
+  if (!parse_http_url(url)) return flag + ": it is not an http:// or https:// URL, or it carries a user or a password";
+  // As a browser shows a page there. What is asked of the server is put behind it, where nobody would look.
+  if (url.find_first_of("?#") != url.npos)
+    return flag + ": it has a query or a fragment: leave out what begins with ? or #";
+  return {};
 }
 
 int complain(const std::string& problem, int code) {

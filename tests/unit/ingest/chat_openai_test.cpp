@@ -229,7 +229,7 @@ TEST_F(OpenAiBackendTest, AnEventWithoutEndIsCutAtItsBound) {
 
 TEST(OpenAiConfig, IsJudgedInASentence) {
   EXPECT_EQ(problem_with({.url = "http://localhost:8000/v1"}), "");
-  for (const auto* url : {"", "localhost:8000", "ftp://x/", "http://u:p@x/v1", "http://x/v1?key=1"})
+  for (const auto* url : {"", "localhost:8000", "ftp://x/", "http://u:p@x/v1", "http://x/v1?key=1", "http://x/v1#top"})
     EXPECT_NE(problem_with({.url = url}), "") << url;
 }
 
