@@ -1,5 +1,6 @@
 #include "ops/cli/access_options.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "ingest/access/secret_file.hpp"
@@ -128,13 +129,8 @@ void AccessOptions::add_to(CLI::App& app) {
       ->check(CLI::IsMember({"email", "phone", "card"}));
   app.add_option("--redact-pattern", redaction.patterns,
                  "NAME=EXPRESSION (RE2): what it finds becomes [NAME]; repeatable");
-  app.add_option_function<std::vector<std::string>>(
-         "--redact-in",
-         [this](const std::vector<std::string>& parts) {
-           redaction.feedback = redaction.traces = false;
-           for (const auto& part : parts) (part == "feedback" ? redaction.feedback : redaction.traces) = true;
-         },
-         "Where: feedback (values, comments, metadata), traces (previews, spans); default: both")
+  app.add_option("--redact-in", redact_in,
+                 "Where: feedback (values, comments, metadata), traces (previews, spans); default: both")
       ->delimiter(',')
       ->check(CLI::IsMember({"feedback", "traces"}));
   app.add_option("--quota-key", key_rate, "Requests a second of one API key, RATE[:BURST]; 0: no limit (default)");
@@ -150,8 +146,22 @@ std::optional<std::string> AccessOptions::settle(const std::string& data, const 
   made_capability_keys = capability_keys_file.empty();
   if (made_capability_keys) capability_keys_file = data + "/" + std::string(capability_keys_name);
   if (const auto problem = problem_with_names(capability.names)) return "--capability-names: " + *problem;
+std::optional<std::string> AccessOptions::settle_redaction() {
+  if (redaction.empty()) {
+    if (redact_in.empty()) return {};
+    return "--redact-in: neither --redact nor --redact-pattern says what is taken out there";
+  }
+  const auto in = [this](const char* part) { return redact_in.empty() || std::ranges::count(redact_in, part) > 0; };
+  redaction.feedback = in("feedback");
+  redaction.traces = in("traces");
+  if (const auto redactor = Redactor::make(redaction); !redactor) return "--redact-pattern: " + redactor.error();
+  return {};
+}
+
   if (capability.ttl < 1s || capability.ttl > capability.ttl_max) return "--capability-ttl: from 1s to 30d";
   for (const auto& origin : origins)
+  if (insecure && !anonymous.empty())
+    return "--insecure-no-auth and --anonymous contradict each other: one lets everybody do everything";
     if (origin != "*" && !is_origin(origin))
       return "--cors-origin: \"" + origin + "\" is not scheme://host[:port], or *";
   gate.origins = origins;
@@ -160,8 +170,7 @@ std::optional<std::string> AccessOptions::settle(const std::string& data, const 
   if (tls_certificate.empty() != tls_key.empty()) return "--tls-cert and --tls-key belong together";
   gate.tls = !tls_certificate.empty();
   if (auto problem = problem_with_files()) return problem;
-  if (!redaction.empty())
-    if (const auto redactor = Redactor::make(redaction); !redactor) return "--redact-pattern: " + redactor.error();
+  if (auto problem = settle_redaction()) return problem;
   for (const auto& text : proxies) {
     const auto network = parse_network(text);
     if (!network) return "--trusted-proxy: \"" + text + "\" is not a network such as 10.0.0.0/8";
@@ -175,6 +184,8 @@ std::optional<std::string> AccessOptions::settle(const std::string& data, const 
   if (!scopes) return "--anonymous: there is no scope \"" + unknown + "\"";
   gate.anonymous = asked ? *scopes : ScopeSet::all();
   gate.only_this_machine = !asked && !insecure;
+  if (forwarded_header == "forwarded" && proxies.empty())
+    return "--forwarded-header: --trusted-proxy names no proxy whose word it would be";
   if (auto problem = settle_rate("--quota-key", key_rate, {}, gate.key_rate)) return problem;
   if (auto problem = settle_rate("--quota-capability", capability_rate, asked ? public_capability_rate : Rate(),
                                  gate.capability_rate))

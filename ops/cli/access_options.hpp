@@ -28,7 +28,8 @@ struct AccessOptions {
   std::string key_rate, capability_rate, address_rate;  // "PER_SECOND[:BURST]"; empty: as fits
   bool made_capability_keys = true;                     // the file may be made
   RedactionRules redaction;
-  GateConfig gate;  // after settle()
+  std::vector<std::string> redact_in;  // empty: everywhere
+  GateConfig gate;                     // after settle()
 
   void add_to(CLI::App& app);
   // What is wrong, in a sentence. `host`: what is listened on.
@@ -36,6 +37,7 @@ struct AccessOptions {
 
  private:
   std::optional<std::string> problem_with_files() const;
+  std::optional<std::string> settle_redaction();
 };
 
 inline constexpr std::string_view api_keys_name = "api-keys.json";

@@ -342,7 +342,7 @@ def test_a_page_whose_name_was_turned_to_this_machine_reads_nothing(assay):
     for host in ("localhost:1", "127.0.0.1", "[::1]:8080", "x.localhost", "assay.test:8080", "box.test:81"):
         assert door.http.get("/feedback/a-1", headers={**page, "Host": host}).status_code == 404, host
     assert door.http.get("/livez", headers={**page, "Host": "evil.example"}).status_code == 200
-    for flag in ("--require-keys", "--insecure-no-auth"):
-        other = assay("serve", flag, "--anonymous", "read", start=False)
+    for flags in (("--require-keys", "--anonymous", "read"), ("--insecure-no-auth",)):
+        other = assay("serve", *flags, start=False)
         create_key(other, "some", "read")
         assert other.start().http.get("/feedback/a-1", headers={**page, "Host": "assay.example"}).status_code == 404

@@ -78,7 +78,7 @@ def test_flags_environment_and_file_are_checked(tmp_path):
 
 def test_what_check_prints_is_a_config(tmp_path):
     settings = ("--data", str(tmp_path / "it's"), "--anonymous", "chat,feedback", "--redact-pattern", r"order=[A-Z]\d+\"", "--drain-delay", "5s")
-    printed = run_assay("serve", *settings, "--insecure-no-auth", "--check")
+    printed = run_assay("serve", *settings, "--check")
     assert printed.returncode == 0, printed.stderr
     config = tmp_path / "assay.toml"
     config.write_text(printed.stdout)
@@ -90,7 +90,7 @@ def test_what_check_prints_is_a_config(tmp_path):
 def test_a_variable_of_a_flag_that_is_repeated_has_one_value_a_line(tmp_path):
     """A value may hold commas and whatever else; names with commas between them stay one list."""
     env = {"ASSAY_REDACT_PATTERN": "order=[A-Z],[0-9]{4,8}\n\n  case=C;\\d+\n", "ASSAY_ANONYMOUS": "chat,feedback", "ASSAY_REDACT": "email\nphone", "ASSAY_ALLOWED_HOST": "a.example\nb.example,c.example"}
-    printed = run_assay("serve", "--data", str(tmp_path / "data"), "--insecure-no-auth", "--check", env=env)
+    printed = run_assay("serve", "--data", str(tmp_path / "data"), "--check", env=env)
     assert printed.returncode == 0, printed.stderr
     assert r"""redact-pattern = ["order=[A-Z],[0-9]{4,8}", 'case=C;\d+']""" in printed.stdout, printed.stdout
     assert 'anonymous = ["chat", "feedback"]' in printed.stdout and 'redact = ["email", "phone"]' in printed.stdout
