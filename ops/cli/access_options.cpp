@@ -36,7 +36,13 @@ bool is_origin(const std::string& text) {
   const auto scheme = text.find("://");
   if (scheme == text.npos || (!text.starts_with("http://") && !text.starts_with("https://"))) return false;
   const auto host = text.substr(scheme + 3);
-  return !host.empty() && host.find_first_of("/*? ") == host.npos;
+  return !host.empty() && host.find_first_of("/*?#@ ") == host.npos;
+}
+
+// As browsers send it: without the port that its scheme has anyway.
+void drop_default_port(std::string& origin) {
+  const std::string_view port = origin.starts_with("https://") ? ":443" : ":80";
+  if (origin.ends_with(port)) origin.resize(origin.size() - port.size());
 }
 
 // "app.example", "app.example:8443", "[::1]:8080"
@@ -140,12 +146,6 @@ void AccessOptions::add_to(CLI::App& app) {
                  "Of one address without a key (default: 50:200 where keys are asked for)");
 }
 
-std::optional<std::string> AccessOptions::settle(const std::string& data, const std::string& host) {
-  if (insecure && require_keys) return "--insecure-no-auth and --require-keys contradict each other";
-  if (keys_file.empty()) keys_file = data + "/" + std::string(api_keys_name);
-  made_capability_keys = capability_keys_file.empty();
-  if (made_capability_keys) capability_keys_file = data + "/" + std::string(capability_keys_name);
-  if (const auto problem = problem_with_names(capability.names)) return "--capability-names: " + *problem;
 std::optional<std::string> AccessOptions::settle_redaction() {
   if (redaction.empty()) {
     if (redact_in.empty()) return {};
@@ -158,12 +158,20 @@ std::optional<std::string> AccessOptions::settle_redaction() {
   return {};
 }
 
-  if (capability.ttl < 1s || capability.ttl > capability.ttl_max) return "--capability-ttl: from 1s to 30d";
-  for (const auto& origin : origins)
+std::optional<std::string> AccessOptions::settle(const std::string& data, const std::string& host) {
+  if (insecure && require_keys) return "--insecure-no-auth and --require-keys contradict each other";
   if (insecure && !anonymous.empty())
     return "--insecure-no-auth and --anonymous contradict each other: one lets everybody do everything";
+  if (keys_file.empty()) keys_file = data + "/" + std::string(api_keys_name);
+  made_capability_keys = capability_keys_file.empty();
+  if (made_capability_keys) capability_keys_file = data + "/" + std::string(capability_keys_name);
+  if (const auto problem = problem_with_names(capability.names)) return "--capability-names: " + *problem;
+  if (capability.ttl < 1s || capability.ttl > capability.ttl_max) return "--capability-ttl: from 1s to 30d";
+  for (auto& origin : origins) {
     if (origin != "*" && !is_origin(origin))
       return "--cors-origin: \"" + origin + "\" is not scheme://host[:port], or *";
+    drop_default_port(origin);
+  }
   gate.origins = origins;
   for (const auto& name : gate.allowed_hosts)
     if (!is_host(name)) return "--allowed-host: \"" + name + "\" is not HOST or HOST:PORT";
@@ -176,6 +184,8 @@ std::optional<std::string> AccessOptions::settle_redaction() {
     if (!network) return "--trusted-proxy: \"" + text + "\" is not a network such as 10.0.0.0/8";
     gate.proxies.networks.push_back(*network);
   }
+  if (forwarded_header == "forwarded" && proxies.empty())
+    return "--forwarded-header: --trusted-proxy names no proxy whose word it would be";
   gate.proxies.header = forwarded_header == "forwarded" ? ForwardedHeader::forwarded : ForwardedHeader::x_forwarded_for;
 
   const bool asked = !insecure && (require_keys || !proxies.empty() || !is_loopback(host));
@@ -184,8 +194,6 @@ std::optional<std::string> AccessOptions::settle_redaction() {
   if (!scopes) return "--anonymous: there is no scope \"" + unknown + "\"";
   gate.anonymous = asked ? *scopes : ScopeSet::all();
   gate.only_this_machine = !asked && !insecure;
-  if (forwarded_header == "forwarded" && proxies.empty())
-    return "--forwarded-header: --trusted-proxy names no proxy whose word it would be";
   if (auto problem = settle_rate("--quota-key", key_rate, {}, gate.key_rate)) return problem;
   if (auto problem = settle_rate("--quota-capability", capability_rate, asked ? public_capability_rate : Rate(),
                                  gate.capability_rate))
