@@ -213,6 +213,9 @@ int dead_letters(std::vector<std::string> args) {
   const auto on_kafka = [&] { return !kafka.config.brokers.empty() && (to_kafka || !to_data); };
   const auto settle = [&]() -> std::optional<std::string> {
     if (verb == "show" && record_ids.size() != 1) return "deadletters show takes one record_id";
+    if (all && (verb == "list" || verb == "show")) return "--all is of replay and purge";
+    if (!reason.empty() && !all && verb != "list")
+      return "--reason is of list, and of replay and purge with --all: record_ids say which ones by themselves";
     if ((verb == "replay" || verb == "purge") && !all && record_ids.empty())
       return "deadletters " + verb + " takes record_ids, or --all";
     if (all && !record_ids.empty()) return "record_ids and --all are both given: which is meant?";
