@@ -57,13 +57,6 @@ std::optional<std::uint64_t> parse_size(std::string text) {
   return *number * factor;
 }
 
-std::string duration_text(milliseconds duration) {
-  if (duration.count() == 0) return "0s";
-  for (auto unit = std::rbegin(units); unit != std::rend(units); ++unit)
-    if (duration.count() % unit->ms == 0) return std::to_string(duration.count() / unit->ms) + std::string(unit->name);
-  return {};
-}
-
 template <class T>
 void add(CLI::App& app, const std::string& flag, T& target, const std::string& help, milliseconds least) {
   app.add_option_function<std::string>(
@@ -200,6 +193,13 @@ bool is_process(const CLI::App& app) {
 }  // namespace
 
 void share_settings(std::span<const Command> commands) { all_commands = commands; }
+std::string duration_text(milliseconds duration) {
+  if (duration.count() == 0) return "0s";
+  for (auto unit = std::rbegin(units); unit != std::rend(units); ++unit)
+    if (duration.count() % unit->ms == 0) return std::to_string(duration.count() / unit->ms) + std::string(unit->name);
+  return {};
+}
+
 
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help,
                   std::chrono::milliseconds least) {

@@ -29,6 +29,8 @@ void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseco
                   std::chrono::milliseconds least = {});
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::seconds& target, const std::string& help,
                   std::chrono::milliseconds least = {});
+// The other way round: "1h" of 3,600,000.
+std::string duration_text(std::chrono::milliseconds duration);
 // Checks of a whole number. Below zero, or beyond what counts anything, CLI11 would make some other number of it.
 CLI::Validator at_least_one();
 CLI::Validator zero_or_more();

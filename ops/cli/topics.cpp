@@ -98,11 +98,18 @@ int topics(std::vector<std::string> args) {
   // Not what --retention is to a front door, whose store it is: one file, or one environment, is for both.
   add_duration(app, "--log-retention", plan.retention,
                "Of feedback, traces and assessments; of new topics, and checked");
-  add_duration(app, "--retention", plan.retention, "The same, by its old name");
+  std::chrono::milliseconds by_old_name = plan.retention;
+  add_duration(app, "--retention", by_old_name, "The same, by its old name");
   app.get_option("--retention")->configurable(false);
   add_duration(app, "--park-max", plan.park_max, "The workers': retention must be as long");
   add_duration(app, "--dedupe-window", plan.dedupe_window, "The workers': retention must be as long");
   const auto settle = [&]() -> std::optional<std::string> {
+    if (app.count("--retention") > 0) {
+      if (app.count("--log-retention") > 0 && plan.retention != by_old_name)
+        return "--log-retention and --retention, its old name, say different things";
+      plan.retention = by_old_name;
+      app.get_option("--log-retention")->default_str(duration_text(by_old_name));  // as --check prints it
+    }
     // Before they are made: nothing here changes a topic that is there.
     if (verb == "create" && plan.retention < std::max(plan.park_max, plan.dedupe_window))
       return "--log-retention: shorter than --park-max or --dedupe-window: feedback would be deleted while it waits";
