@@ -12,6 +12,7 @@
 #include "ops/cli/front_door_options.hpp"
 #include "ops/cli/home_thread.hpp"
 #include "ops/cli/kafka_options.hpp"
+#include "ops/cli/kept_too_short.hpp"
 #include "ops/cli/role.hpp"
 #include "ops/cli/store_metrics.hpp"
 #include "ops/cli/topics_claim.hpp"
@@ -23,6 +24,7 @@
 #include "ops/runtime/signals.hpp"
 #include "storage/db/data_directory.hpp"
 #include "storage/log/kafka_source.hpp"
+#include "storage/log/kafka_topics.hpp"
 #include "workers/assignment.hpp"
 #include "workers/chat_closer_group.hpp"
 
@@ -173,6 +175,14 @@ void note_retentions(const KafkaSources& sources, Metrics& metrics) {
 }
 
 // `assignment` outlives the door's answers.
+// Where the brokers do not tell (no right to DescribeConfigs) nothing is said.
+void warn_of_short_topics(const KafkaConfig& kafka, const ResolvePolicy& policy) {
+  const auto topics = describe_topics(kafka, std::chrono::seconds(2));
+  if (!topics) return;
+  for (const auto& sentence : kept_too_short(*topics, policy))
+    spdlog::warn("event=topics_keep_too_short why=\"{}\" act=\"raise retention.ms by kafka-configs.sh\"", sentence);
+}
+
 void add_ready_checks(FrontDoor& admin, const Assignment& assignment) {
   admin.add_check({"topics", [&assignment]() -> Result<void> {
                      if (assignment.refusal().empty()) return {};
@@ -201,6 +211,7 @@ int run(WorkerOptions& options) {
   if (!sources) return complain(sources.error());
   note_retentions(**sources, metrics);
   HomeThread home;
+  warn_of_short_topics(kafka.config, options.policy);
   auto log = KafkaLog::open(home.io(), kafka.config, metrics, kafka.wait);  // of dead letters that a sink gives up
   if (!log) return complain(log.error());
   const StopHome stop_home(home);
