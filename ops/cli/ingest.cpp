@@ -28,7 +28,8 @@ struct ViewOptions {
         ->check(at_least_one())
         ->capture_default_str();
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the view's database");
-    add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the view before they are files");
+    add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the view before they are files",
+              write_buffers_min);
     add_duration(app, "--retention", ages.retention,
                  "How long the view keeps a trace and what was said of it, and takes feedback about it; 0s: for ever");
     add_duration(app, "--request-retention", ages.request_retention,

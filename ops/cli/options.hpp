@@ -36,6 +36,7 @@ CLI::Validator at_least_one();
 CLI::Validator zero_or_more();
 // "512KB", "64MB", "1GB" (of 1024) or plain bytes; from `least` to a petabyte. Becomes plain bytes.
 CLI::Validator size_from(std::uint64_t least);
+inline constexpr std::uint64_t write_buffers_min = 1u << 20;  // RocksDB takes 0 for no bound at all
 template <class T>
 CLI::Option* add_bytes(CLI::App& app, const std::string& flag, T& target, const std::string& help,
                        std::uint64_t least = 0) {

@@ -66,7 +66,8 @@ struct ServeOptions {
     add_bytes(app, "--disk-reserve", log.disk_reserve_bytes, "Free space below which nothing more is accepted");
     add_bytes(app, "--queue-max", log.queue_bytes_max, "Bytes that may wait for the log's writer, before 503", 1);
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the database");
-    add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the database before they are files");
+    add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the database before they are files",
+              write_buffers_min);
     mlflow.add_to(app);
   }
 };

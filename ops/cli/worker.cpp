@@ -91,7 +91,8 @@ struct WorkerOptions {
     add_duration(app, "--request-retention", policy.request_retention,
                  "How long a trace's ids are known after they were told last; 0s: for ever");
     add_bytes(app, "--cache", cache_bytes, "Memory for blocks of the databases, all partitions together");
-    add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the databases before they are files");
+    add_bytes(app, "--write-buffers", write_buffer_bytes, "Memory for writes of the databases before they are files",
+              write_buffers_min);
     mlflow.add_to(app);
   }
 };
@@ -174,7 +175,6 @@ void note_retentions(const KafkaSources& sources, Metrics& metrics) {
   }
 }
 
-// `assignment` outlives the door's answers.
 // Where the brokers do not tell (no right to DescribeConfigs) nothing is said.
 void warn_of_short_topics(const KafkaConfig& kafka, const ResolvePolicy& policy) {
   const auto topics = describe_topics(kafka, std::chrono::seconds(2));
@@ -183,6 +183,7 @@ void warn_of_short_topics(const KafkaConfig& kafka, const ResolvePolicy& policy)
     spdlog::warn("event=topics_keep_too_short why=\"{}\" act=\"raise retention.ms by kafka-configs.sh\"", sentence);
 }
 
+// `assignment` outlives the door's answers.
 void add_ready_checks(FrontDoor& admin, const Assignment& assignment) {
   admin.add_check({"topics", [&assignment]() -> Result<void> {
                      if (assignment.refusal().empty()) return {};
@@ -210,8 +211,8 @@ int run(WorkerOptions& options) {
   auto sources = KafkaSources::open(kafka.config, kafka.wait);
   if (!sources) return complain(sources.error());
   note_retentions(**sources, metrics);
-  HomeThread home;
   warn_of_short_topics(kafka.config, options.policy);
+  HomeThread home;
   auto log = KafkaLog::open(home.io(), kafka.config, metrics, kafka.wait);  // of dead letters that a sink gives up
   if (!log) return complain(log.error());
   const StopHome stop_home(home);
