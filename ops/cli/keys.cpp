@@ -105,7 +105,7 @@ int keys(std::vector<std::string> args) {
   app.add_option("--data", data, "The data directory of the front door")->capture_default_str();
   app.add_option("--keys", file, "The file of API keys (default: api-keys.json in --data)");
   app.add_option("--scope", scopes, "What the key may do: feedback, chat, trace, read, admin")->delimiter(',');
-  app.add_option("--rate", rate, "Its own quota, REQUESTS_PER_SECOND[:BURST]");
+  app.add_option("--rate", rate, "Its own quota, REQUESTS_PER_SECOND[:BURST], in place of --quota-key's");
   app.add_option("--capability-keys", capability_file,
                  "The file of signing keys (default: capability-keys.json in --data)");
   app.add_option("--keep", keep, "How many older signing keys go on checking")
@@ -127,6 +127,7 @@ int keys(std::vector<std::string> args) {
     if (asked->empty()) return "--scope says what the key may do: it is missing";
     const auto quota = parse_rate(rate.empty() ? "0" : rate);
     if (!quota) return "--rate: \"" + rate + "\" is not REQUESTS_PER_SECOND[:BURST]";
+    if (!rate.empty() && !quota->limited()) return "--rate: 0 is no quota of its own, and leaves the key --quota-key's";
     set = *asked;
     own = *quota;
     return {};
