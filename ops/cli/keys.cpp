@@ -136,8 +136,9 @@ int keys(std::vector<std::string> args) {
   if (file.empty()) file = data + "/" + std::string(api_keys_name);
   if (capability_file.empty()) capability_file = data + "/" + std::string(capability_keys_name);
   if (verb != "list") {
+    const auto& changed = verb == "rotate-capabilities" ? capability_file : file;
     std::error_code ec;
-    std::filesystem::create_directories(std::filesystem::path(file).parent_path(), ec);
+    std::filesystem::create_directories(std::filesystem::path(changed).parent_path(), ec);
   }
   if (verb == "rotate-capabilities") return rotate(capability_file, keep);
 
