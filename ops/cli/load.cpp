@@ -20,7 +20,7 @@ int load(std::vector<std::string> args) {
   app.add_option("--rate", config.rate, "Requests a second over all connections; 0: as fast as answers come")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  add_duration(app, "--duration", config.duration, "How long");
+  add_duration(app, "--duration", config.duration, "How long, in whole seconds", std::chrono::seconds(1));
   app.add_option("--requests", config.requests_max, "At most so many; 0: no bound but the duration")
       ->check(zero_or_more())
       ->capture_default_str();
@@ -40,14 +40,20 @@ int load(std::vector<std::string> args) {
   app.add_flag("--mlflow", config.mlflow, "By MLflow's API: POST .../traces/{trace_id}/assessments");
   app.add_flag("--search", config.search, "Searches for client_request_ids by MLflow's API instead of feedback");
   app.add_flag("--verify", config.check, "Afterwards ask for the receipt of every accepted id until it is committed");
-  add_duration(app, "--verify-for", config.check_for, "How long the receipts may take");
+  add_duration(app, "--verify-for", config.check_for, "How long the receipts may take, in whole seconds",
+               std::chrono::seconds(1));
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   const auto settle = [&]() -> std::optional<std::string> {
     const auto url = boost::urls::parse_uri(target);
-    if (!url || url->scheme() != "http" || url->host_type() == boost::urls::host_type::name || url->has_userinfo())
-      return "--target: it is not http://ADDRESS:PORT";
+    const bool is_address = url && url->scheme() == "http" && url->host_type() != boost::urls::host_type::name &&
+                            !url->has_userinfo() && (url->encoded_path().empty() || url->encoded_path() == "/") &&
+                            !url->has_query() && !url->has_fragment();
+    if (!is_address || (url->has_port() && url->port_number() == 0)) return "--target: it is not http://ADDRESS:PORT";
     config.host = url->host_address();
     config.port = url->has_port() ? url->port_number() : 80;
+    if (config.search && config.check) return "--verify is of feedback: searches accept nothing that has a receipt";
+    if (config.keyed && (config.mlflow || config.search)) return "--keyed is of feedback by the door's own API";
+    if (no_traces && config.early_share > 0) return "--early: with --no-traces none is sent, before or after";
     return {};
   };
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
