@@ -98,6 +98,9 @@ std::optional<Address> parse_address(const std::string& text) {
   if (address.host.front() == '[' && address.host.back() == ']')
     address.host = address.host.substr(1, address.host.size() - 2);
   if (address.host == "localhost") address.host = "127.0.0.1";
+  error_code not_an_address;  // a name, which nobody would look up: what is listened on is this machine's
+  asio::ip::make_address(address.host, not_an_address);
+  if (not_an_address) return {};
   const auto port = parse_number<decltype(address.port)>(std::string_view(text).substr(colon + 1));
   if (!port) return {};
   address.port = *port;
