@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ops/cli/kafka_options.hpp"
+#include "ops/cli/problem.hpp"
 #include "ops/cli/said_by.hpp"
 
 namespace assay::cli {
@@ -14,7 +15,7 @@ class Forgetting {
   virtual ~Forgetting() = default;
   // Everything of the user's that is there now. `ids` are known before, of what may be gone already, and are added to.
   // Errors are sentences.
-  virtual Result<SaidBy, std::string> find(const std::string& user, UsersIds& ids) = 0;
+  virtual Result<SaidBy, Problem> find(const std::string& user, UsersIds& ids) = 0;
   // Appends these lines' deletions (forget_acts.hpp, dead_letter_acts.hpp), in order. A sentence where one failed.
   virtual std::string act(const std::vector<std::string>& lines) = 0;
   // Until when the log keeps what it holds now, in words.

@@ -29,7 +29,7 @@ class KafkaForgetting final : public Forgetting {
     return {};
   }
 
-  Result<SaidBy, std::string> find(const std::string& user, UsersIds& ids) override {
+  Result<SaidBy, Problem> find(const std::string& user, UsersIds& ids) override {
     // Positions first: what was resolved by then is found in the topics that are read after it.
     const auto resolved = positions();
     if (!resolved) return resolved.error();

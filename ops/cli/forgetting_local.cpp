@@ -11,7 +11,7 @@ class LocalForgetting final : public Forgetting {
   LocalForgetting(std::string data, std::chrono::milliseconds log_retention)
       : data_(std::move(data)), log_retention_(log_retention) {}
 
-  Result<SaidBy, std::string> find(const std::string& user, UsersIds& ids) override {
+  Result<SaidBy, Problem> find(const std::string& user, UsersIds& ids) override {
     auto local = LocalStore::open(data_, {"serve"});
     if (!local) return local.error();
     const auto unreadable = [](error_code why) { return "the store can't be read: " + why.message(); };
@@ -33,7 +33,7 @@ class LocalForgetting final : public Forgetting {
 
   std::string act(const std::vector<std::string>& lines) override {
     const auto owner = LocalOwner::open(data_);
-    if (!owner) return owner.error();
+    if (!owner) return owner.error().text;
     for (const auto& line : lines) {
       const auto answer = (*owner)->answer(line);
       if (!answer.reached || answer.line != "ok") return answer.line;

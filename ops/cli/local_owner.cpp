@@ -9,7 +9,7 @@
 
 namespace assay::cli {
 
-Result<std::unique_ptr<LocalOwner>, std::string> LocalOwner::open(const std::string& data) {
+Result<std::unique_ptr<LocalOwner>, Problem> LocalOwner::open(const std::string& data) {
   if (!std::filesystem::exists(data + "/db")) return "there is no assay data in " + data;
   if (auto problem = problem_with_format(data); !problem.empty()) return problem;
   std::unique_ptr<LocalOwner> self(new LocalOwner(data));
@@ -20,7 +20,7 @@ Result<std::unique_ptr<LocalOwner>, std::string> LocalOwner::open(const std::str
   if (!db) return db.error();
   self->db_ = std::move(*db);
   constexpr std::string_view serve = "serve";
-  if (auto problem = problem_with_role(*self->db_, data, {&serve, 1})) return problem->text;
+  if (auto problem = problem_with_role(*self->db_, data, {&serve, 1})) return *problem;
   auto log = EmbeddedLog::open(*self->db_, self->directory_->path(), {}, self->metrics_);
   if (!log) return log.error();
   self->log_ = std::move(*log);

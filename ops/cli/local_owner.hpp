@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "ops/cli/control.hpp"
+#include "ops/cli/problem.hpp"
 #include "storage/db/data_directory.hpp"
 #include "storage/db/db.hpp"
 #include "storage/log/embedded_log.hpp"
@@ -11,9 +12,8 @@ namespace assay::cli {
 
 class LocalOwner {
  public:
-  // Errors are sentences.
-  static Result<std::unique_ptr<LocalOwner>, std::string> open(const std::string& data);
-  // Carries out a line of dead_letter_acts.hpp, forget_acts.hpp or backup_acts.hpp.
+  static Result<std::unique_ptr<LocalOwner>, Problem> open(const std::string& data);
+  // Carries out a line of dead_letter_acts.hpp, forget_acts.hpp, backup_acts.hpp or sink_acts.hpp.
   OwnerAnswer answer(const std::string& line);
 
  private:

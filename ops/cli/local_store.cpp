@@ -9,8 +9,8 @@
 
 namespace assay::cli {
 
-Result<std::unique_ptr<LocalStore>, std::string> LocalStore::open(const std::string& data_directory,
-                                                                  std::initializer_list<std::string_view> roles) {
+Result<std::unique_ptr<LocalStore>, Problem> LocalStore::open(const std::string& data_directory,
+                                                              std::initializer_list<std::string_view> roles) {
   const auto database = data_directory + "/db";
   std::error_code ec;
   const bool there = std::filesystem::exists(database, ec);
@@ -23,8 +23,7 @@ Result<std::unique_ptr<LocalStore>, std::string> LocalStore::open(const std::str
   auto db = Db::open({.directory = database, .reader_scratch = scratch});
   if (!db) return db.error();
   store->db_ = std::move(*db);
-  if (auto problem = problem_with_role(*store->db_, data_directory, {roles.begin(), roles.size()}))
-    return problem->text;
+  if (auto problem = problem_with_role(*store->db_, data_directory, {roles.begin(), roles.size()})) return *problem;
   auto log = EmbeddedLog::open(*store->db_, data_directory, {.read_only = true}, store->metrics_);
   if (!log) return log.error();
   store->log_ = std::move(*log);

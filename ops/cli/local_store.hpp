@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "ops/cli/problem.hpp"
 #include "ops/runtime/metrics.hpp"
 #include "storage/db/db.hpp"
 #include "storage/log/embedded_log.hpp"
@@ -11,10 +12,10 @@ namespace assay::cli {
 
 class LocalStore {
  public:
-  // Fails with a sentence: there is no such directory, no database in it, it was written by a newer program, or by a
-  // process of none of these roles.
-  static Result<std::unique_ptr<LocalStore>, std::string> open(const std::string& data_directory,
-                                                               std::initializer_list<std::string_view> roles);
+  // Fails where there is no such directory, no database in it, it was written by a newer program, or by a process of
+  // none of these roles.
+  static Result<std::unique_ptr<LocalStore>, Problem> open(const std::string& data_directory,
+                                                           std::initializer_list<std::string_view> roles);
   ~LocalStore();
 
   // `assay serve` always does; a front door does when it has had a view.
