@@ -27,8 +27,11 @@ int report(std::vector<std::string> args) {
   app.add_option("--experiment", experiment, "The experiment, by id or name")->capture_default_str();
   app.add_option("--hours", hours, "The last so many hours")->check(number_of_hours())->capture_default_str();
   app.add_option("--output", output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
-  if (const auto parsed = parse(app, std::move(args)); !parsed.run) return parsed.code;
-  if (experiment.empty()) return complain("--experiment: it is empty", usage);
+  const auto settle = [&]() -> std::optional<std::string> {
+    if (experiment.empty()) return "--experiment: it is empty";
+    return std::nullopt;
+  };
+  if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
 
   auto local = LocalStore::open(data, {"serve", "ingest"});
   if (!local) return complain(local.error());
