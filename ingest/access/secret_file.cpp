@@ -15,9 +15,14 @@ namespace assay {
 Result<SecretFile, std::string> read_secret_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream bytes;
-  if (file) bytes << file.rdbuf();
+  if (file) {
+    errno = 0;
+    bytes << file.rdbuf();
+  }
+  const bool nothing_in_it = file && !bytes && errno == 0;  // what has nothing to put out says that it failed
   // Named: a SecretFile could be made of a string, too.
   using Read = Result<SecretFile, std::string>;
+  if (nothing_in_it) return Read(boost::system::in_place_error, path + " is empty");
   if (!file || !bytes) return Read(boost::system::in_place_error, "can't read " + path + ": " + std::strerror(errno));
   return Read(boost::system::in_place_value, SecretFile{std::move(bytes).str()});
 }
