@@ -8,6 +8,8 @@
 namespace assay::cli {
 namespace {
 
+constexpr std::chrono::hours wait_max{7 * 24};  // librdkafka counts milliseconds in 31 bits
+
 // Where a secret comes from beside the file.
 struct Secret {
   std::string_view property, environment;
@@ -49,9 +51,9 @@ void KafkaOptions::add_to(CLI::App& app, bool required) {
 }
 
 std::optional<std::string> KafkaOptions::read_file() {
+  const auto unreadable = "--kafka-properties: " + properties_file + " can't be read";
   std::ifstream file(properties_file);
   if (!file) return unreadable;
-  const auto unreadable = "--kafka-properties: " + properties_file + " can't be read";
   constexpr std::string_view blanks = " \t\r";
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
@@ -62,9 +64,9 @@ std::optional<std::string> KafkaOptions::read_file() {
       return "--kafka-properties: line " + std::to_string(number) + " of " + properties_file + " is not NAME=VALUE";
     config.properties[std::string(trimmed(text.substr(0, equals), blanks))] = trimmed(text.substr(equals + 1), blanks);
   }
+  if (file.bad()) return unreadable;  // a directory, which can be opened
   return std::nullopt;
 }
-  if (file.bad()) return unreadable;  // a directory, which can be opened
 
 std::optional<std::string> KafkaOptions::settle_for_tool() {
   config.topics_wait = std::chrono::seconds(2);  // one that has just been made is not known to every broker at once
@@ -81,6 +83,7 @@ std::optional<std::string> KafkaOptions::settle() {
   for (const auto& secret : secrets)
     if (const auto* value = std::getenv(std::string(secret.environment).c_str()); value && *value)
       config.properties[std::string(secret.property)] = value;
+  if (wait > wait_max) return "--kafka-wait: more than 7d";
   return problem_with_clients(config);
 }
 
