@@ -237,7 +237,7 @@ CLI::Validator size_from(std::uint64_t least) {
 Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle) {
   std::string level = "info";
   bool check = false;
-  app.add_option("--log-level", level, "trace, debug, info, warn or error")->capture_default_str();
+  app.add_option("--log-level", level, "trace, debug, info, warn, error or off")->capture_default_str();
   app.add_flag("--check", check, "Print the settings that would run, and end")->configurable(false);
   app.set_config("--config", "", "A TOML file of settings, by the flags' names")
       ->envname("ASSAY_CONFIG")
@@ -262,7 +262,7 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
   }
   if (keys.problem) return {false, complain("--config: " + *keys.problem, usage)};
   if (!set_up_log(level))
-    return {false, complain("--log-level: " + level + " is not trace, debug, info, warn or error", usage)};
+    return {false, complain("--log-level: " + level + " is not trace, debug, info, warn, error or off", usage)};
   if (settle)
     if (const auto problem = settle()) return {false, complain(*problem, usage)};
   if (!keys.of_others.empty() && is_process(app))
