@@ -19,9 +19,6 @@
 namespace assay {
 namespace {
 
-// DO NOT CHANGE: milliseconds since the epoch, in decimal, in Family::meta.
-constexpr const char* position_key = "feeder/mlflow";
-
 Error failed(const MlflowAnswer& answer) {
   return answer.kind == MlflowAnswer::Kind::unavailable ? Error::sink_unavailable : Error::unsupported;
 }
@@ -350,7 +347,7 @@ void Feeder::remember(std::string key) {
 }
 
 Result<Instant> Feeder::since() const {
-  const auto value = local_.get(Family::meta, position_key);
+  const auto value = local_.get(Family::meta, feeder_position_key);
   if (!value) return value.error();
   if (!*value) return clock_.now() - config_.first_look_back;
   const auto ms = parse_number<std::int64_t>(**value);
@@ -363,7 +360,7 @@ Result<Instant> Feeder::since() const {
 
 Result<void> Feeder::save_position(Instant at) {
   Changes changes;
-  changes.put(Family::meta, position_key, std::to_string(at.time_since_epoch().count()));
+  changes.put(Family::meta, feeder_position_key, std::to_string(at.time_since_epoch().count()));
   return local_.write(changes);
 }
 

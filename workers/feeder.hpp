@@ -31,6 +31,9 @@
 
 namespace assay {
 
+// How far it came: milliseconds since the epoch, in decimal, in Family::meta. DO NOT CHANGE.
+inline constexpr const char* feeder_position_key = "feeder/mlflow";
+
 struct FeederConfig {
   MlflowConfig mlflow;                            // its rates hold for the feeder alone
   std::chrono::milliseconds interval{2'000};      // between two looks at what is newest

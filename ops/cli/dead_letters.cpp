@@ -178,11 +178,6 @@ int act_on_all(Owner& owner, const std::string& verb, const KeyValue& store, con
   return code;
 }
 
-// Where they are: what the command line says goes before what the environment, or a file, says of the other place.
-bool says(const std::vector<std::string>& args, const std::string& flag) {
-  return std::ranges::any_of(args, [&](const auto& arg) { return arg == flag || arg.starts_with(flag + "="); });
-}
-
 }  // namespace
 
 int dead_letters(std::vector<std::string> args) {
@@ -209,17 +204,18 @@ int dead_letters(std::vector<std::string> args) {
                "Of list: what waits for its trace, of `assay serve` or of a front door with --view, instead");
   KafkaOptions kafka;
   kafka.add_to(app, false);
+  // What the command line says goes before what the environment, or a file, says of the other place.
   const bool to_kafka = says(args, "--kafka"), to_data = says(args, "--data") || says(args, "--parked");
   const auto on_kafka = [&] { return !kafka.config.brokers.empty() && (to_kafka || !to_data); };
   const auto settle = [&]() -> std::optional<std::string> {
     if (verb == "show" && record_ids.size() != 1) return "deadletters show takes one record_id";
-    if (all && (verb == "list" || verb == "show")) return "--all is of replay and purge";
-    if (!reason.empty() && !all && verb != "list")
-      return "--reason is of list, and of replay and purge with --all: record_ids say which ones by themselves";
     if ((verb == "replay" || verb == "purge") && !all && record_ids.empty())
       return "deadletters " + verb + " takes record_ids, or --all";
     if (all && !record_ids.empty()) return "record_ids and --all are both given: which is meant?";
     if (verb == "list" && !record_ids.empty()) return "deadletters list takes no record_ids: see show";
+    if (all && (verb == "list" || verb == "show")) return "--all is of replay and purge";
+    if (!reason.empty() && !all && verb != "list")
+      return "--reason is of list, and of replay and purge with --all: record_ids say which ones by themselves";
     return on_kafka() ? kafka.settle_for_tool() : std::nullopt;
   };
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;

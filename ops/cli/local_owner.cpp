@@ -6,6 +6,7 @@
 #include "ops/cli/dead_letter_acts.hpp"
 #include "ops/cli/forget_acts.hpp"
 #include "ops/cli/role.hpp"
+#include "ops/cli/sink_acts.hpp"
 
 namespace assay::cli {
 
@@ -35,6 +36,7 @@ OwnerAnswer LocalOwner::answer(const std::string& line) {
   }
   if (!log_) return ask_owner(data_, line, sign_of_life_max);
   if (BackupActs::knows(line)) return {true, BackupActs(*db_, directory_->path()).answer(line)};
+  if (SinkActs::knows(line)) return {true, SinkActs(*db_).answer(line)};
   if (ForgetActs::knows(line)) return {true, ForgetActs(*log_, io_).answer(line)};
   return {true, DeadLetterActs(*db_, *log_, io_).answer(line)};
 }

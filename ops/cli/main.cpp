@@ -24,7 +24,7 @@ constexpr cli::Command commands[] = {
     {"worker", "resolve and commit, behind Kafka", cli::worker, true},
     {"topics", "create | check | describe the topics on Kafka", cli::topics},
     {"deadletters", "list | show | replay | purge what could not be committed", cli::dead_letters},
-    {"sinks", "list | replay the sinks of the workers on Kafka", cli::sinks},
+    {"sinks", "list | replay the sinks of the workers on Kafka, or of serve", cli::sinks},
     {"verify", "recount every record of the log against the sinks", cli::verify},
     {"report", "the figures of an experiment's feedback in a time window", cli::report},
     {"backup", "copy the data of a serve that goes on meanwhile", cli::backup},

@@ -103,9 +103,8 @@ void prepend_environment(const CLI::App& app, std::vector<std::string>& args) {
   for (const auto* option : app.get_options()) {
     if (option->get_envname().empty()) continue;
     const auto flag = "--" + option->get_lnames().front();
-    const auto given = [&flag](const std::string& arg) { return arg == flag || arg.starts_with(flag + "="); };
     const auto* value = std::getenv(option->get_envname().c_str());
-    if (!value || !*value || std::any_of(args.begin(), args.end(), given)) continue;
+    if (!value || !*value || says(args, flag)) continue;
     for (const auto& each : values_in(*option, value)) args.insert(args.begin(), flag + "=" + each);
   }
 }
@@ -193,13 +192,13 @@ bool is_process(const CLI::App& app) {
 }  // namespace
 
 void share_settings(std::span<const Command> commands) { all_commands = commands; }
+
 std::string duration_text(milliseconds duration) {
   if (duration.count() == 0) return "0s";
   for (auto unit = std::rbegin(units); unit != std::rend(units); ++unit)
     if (duration.count() % unit->ms == 0) return std::to_string(duration.count() / unit->ms) + std::string(unit->name);
   return {};
 }
-
 
 void add_duration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& target, const std::string& help,
                   std::chrono::milliseconds least) {
@@ -272,6 +271,10 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
     return {false, ok};
   }
   return {true, ok};
+}
+
+bool says(const std::vector<std::string>& args, const std::string& flag) {
+  return std::ranges::any_of(args, [&](const auto& arg) { return arg == flag || arg.starts_with(flag + "="); });
 }
 
 std::optional<std::string> problem_with_url(const std::string& flag, const std::string& url) {

@@ -52,6 +52,9 @@ struct Parsed {
 using Settle = std::function<std::optional<std::string>()>;
 Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle = {});
 
+// Whether the command line itself says it.
+bool says(const std::vector<std::string>& args, const std::string& flag);
+
 // What is wrong with the URL of a server that a flag names, if anything; its text may hold a secret and is not told.
 std::optional<std::string> problem_with_url(const std::string& flag, const std::string& url);
 

@@ -9,6 +9,7 @@
 #include "ops/cli/role.hpp"
 #include "ops/cli/serve_mlflow.hpp"
 #include "ops/cli/serve_upkeep.hpp"
+#include "ops/cli/sink_acts.hpp"
 #include "ops/cli/store_metrics.hpp"
 #include "ops/runtime/log.hpp"
 #include "ops/runtime/process_metrics.hpp"
@@ -107,14 +108,16 @@ int run(ServeOptions& options) {
   const DeadLetterActs acts(**db, **log, append_io);
   IoContext forget_io(1);
   const ForgetActs forget(**log, forget_io);
-  ServeMlflow mlflow(options.mlflow, {**db, **log, acts, view, clock, metrics});
+  ServeMlflow mlflow(options.mlflow, {directory->path(), **db, **log, acts, view, clock, metrics});
   if (const auto problem = mlflow.open()) return complain(*problem);
   view.forget_told_before([&options, &clock] { return told_since(options.policy, clock.now()); });
 
   DoorWithRoutes door(options.door, **log, &view, **db, metrics, clock);
   const BackupActs backup(**db, directory->path());
-  auto control = ControlServer::open(directory->path(), [&acts, &forget, &backup](const std::string& line) {
+  const SinkActs sinks(**db);
+  auto control = ControlServer::open(directory->path(), [&acts, &forget, &backup, &sinks](const std::string& line) {
     if (line == "ping") return std::string("ok");
+    if (SinkActs::knows(line)) return sinks.answer(line);
     if (BackupActs::knows(line)) return backup.answer(line);
     return ForgetActs::knows(line) ? forget.answer(line) : acts.answer(line);
   });

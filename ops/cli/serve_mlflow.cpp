@@ -1,5 +1,7 @@
 #include "ops/cli/serve_mlflow.hpp"
 
+#include "ops/cli/sink_acts.hpp"
+
 namespace assay::cli {
 
 using namespace std::chrono_literals;
@@ -10,6 +12,10 @@ ServeMlflow::ServeMlflow(const MlflowOptions& options, const Parts& parts)
 std::optional<std::string> ServeMlflow::open() {
   if (!options_.any()) return {};
   if (const auto refused = refusal_of_database(options_, parts_.clock)) return "--mlflow-db: " + *refused;
+  const auto replay = "`assay sinks replay mlflow --data " + parts_.directory + "`, and a restart";
+  auto noted = begin_anew_if_asked(parts_.db);
+  if (noted) noted = note_mlflow_server(parts_.db, options_, replay);
+  if (!noted) return "the sink's positions: " + noted.error().message();
   const auto source = log_identity(parts_.db);
   if (!source) return "the log's identity: " + source.error().message();
   auto write_dead_letter = [&acts = parts_.acts](DeadLetter dead) { return acts.write_dead_letter(std::move(dead)); };

@@ -18,6 +18,7 @@ namespace assay::cli {
 class ServeMlflow {
  public:
   struct Parts {
+    const std::string directory;
     Db& db;
     EmbeddedLog& log;
     const DeadLetterActs& acts;

@@ -1,10 +1,11 @@
-// assay sinks: how far the workers' sinks on Kafka have come, and from the beginning once more.
+// assay sinks: how far the workers' sinks on Kafka have come; and, of `assay serve` too, from the beginning once more.
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <set>
 
 #include "ops/cli/kafka_options.hpp"
+#include "ops/cli/local_owner.hpp"
 #include "ops/runtime/error.hpp"
 #include "storage/log/kafka_offsets.hpp"
 #include "storage/log/kafka_source.hpp"
@@ -17,7 +18,7 @@ const std::string group_prefix = "sink-";
 
 struct SinksOptions {
   KafkaOptions kafka;
-  std::string verb, name;
+  std::string verb, name, data;
   std::chrono::milliseconds since{0};
   bool some = false;   // `since` was given
   MlflowSqlConfig db;  // its url empty: none was named
@@ -122,28 +123,57 @@ int replay(const SinksOptions& asked, std::span<const StreamPartition> where) {
   return ok;
 }
 
+// Of `assay serve`, which keeps them beside its log.
+int replay_in(const std::string& data, const std::string& name) {
+  const auto owner = LocalOwner::open(data);
+  if (!owner) return complain(owner.error());
+  constexpr std::string_view error = "error ";
+  const auto answer = (*owner)->answer("replay-sink " + name);
+  if (!answer.reached || answer.line != "ok")
+    return complain(answer.line.starts_with(error) ? answer.line.substr(error.size()) : answer.line);
+  std::cout << name << " will apply all that the log still has when `assay serve` starts next\n";
+  return ok;
+}
+
 }  // namespace
 
 int sinks(std::vector<std::string> args) {
-  CLI::App app("How far the workers' sinks on Kafka have come, and from the log's beginning once more", "assay sinks");
+  CLI::App app(
+      "How far the workers' sinks on Kafka have come; of these, or of `assay serve`, from the log's beginning once "
+      "more",
+      "assay sinks");
   SinksOptions asked;
   app.add_option("verb", asked.verb, "list or replay")
       ->required()
       ->check(CLI::IsMember({"list", "replay"}))
       ->configurable(false);
   app.add_option("name", asked.name, "For replay: which sink, e.g. mlflow")->configurable(false);
-  asked.kafka.add_to(app);
+  asked.kafka.add_to(app, false);
+  app.add_option("--data", asked.data, "Of replay: the data directory of `assay serve`, which may be running");
   app.add_option("--mlflow-db", asked.db.url,
                  "Of replay, where the workers have it: the PostgreSQL in which the sink keeps its positions");
   add_duration(app, "--since", asked.since, "Of replay: only what was written so long ago or later; else all there is");
-  const auto settle = [&asked]() -> std::optional<std::string> {
-    if (auto problem = asked.kafka.settle_for_tool()) return problem;
+  const bool to_kafka = says(args, "--kafka"), to_data = says(args, "--data");
+  const auto on_kafka = [&] { return !asked.kafka.config.brokers.empty() && (to_kafka || !to_data); };
+  const auto settle = [&]() -> std::optional<std::string> {
     if (asked.verb == "replay" && asked.name.empty()) return "sinks replay takes a sink's name";
+    if (asked.verb == "list" && !asked.name.empty()) return "sinks list takes no name: it lists all";
+    if (!on_kafka()) {
+      if (asked.verb == "list")
+        return "sinks list needs --kafka; of `assay serve` see assay_sink_lag_records in /metrics";
+      if (asked.data.empty()) return "sinks replay needs --kafka, or --data of `assay serve`";
+      if (app.count("--since") > 0) return "--since is of --kafka";
+      if (!asked.db.url.empty())
+        return "--mlflow-db is of --kafka: `assay serve` begins anew by itself in a database that is another";
+      return {};
+    }
+    if (auto problem = asked.kafka.settle_for_tool()) return problem;
     if (asked.db.url.empty()) return {};
     const auto problem = problem_with_conninfo(asked.db.url);
     return problem ? std::optional("--mlflow-db: " + *problem) : std::nullopt;
   };
   if (const auto parsed = parse(app, std::move(args), settle); !parsed.run) return parsed.code;
+  if (!on_kafka()) return replay_in(asked.data, asked.name);
   if (const auto* password = std::getenv("ASSAY_MLFLOW_DB_PASSWORD")) asked.db.password = password;
   asked.some = app.count("--since") > 0;
   const auto sources = KafkaSources::open(asked.kafka.config, asked.kafka.wait);

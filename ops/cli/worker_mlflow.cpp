@@ -2,11 +2,16 @@
 
 #include <algorithm>
 
+#include "ops/cli/sink_acts.hpp"
+
 namespace assay::cli {
 
 std::optional<std::string> WorkerMlflow::open(const std::string& source, SharedSink::Failed failed) {
   if (!options_.any()) return {};
   if (const auto refused = refusal_of_database(options_, parts_.clock)) return "--mlflow-db: " + *refused;
+  const std::string replay = "with the workers stopped, `assay sinks replay mlflow --kafka …`";
+  if (const auto noted = note_mlflow_server(parts_.local, options_, replay); !noted)
+    return "the sink's server: " + noted.error().message();
   auto make = [this, source](PositionStore& positions) {
     auto write_dead_letter = [this](DeadLetter dead) { return parts_.acts.write_dead_letter(std::move(dead)); };
     return make_mlflow_sink(options_, source, positions, parts_.local, std::move(write_dead_letter), parts_.clock,

@@ -51,6 +51,36 @@ def test_a_server_that_serves_no_artifacts_gets_the_spans_too(assay, tmp_path, m
         assert "event=mlflow_spans_refused" not in serve.log.read_text()
 
 
+def test_another_server_gets_what_was_committed_before_when_that_is_asked_for(assay, mlflow_url, tmp_path):
+    """The URL may be a new name of the same server: nothing begins anew by itself, and that is said."""
+    serve = assay("serve", "--mlflow-url", mlflow_url)
+    trace_ids = [new_trace_id(), new_trace_id()]
+    post_trace(serve.http, trace_ids[0])
+    wait_sink(serve.http, give(serve.http, trace_ids[0]), "committed")
+    with MlflowServer(tmp_path / "mlflow") as server, httpx.Client(base_url=server.url, timeout=30, trust_env=False) as direct:
+
+        def shown(trace_id: str) -> bool:
+            answer = direct.get("/api/3.0/mlflow/traces/get", params={"trace_id": trace_id})
+            return answer.status_code == 200 and len(answer.json()["trace"]["trace_info"].get("assessments", [])) == 1
+
+        def restart() -> None:
+            assert serve.terminate() == 0
+            serve.start()
+
+        serve.args = ("--mlflow-url", server.url)
+        restart()
+        said = [line for line in serve.log.read_text().splitlines() if "event=sink_of_another_server" in line]
+        assert len(said) == 1 and mlflow_url in said[0] and server.url in said[0] and f"sinks replay mlflow --data {serve.data}" in said[0], said
+        post_trace(serve.http, trace_ids[1])
+        wait_sink(serve.http, give(serve.http, trace_ids[1]), "committed")
+        assert [shown(id) for id in trace_ids] == [False, True]
+        asked = run_assay("sinks", "replay", "mlflow", "--data", str(serve.data))
+        assert asked.returncode == 0, asked
+        restart()
+        wait_until("it has both", lambda: all(shown(id) for id in trace_ids), WITHIN)
+        assert serve.log.read_text().count("event=sink_of_another_server") == 1
+
+
 def logged(url: str, mlflow_url: str) -> dict:
     """What MLflow finds and shows of a trace that its client has logged at `url`."""
     command = [sys.executable, "spans.py", f"spans-{uuid.uuid4().hex[:8]}", mlflow_url]
