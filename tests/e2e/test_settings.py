@@ -40,6 +40,15 @@ def test_flags_environment_and_file_are_checked(tmp_path):
         ("--allowed-host", "x/y"),
         ("--park-max", "300y"),
         ("--park-max", "36501d"),
+        ("--listen", "app.example:8080"),
+        ("--write-buffers", "0"),
+        ("--redact-in", "feedback"),
+        ("--forwarded-header", "forwarded"),
+        ("--insecure-no-auth", "--anonymous", "chat"),
+        ("--cors-origin", "https://u@app.example"),
+        ("--mlflow-url", "http://127.0.0.1:1/#/experiments/0"),
+        ("--mlflow-url", "http://127.0.0.1:1/?o=1"),
+        ("--model-url", "http://127.0.0.1:1/v1#top"),
     ):
         for check in ((), ("--check",)):
             refused = run_assay("serve", "--data", data, *wrong, *check)
@@ -68,6 +77,9 @@ def test_flags_environment_and_file_are_checked(tmp_path):
     config.write_text('park-max = "7h"\nno-such-key = 1\n')
     unknown_key = run_assay("serve", "--data", data, "--config", str(config))
     assert unknown_key.returncode == 2 and "no-such-key" in unknown_key.stderr
+
+    no_file = run_assay("serve", "--data", data, "--config", str(tmp_path))
+    assert no_file.returncode == 2 and "it is no file" in no_file.stderr, no_file
 
     config.write_text('park-max = "7h"\nlisten = "127.0.0.1:1"\n')
     checked = run_assay("serve", "--data", data, "--config", str(config), "--check", env={"ASSAY_LISTEN": "127.0.0.1:2"})
@@ -114,6 +126,9 @@ def test_what_librdkafka_alone_knows_is_refused_before_the_start(tmp_path):
             arguments = ["check"] if command == "topics" else ["--data", str(tmp_path / "data")]
             refused = run_assay(command, *arguments, "--kafka", "127.0.0.1:1", *given, *(["--check"] if check else []))
             assert refused.returncode == 2 and words in refused.stderr, refused
+    for flag, value, words in (("--kafka-properties", str(tmp_path), "can't be read"), ("--kafka-wait", "8d", "more than 7d"), ("--admin-listen", "worker-1:9108", "ADDRESS:PORT")):
+        refused = run_assay("worker", "--kafka", "127.0.0.1:1", "--data", str(tmp_path / "data"), flag, value, "--check")
+        assert refused.returncode == 2 and flag in refused.stderr and words in refused.stderr, refused
     refused = run_assay("worker", "--kafka", "127.0.0.1:1", "--data", "", "--check")
     assert refused.returncode == 2 and "--data: it is empty" in refused.stderr, refused
 
@@ -140,6 +155,12 @@ def test_one_config_serves_all_commands(serve, tmp_path):
         assert planned.returncode == 0 and 'log-retention = "7d"' in planned.stdout and not planned.stderr, planned
     old_name = run_assay("topics", "create", "--kafka", "127.0.0.1:1", "--retention", "1h", "--check")
     assert old_name.returncode == 2 and "--log-retention" in old_name.stderr, old_name
+    old_name = run_assay("topics", "create", "--kafka", "127.0.0.1:1", "--retention", "8d", "--check")
+    assert old_name.returncode == 0 and 'log-retention = "8d"' in old_name.stdout, old_name
+    both = ("--log-retention", "30d", "--retention", "8d")
+    for given, env in ((both, {}), (both[2:] + both[:2], {}), (both[2:], {"ASSAY_LOG_RETENTION": "30d"})):
+        refused = run_assay("topics", "create", "--kafka", "127.0.0.1:1", *given, "--check", env=env)
+        assert refused.returncode == 2 and "its old name" in refused.stderr, refused
     for wrong, words in (
         ("prak-max = 1", 'there is no setting "prak-max"'),
         ("[report]\nhours = 3", "there is no section [report]"),
@@ -149,3 +170,30 @@ def test_one_config_serves_all_commands(serve, tmp_path):
         config.write_text(wrong)
         refused = run_assay("report", "--config", str(config))
         assert refused.returncode == 2 and words in refused.stderr, refused
+
+
+def test_what_means_nothing_is_refused_by_the_tools():
+    for flag, *command in (
+        ("--reason", "deadletters", "purge", "a-1", "--reason", "expired"),
+        ("--reason", "deadletters", "replay", "a-1", "--reason", "expired"),
+        ("--reason", "deadletters", "show", "a-1", "--reason", "expired"),
+        ("--all", "deadletters", "list", "--all"),
+        ("--rate", "keys", "create", "app", "--scope", "read", "--rate", "0"),
+        ("--experiment", "report", "--experiment", ""),
+        ("takes no name", "sinks", "list", "mlflow", "--kafka", "127.0.0.1:1"),
+        ("--kafka", "sinks", "list", "--data", "d"),
+        ("--kafka", "sinks", "replay", "mlflow"),
+        ("--since", "sinks", "replay", "mlflow", "--data", "d", "--since", "1h"),
+        ("--verify", "load", "--verify", "--search"),
+        ("--keyed", "load", "--keyed", "--mlflow"),
+        ("--early", "load", "--early", "0.5", "--no-traces"),
+        ("--target", "load", "--target", "http://127.0.0.1:8080/feedback"),
+        ("--target", "load", "--target", "http://127.0.0.1:8080?x=1"),
+        ("--target", "load", "--target", "http://127.0.0.1:99999"),
+        ("--duration", "load", "--duration", "500ms"),
+        ("--verify-for", "load", "--verify-for", "500ms"),
+    ):
+        refused = run_assay(*command, "--check")
+        assert refused.returncode == 2 and flag in refused.stderr, (command, refused)
+    for taken in (("deadletters", "purge", "--all", "--reason", "expired"), ("load", "--target", "http://127.0.0.1:8080/"), ("load", "--mlflow", "--repeat", "0.1")):
+        assert run_assay(*taken, "--check").returncode == 0, taken
