@@ -6,6 +6,7 @@
 #include <functional>
 #include <span>
 
+#include "ops/runtime/error.hpp"
 #include "storage/log/event_source.hpp"
 
 namespace assay {
