@@ -59,8 +59,8 @@ class KafkaStep : public testing::Test {
     step.state.put(Family::meta, "last", value);
     return step;
   }
-  // All that a read-committed reader sees of the key's partition, `least` of it: a broker answers a commit before it has
-  // marked it in the log, and it is seen from then on.
+  // All that a read-committed reader sees of the key's partition, `least` of it: a broker answers a commit before it
+  // has marked it in the log, and it is seen from then on.
   std::vector<std::string> visible(std::size_t least) {
     const StreamPartition where{Stream::assessments, partition_of("tr-1", 4)};
     auto source = KafkaSource::open(config, {{where, 0}}, 20s);

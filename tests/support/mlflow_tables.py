@@ -1,6 +1,7 @@
 """An assay that commits into the tables of an MLflow's PostgreSQL, that MLflow, and what stands in the tables."""
 
 import os
+import uuid
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -10,7 +11,7 @@ from mlflow import MlflowClient, set_tracking_uri  # noqa: E402
 from .assay import Assay  # noqa: E402
 from .door import accepted, new_trace_id, post_trace  # noqa: E402
 from .mlflow_server import MlflowServer  # noqa: E402
-from .postgres import Postgres  # noqa: E402
+from .postgres import PASSWORD, Postgres  # noqa: E402
 from .waiting import wait_until  # noqa: E402
 
 WITHIN = 30.0
@@ -26,6 +27,14 @@ class Behind:
         self.assay, self.server, self.database, self.experiment = assay, server, database, experiment
         set_tracking_uri(server.url)
         self.mlflow = MlflowClient(server.url)
+
+    @classmethod
+    def begin(cls, assay, mlflow_on_postgres: tuple[MlflowServer, Postgres]) -> "Behind":
+        """By the fixtures of these names: a serve in an experiment of its own."""
+        server, database = mlflow_on_postgres
+        experiment = f"sql-{uuid.uuid4().hex[:8]}"
+        process = assay("serve", "--mlflow-db", database.url, "--experiment", experiment, env={"ASSAY_MLFLOW_DB_PASSWORD": PASSWORD})
+        return cls(process, server, database, experiment)
 
     def rows(self, sql: str, *values):
         return self.database.rows(sql, *values)
