@@ -331,7 +331,7 @@ TEST_F(MlflowSinkTest, TextsAreAsLongAsItsTablesHold) {
                                               std::string(9000, 't') +
                                               R"(","nul":"a\u0000b"},"trace_metadata":{"mlflow.trace.session":")" +
                                               std::string(300, 's') + "\"}"))}));
-  const auto& told = mlflow_.traces().at("tr-1");
+  const auto told = mlflow_.traces().at("tr-1");
   EXPECT_EQ(told.at("request_preview").as_string().size(), 1000u);
   EXPECT_EQ(told.at("tags").at("long").as_string().size(), 8000u);
   EXPECT_EQ(told.at("tags").at("nul"), "ab");
