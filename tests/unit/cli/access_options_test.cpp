@@ -30,11 +30,14 @@ TEST_F(AccessOptionsTest, AnOriginIsHeldAsBrowsersSendIt) {
 TEST_F(AccessOptionsTest, WhereToRedactNeedsWhat) {
   options_.redact_in = {"feedback"};
   EXPECT_TRUE(is_refused("--redact-in"));
+  options_ = {};
+  options_.redact_in = {"feedback"};
   options_.redaction.built_in = {"email"};
   EXPECT_EQ(problem(), "");
   EXPECT_TRUE(options_.redaction.feedback);
   EXPECT_FALSE(options_.redaction.traces);
-  options_.redact_in = {};
+  options_ = {};
+  options_.redaction.built_in = {"email"};
   EXPECT_EQ(problem(), "");
   EXPECT_TRUE(options_.redaction.feedback && options_.redaction.traces);
 }
@@ -42,6 +45,8 @@ TEST_F(AccessOptionsTest, WhereToRedactNeedsWhat) {
 TEST_F(AccessOptionsTest, ScopesForAnybodyAndEverythingForEverybodyContradictEachOther) {
   options_.insecure = true;
   EXPECT_EQ(problem(), "");
+  options_ = {};
+  options_.insecure = true;
   options_.anonymous = {"chat"};
   EXPECT_TRUE(is_refused("--insecure-no-auth and --anonymous"));
 }
