@@ -60,7 +60,7 @@ def test_another_server_gets_what_was_committed_before_when_that_is_asked_for(as
     with MlflowServer(tmp_path / "mlflow") as server, httpx.Client(base_url=server.url, timeout=30, trust_env=False) as direct:
 
         def shown(trace_id: str) -> bool:
-            answer = direct.get("/api/3.0/mlflow/traces/get", params={"trace_id": trace_id})
+            answer = direct.get(f"/api/3.0/mlflow/traces/{trace_id}")
             return answer.status_code == 200 and len(answer.json()["trace"]["trace_info"].get("assessments", [])) == 1
 
         def restart() -> None:
