@@ -3,6 +3,7 @@
 
 #include "bench/load/load.hpp"
 #include "ops/cli/options.hpp"
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay::cli {
 
@@ -48,9 +49,11 @@ int load(std::vector<std::string> args) {
     const bool is_address = url && url->scheme() == "http" && url->host_type() != boost::urls::host_type::name &&
                             !url->has_userinfo() && (url->encoded_path().empty() || url->encoded_path() == "/") &&
                             !url->has_query() && !url->has_fragment();
-    if (!is_address || (url->has_port() && url->port_number() == 0)) return "--target: it is not http://ADDRESS:PORT";
+    if (!is_address) return "--target: it is not http://ADDRESS:PORT";
+    const auto port = parse_number<std::uint16_t>(url->has_port() ? std::string_view(url->port()) : "80");
+    if (!port || *port == 0) return "--target: its port is none";
     config.host = url->host_address();
-    config.port = url->has_port() ? url->port_number() : 80;
+    config.port = *port;
     if (config.search && config.check) return "--verify is of feedback: searches accept nothing that has a receipt";
     if (config.keyed && (config.mlflow || config.search)) return "--keyed is of feedback by the door's own API";
     if (no_traces && config.early_share > 0) return "--early: with --no-traces none is sent, before or after";
