@@ -36,6 +36,8 @@ class ChatJournal {
                        bool in_log = false)
       : disk_(disk), entries_max_(entries_max), clear_(std::move(clear)), in_log_(in_log) {}
 
+  // Whether the log's disk is its own: where that one hangs, so would who writes here.
+  bool in_log() const { return in_log_; }
   // What belongs into the write of the chat's first record: EventLog::append_with. Error::over_capacity when
   // entries_max are there: too many chats at once, or a log that has been away for long.
   Result<Changes> open(const ChatTrace& chat);

@@ -88,7 +88,8 @@ Task<Result<ChatTurn>> ChatTurn::start(ChatServices& services, ChatRequest reque
   auto opened = opened_trace(chat);
   opened.ends_by = chat.started_at + services.config.chat_max;
   records.push_back(to_record(opened));
-  if (const auto writable = services.log.writable(); !writable) co_return writable.error();  // nothing begins
+  if (services.journal.in_log())  // Kafka may yet take what it does not answer for at this moment
+    if (const auto writable = services.log.writable(); !writable) co_return writable.error();
   auto entry = services.journal.open(chat);
   if (!entry) co_return entry.error();
   ChatTurn turn(services, std::move(share), std::move(chat), std::move(question));  // whatever is thrown, it is ended

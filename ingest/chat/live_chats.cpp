@@ -54,7 +54,7 @@ void LiveChats::ended(const LiveChat& chat, std::size_t bytes) {
 
 void LiveChats::runs(const std::shared_ptr<LiveChat>& chat) {
   const std::lock_guard lock(mutex_);
-  running_.emplace(chat.get(), chat);
+  running_.insert_or_assign(chat.get(), chat);
 }
 
 void LiveChats::runs_no_more(const LiveChat& chat) {

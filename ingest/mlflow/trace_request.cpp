@@ -271,9 +271,10 @@ std::optional<Rejection> copy_metadata_and_tags(const json::object& from, json::
   normalise_usage(metadata);
   metadata["mlflow.trace.infoFinalized"] = "true";
   const auto* tags = to.if_contains("tags");
-  if (metadata.size() + (tags ? tags->get_object().size() : 0) > trace_entries_max)
+  // One is left for the name of its experiment, one is that it is final.
+  if (metadata.size() + (tags ? tags->get_object().size() : 0) >= trace_entries_max)
     return invalid("trace_metadata",
-                   "with the tags it has more than " + std::to_string(trace_entries_max) + " entries");
+                   "with the tags it has more than " + std::to_string(trace_entries_max - 2) + " entries");
   to["trace_metadata"] = std::move(metadata);
   return {};
 }

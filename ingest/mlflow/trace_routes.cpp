@@ -86,6 +86,10 @@ Task<std::optional<Response>> write_trace(MlflowDoor& door, const Request& reque
   known.trace_id = trace.trace_id;
   known.accepted_at = now;
   known.info = json::serialize(info);
+  if (known.info.size() > trace_info_bytes_max / 2) {  // what is answered 200 must not be too much for its row
+    TraceRow row;
+    if (const auto fits = row.apply(known); !fits) co_return error_response(invalid_parameter(fits.error().reason));
+  }
   auto records = request_records(trace.trace_id, trace.client_request_id, now);
   records.insert(records.begin(), to_record(known));
   for (const auto& assessment : trace.assessments) records.push_back(to_record(assessment.record));

@@ -258,7 +258,9 @@ Result<std::vector<TraceRecord>, OtlpProblem> records_of(const std::vector<OtlpR
   for (const auto& id : order) {
     const auto& trace = traces.at(id);
     const auto info = info_of(id, experiment, trace);
-    if (trace.tags.size() + trace.metadata.size() >= trace_entries_max || info.size() > trace_info_bytes_max)
+    const auto entries = trace.tags.size() + trace.metadata.size();
+    constexpr std::size_t prefix_bytes = 16;  // of the name that an entry has in its trace's row
+    if (entries >= trace_entries_max || info.size() + entries * prefix_bytes > trace_info_bytes_max)
       return too_much_of_a_trace();
     std::string spans;
     const auto flush = [&] {

@@ -136,7 +136,8 @@ std::string problem_with_config_text(std::string_view text) {
 std::string problem_with_config_file(const std::string& path) {
   std::error_code absent;
   const auto status = std::filesystem::status(path, absent);
-  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+  const bool is_file = std::filesystem::is_regular_file(status) || std::filesystem::is_character_file(status);
+  if (std::filesystem::exists(status) && !is_file)
     return path + ": it is no file: settings are read more than once, which a pipe does not let";
   std::ifstream file(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};

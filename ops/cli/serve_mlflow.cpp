@@ -13,7 +13,7 @@ std::optional<std::string> ServeMlflow::open() {
   if (!options_.any()) return {};
   if (const auto refused = refusal_of_database(options_, parts_.clock)) return "--mlflow-db: " + *refused;
   const auto replay = "`assay sinks replay mlflow --data " + parts_.directory + "`, and a restart";
-  auto noted = begin_anew_if_asked(parts_.db);
+  auto noted = begin_anew_if_asked(parts_.db, parts_.clock.now());
   if (noted) noted = note_mlflow_server(parts_.db, options_, replay);
   if (!noted) return "the sink's positions: " + noted.error().message();
   const auto source = log_identity(parts_.db);

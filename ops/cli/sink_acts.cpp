@@ -1,6 +1,7 @@
 #include "ops/cli/sink_acts.hpp"
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/parse_number.hpp"
 #include "storage/sinks/positions.hpp"
 
 namespace assay::cli {
@@ -50,13 +51,17 @@ std::string SinkActs::answer(const std::string& line) const {
   return written ? "ok" : "error the data can't be written: " + written.error().message();
 }
 
-Result<void> begin_anew_if_asked(KeyValue& db) {
+Result<void> begin_anew_if_asked(KeyValue& db, Instant now) {
   const auto asked = db.get(Family::meta, again_key);
   if (!asked) return asked.error();
   if (!*asked) return {};
   Changes changes;
   changes.erase(Family::meta, again_key);
-  changes.erase(Family::meta, feeder_position_key);
+  const auto fed = db.get(Family::meta, feeder_position_key);
+  if (!fed) return fed.error();
+  const auto fed_ms = *fed ? parse_number<std::int64_t>(**fed) : std::nullopt;
+  if (fed_ms && Instant(std::chrono::milliseconds(*fed_ms)) > now - FeederConfig().first_look_back)
+    changes.erase(Family::meta, feeder_position_key);
   for (const auto stream : {Stream::traces, Stream::assessments}) {
     const auto positions = positions_prefix(sink) + std::string(name_of(stream));
     const auto scanned = db.scan(Family::meta, positions + "/", positions + "0", [&changes](auto key, auto) {

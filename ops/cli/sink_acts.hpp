@@ -29,7 +29,8 @@ class SinkActs {
   KeyValue& db_;
 };
 
-// Before the sink and the feeder are there: where it was asked for, they have come nowhere.
-Result<void> begin_anew_if_asked(KeyValue& db);
+// Before the sink and the feeder are there: where it was asked for, the sink has come nowhere, and the feeder looks
+// back as far as at its first time, unless it has been away for longer.
+Result<void> begin_anew_if_asked(KeyValue& db, Instant now);
 
 }  // namespace assay::cli

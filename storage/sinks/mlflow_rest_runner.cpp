@@ -57,11 +57,17 @@ void MlflowRunner::add_workers() {
     ++running_;
     const auto mine = free_.back();
     free_.pop_back();
-    asio::co_spawn(context_, work(), asio::bind_cancellation_slot(cancels_[mine]->slot(), [this, mine](auto e) {
-                     --running_;
-                     free_.push_back(mine);
-                     if (e) turn_.failure = Error::storage_failed;
-                   }));
+    const auto ended = [this, mine](const std::exception_ptr& e) {
+      --running_;
+      free_.push_back(mine);
+      if (e) turn_.failure = Error::storage_failed;
+    };
+    try {
+      asio::co_spawn(context_, work(), asio::bind_cancellation_slot(cancels_[mine]->slot(), ended));
+    } catch (...) {
+      ended(std::current_exception());
+      throw;
+    }
   }
 }
 

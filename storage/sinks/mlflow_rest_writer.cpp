@@ -272,8 +272,13 @@ Task<Written> MlflowWriter::create(const AssessmentRecord& record) {
   auto whole_now = record;
   if (!changes.empty() && row->apply(record, 0, 0)) whole_now.json = row->json(true);
   auto body = mlflow::create_assessment(whole_now, *gone);
-  const auto created = co_await client_.ask("POST", std::move(path), std::move(body));
+  auto where = path;
+  auto created = co_await client_.ask("POST", std::move(where), std::move(body));
   if (created.kind == MlflowAnswer::Kind::ok && !changes.empty()) remember(record.assessment_id, changes);
+  if (created.kind == MlflowAnswer::Kind::refused && !changes.empty()) {  // of a change, it may be: they come, too
+    body = mlflow::create_assessment(record, *gone);
+    created = co_await client_.ask("POST", std::move(path), std::move(body));
+  }
   if (created.kind != MlflowAnswer::Kind::exists) co_return judge(created);
   if (has_path(record.assessment_id)) {
     auto that = assessment_path(record);

@@ -126,7 +126,19 @@ SinkLedger MlflowSqlSink::ledger() const {
   return ledger_;
 }
 
+// What is thrown in the middle of a transaction must not leave it to the next one's COMMIT.
 Result<void> MlflowSqlSink::apply(std::span<const LogRecord> records) {
+  try {
+    return apply_all(records);
+  } catch (...) {
+    pg_.close();
+    checked_ = false;
+    experiments_.clear();
+    throw;
+  }
+}
+
+Result<void> MlflowSqlSink::apply_all(std::span<const LogRecord> records) {
   if (const auto connected = connect(); !connected) return connected;
   std::vector<SqlJob> jobs;
   std::map<StreamPartition, Offset> reached;

@@ -59,6 +59,7 @@ class MlflowSqlSink final : public AssessmentSink {
   SinkLedger ledger() const override;
 
  private:
+  Result<void> apply_all(std::span<const LogRecord> records);
   static constexpr int ready_at_once = 1000;
 
   Result<void> connect();

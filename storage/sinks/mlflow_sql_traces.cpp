@@ -249,7 +249,7 @@ void SqlBatch::write_entries(const std::map<std::string, Trace>& traces) {
     // Of a tag that has a column of its own, what was not written with the others: that it is gone, and that it is all
     // that is known.
     const bool is_unnamed = !trace.columns.name && trace.removed_tags.contains("mlflow.traceName");
-    if (!trace.anothers && (is_unnamed || (!trace.located && trace.columns.name != before.name))) {
+    if (is_unnamed || (!trace.located && !trace.anothers && trace.columns.name != before.name)) {
       renamed.add(std::string_view(id));
       names.add(trace.columns.name);
     }

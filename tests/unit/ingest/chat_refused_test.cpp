@@ -29,12 +29,19 @@ TEST_P(ChatRefusedTest, AnEndThatIsTooLongForTheLogIsRecordedCut) {
 TEST_P(ChatRefusedTest, WhatIsRefusedBeforeAnythingIsWrittenLeavesNothingToClose) {
   log.failing = Error::log_changed;
   chat("/chat", {"x"});
+  EXPECT_EQ(seen, (Seen{"respond 503"}));
+  EXPECT_EQ(journalled(), 0u);
+  EXPECT_EQ(journal.entries(), 0u);
+}
+
+// Where its disk is the log's own, which hangs. Kafka may have taken what it does not answer for.
+TEST_P(ChatRefusedTest, WhatIsNotAnsweredForIsToBeClosedButByALogThatHangs) {
   log.failing = Error::log_unavailable;
   log.hangs = true;
   chat("/chat", {"x"});
-  EXPECT_EQ(seen, (Seen{"respond 503", "respond 503"}));
-  EXPECT_EQ(journalled(), 0u);
-  EXPECT_EQ(journal.entries(), 0u);
+  EXPECT_EQ(seen, (Seen{"respond 503"}));
+  EXPECT_EQ(journalled(), GetParam() ? 0u : 1u);
+  EXPECT_EQ(journal.entries(), GetParam() ? 0u : 1u);
 }
 
 // At its end something happens.

@@ -241,9 +241,9 @@ TEST(TraceRequest, TakesNoMoreTagsAndMetadataThanATraceKeeps) {
     for (std::size_t i = 0; i < n; ++i) tags += (i ? R"(,"k)" : R"("k)") + std::to_string(i) + R"(":"v")";
     return parse_trace_request(trace(R"({"trace_id":"t","trace_metadata":{"a":"b"},"tags":{)" + tags + "}}"), now);
   };
-  EXPECT_TRUE(with(trace_entries_max - 2));  // "a", and that it is final
-  ASSERT_FALSE(with(trace_entries_max - 1));
-  EXPECT_EQ(with(trace_entries_max - 1).error().field, "trace_metadata");
+  EXPECT_TRUE(with(trace_entries_max - 3));  // "a", that it is final, and its experiment's name
+  ASSERT_FALSE(with(trace_entries_max - 2));
+  EXPECT_EQ(with(trace_entries_max - 2).error().field, "trace_metadata");
 }
 
 TEST(TraceRequest, RefusesWhatIsNotATraceAndNamesTheField) {
