@@ -319,6 +319,15 @@ TEST_F(MlflowSinkTest, ChangesThatCameWithTheirCreateAreSaidWithIt) {
   EXPECT_EQ(patches(), 1);
 }
 
+TEST_F(MlflowSinkTest, AChangeThatMlflowRefusesDoesNotTakeItsCreateWithIt) {
+  mlflow_.fault([](const auto& r, bool after) { return !after && r.body.find("bad words") != r.body.npos ? 400 : 0; });
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true")),
+                     add(update("a-1", "c-1", "tr-1", at(2), R"("rationale":"bad words")"))}));
+  EXPECT_TRUE(mlflow_.assessments().contains("a-1"));
+  ASSERT_EQ(dead_.size(), 1u);
+  EXPECT_EQ(dead_[0].record_id, "c-1");
+}
+
 TEST_F(MlflowSinkTest, AClientsOwnWordForItsTagIsNotSaidThereAndNotTakenAway) {
   ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true")),
                      add(trace("tr-1", at(2), R"("tags":{"assay.feedback":"mine"})")),
