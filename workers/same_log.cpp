@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "workers/recognised.hpp"
-
 namespace assay {
 
 Result<void> SameLog::reaches_to(EventSource& source, Offset committed) const {
@@ -16,13 +14,19 @@ Result<void> SameLog::reaches_to(EventSource& source, Offset committed) const {
   return source.seek(feedback_, position);
 }
 
-Result<void> SameLog::look_back(EventSource& source, const Meta& meta) {
+Result<Recognised> SameLog::look(EventSource& source, Offset upto, const Meta& meta) {
   Recognised known;
-  const auto look = [&](std::span<const LogRecord> records) {
+  const auto take = [&](std::span<const LogRecord> records) {
     return known.look_at(records, state_, feedback_.partition, policy_, meta.accepted_max);
   };
-  if (auto looked = chunks_.read(source, feedback_, meta.feedback, look); !looked) return looked;
-  if (known.is_another_log()) return Error::log_changed;
+  if (const auto read = chunks_.read(source, feedback_, upto, take); !read) return read.error();
+  return known;
+}
+
+Result<void> SameLog::look_back(EventSource& source, const Meta& meta) {
+  const auto known = look(source, meta.feedback, meta);
+  if (!known) return known.error();
+  if (known->is_another_log()) return Error::log_changed;
   const bool there = source.position(feedback_) == meta.feedback;
   return there ? Result<void>() : source.seek(feedback_, meta.feedback);
 }
@@ -42,13 +46,9 @@ Result<Offset> SameLog::decided(Offset committed, const Meta& meta) {
   if (!source) return source.error();
   const auto end = (*source)->end(feedback_);
   if (!end) return end.error();
-  Recognised known;
-  const auto look = [&](std::span<const LogRecord> records) {
-    return known.look_at(records, state_, feedback_.partition, policy_, meta.accepted_max);
-  };
-  const auto upto = std::min({*end, meta.feedback, committed});
-  if (auto looked = chunks_.read(**source, feedback_, upto, look); !looked) return looked.error();
-  return known.decided();
+  const auto known = look(**source, std::min({*end, meta.feedback, committed}), meta);
+  if (!known) return known.error();
+  return known->decided();
 }
 
 }  // namespace assay

@@ -3,6 +3,7 @@
 // or has lost its tail, is another one, and nothing but the state knows how much of it was decided.
 #include "storage/state/partition_state.hpp"
 #include "workers/chunk_reader.hpp"
+#include "workers/recognised.hpp"
 #include "workers/resolver.hpp"
 
 namespace assay {
@@ -33,6 +34,8 @@ class SameLog {
   Result<Offset> decided(Offset committed, const Meta& meta);
 
  private:
+  Result<Recognised> look(EventSource& source, Offset upto, const Meta& meta);
+
   EventSources& sources_;
   const KeyValue& state_;
   const StreamPartition feedback_;

@@ -88,8 +88,8 @@ void SqlBatch::merge(Trace& trace, SqlJob& job) {
   trace.row = std::move(merged);
   trace.concludes |= !record.spans.empty() && has_usage(trace.row, record.spans);
   for (auto& [id, span] : read) {
-    auto& kept = trace.spans.try_emplace(id, span).first->second;
-    if (kept.first < span.first) kept = std::move(span);
+    auto [at, added] = trace.spans.try_emplace(id, std::move(span));  // which takes it only where there is none
+    if (!added && at->second.first < span.first) at->second = std::move(span);
   }
   for (auto& key : mlflow::removed_tags(record.info)) trace.removed_tags.insert(std::move(key));
   const bool any = *changed || !spans->empty();
