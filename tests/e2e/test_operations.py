@@ -82,32 +82,6 @@ def test_background_threads_may_stand_back_in_a_unit():
         assert {"setpriority", "sched_setscheduler"} <= set(" ".join(filters[denied + 1 :]).split()), unit.name
 
 
-def test_a_process_tells_systemd_that_it_is_ready_alive_and_stopping(assay, tmp_path: Path):
-    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    told.bind(str(tmp_path / "notify"))
-    told.settimeout(20)
-    server = assay("serve", start=False, env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"})
-    server.spawn()
-    heard = []
-    while heard.count("WATCHDOG=1") < 3:
-        heard.append(told.recv(4096).decode().strip())
-    assert heard[0] == "READY=1" and "STATUS=ready" in heard
-    assert server.http.get("/readyz").status_code == 200
-    server.terminate()
-    while heard[-1] != "STOPPING=1":
-        heard.append(told.recv(4096).decode().strip())
-
-
-def test_a_process_that_is_not_ready_says_so_and_why(assay, tmp_path: Path):
-    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    told.bind(str(tmp_path / "notify"))
-    told.settimeout(20)
-    door = assay("serve", "--disk-reserve", "1000000GB", start=False, env={"NOTIFY_SOCKET": str(tmp_path / "notify")}).spawn()
-    assert told.recv(4096).decode().strip() == "READY=1", "not to be ended by TimeoutStartSec, however long it takes"
-    assert told.recv(4096).decode().strip() == "STATUS=not ready: log: event log full"
-    assert door.http.get("/readyz").status_code == 503
-
-
 def test_alerts_are_well_formed_and_fire_when_they_should():
     run("promtool", "check", "rules", OPS / "prometheus" / "assay.rules.yml")
     run("promtool", "test", "rules", "assay.rules.test.yml", cwd=OPS / "prometheus")
