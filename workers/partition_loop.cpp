@@ -94,7 +94,10 @@ Result<void> PartitionLoop::begin_anew(StepCommitter& committer, Offset committe
   return restore_.run(*decided);
 }
 
-Result<void> PartitionLoop::follow(Offset committed) { return restore_.run(committed); }
+Result<void> PartitionLoop::follow(Offset committed) {
+  metrics_.given_up();
+  return restore_.run(committed);
+}
 
 void PartitionLoop::wake() {
   restore_.wake();
@@ -198,7 +201,7 @@ Result<void> PartitionLoop::learn_parked(Resolution& resolution, Needs needs) co
 
 Result<void> PartitionLoop::decide(Resolution& resolution) {
   if (const auto& oldest = undecided_.front().record)
-    metrics_.behind_seconds.Set(std::chrono::duration<double>(clock_.now() - oldest->logged_at()).count());
+    metrics_.behind_seconds.set(std::chrono::duration<double>(clock_.now() - oldest->logged_at()).count());
   Needs needs;
   for (const auto& incoming : undecided_)
     if (incoming.record) add_needs(*incoming.record, config_.policy, needs);
@@ -338,7 +341,7 @@ Result<PartitionLoop::Ran> PartitionLoop::step(std::chrono::milliseconds wait) {
   // Nothing came: of a broker that is slow, or away, that says nothing of what is there.
   if (!caught_up_) caught_up_ = decided_backlog();
   count_lag();
-  if (caught_up_) metrics_.behind_seconds.Set(0);
+  if (caught_up_) metrics_.behind_seconds.set(0);
   return Ran::idle;
 }
 

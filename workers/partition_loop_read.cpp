@@ -133,7 +133,7 @@ void PartitionLoop::count_lag() {
     if (!end) return;
     lag += std::max<Offset>(0, *end - source_->position(where));
   }
-  metrics_.lag.Set(static_cast<double>(lag));
+  metrics_.lag.set(static_cast<double>(lag));
 }
 
 bool PartitionLoop::decided_backlog() const {

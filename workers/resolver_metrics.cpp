@@ -54,8 +54,12 @@ void ResolverMetrics::committed(const ResolveCounts& counts, const Ledger& ledge
 }
 
 void ResolverMetrics::now(const Ledger& ledger, std::int64_t parked) {
-  parked_now.Set(static_cast<double>(parked));
-  unaccounted.Set(static_cast<double>(ledger.logged - ledger.forwarded - ledger.duplicate - ledger.dead - parked));
+  parked_now.set(static_cast<double>(parked));
+  unaccounted.set(static_cast<double>(ledger.logged - ledger.forwarded - ledger.duplicate - ledger.dead - parked));
+}
+
+void ResolverMetrics::given_up() {
+  for (auto* gauge : {&parked_now, &unaccounted, &lag, &behind_seconds}) gauge->set(0);
 }
 
 }  // namespace assay

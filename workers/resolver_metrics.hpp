@@ -1,5 +1,6 @@
 #pragma once
-// What the resolver of one partition counts.
+// What the resolver of one partition counts. What it shows of now goes when it goes: the partition is somebody else's.
+#include "ops/runtime/gauge_part.hpp"
 #include "ops/runtime/metrics.hpp"
 #include "storage/records/record.hpp"
 #include "workers/resolver.hpp"
@@ -11,6 +12,7 @@ struct ResolverMetrics {
   // After a step was committed. `parked`: entries of the state, counted apart from the ledger's own number.
   void committed(const ResolveCounts& counts, const Ledger& ledger, std::int64_t parked, double seconds);
   void now(const Ledger& ledger, std::int64_t parked);
+  void given_up();  // another worker shows it now
 
   Counter& feedback_total;
   Counter& forwarded_total;
@@ -26,10 +28,7 @@ struct ResolverMetrics {
   Counter& steps_failed_total;
   Counter& opened_total;
   Counter& trimmed_total;
-  Gauge& parked_now;
-  Gauge& unaccounted;
-  Gauge& lag;
-  Gauge& behind_seconds;
+  GaugePart parked_now, unaccounted, lag, behind_seconds;
   Histogram& step_seconds;
 };
 

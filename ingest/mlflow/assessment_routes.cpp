@@ -124,10 +124,19 @@ Task<Response> create(MlflowDoor& door, Request& request) {
   co_return durable(door, R"({"assessment":)" + json::serialize(sent->json) + "}");
 }
 
+bool was_taken_back(const MlflowDoor& door, const std::string& id) {
+  const auto receipt = door.view->receipt(id);
+  return receipt && *receipt && (*receipt)->state == Receipt::State::deleted;
+}
+
+// As trace_not_found has it: an MLflow server behind this door is asked, but not for what was deleted here.
 Response not_found(MlflowDoor& door, const std::string& trace_id, const std::string& id) {
   const auto trace = Store(door.view->kv()).trace(trace_id);
-  if (trace && !*trace) return error_response(does_not_exist("Trace with request_id '" + trace_id + "' not found"));
-  return error_response(no_assessment(id, trace_id));
+  const auto missing = trace && !*trace ? does_not_exist("Trace with request_id '" + trace_id + "' not found")
+                                        : no_assessment(id, trace_id);
+  auto response = error_response(missing);
+  if (door.config.server_behind && was_taken_back(door, id)) response.status = 410;
+  return response;
 }
 
 Task<Response> get(MlflowDoor& door, Request& request) {
@@ -255,6 +264,8 @@ Task<Response> erase(MlflowDoor& door, Request& request) {
   if (door.view) {
     auto found = co_await find_written(door, request, trace_id, id);
     if (!found) co_return std::move(found.error());
+    const bool may_be_behind = door.config.server_behind && !*found && !was_taken_back(door, id);
+    if (may_be_behind) co_return not_found(door, trace_id, id);  // so it is deleted there
     if (!*found) co_return answer("{}");
   }
   const auto change = new_change(Op::erase, trace_id, id, {}, door.clock.now());

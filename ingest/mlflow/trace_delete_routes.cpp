@@ -65,6 +65,16 @@ Result<std::vector<std::string>> known_here(const MlflowDoor& door, const Deleti
   return found;
 }
 
+// Whether what is not known of the ids was deleted here: the server behind may still show it.
+Result<bool> gone_but_for(const MlflowDoor& door, const Deletion& deletion, const std::vector<std::string>& found) {
+  for (const auto& id : deletion.ids) {
+    if (std::binary_search(found.begin(), found.end(), id)) continue;  // they are of the same order
+    const auto deleted = door.view->deleted(id);
+    if (!deleted || !*deleted) return deleted;
+  }
+  return true;
+}
+
 // `named`: that the ids name these traces is written with it, for who has not heard of them: what waits for one of them
 // waits no longer, and ends with it.
 Task<std::optional<Response>> write_deletions(MlflowDoor& door, const Request& request,
@@ -93,7 +103,12 @@ Task<Response> delete_traces(MlflowDoor& door, Request& request) {
   if (refused) co_return std::move(*refused);
   const auto found = known_here(door, *deletion);
   if (!found) co_return read_failed(request, found.error());
-  const bool all = !door.config.server_behind || (!deletion->until_ms && deletion->ids.size() == found->size());
+  bool all = !door.config.server_behind;
+  if (!all && !deletion->until_ms) {
+    const auto gone = gone_but_for(door, *deletion, *found);
+    if (!gone) co_return read_failed(request, gone.error());
+    all = *gone;
+  }
   if (all || deletion->until_ms) refused = co_await write_deletions(door, request, *found);
   if (refused) co_return std::move(*refused);
   if (!all) co_return error_response(does_not_exist("not all of them are known here"));

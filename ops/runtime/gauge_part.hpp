@@ -1,5 +1,7 @@
 #pragma once
 // One's own part of a gauge that several may share: it goes with its owner. One thread at a time.
+#include <cmath>
+
 #include "ops/runtime/metrics.hpp"
 
 namespace assay {
@@ -10,7 +12,9 @@ class GaugePart {
   GaugePart(const GaugePart&) = delete;
   ~GaugePart() { set(0); }
 
+  // To a 1024th, of which a double's sums are exact: nothing is left over when all parts are 0.
   void set(double value) {
+    value = std::round(value * 1024) / 1024;
     gauge_.Increment(value - value_);
     value_ = value;
   }

@@ -47,8 +47,9 @@ void set_feedback(AssessmentColumns& row, dom::element feedback) {
   row.error.reset();
   if (feedback.at_pointer("/error").get(error) || !error.is_object()) return;
   std::string out = "{";
-  for (const auto* key : {"error_code", "error_message", "stack_trace"}) {
-    const auto text = not_empty(text_in(error, std::string("/") + key));
+  for (const std::string key : {"error_code", "error_message", "stack_trace"}) {
+    auto text = not_empty(text_in(error, "/" + key));
+    if (!text && key == "error_code") text.emplace();  // MLflow can't read a trace of which an error has none
     append_python_string(out += out.size() > 1 ? ", " : "", key);
     out += ": ";
     if (text)

@@ -21,7 +21,7 @@ struct MlflowSinkConfig {
   bool tag_traces = true;                                           // keep the tag assay.feedback
   // What is remembered of a trace, after the last of it: as long as a late record may still come.
   std::chrono::milliseconds marks_max = std::chrono::hours(30 * 24);
-  // Of a record at which MLflow breaks: it is given up after so many times and so long.
+  // Of a record at which MLflow breaks: it waits alone, and is given up after so many times and so long.
   int breaks_max = 5;
   std::chrono::milliseconds break_max{30'000};
   // Of a record that MLflow does not answer: when it waits alone. With more new ones in one turn it is MLflow's

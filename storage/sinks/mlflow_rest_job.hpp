@@ -20,12 +20,19 @@ struct TraceNews {
   std::vector<std::string> spans = {};  // their ids
 };
 
+// How often MLflow failed at it and answered others, and since when.
+struct Trouble {
+  int breaks = 0;
+  Instant since = {};
+};
+
 // A record that has not ended.
 struct Job {
   StreamPartition of;
   Offset offset;
   std::variant<TraceNews, AssessmentRecord> record;
   std::optional<Instant> waits_since = {};
+  Trouble trouble = {};
 };
 
 enum class Outcome {
@@ -36,7 +43,7 @@ enum class Outcome {
   gathers,     // a long trace, of which all was said a moment ago
   broke,       // a 500 in MLflow's own words
   silent,      // no answer of MLflow's own
-  unanswered,  // silent, and MLflow answers others: it waits beside those
+  unanswered,  // one of these two, and MLflow answers others: it waits beside those
   again,       // with all of its lane: MLflow is in trouble, or this machine is
 };
 inline bool has_failed(Outcome outcome) { return outcome == Outcome::broke || outcome == Outcome::silent; }

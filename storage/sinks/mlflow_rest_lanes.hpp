@@ -38,10 +38,9 @@ struct Lane {
   std::string waits_why = {};
   bool soon = false;  // then it is no retry: it takes its turn among what is new
   bool queued = false;
-  bool untagged = false;    // assessments were committed since the tag was set
-  int breaks = 0;           // how often MLflow failed at it and answered others, since something of it was taken
-  Instant broke_at = {};    // the first time
-  bool unanswered = false;  // something in it waits, at which MLflow gives no answer of its own
+  bool untagged = false;  // assessments were committed since the tag was set
+  Trouble tagging = {};
+  bool unanswered = false;  // something in it waits, at which MLflow breaks or gives no answer of its own
 
   Jobs& jobs(Stream stream) { return stream == Stream::traces ? traces : assessments; }
   // What its traces' records say, together.
@@ -52,10 +51,7 @@ struct Lane {
     soon = true;
   }
   // Something of it has ended.
-  void progressed() {
-    tries = breaks = 0;
-    unanswered = false;
-  }
+  void progressed() { tries = 0; }
 };
 
 // Since then; from now on, where the clock was set back.

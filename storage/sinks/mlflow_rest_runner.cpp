@@ -5,6 +5,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <set>
+#include <utility>
 
 #include "ops/runtime/log.hpp"
 
@@ -89,13 +90,14 @@ Task<void> MlflowRunner::work() {
 }
 
 Task<void> MlflowRunner::run_lane(const std::string& trace_id, Lane& lane) {
+  const bool waited = std::exchange(lane.unanswered, false);
   const bool said = co_await run_traces(trace_id, lane);
   if (!said) co_return;
   for (auto round = Round::again; round == Round::again;) {
     round = co_await run_assessments(trace_id, lane);
     if (round == Round::failed) co_return;
   }
-  if (lane.untagged) co_await tag(trace_id, lane);
+  if (lane.untagged) co_await tag(trace_id, lane, waited);
 }
 
 // False: MLflow failed. All that is known of the trace is said at once, whatever its records added to it.
@@ -103,8 +105,9 @@ Task<bool> MlflowRunner::run_traces(const std::string& trace_id, Lane& lane) {
   if (lane.traces.empty()) co_return true;
   const MlflowWriter::News news = [&lane] { return lane.news(); };
   auto said = co_await writer_.write_trace(trace_id, news);
-  const bool waits = lane.traces.front().waits_since.has_value();
-  said.outcome = co_await outcome_of(lane, said, waits);
+  auto& first = lane.traces.front();
+  const bool waits = first.waits_since.has_value();
+  said.outcome = co_await outcome_of(lane, first.trouble, said, waits);
   if (said.outcome == Outcome::again) co_return false;
   if (said.outcome == Outcome::gathers) {
     lane.come_soon(std::min(said.gathers_to, clock_.now() + config_.retry_max));
@@ -135,7 +138,7 @@ Task<MlflowRunner::Round> MlflowRunner::run_assessments(const std::string& trace
     }
     auto said = co_await writer_.write(record);
     const bool waits = at->waits_since.has_value();
-    said.outcome = co_await outcome_of(lane, said, waits);
+    said.outcome = co_await outcome_of(lane, at->trouble, said, waits);
     said.outcome = lanes_.wait(trace_id, lane, *at, said, writer_.taken_at());
     if (said.outcome == Outcome::again) co_return Round::failed;
     if (has_to_wait(said.outcome)) {
@@ -159,12 +162,12 @@ Task<MlflowRunner::Round> MlflowRunner::run_assessments(const std::string& trace
   co_return round;
 }
 
-Task<void> MlflowRunner::tag(const std::string& trace_id, Lane& lane) {
+// `waits`: something of the lane did before.
+Task<void> MlflowRunner::tag(const std::string& trace_id, Lane& lane, bool waits) {
   const auto said = co_await writer_.tag(trace_id);
-  const bool waits = lane.unanswered;
-  const auto outcome = co_await outcome_of(lane, said, waits);
+  const auto outcome = co_await outcome_of(lane, lane.tagging, said, waits);
   lane.untagged = outcome == Outcome::again ||
-                  (outcome == Outcome::unanswered && mlflow::age(lane.broke_at, clock_.now()) < config_.wait_max);
+                  (outcome == Outcome::unanswered && mlflow::age(lane.tagging.since, clock_.now()) < config_.wait_max);
 }
 
 // False: it stays. `at`: the one behind it.
@@ -181,18 +184,22 @@ bool MlflowRunner::end(const std::string& trace_id, Lane& lane, mlflow::Jobs::it
 // What it means for this lane and for the others. Where MLflow broke at what the lane says, or gave no answer of its
 // own, it may be in trouble: that passes, and is waited for. Or it is this record: then what is asked of its database
 // beside it is answered, and the other lanes go on. `waits`: the record did before.
-Task<mlflow::Outcome> MlflowRunner::outcome_of(Lane& lane, const Written& said, bool waits) {
+Task<mlflow::Outcome> MlflowRunner::outcome_of(Lane& lane, mlflow::Trouble& trouble, const Written& said, bool waits) {
   if (said.failure) turn_.failure = said.failure;
-  if (!has_failed(said.outcome)) co_return said.outcome;
-  if (lane.breaks++ == 0) lane.broke_at = clock_.now();
+  if (!has_failed(said.outcome)) {
+    trouble = {};
+    co_return said.outcome;
+  }
+  if (trouble.breaks++ == 0) trouble.since = clock_.now();
   const bool answers = co_await writer_.answers();
   if (!answers || (!waits && ++turn_.failed_beside > config_.unanswered_max)) co_return unavailable(said.why);
-  const auto lasted = mlflow::age(lane.broke_at, clock_.now());
-  if (said.outcome == Outcome::broke && lane.breaks >= config_.breaks_max && lasted >= config_.break_max) {
+  const auto lasted = mlflow::age(trouble.since, clock_.now());
+  const bool broke = said.outcome == Outcome::broke, took_others = writer_.taken_at() >= trouble.since;
+  if (broke && trouble.breaks >= config_.breaks_max && lasted >= config_.break_max && took_others) {
     spdlog::warn("event=mlflow_record_given_up why=\"{}\"", said.why);
     co_return Outcome::dead;
   }
-  if (said.outcome == Outcome::silent && (waits || lasted >= config_.unanswered_after)) {
+  if (broke || waits || lasted >= config_.unanswered_after) {
     if (!waits) spdlog::warn("event=mlflow_record_waits_alone why=\"{}\"", said.why);
     lane.unanswered = true;
     co_return Outcome::unanswered;

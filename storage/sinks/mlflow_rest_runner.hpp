@@ -3,9 +3,9 @@
 // Trying again what waits takes no more than a quarter of the time, so that what MLflow can take is not kept waiting.
 //
 // MLflow away or overloaded: a turn fails, and everything stays in its lane. Where it is there, answers other questions
-// and fails at one and the same record, the other lanes go on. If it breaks there (a 500 in its own words), that record
-// becomes a dead letter; if it gives no answer of its own (too slow, a proxy's 502 or 403), the record waits alone, and
-// is a dead letter after wait_max, where MLflow has taken others meanwhile.
+// and fails at one and the same record, that waits alone, and all else goes on. Where MLflow breaks there (a 500 in its
+// own words), it is a dead letter after break_max; where it gives no answer of its own (too slow, a proxy's 502 or
+// 403), after wait_max: both where MLflow has taken others meanwhile.
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -60,9 +60,9 @@ class MlflowRunner {
   Task<void> run_lane(const std::string& trace_id, Lane& lane);
   Task<bool> run_traces(const std::string& trace_id, Lane& lane);
   Task<Round> run_assessments(const std::string& trace_id, Lane& lane);
-  Task<void> tag(const std::string& trace_id, Lane& lane);
+  Task<void> tag(const std::string& trace_id, Lane& lane, bool waits);
   bool end(const std::string& trace_id, Lane& lane, mlflow::Jobs::iterator& at, const Written& how);
-  Task<Outcome> outcome_of(Lane& lane, const Written& said, bool waits);
+  Task<Outcome> outcome_of(Lane& lane, mlflow::Trouble& trouble, const Written& said, bool waits);
   Outcome unavailable(const std::string& why);
 
   const MlflowSinkConfig& config_;

@@ -76,8 +76,9 @@ Result<bool, Malformed> TraceRow::apply(const TraceRecord& record) {
   const bool in_progress = !info["state"].get_string().get(state) && state == "IN_PROGRESS";
   const auto level = record.from_spans ? Level::inferred : in_progress ? Level::provisional : Level::final;
   const TraceRank rank{level, record.accepted_at.time_since_epoch().count(), content_hash({record.info})};
-  // Of tags what was said last counts, by whomever.
-  const TraceRank tag_rank{Level::provisional, rank.accepted_at, rank.content};
+  // Of tags what was said last counts, by whomever. A state that is not stated gives way to the root's end, as
+  // MLflow has it.
+  const TraceRank open_rank{Level::provisional, rank.accepted_at, rank.content};
 
   thread_local JsonReader reader;
   auto object = reader.parse(record.info);
@@ -88,7 +89,7 @@ Result<bool, Malformed> TraceRow::apply(const TraceRecord& record) {
     if (name == "trace_id" || name == "assessments") return true;
     std::string path(name);
     if (name == "tags" || name == "trace_metadata") {
-      const auto& of = name == "tags" ? tag_rank : rank;
+      const auto& of = name == "tags" ? open_rank : rank;
       simdjson::ondemand::object entries;
       if (value.get_object().get(entries)) return true;
       return for_each_field(entries, [&](std::string_view key, simdjson::ondemand::value v) {
@@ -100,8 +101,9 @@ Result<bool, Malformed> TraceRow::apply(const TraceRecord& record) {
       });
     }
     const auto raw = raw_json(value);
-    if (raw)
-      changed |= record.from_spans ? set_inferred(std::move(path), rank, *raw) : set(std::move(path), rank, *raw);
+    const bool unstated = path == "state" && raw == R"("STATE_UNSPECIFIED")" && !record.from_spans;
+    const auto& of = unstated ? open_rank : rank;
+    if (raw) changed |= record.from_spans ? set_inferred(std::move(path), of, *raw) : set(std::move(path), of, *raw);
     return raw.has_value();
   });
   if (!ok) return Malformed{"trace_info can't be read"};

@@ -209,10 +209,35 @@ def test_tags_and_deletions_are_read_here_at_once_and_reach_mlflow(door, mlflow_
 
     experiment_id = trace_info(door.http, trace_id)["trace_location"]["mlflow_experiment"]["experiment_id"]
     assert here.delete_traces(experiment_id, trace_ids=[trace_id]) == 1
+    assert here.delete_traces(experiment_id, trace_ids=[trace_id]) == 0, "whatever MLflow still shows"
     for read in (path, path.replace(trace_id, f"get?trace_id={trace_id}")):
         assert door.http.get(read).status_code == 410
     wait_until("the trace is gone there", lambda: direct.get(path).status_code == 404, WITHIN)
     assert here.delete_traces(experiment_id, trace_ids=[trace_id]) == 0
+
+
+def test_an_assessment_that_was_deleted_is_gone_at_once_and_mlflows_own_is_deleted_there(door, mlflow_url):
+    trace_id = chat(door.http)["trace_id"]
+    direct = httpx.Client(base_url=mlflow_url, timeout=30, trust_env=False)
+    path = f"/api/3.0/mlflow/traces/{trace_id}/assessments"
+
+    def log(http: httpx.Client) -> str:
+        said = {"assessment_name": "n", "source": {"source_type": "HUMAN"}, "feedback": {"value": True}}
+        return http.post(path, json={"assessment": said}).raise_for_status().json()["assessment"]["assessment_id"]
+
+    ours = f"{path}/{log(door.http)}"
+    wait_until("it stands in MLflow", lambda: direct.get(ours).status_code == 200, WITHIN)
+    door.http.delete(ours).raise_for_status()
+    change = {"assessment": {"feedback": {"value": False}}, "update_mask": "feedback"}
+    for answer in (door.http.get(ours), door.http.patch(ours, json=change)):
+        assert (answer.status_code, answer.json()["error_code"]) == (410, "RESOURCE_DOES_NOT_EXIST"), "MLflow may still have it"
+    door.http.delete(ours).raise_for_status()
+    wait_until("it is gone there", lambda: direct.get(ours).status_code == 404, WITHIN)
+
+    theirs = f"{path}/{log(direct)}"
+    assert door.http.get(theirs).status_code == 200
+    door.http.delete(theirs).raise_for_status()
+    assert direct.get(theirs).status_code == 404
 
 
 def test_tags_and_deletions_of_traces_that_only_mlflow_knows_are_mlflows(door, mlflow_url):

@@ -91,7 +91,8 @@ def test_every_column_is_what_mlflow_itself_writes(behind: Behind):
     with httpx.Client(base_url=behind.server.url, timeout=30, trust_env=False) as direct:
         post_trace(direct, theirs, None, experiment_id=experiment_id)
         bodies = [{"feedback": {"value": value}} for value in VALUES]
-        bodies.append({"feedback": {"value": None, "error": {"error_code": "E1", "error_message": "it broke"}}})
+        errors = ({"error_code": "E1", "error_message": "it broke"}, {"error_code": ""}, {"error_message": "without a code"}, {})
+        bodies += [{"feedback": {"value": None, "error": error}} for error in errors]
         bodies += [{"expectation": {"value": value}} for value in ("Paris", [1, {"a": None}])]
         bodies += [{"feedback": {"value": 1}, "metadata": {"mlflow.assessment.sourceRunId": "r" * 32}}]
         serialized = ('{"n": 1, "l": [1, 2.5]}', '{"score": NaN, "hash": 1180591620717411303424}')

@@ -18,7 +18,20 @@ constexpr std::array<std::string_view, 12> builtins = {"TEXT", "TIMESTAMP", "DAT
 
 constexpr std::size_t unclosed_max = 100;  // parentheses that are looked for
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
+// How many bytes of white space, as Python's regular expressions know it, `text` begins with: of the signs beyond ASCII
+// what a page or a chat puts between words in place of a blank.
+std::size_t space_size(std::string_view text) {
+  constexpr std::array<std::string_view, 19> beyond = {
+      "\u0085", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+      "\u2007", "\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000"};
+  if (text.empty()) return 0;
+  const char c = text.front();
+  if (static_cast<unsigned char>(c) < 0x80) return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
+  for (const auto space : beyond)
+    if (text.starts_with(space)) return space.size();
+  return 0;
+}
+
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 // Letters beyond ASCII are letters.
 bool starts_word(char c) {
@@ -37,9 +50,11 @@ class Lexer {
 
  private:
   char peek(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
-  void skip_space() {
-    while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+  std::size_t behind_space(std::size_t from) const {
+    while (const auto size = space_size(text_.substr(from))) from += size;
+    return from;
   }
+  void skip_space() { at_ = behind_space(at_); }
   void take(Kind kind, std::size_t size) {
     out_.push_back({kind, std::string(text_.substr(at_, size))});
     at_ += size;
@@ -66,7 +81,7 @@ class Lexer {
   bool closes_later(std::size_t from, char quote) const { return text_.find(quote, from) != text_.npos; }
 
   std::size_t word_end(std::size_t from) const {
-    while (from < text_.size() && in_word(text_[from])) ++from;
+    while (from < text_.size() && in_word(text_[from]) && space_size(text_.substr(from)) == 0) ++from;
     return from;
   }
 
@@ -74,7 +89,8 @@ class Lexer {
   std::size_t part_end(std::size_t from) const {
     if (from >= text_.size()) return text_.npos;
     if (text_[from] == '"' || text_[from] == '`') return closed(from);
-    return in_word(text_[from]) ? word_end(from) : text_.npos;
+    const auto end = word_end(from);
+    return end > from ? end : text_.npos;
   }
   // The same behind a dot, where it may stand in '…', too, and is no number.
   std::size_t part_behind_dot(std::size_t from) const {
@@ -141,9 +157,8 @@ class Lexer {
         i = j;
       }
     }
-    if (i < text_.size() && in_word(text_[i])) {  // 5x: a name that begins with a digit
-      return take(Kind::identifier, word_end(i) - at_);
-    }
+    // 5x: a name that begins with a digit
+    if (const auto end = word_end(i); end > i) return take(Kind::identifier, end - at_);
     take(real ? Kind::real : Kind::integer, i - at_);
   }
 
@@ -182,8 +197,7 @@ class Lexer {
 
   // NOT NULL and NOT LIKE are one word each.
   void not_something() {
-    auto from = at_ + 3;
-    while (from < text_.size() && is_space(text_[from])) ++from;
+    const auto from = behind_space(at_ + 3);
     const auto end = word_end(from);
     const auto word = upper(text_.substr(from, end - from));
     const bool like = word == "LIKE" || word == "ILIKE" || word == "RLIKE";

@@ -12,23 +12,36 @@ namespace {
 using namespace std::chrono_literals;
 using namespace testing_records;
 
-TEST_F(MlflowSinkTest, ARecordAtWhichMlflowBreaksIsADeadLetterInItsWordsOnceItAnswersEverythingElse) {
+TEST_F(MlflowSinkTest, ARecordAtWhichMlflowBreaksWaitsAloneAndIsADeadLetterInItsWords) {
   mlflow_.fault([](const auto& r, bool after) { return after && r.body.find("\"bad\"") != r.body.npos ? 500 : 0; });
   const std::vector records{add(ok_trace("tr-1", R"(,"request_preview":"bad")")), add(ok_trace("tr-2")),
                             add(feedback("a-2", "tr-2", at(1), "n", "true")),
                             add(feedback("a-3", "tr-2", at(2), "n", "\"bad\""))};
-  for (int i = 0; i < 12; ++i) {
-    EXPECT_FALSE(apply(records)) << "nothing is given up within 30 seconds";
-    clock_ += 2s;
-  }
-  EXPECT_TRUE(dead_.empty());
-  for (int i = 0; i < 12 && dead_.size() < 2; ++i, clock_ += 5s) (void)apply(records);
+  ASSERT_TRUE(apply(records));
+  ASSERT_TRUE(apply({add(ok_trace("tr-3")), add(feedback("a-4", "tr-3", at(1), "n", "true"))}));
+  EXPECT_TRUE(mlflow_.assessments().contains("a-4")) << "nobody waits for what MLflow breaks at";
+  EXPECT_EQ(saved(), 1) << "what waits is not passed";
+  for (int i = 0; i < 14; ++i, clock_ += 2s) ASSERT_TRUE(apply({}));
+  EXPECT_TRUE(dead_.empty()) << "nothing is given up within 30 seconds";
+  for (int i = 0; i < 12 && dead_.size() < 2; ++i, clock_ += 5s) ASSERT_TRUE(apply({}));
   ASSERT_EQ(dead_.size(), 2u);
   EXPECT_EQ(dead_[0].detail, "MLflow answered 500 INTERNAL_ERROR: fault");
   EXPECT_TRUE(mlflow_.assessments().contains("a-2"));
   ASSERT_TRUE(apply({}));
-  EXPECT_EQ(saved(), 2);
+  EXPECT_EQ(saved(), 3);
   EXPECT_EQ(sink_->ledger().dead, 1);
+}
+
+TEST_F(MlflowSinkTest, AnMlflowThatBreaksAtAllItIsToldThoughItAnswersQuestionsIsWaitedFor) {
+  mlflow_.fault([](const auto& r, bool after) { return after && !r.path.ends_with("/search") ? 500 : 0; });
+  std::vector<LogRecord> records;
+  for (int i = 0; i < 8; ++i) records.push_back(add(ok_trace("tr-" + std::to_string(i))));
+  (void)apply(records);
+  for (int i = 0; i < 40; ++i, clock_ += 1min) (void)apply({});
+  EXPECT_TRUE(dead_.empty());
+  mlflow_.fault({});
+  for (int i = 0; i < 5; ++i, clock_ += 1min) ASSERT_TRUE(apply({}));
+  EXPECT_EQ(mlflow_.traces().size(), 8u);
 }
 
 TEST_F(MlflowSinkTest, AnMlflowThatBreaksAtEverythingIsWaitedFor) {

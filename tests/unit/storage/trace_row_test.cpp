@@ -67,6 +67,25 @@ TraceRecord with_tags(int from, int n, const std::string& value = "v") {
 }
 
 // Each record about a trace reads and writes all of it.
+TEST(TraceRow, EndsWithItsRootWhereNoStateIsStated) {
+  const auto says = [](std::string_view state, bool from_spans, int second) {
+    return TraceRecord{.from_spans = from_spans,
+                       .trace_id = "tr-1",
+                       .accepted_at = *parse_time("2026-11-23T15:57:31Z") + std::chrono::seconds(second),
+                       .info = R"({"trace_id":"tr-1","state":")" + std::string(state) + R"("})"};
+  };
+  const auto state_of = [](std::vector<TraceRecord> records) {
+    TraceRow row;
+    for (const auto& record : records) EXPECT_TRUE(row.apply(record));
+    return row.text_at("state").value_or("none");
+  };
+  const auto unstated = says("STATE_UNSPECIFIED", false, 0), root = says("ERROR", true, 1);
+  EXPECT_EQ(state_of({unstated, root}), "ERROR");
+  EXPECT_EQ(state_of({root, unstated}), "ERROR");
+  EXPECT_EQ(state_of({unstated, says("IN_PROGRESS", true, 1)}), "STATE_UNSPECIFIED");
+  EXPECT_EQ(state_of({unstated, says("OK", false, 1), root}), "OK");
+}
+
 TEST(TraceRow, TakesSoManyTagsAndMetadataAndSoManyBytes) {
   constexpr int most = trace_entries_max;
   TraceRow row;

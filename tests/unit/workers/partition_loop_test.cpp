@@ -89,6 +89,27 @@ TEST_F(PartitionLoopTest, WhatWasParkedIsJoinedWithTheIndexWhenThePartitionIsOpe
   EXPECT_EQ(end(Stream::assessments), 1);
 }
 
+// Another worker shows it then: the sum over all would count it twice.
+TEST_F(PartitionLoopTest, WhatItShowsOfNowGoesWithThePartition) {
+  const auto shows = [&](const std::string& name, int value) {
+    const auto line = "\n" + name + "{partition=\"0\"} " + std::to_string(value) + "\n";
+    return metrics.text().find(line) != std::string::npos;
+  };
+  {
+    auto owner = loop();
+    say("a-1", "req-1");
+    clock.set(clock.now() + 90s);
+    drain(owner);
+    EXPECT_TRUE(shows("assay_resolver_parked", 1)) << metrics.text();
+    say("a-2", "req-1");
+    clock.set(clock.now() + 90s);
+    ASSERT_TRUE(owner.run_once(0ms));
+    EXPECT_TRUE(shows("assay_resolver_behind_seconds", 90)) << metrics.text();
+  }
+  for (const auto* name : {"assay_resolver_parked", "assay_resolver_behind_seconds", "assay_resolver_lag_records"})
+    EXPECT_TRUE(shows(name, 0)) << name << metrics.text();
+}
+
 TEST_F(PartitionLoopTest, AChangeThatWaitsForTheIdOfItsCreateIsTakenBackWithItAndNoneOfAnother) {
   const auto put = [&](Op op, const std::string& record_id, const std::string& id, const Target& target) {
     log.put(to_record(
