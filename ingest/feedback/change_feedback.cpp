@@ -1,6 +1,7 @@
 #include "ingest/feedback/changed_row.hpp"
 #include "ingest/feedback/changes_body.hpp"
 #include "ingest/feedback/feedback_routes.hpp"
+#include "ingest/feedback/parked_rows.hpp"
 #include "ingest/http/given_ids.hpp"
 #include "ops/runtime/ids.hpp"
 #include "storage/records/json_writer.hpp"
@@ -9,8 +10,6 @@
 
 namespace assay {
 namespace {
-
-constexpr std::size_t parked_max = 4096;  // looked at, of what waits for one trace
 
 // The record of one change of one assessment. Its id comes from the key, never from its body: A, B and A again are
 // three. Where it goes is no part of what was said: when it is said again, its trace may be known by the other id.
@@ -75,41 +74,29 @@ Task<Result<Place, Rejection>> place_of(FeedbackDoor& door, std::string_view id,
   co_return Answer(Place{target_in(door, found, asked.key.has_value()), found.trace_id, deleted});
 }
 
-// When a change must have been accepted so that it counts: after all that this door can see of the feedback, in the
-// store or parked. A clock that was set back, or is behind another door's, would make it the older one.
-Result<Instant> after(const FeedbackDoor& door, const std::string& id, const Target& target) {
-  Instant after{};
-  if (!door.view) return after;
+// What this door can see of the feedback, in the store or parked.
+Result<std::optional<AssessmentRow>> standing(const FeedbackDoor& door, const std::string& id, const Target& target) {
+  if (!door.view) return std::optional<AssessmentRow>();
   const auto& kv = door.view->kv();
-  const auto stored = Store(kv).find(id);
+  auto stored = Store(kv).find(id);
   if (!stored) return stored.error();
-  if (*stored) return (*stored)->row.after();
-  const auto partition = partition_of(target.id, door.log.partitions(Stream::feedback));
-  const auto ids = waiting_for(kv, partition, target.id, parked_max);
-  if (!ids) return ids.error();
-  const auto waiting = find_parked(kv, partition, *ids);
-  if (!waiting) return waiting.error();
-  for (const auto& parked : *waiting)
-    if (parked && parked->item.assessment_id == id)
-      after = std::max(after, parked->accepted_at + std::chrono::milliseconds(1));
-  return after;
+  if (*stored) return std::optional(std::move((*stored)->row));
+  auto parked = parked_rows(kv, partition_of(target.id, door.log.partitions(Stream::feedback)), target.id, {});
+  if (!parked) return parked.error();
+  const auto found = parked->find(id);
+  return found == parked->end() ? std::optional<AssessmentRow>() : std::optional(std::move(found->second));
 }
 
 // The value of an expectation is no feedback; MLflow's own door changes it.
-std::optional<Rejection> problem_with_value(const FeedbackDoor& door, std::string_view id, std::string_view members) {
-  if (!door.view || !members.starts_with(R"("feedback":)")) return {};
-  const auto stored = Store(door.view->kv()).find(id);
-  if (!stored || !*stored || !(*stored)->row.is_expectation()) return {};
+std::optional<Rejection> problem_with_value(const AssessmentRow& row, std::string_view members) {
+  if (!members.starts_with(R"("feedback":)") || !row.is_expectation()) return {};
   return Rejection{422, "value", "this is an expectation: its value is changed by PATCH of MLflow's API"};
 }
 
-// Changes are merged; what waits for its trace is not looked at.
-std::optional<Rejection> problem_with_metadata(const FeedbackDoor& door, const FeedbackRecord& change) {
+// Changes are merged.
+std::optional<Rejection> problem_with_metadata(const AssessmentRow& row, const FeedbackRecord& change) {
   const auto& item = change.items.front();
-  if (!door.view || change.op != Op::update || item.json.find(R"("metadata":)") == item.json.npos) return {};
-  const auto stored = Store(door.view->kv()).find(item.assessment_id);
-  if (!stored || !*stored) return {};
-  const auto& row = (*stored)->row;
+  if (change.op != Op::update || item.json.find(R"("metadata":)") == item.json.npos || !row.base()) return {};
   const auto changed = changed_by(row, change);
   if (!changed) return Rejection{422, "metadata", changed.error().reason};
   return problem_with_metadata(row, *changed);
@@ -148,12 +135,15 @@ Task<Response> change(FeedbackDoor& door, Request& request, Op op, std::string_v
   // The log has its deletion already.
   if (place->deleted) co_return changed_response(200, door.log.durability(), id, *place);
 
-  if (const auto problem = problem_with_value(door, id, members)) co_return error_response(request.path, *problem);
-  const auto earliest = after(door, std::string(id), target);
-  if (!earliest) co_return error_response(request.path, earliest.error());
-  const auto at = door.change_times.next(id, std::max(door.clock.now(), *earliest));
+  const auto stands = standing(door, std::string(id), target);
+  if (!stands) co_return error_response(request.path, stands.error());
+  const AssessmentRow row = stands->value_or(AssessmentRow());
+  if (const auto problem = problem_with_value(row, members)) co_return error_response(request.path, *problem);
+  // After all of it, so that it counts: a clock that was set back, or is behind another door's, would make it the
+  // older.
+  const auto at = door.change_times.next(id, std::max(door.clock.now(), row.after()));
   const auto feedback = new_change(op, id, target, asked->key, members, at);
-  if (const auto problem = problem_with_metadata(door, feedback)) co_return error_response(request.path, *problem);
+  if (const auto problem = problem_with_metadata(row, feedback)) co_return error_response(request.path, *problem);
   auto accepted = co_await accept(door, request, feedback);
   if (!accepted) co_return std::move(accepted.error());
 

@@ -56,8 +56,7 @@ Result<DeadLetterActs::Replay, std::string> DeadLetterActs::replay_meant_by(std:
   if (!found) return found.error();
   auto* const dead = found->get();
   if (dead->taken_back()) return "it was taken back: nothing is left of it that could be replayed";
-  if (!dead->record)
-    return "it holds no feedback that could be replayed: its bytes could not be read (" + dead->detail + ")";
+  if (!dead->record) return "it holds no feedback that could be replayed: " + dead->detail;
   // Its id is that of what was said first: every sink would take it for that, and drop it.
   if (dead->reason == dead_reason::idempotency_conflict && dead->record->op == Op::create)
     return "its idempotency key is another request's: it can only be said again, with a key of its own";

@@ -257,6 +257,30 @@ def test_tags_and_deletions_of_traces_that_only_mlflow_knows_are_mlflows(door, m
         assert door.http.get(f"/api/3.0/mlflow/traces/{trace_id}").status_code == 410  # of both it is known that they are gone
 
 
+def test_a_deletion_by_time_takes_the_oldest_of_both_and_no_more(door, mlflow_url):
+    here, there = MlflowClient(door.url), MlflowClient(mlflow_url)
+    direct = httpx.Client(base_url=mlflow_url, timeout=30, trust_env=False)
+    experiment_id = here.create_experiment(f"oldest-{uuid.uuid4().hex[:8]}")
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+    traces = [new_trace_id() for _ in range(10)]
+    for second, trace_id in enumerate(traces):
+        http = direct if second in (1, 4, 9) else door.http  # those the door has not heard of
+        post_trace(http, trace_id, experiment_id=experiment_id, request_time=(begun + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    def left(client: MlflowClient) -> set[str]:
+        return {trace.info.trace_id for trace in client.search_traces(locations=[experiment_id], include_spans=False)}
+
+    wait_until("MLflow has them all", lambda: left(there) == set(traces), WITHIN)
+    now = int(time.time() * 1000)
+    assert here.delete_traces(experiment_id, max_timestamp_millis=now, max_traces=3) == 3
+    wait_until("the three oldest are gone there", lambda: left(there) == set(traces[3:]), WITHIN)
+    assert [door.http.get(f"/api/3.0/mlflow/traces/{trace_id}").status_code for trace_id in traces] == [410] * 3 + [200] * 7
+    assert here.delete_traces(experiment_id, max_timestamp_millis=int(begun.timestamp() * 1000) + 5_500, max_traces=100) == 3
+    assert here.delete_traces(experiment_id, max_timestamp_millis=now) == 4
+    wait_until("nothing is left", lambda: left(there) == set(), WITHIN)
+    assert here.delete_traces(experiment_id, max_timestamp_millis=now, max_traces=5) == 0
+
+
 def test_a_search_for_one_client_request_id_finds_here_what_mlflow_does_not(door, mlflow_url):
     here, there = MlflowClient(door.url), MlflowClient(mlflow_url)
     trace_id, request_id = new_trace_id(), f"long-{uuid.uuid4().hex}-{uuid.uuid4().hex}"  # too long for MLflow's column

@@ -50,12 +50,13 @@ class ChangeFeedbackTest : public testing::Test {
     return all;
   }
   Instant accepted_last() { return logged().back().accepted_at; }
-  void wait_for_trace(Op op, const std::string& record_id, Instant accepted, std::int64_t order) {
+  void wait_for_trace(Op op, const std::string& record_id, Instant accepted, std::int64_t order,
+                      const std::string& json = R"({"assessment_id":"a-1","assessment_name":"n"})") {
     ParkedRecord parked{.op = op, .target = {Target::Kind::client_request_id, "req-tr-1"}};
     parked.accepted_at = accepted;
     parked.expires_at = accepted + 24h;
     parked.order = order;
-    parked.item = {record_id, "a-1", R"({"assessment_id":"a-1","assessment_name":"n"})"};
+    parked.item = {record_id, "a-1", json};
     Changes changes;
     park(changes, 0, parked);
     ASSERT_TRUE(kv_.write(changes));
@@ -210,6 +211,17 @@ TEST_F(ChangeFeedbackTest, MetadataThatChangesHaveMergedHasTheBoundsOfOneBody) {
   EXPECT_EQ(patch(metadata(4, 1, large)), 422u);
   EXPECT_EQ(patch(metadata(0, 4, "x")), 200u);
   EXPECT_EQ(patch(R"({"value":3})"), 200u);
+}
+
+TEST_F(ChangeFeedbackTest, TheSameBoundsHoldForWhatWaitsForItsTrace) {
+  wait_for_trace(Op::create, "a-1", at(0), 0,
+                 R"({"assessment_id":"a-1","assessment_name":"n","feedback":{"value":1},"metadata":{"0":"x"}})");
+  EXPECT_EQ(patch(metadata(1, 64)), 422u);
+  EXPECT_EQ(patch(metadata(1, 63)), 202u);
+  wait_for_trace(Op::update, "u-1", at(1), 1, logged().back().items.front().json);
+  EXPECT_EQ(patch(metadata(64, 1)), 422u);
+  EXPECT_EQ(patch(metadata(63, 1, "y")), 202u) << "it has no more entries than before";
+  EXPECT_EQ(patch(R"({"value":3})"), 202u);
 }
 
 }  // namespace

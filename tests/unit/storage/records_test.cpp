@@ -18,8 +18,10 @@ FeedbackRecord two_scores() {
                           .accepted_at = t0,
                           .body_hash = 0xabc,
                           .idempotent = true};
-  feedback.items.push_back({"a-1", "a-1", R"({"assessment_id":"a-1","assessment_name":"user_accuracy"})"});
-  feedback.items.push_back({"a-2", "a-2", R"({"assessment_id":"a-2","assessment_name":"user_relevance"})"});
+  feedback.items.push_back(
+      {"a-1", "a-1", R"({"assessment_id":"a-1","assessment_name":"user_accuracy","feedback":{"value":1}})"});
+  feedback.items.push_back(
+      {"a-2", "a-2", R"({"assessment_id":"a-2","assessment_name":"user_relevance","feedback":{"value":1}})"});
   return feedback;
 }
 

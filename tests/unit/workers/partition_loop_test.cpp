@@ -27,10 +27,11 @@ class PartitionLoopTest : public testing::Test {
         clock, metrics, &progress);
   }
   void say(const std::string& id, const std::string& target) {
-    log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, target},
-                                     .accepted_at = clock.now(),
-                                     .body_hash = 1,
-                                     .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}}));
+    log.put(to_record(FeedbackRecord{
+        .target = {Target::Kind::client_request_id, target},
+        .accepted_at = clock.now(),
+        .body_hash = 1,
+        .items = {{id, id, R"({"assessment_id":")" + id + R"(","assessment_name":"n","feedback":{"value":1}})"}}}));
   }
   void tell(const std::string& trace, const std::string& id) {
     for (const auto& record : request_records(trace, id, clock.now())) log.put(record);
@@ -116,7 +117,9 @@ TEST_F(PartitionLoopTest, AChangeThatWaitsForTheIdOfItsCreateIsTakenBackWithItAn
         FeedbackRecord{.op = op,
                        .target = target,
                        .accepted_at = clock.now(),
-                       .items = {{record_id, id, R"({"assessment_id":")" + id + R"(","rationale":"words"})"}}}));
+                       .items = {{record_id, id,
+                                  R"({"assessment_id":")" + id +
+                                      R"(","assessment_name":"n","feedback":{"value":1},"rationale":"words"})"}}}));
   };
   auto it = loop();
   const Target request{Target::Kind::client_request_id, "req-1"}, trace{Target::Kind::trace_id, "tr-1"};
@@ -281,11 +284,13 @@ TEST_F(PartitionLoopTest, WhatIsNeverToldExpires) {
 // Where no door stands before the topic, a feedback may be so long that its assessment would not fit into a record.
 TEST_F(PartitionLoopTest, AFeedbackThatIsTooLongIsADeadLetterThatFits) {
   const std::string id = "a-1";
-  log.put(to_record(FeedbackRecord{
-      .target = {Target::Kind::trace_id, "tr-1"},
-      .accepted_at = clock.now(),
-      .body_hash = 1,
-      .items = {{id, id, R"({"assessment_id":"a-1","rationale":")" + std::string(990'000, 'x') + R"("})"}}}));
+  log.put(to_record(
+      FeedbackRecord{.target = {Target::Kind::trace_id, "tr-1"},
+                     .accepted_at = clock.now(),
+                     .body_hash = 1,
+                     .items = {{id, id,
+                                R"({"assessment_id":"a-1","assessment_name":"n","feedback":{"value":1},"rationale":")" +
+                                    std::string(990'000, 'x') + R"("})"}}}));
   auto it = loop();
   drain(it);
   EXPECT_EQ(end(Stream::parked) + end(Stream::assessments), 0);
@@ -303,12 +308,13 @@ TEST_F(PartitionLoopTest, AnIdThatIsTooLongIsADeadLetterThatFits) {
   const std::string small = "a-1", large(400'000, 'x');
   const auto put = [&](Op op, const std::string& record_id, const std::string& assessment_id,
                        const std::string& target) {
-    log.put(to_record(
-        FeedbackRecord{.op = op,
-                       .target = {Target::Kind::client_request_id, target},
-                       .accepted_at = clock.now(),
-                       .body_hash = 1,
-                       .items = {{record_id, assessment_id, R"({"assessment_id":")" + assessment_id + R"("})"}}}));
+    log.put(to_record(FeedbackRecord{
+        .op = op,
+        .target = {Target::Kind::client_request_id, target},
+        .accepted_at = clock.now(),
+        .body_hash = 1,
+        .items = {{record_id, assessment_id,
+                   R"({"assessment_id":")" + assessment_id + R"(","assessment_name":"n","feedback":{"value":1}})"}}}));
   };
   put(Op::update, large, small, "req-1");
   put(Op::create, large, large, "req-1");

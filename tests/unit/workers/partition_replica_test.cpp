@@ -132,11 +132,12 @@ TEST_F(PartitionReplicaTest, AnOwnerThatSleptForDaysBuildsItsStateAnew) {
 TEST_F(PartitionReplicaTest, AStateOfWhichAStepCantReadARecordIsBuiltAnew) {
   auto& rebuilt = metrics.counter("rebuilt", "");
   const auto say = [&](const std::string& id, const std::string& target) {
-    log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, target},
-                                     .accepted_at = clock.now(),
-                                     .body_hash = 1,
-                                     .idempotent = true,
-                                     .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}}));
+    log.put(to_record(FeedbackRecord{
+        .target = {Target::Kind::client_request_id, target},
+        .accepted_at = clock.now(),
+        .body_hash = 1,
+        .idempotent = true,
+        .items = {{id, id, R"({"assessment_id":")" + id + R"(","assessment_name":"n","feedback":{"value":1}})"}}}));
   };
   auto open = [&](KeyValue& state) -> Result<OpenedPartition> {
     Changes broken;

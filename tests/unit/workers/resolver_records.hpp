@@ -15,15 +15,16 @@ inline FeedbackRecord create(const std::string& id, const std::string& target = 
           .accepted_at = t0,
           .body_hash = body,
           .idempotent = true,
-          .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}};
+          .items = {{id, id, R"({"assessment_id":")" + id + R"(","assessment_name":"n","feedback":{"value":1}})"}}};
 }
 
 inline FeedbackRecord change(const std::string& record_id, const std::string& id, const std::string& target = "req-1") {
-  return {.op = Op::update,
-          .target = {Target::Kind::client_request_id, target},
-          .accepted_at = t0,
-          .body_hash = 2,
-          .items = {{record_id, id, R"({"assessment_id":")" + id + R"("})"}}};
+  return {
+      .op = Op::update,
+      .target = {Target::Kind::client_request_id, target},
+      .accepted_at = t0,
+      .body_hash = 2,
+      .items = {{record_id, id, R"({"assessment_id":")" + id + R"(","assessment_name":"n","feedback":{"value":1}})"}}};
 }
 
 inline FeedbackRecord deletion(const std::string& record_id, const std::string& id,

@@ -130,7 +130,7 @@ TEST(Resolver, AKeyUsedAgainWithAnotherBodyIsADeadLetterForAllOfTheRecord) {
   step.facts().learn_trace("req-1", "tr-1");
   step.decide(at(0, create("a-1", "req-1", 1)));
   auto other = create("a-1", "req-1", 99);
-  other.items.push_back({"a-2", "a-2", R"({"assessment_id":"a-2"})"});
+  other.items.push_back({"a-2", "a-2", R"({"assessment_id":"a-2","assessment_name":"n","feedback":{"value":1}})"});
   step.decide(at(1, other));
   EXPECT_EQ(step.counts().conflicts, 2);
   const auto done = step.finish();

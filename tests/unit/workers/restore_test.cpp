@@ -43,10 +43,11 @@ TEST(Restore, OfAnEmptyStateReadsOnlyWhatTheWindowReaches) {
   TimedLog timed(log);
   for (int i = 0; i < 100; ++i) {
     const auto id = "a-" + std::to_string(i);
-    log.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, "req-1"},
-                                     .accepted_at = clock.now() + std::chrono::minutes(i),
-                                     .body_hash = 1,
-                                     .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}}));
+    log.put(to_record(FeedbackRecord{
+        .target = {Target::Kind::client_request_id, "req-1"},
+        .accepted_at = clock.now() + std::chrono::minutes(i),
+        .body_hash = 1,
+        .items = {{id, id, R"({"assessment_id":")" + id + R"(","assessment_name":"n","feedback":{"value":1}})"}}}));
   }
   timed.first[Stream::feedback] = 69;
   const ResolvePolicy policy{.dedupe_window = 20min};
@@ -108,9 +109,10 @@ class AnotherLogTest : public testing::Test {
   void say(int records, const std::string& who) {
     for (int i = 0; i < records; ++i) {
       const auto id = who + "-" + std::to_string(i);
-      log_.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, "req-1"},
-                                        .accepted_at = clock_.now(),
-                                        .items = {{id, id, R"({"assessment_id":")" + id + R"("})"}}}));
+      log_.put(to_record(FeedbackRecord{
+          .target = {Target::Kind::client_request_id, "req-1"},
+          .accepted_at = clock_.now(),
+          .items = {{id, id, R"({"assessment_id":")" + id + R"(","assessment_name":"n","feedback":{"value":1}})"}}}));
     }
   }
   // As an owner does: where it is another log the position moves back, to what this returns, and is believed then.
@@ -227,11 +229,12 @@ class ParkedStateTest : public testing::Test {
   void SetUp() override {
     for (int i = 0; i < 3; ++i) {
       const auto id = "a-" + std::to_string(i);
-      parked_.push_back({.target = {Target::Kind::client_request_id, "req-1"},
-                         .accepted_at = clock_.now(),
-                         .expires_at = clock_.now() + 24h,
-                         .order = i,
-                         .item = {id, id, R"({"assessment_id":")" + id + R"("})"}});
+      parked_.push_back(
+          {.target = {Target::Kind::client_request_id, "req-1"},
+           .accepted_at = clock_.now(),
+           .expires_at = clock_.now() + 24h,
+           .order = i,
+           .item = {id, id, R"({"assessment_id":")" + id + R"(","assessment_name":"n","feedback":{"value":1}})"}});
       log_.put(to_record(FeedbackRecord{
           .target = parked_.back().target, .accepted_at = clock_.now(), .items = {parked_.back().item}}));
       log_.put(to_record(parked_.back(), 0));
@@ -265,9 +268,10 @@ TEST_F(ParkedStateTest, WhatAStateHasLostOfTheParkedIsNotTakenForForwarded) {
 TEST_F(ParkedStateTest, WhatIsLostShowsAlsoWhenTheLogHasGoneOn) {
   lose(1);
   log_.put(parked_tombstone("a-0", 0));
-  log_.put(to_record(FeedbackRecord{.target = {Target::Kind::client_request_id, "req-2"},
-                                    .accepted_at = clock_.now(),
-                                    .items = {{"a-9", "a-9", R"({"assessment_id":"a-9"})"}}}));
+  log_.put(to_record(FeedbackRecord{
+      .target = {Target::Kind::client_request_id, "req-2"},
+      .accepted_at = clock_.now(),
+      .items = {{"a-9", "a-9", R"({"assessment_id":"a-9","assessment_name":"n","feedback":{"value":1}})"}}}));
   ASSERT_TRUE(restore());
   EXPECT_EQ(ledger(), (Ledger{.logged = 4, .forwarded = 2, .parked = 2}));
   EXPECT_EQ(counted(), 1);
