@@ -9,6 +9,7 @@
 #include <set>
 
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/parse_number.hpp"
 
 namespace assay {
 namespace {
@@ -21,8 +22,6 @@ const std::set<std::string_view> decided{"acks",
                                          "auto.commit.enable",
                                          "auto.offset.reset",
                                          "bootstrap.servers",
-                                         "compression.codec",
-                                         "compression.type",
                                          "delivery.report.only.error",
                                          "delivery.timeout.ms",
                                          "enable.auto.commit",
@@ -104,6 +103,22 @@ bool names_a_file(std::string_view property, std::string_view value) {
   return property.starts_with("ssl.") && property.ends_with(".location") && value != "probe";
 }
 
+// Each of HOST:PORT,…: librdkafka takes any number for a port, and a word for none.
+std::optional<std::string> problem_with_ports(std::string_view brokers) {
+  for (std::string_view rest = brokers; !rest.empty();) {
+    const auto broker = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), broker.size() + 1));
+    const auto colon = broker.rfind(':');
+    const bool bracketed = broker.starts_with('[');
+    const bool has_port = colon != broker.npos && (bracketed ? broker[colon - 1] == ']' : broker.find(':') == colon);
+    if (!has_port) continue;  // the default one, or an address of IPv6
+    const auto port = parse_number<std::uint32_t>(broker.substr(colon + 1));
+    if (!port || *port == 0 || *port > 65'535)
+      return fmt::format("--kafka: \"{}\" has no port from 1 to 65535 behind its colon", broker);
+  }
+  return {};
+}
+
 std::string text_of(auto number) { return std::to_string(number); }
 
 KafkaConfResult appending_conf(const KafkaConfig& config, Properties kind) {
@@ -121,6 +136,7 @@ KafkaConfResult appending_conf(const KafkaConfig& config, Properties kind) {
 
 std::optional<std::string> problem_with(const KafkaConfig& config) {
   if (config.brokers.empty()) return "--kafka: no brokers are named (HOST:PORT,…)";
+  if (auto problem = problem_with_ports(config.brokers)) return problem;
   if (config.topic_prefix.size() > 200) return "--topic-prefix: it is longer than 200 bytes";
   for (const char c : config.topic_prefix)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-')

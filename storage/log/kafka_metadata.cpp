@@ -13,7 +13,8 @@ namespace {
 
 // A topic that has just been made is not known to every broker at once.
 constexpr std::chrono::milliseconds metadata_retry_after{50};
-constexpr std::chrono::milliseconds told_wait{2'500};  // who waits longer for topics says so at once
+constexpr std::chrono::milliseconds told_wait{
+    2'500};  // who waits for topics says so then: new ones are not everywhere at once
 
 std::string describe_missing(const KafkaConfig& config, const PartitionCounts& counts) {
   std::string missing;
@@ -53,7 +54,7 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
   const auto start = std::chrono::steady_clock::now();
   auto deadline = start + limit;
   PartitionCounts counts{};
-  bool answered = false;
+  bool answered = false, told = false;
   for (;;) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
@@ -62,7 +63,8 @@ Result<PartitionCounts, std::string> partition_counts(rd_kafka_t* client, const 
       counts = *asked;
       if (describe_missing(config, counts).empty()) break;
       deadline = std::min(deadline, start + config.topics_wait);
-      if (!std::exchange(answered, true) && deadline - start > told_wait)
+      answered = true;
+      if (std::chrono::steady_clock::now() - start >= told_wait && !std::exchange(told, true))
         spdlog::warn("event=topics_missing topics=\"{}\" kafka=\"{}\" act=\"waits for them until --kafka-wait\"",
                      describe_missing(config, counts), config.brokers);
     }
