@@ -21,6 +21,7 @@ void HeldAnswer::hold(unsigned status, std::string_view content_type, Headers he
 Task<Result<void>> HeldAnswer::give_out() {
   if (state_ != State::held) co_return Result<void>();
   state_ = State::given_out;
+  if (response_) co_return co_await to_.respond(std::move(*response_));
   const std::vector<std::pair<std::string_view, std::string>> headers(headers_.begin(), headers_.end());
   auto done = Result<void>();
   if (length_)
@@ -33,8 +34,10 @@ Task<Result<void>> HeldAnswer::give_out() {
 }
 
 Task<Result<void>> HeldAnswer::respond(Response response) {
-  state_ = State::given_out;
-  co_return co_await to_.respond(std::move(response));
+  hold(response.status, {}, {});
+  response_ = std::move(response);
+  ended_ = true;
+  co_return Result<void>();
 }
 
 Task<Result<void>> HeldAnswer::begin(unsigned status, std::string_view content_type, Headers headers) {

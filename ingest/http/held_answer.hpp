@@ -1,6 +1,6 @@
 #pragma once
-// An answer that is kept until it is whole, for what must be done before the client hears of it. What is given to
-// respond(), and what is longer than `bytes_max`, goes out as it comes.
+// An answer that is kept until it is whole, for what must be done before the client hears of it. What is longer than
+// `bytes_max` goes out as it comes.
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,7 +18,7 @@ class HeldAnswer final : public ResponseStream {
   // All of it is here, and nothing has gone out.
   bool whole() const { return state_ == State::held && ended_; }
   unsigned status() const { return status_; }
-  const std::string& body() const { return body_; }
+  const std::string& body() const { return body_; }  // not of what respond() was given: a refusal of the door's own
   // What is held goes out; what is not whole is cut there, too. Where nothing is held, nothing happens.
   Task<Result<void>> give_out();
 
@@ -41,6 +41,7 @@ class HeldAnswer final : public ResponseStream {
   std::string content_type_, body_;
   std::vector<std::pair<std::string, std::string>> headers_;
   std::optional<std::uint64_t> length_;
+  std::optional<Response> response_;
   bool ended_ = false;
 };
 

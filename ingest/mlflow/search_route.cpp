@@ -110,8 +110,10 @@ bool finds_nothing(const HeldAnswer& answer) {
   return !ec && said.is_object() && (!found || (found->is_array() && found->get_array().empty()));
 }
 
+bool is_away(const HeldAnswer& answer) { return answer.status() == 502 || answer.status() == 504; }
+
 // The server behind has the word, since it may know more of a trace than this door; but what has not come to it yet, or
-// what it keeps elsewhere because it is longer than its column, it does not find.
+// what it keeps elsewhere because it is longer than its column, it does not find, and nothing while it is away.
 Task<void> pass_search(MlflowDoor& door, const PassHandler& pass, Request& request, RequestBody& body,
                        ResponseStream& answer) {
   const auto asked = read_body(request);
@@ -122,7 +124,8 @@ Task<void> pass_search(MlflowDoor& door, const PassHandler& pass, Request& reque
   request.headers = headers;
   HeldAnswer held(answer);
   co_await pass(request, body, held);
-  if (finds_nothing(held) && co_await is_here(door, *query, *id)) {
+  const bool unheard = finds_nothing(held) || is_away(held);
+  if (unheard && co_await is_here(door, *query, *id)) {
     auto here = co_await search_traces(door, request, *asked);
     co_await answer.respond(std::move(here));
     co_return;

@@ -11,8 +11,8 @@ Task<Response> search_traces(MlflowDoor& door, const Request& request, const boo
 
 // Before an MLflow server, which is asked, whoever may read: its answer needs the body at hand, so this is a route.
 Task<Response> search_behind(Request& request);
-// How that is passed on: the search for exactly one client_request_id that the server behind finds no trace for is
-// answered from here, where its trace is here. `door` outlives it.
+// How that is passed on: the search for exactly one client_request_id that the server behind finds no trace for, or
+// does not answer, is answered from here, where its trace is here. `door` outlives it.
 PassHandler with_searches(MlflowDoor& door, PassHandler pass);
 
 }  // namespace assay

@@ -191,6 +191,20 @@ def test_spans_are_accepted_while_mlflow_is_away(assay):
     assert _span_names(away.url, "tr-" + span["traceId"]) == ["answer"]
 
 
+def test_a_trace_is_found_by_its_client_request_id_while_mlflow_is_away(assay):
+    away = assay("serve", "--mlflow-url", f"http://127.0.0.1:{free_port()}", "--mlflow-feed-interval", "0s")
+    trace_id, request_id = new_trace_id(), new_request_id()
+    post_trace(away.http, trace_id, request_id)
+
+    def search(request_id: str) -> httpx.Response:
+        locations = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}]
+        asked = {"locations": locations, "filter": f"client_request_id = '{request_id}'", "max_results": 1}
+        return away.http.post("/api/3.0/mlflow/traces/search", json=asked)
+
+    assert [trace["trace_id"] for trace in search(request_id).raise_for_status().json()["traces"]] == [trace_id]
+    assert search(new_request_id()).status_code == 502, "MLflow may have it"
+
+
 def test_tags_and_deletions_are_read_here_at_once_and_reach_mlflow(door, mlflow_url):
     trace_id = chat(door.http)["trace_id"]
     here, direct = MlflowClient(door.url), httpx.Client(base_url=mlflow_url, timeout=30, trust_env=False)
