@@ -7,6 +7,7 @@
 
 #include "ops/runtime/parse_number.hpp"
 #include "storage/records/json_writer.hpp"
+#include "storage/records/utf8.hpp"
 
 namespace assay {
 namespace {
@@ -14,23 +15,6 @@ namespace {
 // A text that is nested deeper is none that anybody wrote as JSON; each level takes some fifty bytes here.
 constexpr std::size_t depth_max = 10'000;
 constexpr std::string_view blanks = " \t\r\n";
-
-void append_utf8(std::string& out, std::uint32_t c) {
-  const auto add = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
-  if (c < 0x80) return add(c);
-  if (c < 0x800) {
-    add(0xC0 | c >> 6);
-  } else {
-    if (c < 0x10000) {
-      add(0xE0 | c >> 12);
-    } else {
-      add(0xF0 | c >> 18);
-      add(0x80 | (c >> 12 & 0x3F));
-    }
-    add(0x80 | (c >> 6 & 0x3F));
-  }
-  add(0x80 | (c & 0x3F));
-}
 
 std::optional<std::uint32_t> four_hex(std::string_view text) {
   if (text.size() < 4) return {};

@@ -1,5 +1,7 @@
 #pragma once
 #include <algorithm>
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace assay {
@@ -22,6 +24,16 @@ inline std::string_view utf8_first(std::string_view text, std::size_t characters
   for (std::size_t at = 0; at < text.size(); ++at)
     if (begins_utf8(text[at]) && n++ == characters_max) return text.substr(0, at);
   return text;
+}
+
+// `code` is no half of a surrogate pair, and 10FFFF at most.
+inline void append_utf8(std::string& out, std::uint32_t code) {
+  const auto byte = [&out](std::uint32_t bits) { out += static_cast<char>(bits); };
+  const auto rest = [&](int shift) { byte(0x80 | (code >> shift & 0x3f)); };
+  if (code < 0x80) return byte(code);
+  if (code < 0x800) return byte(0xc0 | code >> 6), rest(0);
+  if (code < 0x10000) return byte(0xe0 | code >> 12), rest(6), rest(0);
+  byte(0xf0 | code >> 18), rest(12), rest(6), rest(0);
 }
 
 }  // namespace assay

@@ -10,6 +10,7 @@
 
 #include "ops/runtime/base64.hpp"
 #include "storage/records/python_text.hpp"
+#include "storage/records/utf8.hpp"
 #include "storage/store/filter/lexer.hpp"
 
 namespace assay::filter {
@@ -160,15 +161,6 @@ Result<std::string, Refusal> quoted_value(const Operand& operand) {
 }
 
 namespace {
-
-void append_utf8(std::string& out, std::uint32_t c) {
-  const auto byte = [&out](std::uint32_t bits) { out += static_cast<char>(bits); };
-  const auto rest = [&](int shift) { byte(0x80 | (c >> shift & 0x3f)); };
-  if (c < 0x80) return byte(c);
-  if (c < 0x800) return byte(0xc0 | c >> 6), rest(0);
-  if (c < 0x10000) return byte(0xe0 | c >> 12), rest(6), rest(0);
-  byte(0xf0 | c >> 18), rest(12), rest(6), rest(0);
-}
 
 // What Python makes of a backslash and `text` behind it, as far as that belongs to it: how much it is. 0: Python takes
 // it for an error (or, of \N{…}, we do).
