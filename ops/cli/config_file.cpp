@@ -7,22 +7,25 @@
 #include <iterator>
 #include <map>
 
+#include "ops/runtime/parse_number.hpp"
+#include "storage/records/utf8.hpp"
+
 namespace assay::cli {
 namespace {
 
 constexpr std::string_view blank = " \t\r";
 
+// Goes over the text once. A part of it returns what is wrong there, in the line that was come to; empty: nothing.
 class ConfigText {
  public:
   explicit ConfigText(std::string_view text) : text_(text) {}
 
-  std::string problem() {
+  Result<std::vector<CLI::ConfigItem>, std::string> read() {
     while (!at_end()) {
-      const auto line = line_;
-      if (auto problem = statement(); !problem.empty()) return "line " + std::to_string(line) + ": " + problem;
+      if (auto problem = statement(); !problem.empty()) return "line " + std::to_string(line_) + ": " + problem;
       if (!at_end()) take();
     }
-    return {};
+    return std::move(items_);
   }
 
  private:
@@ -45,12 +48,14 @@ class ConfigText {
     if (peek() == '#') take_until("\n");
     return peek() == '\n' ? "" : "there is more behind the value: a text stands in quotes, several in brackets";
   }
+  void skip_lines() {
+    for (skip(" \t\r\n"); peek() == '#'; skip(" \t\r\n")) take_until("\n");
+  }
 
   std::string statement() {
     skip(blank);
     if (peek() == '\n' || peek() == '#') return line_end();
     if (peek() == '[') return section();
-    const auto line = line_;
     auto key = take_until("=#\n");
     if (peek() != '=') return "it is not KEY = VALUE";
     take();
@@ -60,67 +65,100 @@ class ConfigText {
     for (const char c : key)
       if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.') return "it has no key";
     if (key.empty()) return "it has no key";
-    if (const auto [before, fresh] = lines_.emplace(section_ + std::string(key), line); !fresh)
-      return std::string(key) + " is set in line " + std::to_string(before->second) + " already";
+    auto& item = items_.emplace_back();
+    item.name = key;
+    if (const auto [before, fresh] = lines_.emplace(item.name, line_); !fresh)
+      return item.name + " is set in line " + std::to_string(before->second) + " already";
     skip(blank);
-    auto problem = peek() == '[' ? list() : value();
-    return problem.empty() ? line_end() : std::string(key) + ": " + problem;
+    auto problem = peek() == '[' ? list(item.inputs) : value(item.inputs.emplace_back());
+    return problem.empty() ? line_end() : item.name + ": " + problem;
   }
 
   std::string section() {
-    section_ = take_until("]#\n");
+    skip("[");
+    const std::string name(take_until("]#\n"));
     if (peek() != ']') return "a bracket is not closed";
-    while (peek() == ']') take();
-    return line_end();
+    skip("]");
+    if (CLI::detail::to_lower(name) == "default") return line_end();  // so CLI11 calls the top of a file
+    return "there is no section [" + name + "]: settings stand at the top of the file";
   }
 
-  std::string value() {
+  std::string value(std::string& into) {
     const char quote = peek();
-    if (quote != '"' && quote != '\'') return take_until(" \t\r\n#,[]\"'").empty() ? "it has no value" : "";
-    take();
-    for (char c = peek(); c != quote; c = peek()) {
-      if (c == '\n') return "a quote is not closed";
-      if (c == '#')
-        return "a # can't stand in a file, quoted or not: give this by its flag or its environment variable";
-      if (c == '\\' && quote == '"') take();
-      if (peek() != '\n') take();
+    if (quote != '"' && quote != '\'') {
+      into = take_until(" \t\r\n#,[]\"'");
+      return into.empty() ? "it has no value" : "";
+    }
+    for (take(); peek() != quote;) {
+      if (peek() == '\n') return "a quote is not closed";
+      if (peek() != '\\' || quote == '\'')
+        into += take();
+      else if (auto problem = escape(into); !problem.empty())
+        return problem;
     }
     take();
     return {};
   }
 
-  std::string list() {
+  // TOML's, but for \b: who writes a pattern means the edge of a word, and would get a backspace without a word.
+  std::string escape(std::string& into) {
+    const auto from = at_;
+    take();
+    const char name = peek();
+    if (name == '\n' || name == '\r') return "a quote is not closed";
+    take();
+    constexpr std::string_view names = "\"\\tnrf", meant = "\"\\\t\n\r\f";
+    if (const auto known = names.find(name); known != names.npos) return into += meant[known], "";
+    if (name == 'u' || name == 'U') return character(name == 'u' ? 4 : 8, into);
+    while (!at_end() && !begins_utf8(peek())) take();
+    return std::string(text_.substr(from, at_ - from)) +
+           " can't stand in double quotes: put the text into single quotes, or double the backslash";
+  }
+
+  std::string character(std::size_t digits, std::string& into) {
+    const auto hex = text_.substr(at_, digits);
+    const auto code = parse_hex_number<std::uint32_t>(hex);
+    const bool is_character = code && *code > 0 && *code <= 0x10FFFF && (*code < 0xD800 || *code >= 0xE000);
+    if (hex.size() < digits || !is_character)
+      return "behind \\" + std::string(digits == 4 ? "u" : "U") + " stand the " + std::to_string(digits) +
+             " hexadecimal digits of a character: put the text into single quotes, or double the backslash";
+    at_ += digits;
+    append_utf8(into, *code);
+    return {};
+  }
+
+  std::string list(std::vector<std::string>& into) {
     const auto line = line_;
     take();
-    const std::string open = "a bracket is not closed";
     for (;;) {
-      skip(" \t\r\n");
-      if (at_end()) return open;
+      skip_lines();
       if (peek() == ']') break;
-      if (peek() == '#') return "a comment can't stand within a list";
-      if (auto problem = value(); !problem.empty()) return line_ > line ? open + ", or " + problem : problem;
-      skip(" \t\r\n");
-      if (peek() == ',')
+      if (!at_end())
+        if (auto problem = value(into.emplace_back()); !problem.empty()) return problem;
+      skip_lines();
+      if (peek() == ',') {
         take();
-      else if (peek() != ']')
-        return open;
+      } else if (peek() != ']') {
+        line_ = line;  // where it was opened
+        return "a bracket is not closed";
+      }
     }
     take();
-    skip(blank);
-    if (peek() == '#' && line_ > line) return "a comment can't stand behind a list of several lines";
     return {};
   }
 
   const std::string_view text_;
   std::size_t at_ = 0;
   std::size_t line_ = 1;
-  std::string section_;
+  std::vector<CLI::ConfigItem> items_;
   std::map<std::string, std::size_t> lines_;  // where each key is set
 };
 
+std::string text_of(std::istream& input) { return {std::istreambuf_iterator<char>(input), {}}; }
+
 }  // namespace
 
-std::string problem_with_config_text(std::string_view text) {
+Result<std::vector<CLI::ConfigItem>, std::string> read_config_text(std::string_view text) {
   if (!simdjson::validate_utf8(text.data(), text.size())) {
     std::size_t line = 1;
     for (auto rest = text; !rest.empty(); ++line) {
@@ -130,7 +168,7 @@ std::string problem_with_config_text(std::string_view text) {
     }
     return "line " + std::to_string(line) + ": it is not UTF-8";
   }
-  return ConfigText(text).problem();
+  return ConfigText(text).read();
 }
 
 std::string problem_with_config_file(const std::string& path) {
@@ -140,9 +178,14 @@ std::string problem_with_config_file(const std::string& path) {
   if (std::filesystem::exists(status) && !is_file)
     return path + ": it is no file: settings are read more than once, which a pipe does not let";
   std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  auto problem = problem_with_config_text(text);
-  return problem.empty() ? problem : path + ": " + problem;
+  const auto read = read_config_text(text_of(file));
+  return read ? std::string() : path + ": " + read.error();
+}
+
+std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const {
+  auto read = read_config_text(text_of(input));
+  if (!read) throw CLI::ConfigError("--config: " + read.error(), CLI::ExitCodes::ConfigError);
+  return std::move(*read);
 }
 
 }  // namespace assay::cli

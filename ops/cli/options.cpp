@@ -109,11 +109,17 @@ void prepend_environment(const CLI::App& app, std::vector<std::string>& args) {
   }
 }
 
-// A value as TOML has it: bare where it is a number or a truth.
+// A value as TOML has it: bare where it is a number or a truth; in single quotes nothing is escaped.
 std::string toml_value(const std::string& text) {
   if (text == "true" || text == "false" || parse_number<double>(text)) return text;
-  const char quote = text.find_first_of("\\\"") == text.npos ? '"' : '\'';  // in single quotes nothing is escaped
-  return quote + text + quote;
+  const bool plain = text.find_first_of("\\\"\n") == text.npos;
+  if (!plain && text.find_first_of("'\n") == text.npos) return "'" + text + "'";
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '\\' || c == '"' || c == '\n') out += '\\';
+    out += c == '\n' ? 'n' : c;
+  }
+  return out + '"';
 }
 
 // What an option is set to, or its default; a list has several, and nothing is none.
@@ -167,11 +173,6 @@ FileKeys look_at_config(const CLI::App& app) {
   std::set<std::string> others;
   for (const auto& file : app.get_config_ptr()->results())
     for (const auto& item : app.get_config_formatter()->from_file(file)) {
-      if (item.name == "--") continue;  // how CLI11 tells that a section ends
-      if (!item.parents.empty()) {
-        found.problem = "there is no section [" + item.parents.front() + "]: settings stand at the top of the file";
-        return found;
-      }
       if (const auto* own = app.get_option_no_throw("--" + item.name); own && own->get_configurable()) continue;
       if (others.empty()) others = settings_of_all_commands();
       if (!others.contains(item.name)) {
@@ -238,6 +239,7 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
   bool check = false;
   app.add_option("--log-level", level, "trace, debug, info, warn, error or off")->capture_default_str();
   app.add_flag("--check", check, "Print the settings that would run, and end")->configurable(false);
+  app.config_formatter(std::make_shared<ConfigFile>());
   app.set_config("--config", "", "A TOML file of settings, by the flags' names")
       ->envname("ASSAY_CONFIG")
       ->check(CLI::Validator([](std::string& path) { return problem_with_config_file(path); }, ""));

@@ -89,7 +89,7 @@ def test_flags_environment_and_file_are_checked(tmp_path):
 
 
 def test_what_check_prints_is_a_config(tmp_path):
-    settings = ("--data", str(tmp_path / "it's"), "--anonymous", "chat,feedback", "--redact-pattern", r"order=[A-Z]\d+\"", "--drain-delay", "5s")
+    settings = ("--data", str(tmp_path / "it's"), "--anonymous", "chat,feedback", "--redact-pattern", r"order=[A-Z]\d+\"", "--redact-pattern", r"it's=#\d+", "--drain-delay", "5s")
     printed = run_assay("serve", *settings, "--check")
     assert printed.returncode == 0, printed.stderr
     config = tmp_path / "assay.toml"
@@ -97,6 +97,15 @@ def test_what_check_prints_is_a_config(tmp_path):
     again = run_assay("serve", "--config", str(config), "--check")
     assert again.returncode == 0 and again.stdout == printed.stdout, again.stderr
     assert 'anonymous = ["chat", "feedback"]' in printed.stdout and 'drain-delay = "5s"' in printed.stdout
+
+
+def test_a_file_is_toml(tmp_path):
+    config = tmp_path / "assay.toml"
+    config.write_text(f'data = "{tmp_path}/data"\nanonymous = [\n  "chat",  # who has no key\n  "feedback",\n]\nredact-pattern = ["ID=ID-\\\\d+", \'no=#\\d\']\nmodel = "\\u0041b"\n')
+    printed = run_assay("serve", "--config", str(config), "--check")
+    assert printed.returncode == 0, printed
+    for line in ('anonymous = ["chat", "feedback"]', r"redact-pattern = ['ID=ID-\d+', 'no=#\d']", 'model = "Ab"'):
+        assert line in printed.stdout, printed.stdout
 
 
 def test_a_variable_of_a_flag_that_is_repeated_has_one_value_a_line(tmp_path):
@@ -165,6 +174,7 @@ def test_one_config_serves_all_commands(serve, tmp_path):
         ("prak-max = 1", 'there is no setting "prak-max"'),
         ("[report]\nhours = 3", "there is no section [report]"),
         ('data = "x\n', f"{config}: line 1: data: a quote is not closed"),
+        ('\ndata = "\\d"\n', f"{config}: line 2: data: \\d can't stand in double quotes"),
         ("hours = 3\nhours = 4", f"{config}: line 2: hours is set in line 1 already"),
     ):
         config.write_text(wrong)

@@ -1,5 +1,4 @@
-// What a file for --config may look like. Each wrong one here is taken by CLI11 without a word, and says something
-// else.
+// What a file for --config may look like, and what it then says.
 #include "ops/cli/config_file.hpp"
 
 #include <gtest/gtest.h>
@@ -12,6 +11,20 @@
 namespace assay::cli {
 namespace {
 
+std::string problem_with_config_text(std::string_view text) {
+  const auto read = read_config_text(text);
+  return read ? std::string() : read.error();
+}
+
+using Values = std::vector<std::string>;
+
+// Of the one key that the text sets.
+Values values_in(std::string_view text) {
+  const auto read = read_config_text(text);
+  if (!read) return {"problem", read.error()};
+  return read->size() == 1 ? read->front().inputs : Values{"not one key"};
+}
+
 TEST(ConfigFile, TakesSettingsListsAndComments) {
   for (const auto* text : {
            "",
@@ -23,13 +36,65 @@ TEST(ConfigFile, TakesSettingsListsAndComments) {
            "park-max = 7h\n",
            "redact-pattern = [\"a=b\\\"c\"]",
            "name = \"ä\"\n",
-           "[serve]\nlisten = \"x\"\n",
+           "[default]\nlisten = \"x\"\n",
        })
     EXPECT_EQ(problem_with_config_text(text), "") << text;
 }
 
+TEST(ConfigFile, SaysKeysAndValuesInTheirOrder) {
+  const auto read = read_config_text("# a\n'park-max'=7h # b\nanonymous = ['chat']\ninsecure-no-auth = true\n");
+  ASSERT_TRUE(read);
+  ASSERT_EQ(read->size(), 3u);
+  const std::pair<std::string, Values> said[] = {
+      {"park-max", {"7h"}}, {"anonymous", {"chat"}}, {"insecure-no-auth", {"true"}}};
+  for (std::size_t i = 0; i < read->size(); ++i) {
+    EXPECT_EQ((*read)[i].name, said[i].first);
+    EXPECT_EQ((*read)[i].inputs, said[i].second);
+    EXPECT_TRUE((*read)[i].parents.empty());
+  }
+}
+
+TEST(ConfigFile, AWordNeedsNoQuotes) {
+  EXPECT_EQ(values_in("a = 127.0.0.1:80\r\n"), Values{"127.0.0.1:80"});
+  EXPECT_EQ(values_in("a=client.id=x\\d# b"), Values{"client.id=x\\d"});
+  EXPECT_EQ(values_in("a = [ 30s,1, true , x ]"), (Values{"30s", "1", "true", "x"}));
+}
+
+TEST(ConfigFile, ReadsATextAsTomlDoes) {
+  const std::pair<std::string, std::string> texts[] = {
+      {R"("")", ""},
+      {R"('')", ""},
+      {R"("a, b = [c] # 'd'")", "a, b = [c] # 'd'"},
+      {R"('a, b = [c] # "d"')", R"(a, b = [c] # "d")"},
+      {R"("ID=ID-\\d+")", R"(ID=ID-\d+)"},
+      {R"('ID=ID-\d+\')", R"(ID=ID-\d+\)"},
+      {R"("x\"y")", R"(x"y)"},
+      {R"("a\tb\nc\rd\fe")", "a\tb\nc\rd\fe"},
+      {R"("\u0041\u00e4\u20AC\U0001F600")", "Aä€😀"},
+      {R"("ä\\")", "ä\\"},
+  };
+  for (const auto& [text, meant] : texts) {
+    EXPECT_EQ(values_in("a = " + text + "  # of it"), Values{meant}) << text;
+    EXPECT_EQ(values_in("a = [" + text + " , " + text + ",]"), (Values{meant, meant})) << text;
+  }
+}
+
+TEST(ConfigFile, AListMayGoOverLinesWithComments) {
+  const Values two = {"chat", "feed#back"};
+  for (const auto* text : {
+           "a = [\n  \"chat\",\n  \"feed#back\"\n]\n",
+           "a = [ # all\r\n  # of these\n\n  chat # one,\r\n  , 'feed#back' ,# ]\n  ]  # both\n",
+           "a = [\"chat\",\n \"feed#back\"]",
+           "a = [\"chat\" , \"feed#back\" , ]",
+       })
+    EXPECT_EQ(values_in(text), two) << text;
+  EXPECT_EQ(values_in("a = []"), Values());
+  EXPECT_EQ(values_in("a = [\n # none\n]"), Values());
+}
+
 TEST(ConfigFile, MayEndAnywhere) {
-  const std::string text = "# a\n\"listen\" = \"x\\\"y\" # b\nanonymous = [\n 'chat', \"feedback\",\n]\n[serve]\n";
+  const std::string text =
+      "# a\n\"listen\" = \"x\\\"y\" # b\nanonymous = [\n 'chat', \"feedback\",\n]\n[default]\nb = \"\\t\\U0001F600\"\n";
   for (std::size_t n = 0; n <= text.size(); ++n) EXPECT_NO_THROW(problem_with_config_text(text.substr(0, n))) << n;
 }
 
@@ -49,9 +114,21 @@ TEST(ConfigFile, SaysWhatIsWrongAndWhere) {
       {"listen = \n", "line 1: listen: it has no value"},
       {"[serve\n", "line 1: a bracket is not closed"},
       {"a = 1\nb = \"\xff\xfe\"\n", "line 2: it is not UTF-8"},
-      {"redact-pattern = \"a#b\"\n", "line 1: redact-pattern: a # can't stand in a file"},
-      {"anonymous = [\n  \"chat\",  # all\n]\n", "line 1: anonymous: a comment can't stand within a list"},
-      {"anonymous = [\n  \"chat\"\n]  # all\n", "line 1: anonymous: a comment can't stand behind a list"},
+      {"a = 1\n[report]\nhours = 3\n", "line 2: there is no section [report]: settings stand at the top"},
+      {"[[report]]\n", "line 1: there is no section [report]"},
+      {"a = [\"x\",\n'y\n", "line 2: a: a quote is not closed"},
+      {"a = [\"x\" # ]\n# ]", "line 1: a: a bracket is not closed"},
+      {"a = [\"x\",,]", "line 1: a: it has no value"},
+      {"a = [[\"x\"]]", "line 1: a: it has no value"},
+      {"\na = \"ID-\\d+\"", "line 2: a: \\d can't stand in double quotes: put the text into single quotes, or double"},
+      {"a = [\n\"x\",\n\"\\bID\"\n]", "line 3: a: \\b can't stand in double quotes"},
+      {"a = \"\\ä\"", "line 1: a: \\ä can't stand in double quotes"},
+      {"a = \"\\\n\"", "line 1: a: a quote is not closed"},
+      {"a = \"\\u004\"", "line 1: a: behind \\u stand the 4 hexadecimal digits of a character"},
+      {"a = \"\\u004", "line 1: a: behind \\u stand the 4"},
+      {"a = \"\\ud83d\\ude00\"", "line 1: a: behind \\u stand the 4"},
+      {"a = \"\\u0000\"", "line 1: a: behind \\u stand the 4"},
+      {"a = \"\\U00110000\"", "line 1: a: behind \\U stand the 8"},
   };
   for (const auto& [text, words] : wrong)
     EXPECT_TRUE(problem_with_config_text(text).starts_with(words)) << text << problem_with_config_text(text);
