@@ -169,12 +169,12 @@ class Verifier {
     const auto located = where ? store_keys::located(*where) : std::nullopt;
     if (offset >= stored)
       ++count.in_flight;
+    else if (dead_.count(hash_of(place_id(of, offset))))
+      ++count.dead;  // first: of a change that was not taken the assessment may be there without it
     else if (located && located->kind != Kind::held)
       ++count.stored;
     else if (located && record.op == Op::update)
       ++count.held;
-    else if (dead_.count(hash_of(place_id(of, offset))))
-      ++count.dead;
     else {
       ++count.unaccounted;
       example(place_id(of, offset) + ": " + std::string(name_of(record.op)) + " of " + record.assessment_id +

@@ -68,6 +68,24 @@ TEST_F(VerifyTest, AConflictIsDeadAndNoDuplicate) {
   EXPECT_EQ(verified().feedback.at(0), (FeedbackCount{.logged = 3, .forwarded = 1, .duplicate = 1, .dead = 1}));
 }
 
+TEST_F(VerifyTest, AChangeThatTheStoreDidNotTakeIsDeadAndNotStored) {
+  accept("a-1");
+  forward("a-1");
+  const std::string most(assessment_change_bytes_max / 2 + 1, 'x');  // of two of them the second is too much
+  const auto rationale = R"("rationale":")" + most + '"', metadata = R"("metadata":{"k":")" + most + "\"}";
+  log_.put(update("a-1", "r-1", "tr-1", t0, rationale));
+  log_.put(update("a-1", "r-2", "tr-1", at(1), metadata));
+  commit();
+  const auto found = verified();
+  EXPECT_EQ(found.assessments.at(0), (AssessmentCount{.logged = 3, .stored = 2, .dead = 1})) << to_text(found);
+  // It stays dead when it is purged.
+  Changes purged;
+  purged.erase(Family::dead, "assessments/0/2");
+  ASSERT_TRUE(kv_.write(purged));
+  log_.put(dead_letter_tombstone("assessments/0/2"));
+  EXPECT_EQ(verified().assessments.at(0).dead, 1);
+}
+
 TEST_F(VerifyTest, SaysWhatTheResolverLost) {
   accept("a-1");
   accept("a-2");
