@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "bench/load/connection.hpp"
+#include "bench/load/share.hpp"
 #include "ops/runtime/clock.hpp"
 #include "ops/runtime/ids.hpp"
 #include "ops/runtime/thread.hpp"
@@ -45,16 +46,14 @@ class Run {
   Result<LoadResult, std::string> run() {
     if (auto problem = refused()) return *problem;
     if (config_.make_traces) {
-      early_from_ =
-          config_.traces - static_cast<std::uint64_t>(static_cast<double>(config_.traces) * config_.early_share);
-      phase([this](int i) { return send_traces(static_cast<std::uint64_t>(i), 0, early_from_); });
+      phase([this](int i) { return send_traces(static_cast<std::uint64_t>(i), false); });
       if (!problem_.empty()) return problem_;
     }
     start_ = Steady::now() + (config_.rate > 0 ? 10ms : 0ms);  // so that no connection is late at the first one
     phase([this](int i) { return send_feedback(static_cast<std::uint64_t>(i)); });
     result_.seconds = std::chrono::duration<double>(Steady::now() - start_).count();
-    if (config_.make_traces && early_from_ < config_.traces) {
-      phase([this](int i) { return send_traces(static_cast<std::uint64_t>(i), early_from_, config_.traces); });
+    if (config_.make_traces && config_.early_share > 0) {
+      phase([this](int i) { return send_traces(static_cast<std::uint64_t>(i), true); });
       if (!problem_.empty()) return problem_;
     }
     if (config_.check) check();
@@ -94,9 +93,12 @@ class Run {
   std::string trace_id(std::uint64_t n) const { return load::trace_id(config_.run, n); }
   std::string request_id(std::uint64_t n) const { return load::request_id(config_.run, n); }
 
-  Task<void> send_traces(std::uint64_t first, std::uint64_t from, std::uint64_t to) {
+  // `early`: those whose feedback comes before them, or all others.
+  Task<void> send_traces(std::uint64_t first, bool early) {
     Connection connection(io_.get_executor(), server_);
-    for (auto n = from + first; n < to && problem_.empty(); n += static_cast<std::uint64_t>(config_.connections)) {
+    const auto step = static_cast<std::uint64_t>(config_.connections);
+    for (auto n = first; n < config_.traces && problem_.empty(); n += step) {
+      if (is_early(n, config_.early_share) != early) continue;
       const auto now = format_time(SystemClock().now());
       const auto body = fmt::format(
           R"({{"trace":{{"trace_info":{{"trace_id":"{}","client_request_id":"{}","trace_location":{{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{{"experiment_id":"0"}}}},"request_time":"{}","execution_duration":"0.1s","state":"OK","tags":{{"mlflow.traceName":"load"}}}}}}}})",
@@ -166,8 +168,7 @@ class Run {
         break;
       }
       co_await send_one(connection, text, intended);
-      const bool again = config_.repeat_share > 0 && static_cast<double>(n % 1000) < config_.repeat_share * 1000;
-      if (again) co_await send_one(connection, text, Steady::now());
+      if (is_repeated(n, config_.repeat_share)) co_await send_one(connection, text, Steady::now());
     }
   }
 
@@ -239,7 +240,6 @@ class Run {
   IoContext io_;
   asio::ip::tcp::endpoint server_;
   Steady::time_point start_;
-  std::uint64_t early_from_ = 0;
   LoadResult result_;
   std::string problem_;
   std::unordered_set<std::string> accepted_;

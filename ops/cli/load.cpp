@@ -1,4 +1,5 @@
 #include <boost/url.hpp>
+#include <cmath>
 #include <iostream>
 
 #include "bench/load/load.hpp"
@@ -6,6 +7,19 @@
 #include "ops/runtime/parse_number.hpp"
 
 namespace assay::cli {
+namespace {
+
+// CLI11's own tells the largest number that there is, in its 309 digits.
+CLI::Validator number_from_zero() {
+  auto check = [](std::string& text) {
+    double number = 0;
+    if (CLI::detail::lexical_cast(text, number) && std::isfinite(number) && number >= 0) return std::string();
+    return fmt::format("\"{}\" is not a number of 0 or more", text);
+  };
+  return {check, "AT LEAST 0"};
+}
+
+}  // namespace
 
 int load(std::vector<std::string> args) {
   CLI::App app("Sends feedback at a set rate, whatever the server does (open loop), and checks what it sent",
@@ -19,7 +33,7 @@ int load(std::vector<std::string> args) {
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
   app.add_option("--rate", config.rate, "Requests a second over all connections; 0: as fast as answers come")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_from_zero())
       ->capture_default_str();
   add_duration(app, "--duration", config.duration, "How long, in whole seconds", std::chrono::seconds(1));
   app.add_option("--requests", config.requests_max, "At most so many; 0: no bound but the duration")
@@ -33,7 +47,8 @@ int load(std::vector<std::string> args) {
   app.add_option("--early", config.early_share, "Share of the traces sent only after their feedback")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  app.add_option("--repeat", config.repeat_share, "Share of the feedbacks sent twice with the same Idempotency-Key")
+  app.add_option("--repeat", config.repeat_share,
+                 "Share of the feedbacks sent twice with the same Idempotency-Key, beyond --rate")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   app.add_flag("--keyed", config.keyed, "Every feedback has an Idempotency-Key");

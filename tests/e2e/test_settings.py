@@ -200,6 +200,8 @@ def test_what_means_nothing_is_refused_by_the_tools():
         ("--target", "load", "--target", "http://127.0.0.1:8080/feedback"),
         ("--target", "load", "--target", "http://127.0.0.1:8080?x=1"),
         ("--target", "load", "--target", "http://127.0.0.1:99999"),
+        ('"-1" is not a number of 0 or more', "load", "--rate", "-1"),
+        ('"nan" is not a number of 0 or more', "load", "--rate", "nan"),
         ("--duration", "load", "--duration", "500ms"),
         ("--verify-for", "load", "--verify-for", "500ms"),
     ):
