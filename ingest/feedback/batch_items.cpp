@@ -14,11 +14,17 @@ BatchItem item_of(const Result<AssessmentBody, Rejection>& body, std::string_vie
   return {{}, new_feedback(source, {&*body, 1})};
 }
 
-// The elements of a list that does not parse as a whole; none: it has no end, or something behind it.
+// The elements of a list that does not parse as a whole; none: it has no end, or something behind it, or a comma with
+// nothing on one side.
 std::optional<std::vector<std::string_view>> cut_list(std::string_view list) {
   std::vector<std::string_view> out;
   std::size_t depth = 0, from = 1;
   bool in_string = false;
+  const auto cut = [&](std::size_t to) {
+    out.push_back(list.substr(from, to - from));
+    from = to + 1;
+    return out.back().find_first_not_of(" \t\r\n") != list.npos;
+  };
   for (std::size_t i = 0; i < list.size(); ++i) {
     const char c = list[i];
     if (in_string) {
@@ -29,12 +35,10 @@ std::optional<std::vector<std::string_view>> cut_list(std::string_view list) {
     } else if (c == '[' || c == '{') {
       ++depth;
     } else if (c == ',' && depth == 1) {
-      out.push_back(list.substr(from, i - from));
-      from = i + 1;
+      if (!cut(i)) return {};
     } else if ((c == ']' || c == '}') && --depth == 0) {
-      out.push_back(list.substr(from, i - from));
-      if (list.find_first_not_of(" \t\r\n", i + 1) == list.npos) return out;
-      return {};
+      if (!cut(i) || list.find_first_not_of(" \t\r\n", i + 1) != list.npos) return {};
+      return out;
     }
   }
   return {};
