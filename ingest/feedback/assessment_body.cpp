@@ -44,8 +44,9 @@ std::optional<Rejection> write_span_id(JsonWriter& json, BodyFields& fields) {
 std::optional<Rejection> read_source(BodyFields& fields, AssessmentBody& body) {
   const auto source = fields.take("source");
   if (!source || source->is_null()) return {};
+  if (!source->is_object()) return unprocessable("source", "it is not an object");
   auto parts = BodyFields::of(*source);
-  if (!parts) return unprocessable("source", "it is not an object");
+  if (!parts) return unprocessable("source." + parts.error().field, parts.error().reason);
   const auto type = parts->take_text("type", 32);
   if (!type) return unprocessable("source.type", type.error().reason);
   if (!*type) return unprocessable("source.type", "it is missing");

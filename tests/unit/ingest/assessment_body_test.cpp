@@ -51,6 +51,9 @@ TEST(AssessmentBody, RefusesWrongTypesAndNamesTheField) {
   EXPECT_EQ(problem(R"({"name":"n","value":1,"source":{"id":"x"}})"), "422 source.type: it is missing");
   EXPECT_EQ(problem(R"({"name":"n","value":1,"source":{"type":"ALIEN"}})"),
             "422 source.type: it is not HUMAN, LLM_JUDGE or CODE");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"source":"HUMAN"})"), "422 source: it is not an object");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"source":{"type":"CODE","type":"HUMAN"}})"),
+            "422 source.type: it is given twice");
   EXPECT_EQ(problem(R"({})"), "422 is_correct: it is missing (or name and value)");
   EXPECT_EQ(problem(R"([])"), "422 body: it is not an object");
 }
