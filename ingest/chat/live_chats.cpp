@@ -87,8 +87,12 @@ void LiveChats::give_back(std::size_t bytes) {
   metrics_.held_bytes.Decrement(static_cast<double>(bytes));
 }
 
-void LiveChats::drop_old_locked() {
-  const auto now = std::chrono::steady_clock::now();
+void LiveChats::drop_old(Waiter::Time now) {
+  const std::lock_guard lock(mutex_);
+  drop_old_locked(now);
+}
+
+void LiveChats::drop_old_locked(Waiter::Time now) {
   while (!held_.empty() && (held_.front().until <= now || held_bytes_ > held_bytes_max_)) drop_oldest_locked();
 }
 

@@ -37,6 +37,9 @@ class LiveChats {
   void ended(const LiveChat& chat, std::size_t bytes);
 
   // Of every chat, of whatever door: it runs from the one to the other, and end_all() reaches it.
+  // Lets go of what has ended and was held until `now`: to be called now and then, for on a quiet door nothing else
+  // does.
+  void drop_old(Waiter::Time now);
   void runs(const std::shared_ptr<LiveChat>& chat);
   void runs_no_more(const LiveChat& chat);
 
@@ -58,7 +61,7 @@ class LiveChats {
   };
   std::vector<std::shared_ptr<LiveChat>> all_locked() const;
   bool take_if_room(std::size_t bytes);
-  void drop_old_locked();
+  void drop_old_locked(Waiter::Time now = std::chrono::steady_clock::now());
   void drop_oldest_locked();
 
   const std::chrono::milliseconds resume_max_;

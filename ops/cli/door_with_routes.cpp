@@ -145,7 +145,7 @@ void DoorWithRoutes::pass_on_the_rest(const ProxyConfig& config, const TrustedPr
                              {.scope = Scope::admin, .body_bytes_max = config.body_bytes_max});
 }
 
-DoorWithRoutes::~DoorWithRoutes() { closer_.request_stop(); }
+DoorWithRoutes::~DoorWithRoutes() { tidier_.request_stop(); }
 
 void DoorWithRoutes::make_experiment() {
   if (is_id(experiment_)) return;
@@ -156,8 +156,9 @@ void DoorWithRoutes::make_experiment() {
     spdlog::warn("event=experiment_not_made name=\"{}\" problem=\"{}\"", experiment_, appended.error().message());
 }
 
-void DoorWithRoutes::close_left_over_chats(const std::stop_token& stop) {
+void DoorWithRoutes::tidy_up_chats(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
+    live_.drop_old(std::chrono::steady_clock::now());
     // On an error the next round tries again.
     try {
       if (journal_.left_over() > 0) (void)run_task(own_io_, journal_.close_left_over(log_, clock_.now(), 256));
@@ -176,7 +177,7 @@ Result<void, std::string> DoorWithRoutes::start(const std::function<void()>& bef
   if (redactor_ && behind_) spdlog::warn("event=redaction_not_of_passed_requests");
   make_experiment();
   if (before_listening) before_listening();
-  closer_ = std::jthread([this](const std::stop_token& stop) { close_left_over_chats(stop); });
+  tidier_ = std::jthread([this](const std::stop_token& stop) { tidy_up_chats(stop); });
   return front_.start();
 }
 
@@ -185,8 +186,8 @@ void DoorWithRoutes::drain() {
   live_.begin_drain();
   quality_.stop();
   front_.drain([this] { live_.end_all({"the server is stopping: ask again", 503}); });
-  closer_.request_stop();
-  if (closer_.joinable()) closer_.join();
+  tidier_.request_stop();
+  if (tidier_.joinable()) tidier_.join();
 }
 
 }  // namespace assay::cli

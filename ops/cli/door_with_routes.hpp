@@ -42,8 +42,9 @@ class DoorWithRoutes {
   void pass_on_the_rest(const ProxyConfig& config, const TrustedProxies& proxies, Metrics& metrics);
   // The experiment of chats that was given by its name is in the catalog, unless it is there already.
   void make_experiment();
-  // Until `stop`, in rounds: the chats that an earlier life of this door left open, as far as the log takes them.
-  void close_left_over_chats(const std::stop_token& stop);
+  // Until `stop`, in rounds: closes the chats that an earlier life of this door left open, as far as the log takes
+  // them, and lets go of those that have ended and were held long enough.
+  void tidy_up_chats(const std::stop_token& stop);
 
   std::unique_ptr<Redactor> redactor_;  // none: nothing is taken out
   std::unique_ptr<RedactingLog> redacting_;
@@ -67,7 +68,7 @@ class DoorWithRoutes {
   std::unique_ptr<UnknownTraces> unknown_;
   // Of appends that no request asks for: the log may be away for long, and the door must not wait for it.
   IoContext own_io_{1};
-  std::jthread closer_;  // of chats that were left over
+  std::jthread tidier_;  // of chats
 };
 
 }  // namespace assay::cli

@@ -206,6 +206,14 @@ def test_a_silent_model_is_covered_by_comments(assay, model, script):
 def test_a_drain_waits_for_streams_that_are_read_and_for_no_others(assay, model, script):
     forgotten, scripts = Script(), []
     scripts += [forgotten, script]
+def test_an_answer_is_let_go_of_after_its_time_also_on_a_quiet_door(assay, model, script):
+    serve = serve_on(assay, model, "--resume-max", "1s")
+    script.say("Water", None)
+    with serve.http.stream("POST", "/chat/stream", json=ASK) as answer:
+        assert [d["type"] for _, d in events(answer.iter_lines())][-1] == "done"
+    wait_until("it is let go of", lambda: serve.metric("assay_ingest_streams_held_bytes") == 0)
+
+
     model.tokens = lambda: scripts.pop(0)()
     serve = serve_on(assay, model, "--resume-max", "60s")
     with httpx.stream("POST", f"{serve.url}/chat/stream", json=ASK, timeout=30, trust_env=False) as left:

@@ -112,6 +112,17 @@ TEST_F(LiveChatTest, WhatHasEndedIsHeldWithinItsBound) {
   EXPECT_EQ(error_of(gone, {{"X-Resume-Token", token}}), "404");
 }
 
+TEST_F(LiveChatTest, WhatHasEndedIsLetGoOfInTimeAlsoWhereNobodyAsks) {
+  start_and_leave();
+  model.end();
+  settle();
+  EXPECT_GT(metrics.held_bytes.Value(), 0);
+  live->drop_old(std::chrono::steady_clock::now() + 59min);
+  EXPECT_GT(metrics.held_bytes.Value(), 0);
+  live->drop_old(std::chrono::steady_clock::now() + 61min);
+  EXPECT_EQ(metrics.held_bytes.Value(), 0);
+}
+
 struct AnswersRoomTest : LiveChatTest {
   static constexpr std::size_t piece = 8u << 10;  // two steps of what is taken for it, and two for what is recorded
   AnswersRoomTest() {
