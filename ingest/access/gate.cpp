@@ -261,6 +261,7 @@ bool Gate::by_key(const Asked& asked, AccessDecision& decision) {
   const auto& rate = key->rate.limited() ? key->rate : config_.key_rate;
   if (!within_quota(key_buckets_, key->id, rate, "key", asked, decision)) return true;
   decision.joins_traces = true;
+  decision.key_id = key->id;
   // A token that is shown counts, whatever key is beside it: it says what about, and by whom.
   if (asked.takes_capability() && !found.capability.empty()) return false;
   const auto scope = asked.scope();
@@ -280,6 +281,7 @@ bool Gate::by_address(const Asked& asked, AccessDecision& decision) {
 bool Gate::by_capability(const Asked& asked, AccessDecision& decision) {
   if (asked.found.capability.empty()) return false;
   if (!asked.takes_capability()) {
+    decision.shows_capability = true;
     if (!config_.anonymous.has(asked.scope()))
       refuse(metrics_.forbidden, 403, "a feedback capability is for feedback on its own answer only", {}, asked,
              decision);

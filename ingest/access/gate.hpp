@@ -47,14 +47,18 @@ class Gate {
     std::optional<Response> refusal;
     std::string headers;  // lines for the answer, whatever it will be
     std::optional<Capability> capability;
-    Charge charge;              // to the last quota that it was held to; its RateLimit is not in `headers`
-    bool joins_traces = false;  // it may add to traces that exist: it has a key, or anybody may write traces here
+    bool shows_capability = false;  // and no key, where a capability means nothing and anybody is let in
+    std::string_view key_id;        // of the key that it has; as long as the gate
+    Charge charge;                  // to the last quota that it was held to; its RateLimit is not in `headers`
+    bool joins_traces = false;      // it may add to traces that exist: it has a key, or anybody may write traces here
     std::chrono::milliseconds wait{0};  // over its quota: until there is room again
 
     void clear() {  // but for the memory of its headers
       refusal.reset();
       headers.clear();
       capability.reset();
+      shows_capability = false;
+      key_id = {};
       charge = {};
       joins_traces = false;
       wait = {};

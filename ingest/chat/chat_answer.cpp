@@ -25,6 +25,7 @@ void add_ids(ChatHeaders& headers, const LiveChat& chat) {
 
 Task<std::shared_ptr<LiveChat>> begin_chat(ChatServices& services, ChatRequest asked, std::string name,
                                            LiveChat::Kind kind, std::string_view path, ResponseStream& stream) {
+  auto starter = starter_of(asked.caller);
   auto turn = co_await ChatTurn::start(services, std::move(asked), std::move(name));
   if (!turn) {
     services.metrics.refused.Increment();
@@ -33,7 +34,7 @@ Task<std::shared_ptr<LiveChat>> begin_chat(ChatServices& services, ChatRequest a
     co_return nullptr;
   }
   auto executor = co_await asio::this_coro::executor;
-  co_return std::make_shared<LiveChat>(services, std::move(*turn), kind, executor);
+  co_return std::make_shared<LiveChat>(services, std::move(*turn), std::move(starter), kind, executor);
 }
 
 Task<std::optional<ChatReader::Part>> await_whole(ChatServices& services, LiveChat& chat, ChatReader& reader,

@@ -97,6 +97,15 @@ void read_traceparent(std::string_view header, ChatCaller& into) {
   into.parent_span_id = header.substr(36, 16);
 }
 
+std::optional<ChatIdentity> identity_of(const ChatCaller& caller) {
+  if (caller.shows_capability) return {};
+  return ChatIdentity{caller.key_id, caller.user, caller.session};
+}
+
+std::optional<ChatIdentity> starter_of(const ChatCaller& caller) {
+  return caller.trace_id.empty() ? identity_of(caller) : std::nullopt;
+}
+
 Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
   if (auto problem = problem_with_form(request)) return std::move(*problem);
   auto out = parse_chat_body(request.body);
@@ -107,26 +116,35 @@ Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
   return out;
 }
 
-Result<ChatCaller, Rejection> parse_chat_headers(const Request& request) {
-  ChatCaller out;
-  if (const auto query = Query::parse(request.query); !query) return query.error();
-  // A stranger who joined another's trace would be given a feedback token for it.
-  if (const auto parent = request.header("traceparent");
-      parent && request.joins_traces && request.count("traceparent") == 1)
-    read_traceparent(*parent, out);
+Result<ChatCaller, Rejection> parse_chat_identity(const Request& request) {
+  ChatCaller out{.key_id = std::string(request.key_id), .shows_capability = request.shows_capability};
   const struct {
     std::string_view name;
     std::string& value;
-  } headers[] = {
-      {"X-Session-ID", out.session}, {"X-User-ID", out.user}, {"X-Client-Request-Id", out.client_request_id}};
+  } headers[] = {{"X-Session-ID", out.session}, {"X-User-ID", out.user}};
   for (const auto& [name, value] : headers) {
     const auto given = request.header(name);
     if (!given) continue;
     if (request.count(name) > 1) return Rejection{400, std::string(name), "is given twice"};
-    const bool names_it = &value == &out.client_request_id;  // feedback will
-    if (auto problem = names_it ? problem_with_name(name, *given, out.trace_id) : problem_with_id(name, *given))
-      return *problem;
+    if (auto problem = problem_with_id(name, *given)) return *problem;
     value = *given;
+  }
+  return out;
+}
+
+Result<ChatCaller, Rejection> parse_chat_headers(const Request& request) {
+  if (const auto query = Query::parse(request.query); !query) return query.error();
+  auto out = parse_chat_identity(request);
+  if (!out) return out;
+  // A stranger who joined another's trace would be given a feedback token for it.
+  if (const auto parent = request.header("traceparent");
+      parent && request.joins_traces && request.count("traceparent") == 1)
+    read_traceparent(*parent, *out);
+  constexpr std::string_view name = "X-Client-Request-Id";  // feedback will name it so
+  if (const auto given = request.header(name)) {
+    if (request.count(name) > 1) return Rejection{400, std::string(name), "is given twice"};
+    if (auto problem = problem_with_name(name, *given, out->trace_id)) return *problem;
+    out->client_request_id = *given;
   }
   return out;
 }

@@ -34,21 +34,40 @@ Result<std::optional<std::size_t>, Rejection> last_event_id(const Request& reque
   return id;
 }
 
+using Found = Result<std::shared_ptr<LiveChat>, Rejection>;
+
+Found find_by_token(ChatServices& services, std::string_view trace_id, std::string_view token) {
+  if (token.empty()) return Rejection{403, std::string(token_header), "is empty: the stream's first answer gave it"};
+  auto chat = services.live.find(trace_id, token);
+  if (!chat && !services.live.ours(token))
+    return Rejection{421, "", "this stream belongs to another front door, or to this one before it was restarted"};
+  if (!chat) return Rejection{404, "", "this stream is not held any more"};
+  if (!equal_secrets(token, chat->resume_token()))
+    return Rejection{403, std::string(token_header), "is not this stream's"};
+  return chat;
+}
+
+// Who has lost the token, or never looked for it, and is recognisably the one who started the chat.
+Found find_by_identity(ChatServices& services, const Request& request) {
+  const auto caller = parse_chat_identity(request);
+  if (!caller) return caller.error();
+  const auto trace_id = request.params[0];
+  std::shared_ptr<LiveChat> chat;
+  if (const auto identity = identity_of(*caller)) chat = services.live.find_started_by(*identity, trace_id);
+  if (chat) return chat;
+  if (!services.live.find(trace_id, {})) return Rejection{404, "", "this stream is not held here, or not any more"};
+  return Rejection{403, std::string(token_header),
+                   "is missing: the stream's first answer gave it, and you are not known as who asked for it"};
+}
+
 Result<ResumeRequest, Rejection> read_resume_request(ChatServices& services, const Request& request) {
   const auto query = Query::parse(request.query);
   if (!query) return query.error();
   auto token = request.header(token_header);
   if (!token) token = query->get("resume_token");
-  if (!token || token->empty())
-    return Rejection{403, std::string(token_header), "is missing: the stream's first answer gave it"};
-  ResumeRequest asked{.chat = services.live.find(request.params[0], *token)};
-  if (!asked.chat) {
-    if (!services.live.ours(*token))
-      return Rejection{421, "", "this stream belongs to another front door, or to this one before it was restarted"};
-    return Rejection{404, "", "this stream is not held any more"};
-  }
-  if (!equal_secrets(*token, asked.chat->resume_token()))
-    return Rejection{403, std::string(token_header), "is not this stream's"};
+  auto found = token ? find_by_token(services, request.params[0], *token) : find_by_identity(services, request);
+  if (!found) return found.error();
+  ResumeRequest asked{.chat = std::move(*found)};
   const auto id = last_event_id(request);
   if (!id) return id.error();
   asked.position = id->value_or(0);

@@ -23,12 +23,13 @@ constexpr std::size_t part_bytes_max = 64u << 10;  // of a resumable chat: its r
 LiveChat::Running::Running(ChatTurn t, Executor home)
     : turn(std::move(t)), room(std::make_shared<Waiter>(home)), limit(home), again(home) {}
 
-LiveChat::LiveChat(ChatServices& services, ChatTurn turn, Kind kind, Executor home)
+LiveChat::LiveChat(ChatServices& services, ChatTurn turn, std::optional<ChatIdentity> starter, Kind kind, Executor home)
     : services_(services),
       trace_id_(turn.trace_id()),
       client_request_id_(turn.client_request_id()),
       feedback_token_(turn.feedback_token()),
       resume_token_(kind == Kind::resumable ? services.live.new_token() : std::string()),
+      starter_(std::move(starter)),
       kind_(kind),
       home_(home),
       deadline_(steady_clock::now() + services.config.chat_max),

@@ -29,8 +29,8 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
   };
   enum class End { none, answered, stopped, failed };
 
-  // `home`: the executor of the calling thread. Nothing is asked until launch().
-  LiveChat(ChatServices& services, ChatTurn turn, Kind kind, Executor home);
+  // `starter`: see starter_of(). `home`: the executor of the calling thread. Nothing is asked until launch().
+  LiveChat(ChatServices& services, ChatTurn turn, std::optional<ChatIdentity> starter, Kind kind, Executor home);
 
   const std::string& trace_id() const { return trace_id_; }
   const std::string& client_request_id() const { return client_request_id_; }
@@ -38,6 +38,8 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
   const std::string& feedback_token() const { return feedback_token_; }
   // Whoever shows it started this chat.
   const std::string& resume_token() const { return resume_token_; }
+  // So did who is known by the same.
+  bool started_by(const ChatIdentity& caller) const { return starter_ == caller; }
   Kind kind() const { return kind_; }
 
   // Starts the task; on the home thread, once.
@@ -88,6 +90,7 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
 
   ChatServices& services_;
   const std::string trace_id_, client_request_id_, feedback_token_, resume_token_;
+  const std::optional<ChatIdentity> starter_;
   const Kind kind_;
   const Executor home_;
   const Waiter::Time deadline_;

@@ -44,6 +44,14 @@ std::shared_ptr<LiveChat> LiveChats::find(std::string_view trace_id, std::string
   return found;
 }
 
+std::shared_ptr<LiveChat> LiveChats::find_started_by(const ChatIdentity& caller, std::string_view trace_id) {
+  const std::lock_guard lock(mutex_);
+  drop_old_locked();
+  for (auto [at, end] = chats_.equal_range(std::string(trace_id)); at != end; ++at)
+    if (at->second->started_by(caller)) return at->second;
+  return nullptr;
+}
+
 void LiveChats::ended(const LiveChat& chat, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   bytes += chat_overhead_bytes;

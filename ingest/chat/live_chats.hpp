@@ -33,13 +33,15 @@ class LiveChats {
   // Of several chats of one trace (a caller's traceparent joins them) the one that the token is of, or else any. Null:
   // not here, or no more.
   std::shared_ptr<LiveChat> find(std::string_view trace_id, std::string_view token);
+  // The one that the caller has started, and comes back to without a token. Null: there is none.
+  std::shared_ptr<LiveChat> find_started_by(const ChatIdentity& caller, std::string_view trace_id);
   // Of a chat that was added: it is held for resume_max from now.
   void ended(const LiveChat& chat, std::size_t bytes);
-
-  // Of every chat, of whatever door: it runs from the one to the other, and end_all() reaches it.
   // Lets go of what has ended and was held until `now`: to be called now and then, for on a quiet door nothing else
   // does.
   void drop_old(Waiter::Time now);
+
+  // Of every chat, of whatever door: it runs from the one to the other, and end_all() reaches it.
   void runs(const std::shared_ptr<LiveChat>& chat);
   void runs_no_more(const LiveChat& chat);
 

@@ -37,6 +37,8 @@ struct Request {
   Instant received_at;  // when its header was complete
   bool keep_alive = true, http_1_0 = false;
   const Capability* capability = nullptr;  // all that the caller may do, where it came with one
+  bool shows_capability = false;           // the same where its route takes none: it is let in as anybody
+  std::string_view key_id = {};            // of the API key that it came with; empty: without one
   bool joins_traces = true;                // whether it may name a trace that is not its own: see Gate::AccessDecision
   const Charge* charge = nullptr;          // the quota that it was charged to, where it costs more than one request
   Admission::Permit* permit = nullptr;     // its part of the door's budget, for who needs more than its body or longer

@@ -122,6 +122,8 @@ Request Session::request_of(const Router::RouteMatch& found, Admission::Permit& 
           .keep_alive = head_.keep_alive,
           .http_1_0 = head_.http_1_0,
           .capability = access_.capability ? &*access_.capability : nullptr,
+          .shows_capability = access_.shows_capability,
+          .key_id = access_.key_id,
           .joins_traces = access_.joins_traces,
           .charge = &access_.charge,
           .permit = &permit};

@@ -118,6 +118,8 @@ class ChatSocket {
       if (caller.client_request_id.empty() && !chatted_) caller.client_request_id = defaults_.client_request_id;
       caller.trace_id = defaults_.trace_id;
       caller.parent_span_id = defaults_.parent_span_id;
+      caller.key_id = defaults_.key_id;
+      caller.shows_capability = defaults_.shows_capability;
       spawn(answer(std::move(asked->chat)));
     }
   }
@@ -163,6 +165,7 @@ class ChatSocket {
 
   Task<void> answer(ChatRequest asked) {
     co_await asio::this_coro::throw_if_cancelled(false);
+    auto starter = starter_of(asked.caller);
     auto turn = co_await ChatTurn::start(services_, std::move(asked), "chat_ws");
     if (!turn) {
       services_.metrics.refused.Increment();
@@ -172,7 +175,8 @@ class ChatSocket {
       co_return;
     }
     chatted_ = true;
-    chat_ = std::make_shared<LiveChat>(services_, std::move(*turn), LiveChat::Kind::resumable, executor_);
+    chat_ = std::make_shared<LiveChat>(services_, std::move(*turn), std::move(starter), LiveChat::Kind::resumable,
+                                       executor_);
     services_.live.add(chat_);
     if (stop_asked_) chat_->stop();
     const bool displaced = co_await stream();

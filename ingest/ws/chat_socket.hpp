@@ -7,7 +7,8 @@
 //   ◀ {"type":"token","content"}… then {"type":"done",…} or {"type":"error","error"}   as in POST /chat/stream
 //   ▶ {"type":"stop"}                                                     ends the turn under way
 //
-// A turn whose connection breaks is held, and goes on at GET /chat/stream/{trace_id} with its resume token.
+// A turn whose connection breaks is held, and goes on at GET /chat/stream/{trace_id} with its resume token, or
+// for who is known by the same key and ids.
 #include "ingest/chat/live_chats.hpp"
 #include "ingest/http/router.hpp"
 

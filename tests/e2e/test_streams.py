@@ -10,6 +10,7 @@ import pytest
 from support.assay import Assay
 from support.door import accepted, events, trace_info
 from support.fake_model import FakeModel
+from support.keys import bearer, create_key
 from support.waiting import wait_until
 
 ASK = {"message": "Is water wet?"}
@@ -102,12 +103,33 @@ def test_a_stream_is_only_for_the_one_who_started_it(assay, model, script):
         forged = token[:-1] + ("0" if token[-1] != "0" else "1")
         with httpx.Client(base_url=serve.url, timeout=30, trust_env=False) as other:
             for method in ("GET", "DELETE"):
-                assert other.request(method, url).status_code == 403
+                assert other.request(method, url, headers={"X-User-ID": "bob"}).status_code == 403
+                assert other.request(method, url, headers={"X-Feedback-Token": started.headers["X-Feedback-Token"]}).status_code == 403
                 assert other.request(method, url, headers={"X-Resume-Token": forged}).status_code == 403
                 assert other.request(method, "/chat/stream/tr-unknown", headers={"X-Resume-Token": token}).status_code == 404
             assert other.get(url, headers={"X-Resume-Token": token, "Last-Event-ID": "x"}).status_code == 400
         script.say("Water", None)
         assert [d["type"] for _, d in events(started.iter_lines())] == ["token", "done"], "nobody else has touched it"
+
+
+def test_without_a_token_it_is_for_the_same_key_user_and_session(assay, model, script):
+    serve = assay("serve", "--model-url", model.url, "--threads", "2", "--require-keys", start=False)
+    keys = [bearer(create_key(serve, name, "chat", "read")) for name in ("app", "other")]
+    serve.start()
+    ana = {"X-User-ID": "ana", "X-Session-ID": "s"}
+    with serve.http.stream("POST", "/chat/stream", json=ASK, headers=keys[0] | ana) as started:
+        script.say("Water")
+        last_id, _ = next(events(started.iter_lines()))
+    url = f"/chat/stream/{started.headers['X-Trace-Id']}"
+    for headers in (keys[1] | ana, keys[0], keys[0] | ana | {"X-User-ID": "bob"}, keys[0] | {"X-User-ID": "ana"}):
+        assert serve.http.get(url, headers=headers).status_code == serve.http.delete(url, headers=headers).status_code == 403
+    assert serve.http.get("/chat/stream/tr-unknown", headers=keys[0] | ana).status_code == 404
+    with serve.http.stream("GET", url, headers=keys[0] | ana | {"Last-Event-ID": last_id}) as again:
+        script.say(" is wet")
+        assert next(events(again.iter_lines()))[1]["content"] == " is wet"
+    stopped = serve.http.delete(url, headers=keys[0] | ana)
+    assert stopped.status_code == 200 and stopped.json()["status"] == "stopped"
+    script.say(None)
 
 
 def test_two_streams_of_one_trace_are_resumed_stopped_and_closed_each_by_itself(assay, model, script):
@@ -116,6 +138,7 @@ def test_two_streams_of_one_trace_are_resumed_stopped_and_closed_each_by_itself(
     with serve.http.stream("POST", "/chat/stream", json=ASK, headers=parent) as first, httpx.stream("POST", f"{serve.url}/chat/stream", json=ASK, headers=parent, trust_env=False) as second:
         assert first.headers["X-Trace-Id"] == second.headers["X-Trace-Id"] == "tr-4bf92f3577b34da6a3ce929d0e0e4736"
         script.say("Water")
+        assert httpx.get(f"{serve.url}/chat/stream/{first.headers['X-Trace-Id']}", trust_env=False).status_code == 403, "a trace's id that the caller chose proves nothing"
         for started in (first, second):
             with resume(serve, started, None) as again:
                 assert next(events(again.iter_lines()))[1]["content"] == "Water"
@@ -182,6 +205,14 @@ def test_a_reader_that_does_not_come_back_aborts_the_model(assay, model, script)
         assert late.status_code in (200, 404)  # its end is held for a moment, as every other
 
 
+def test_an_answer_is_let_go_of_after_its_time_also_on_a_quiet_door(assay, model, script):
+    serve = serve_on(assay, model, "--resume-max", "1s")
+    script.say("Water", None)
+    with serve.http.stream("POST", "/chat/stream", json=ASK) as answer:
+        assert [d["type"] for _, d in events(answer.iter_lines())][-1] == "done"
+    wait_until("it is let go of", lambda: serve.metric("assay_ingest_streams_held_bytes") == 0)
+
+
 def test_tokens_that_come_too_fast_are_gathered(assay, model, script):
     serve = serve_on(assay, model, "--token-interval", "200ms")
     script.say(*(f"{n} " for n in range(2000)), None)
@@ -206,14 +237,6 @@ def test_a_silent_model_is_covered_by_comments(assay, model, script):
 def test_a_drain_waits_for_streams_that_are_read_and_for_no_others(assay, model, script):
     forgotten, scripts = Script(), []
     scripts += [forgotten, script]
-def test_an_answer_is_let_go_of_after_its_time_also_on_a_quiet_door(assay, model, script):
-    serve = serve_on(assay, model, "--resume-max", "1s")
-    script.say("Water", None)
-    with serve.http.stream("POST", "/chat/stream", json=ASK) as answer:
-        assert [d["type"] for _, d in events(answer.iter_lines())][-1] == "done"
-    wait_until("it is let go of", lambda: serve.metric("assay_ingest_streams_held_bytes") == 0)
-
-
     model.tokens = lambda: scripts.pop(0)()
     serve = serve_on(assay, model, "--resume-max", "60s")
     with httpx.stream("POST", f"{serve.url}/chat/stream", json=ASK, timeout=30, trust_env=False) as left:

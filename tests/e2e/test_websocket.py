@@ -159,7 +159,8 @@ def test_a_stop_right_behind_its_message_is_heard(assay):
             assert done["type"] == "done" and done["stopped"] is True
 
 
-def test_a_turn_whose_connection_breaks_goes_on_as_a_stream(assay):
+@pytest.mark.parametrize("shows_token", [True, False])
+def test_a_turn_whose_connection_breaks_goes_on_as_a_stream(assay, shows_token):
     go_on = threading.Event()
 
     def tokens():
@@ -175,7 +176,9 @@ def test_a_turn_whose_connection_breaks_goes_on_as_a_stream(assay):
             assert token["content"] == "Water"
             ws.socket.shutdown(socket.SHUT_RDWR)
         go_on.set()
-        headers = {"X-Resume-Token": start["resume_token"], "Last-Event-ID": "5"}
+        proof = {"X-Resume-Token": start["resume_token"]} if shows_token else {"X-User-ID": "ana", "X-Session-ID": "s-1"}
+        headers = proof | {"Last-Event-ID": "5"}
+        assert serve.http.get(f"/chat/stream/{start['trace_id']}").status_code == 403
         with serve.http.stream("GET", f"/chat/stream/{start['trace_id']}", headers=headers) as rest:
             assert [d.get("content", d["type"]) for _, d in events(rest.iter_lines())] == [" is wet.", "done"]
 

@@ -78,6 +78,26 @@ TEST_F(GateDecides, ByTheScopesOfAKey) {
   EXPECT_EQ(counted("forbidden"), 1);
 }
 
+TEST_F(GateDecides, WhoseTheRequestIs) {
+  config.anonymous.add(Scope::read);
+  decide(&search, {});
+  EXPECT_EQ(decision.key_id, "");
+  EXPECT_FALSE(decision.shows_capability);
+  decide(&search, {{"Authorization", all_key}});
+  const std::string all(decision.key_id);
+  EXPECT_EQ(all_key.find("Bearer assay_" + all + "_"), 0u);
+  decide(&search, {{"Authorization", read_key}, {"X-Feedback-Token", token}});
+  EXPECT_NE(decision.key_id, "");
+  EXPECT_NE(decision.key_id, all);
+  EXPECT_FALSE(decision.shows_capability) << "the key counts";
+  decide(&search, {{"Authorization", "Bearer assay_0_0"}, {"X-Feedback-Token", token}});
+  EXPECT_EQ(status(), 200u);
+  EXPECT_EQ(decision.key_id, "") << "it is none of ours";
+  EXPECT_TRUE(decision.shows_capability);
+  decide(&search, {});
+  EXPECT_FALSE(decision.shows_capability) << "of the one before";
+}
+
 TEST_F(GateDecides, ByAFeedbackTokenWhereverItStands) {
   decide(&feedback, {});
   const std::string bearer = "Bearer " + token;

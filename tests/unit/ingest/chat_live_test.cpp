@@ -146,7 +146,7 @@ TEST_F(LiveChatTest, OnlyTheOneWhoStartedItGoesOn) {
   auto other = token;
   other.back() = other.back() == '0' ? '1' : '0';
   const std::string foreign = "rt-" + std::string(48, '0');
-  EXPECT_EQ(error_of(a, {}), "403");
+  EXPECT_EQ(error_of(a, {{"X-Resume-Token", ""}}), "403");
   EXPECT_EQ(error_of(b, {{"X-Resume-Token", other}}), "403");
   EXPECT_EQ(error_of(c, {{"X-Resume-Token", token}}, "/chat/stream/tr-unknown"), "404");
   EXPECT_EQ(error_of(d, {{"X-Resume-Token", foreign}}, "/chat/stream/tr-unknown"), "421");
@@ -161,6 +161,63 @@ TEST_F(LiveChatTest, OnlyTheOneWhoStartedItGoesOn) {
   settle();
   EXPECT_EQ(error_of(f, {{"X-Resume-Token", token}, {"Last-Event-ID", "8"}}), "204") << "it has had all of it";
   EXPECT_EQ(error_of(g, {{"X-Resume-Token", token}, {"Last-Event-ID", "9"}}), "400");
+}
+
+TEST_F(LiveChatTest, WithoutATokenOnlyWhoIsKnownAsTheOneWhoStartedItGoesOn) {
+  const HeaderField ana{"X-User-ID", "ana"}, bob{"X-User-ID", "bob"}, s{"X-Session-ID", "s"},
+      other{"X-Session-ID", "o"};
+  key_id = "k1";
+  start_and_leave({ana, s});
+  const auto refused = [&](std::vector<HeaderField> with) {
+    ListedStream a(seen), b(seen);
+    call(http::verb::get, path, a, with);
+    call(http::verb::delete_, path, b, with);
+    return a.response.status == 403u && b.response.status == 403u;
+  };
+  EXPECT_TRUE(refused({}));
+  EXPECT_TRUE(refused({ana}));
+  EXPECT_TRUE(refused({s}));
+  EXPECT_TRUE(refused({bob, s}));
+  EXPECT_TRUE(refused({ana, other}));
+  EXPECT_TRUE(refused({ana, s, {"X-Resume-Token", "rt-wrong"}})) << "a token that is given is to be right";
+  EXPECT_TRUE(refused({ana, s, {"X-Resume-Token", ""}}));
+  for (const auto* key : {"", "k2"}) {
+    key_id = key;
+    EXPECT_TRUE(refused({ana, s})) << "with another key";
+  }
+  key_id = "k1";
+  shows_capability = true;
+  EXPECT_TRUE(refused({ana, s}));
+  shows_capability = false;
+  EXPECT_FALSE(model.aborted());
+  ListedStream unknown(seen), stopped(seen);
+  EXPECT_EQ(error_of(unknown, {ana, s}, "/chat/stream/tr-unknown"), "404");
+  const HeaderField in_a_trace{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"};
+  call(http::verb::get, path, second, {s, ana, in_a_trace, {"Last-Event-ID", "3"}});
+  EXPECT_EQ(said(second), " two");
+  call(http::verb::delete_, path, stopped, {ana, s});
+  EXPECT_EQ(stopped.response.status, 200u);
+  EXPECT_TRUE(model.aborted());
+}
+
+TEST_F(LiveChatTest, WhoSaysNothingOfThemselvesIsKnownByTheTracesIdWhereTheDoorChoseIt) {
+  start_and_leave();
+  model.end();
+  settle();
+  ListedStream user(seen), joined(seen), again(seen);
+  EXPECT_EQ(error_of(user, {{"X-User-ID", "ana"}}), "403");
+  call(http::verb::get, path, second);
+  EXPECT_EQ(said(second), "one two");
+  // Whose own traceparent chose it shows the token.
+  call(http::verb::post, "/chat/stream", joined,
+       {{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}});
+  model.end();
+  settle();
+  path = "/chat/stream/tr-4bf92f3577b34da6a3ce929d0e0e4736";
+  EXPECT_EQ(error_of(again, {}), "403");
+  ListedStream with_token(seen);
+  call(http::verb::get, path, with_token, {{"X-Resume-Token", header(joined, "X-Resume-Token")}});
+  EXPECT_EQ(with_token.events.back().at("type").as_string(), "done");
 }
 
 TEST_F(LiveChatTest, ACharacterIsNotCutByAnId) {

@@ -103,6 +103,8 @@ struct LiveChatTest : ChatFixture {
     const auto found = router.find(method, c.path);
     EXPECT_TRUE(found.route);
     c.request = {.method = method, .path = c.path, .query = c.query, .body = body, .headers = c.headers};
+    c.request.key_id = key_id;
+    c.request.shows_capability = shows_capability;
     params.push_back(found.params);
     c.request.params = {params.back()[0], params.back()[1]};
     c.permit = std::move(*admission.try_admit(10, Admission::Kind::chat));
@@ -139,10 +141,10 @@ struct LiveChatTest : ChatFixture {
     return out;
   }
   // Starts a stream and lets its reader leave behind "one".
-  void start_and_leave() {
+  void start_and_leave(std::vector<HeaderField> with = {}) {
     open();
     stream.writes_left = 2;
-    call(http::verb::post, "/chat/stream", stream);
+    call(http::verb::post, "/chat/stream", stream, std::move(with));
     push("one");
     push(" two");
     EXPECT_TRUE(calls.back()->ended) << "it left";
@@ -161,6 +163,9 @@ struct LiveChatTest : ChatFixture {
   std::list<std::array<std::string, 2>> params;
   std::vector<std::unique_ptr<Call>> calls;
   std::string token, path;
+  // Of the calls that come.
+  std::string_view key_id;
+  bool shows_capability = false;
   ListedStream second{seen};
 };
 
