@@ -146,13 +146,16 @@ Task<void> stream_chat(ChatServices& services, std::shared_ptr<LiveChat> chat, R
 
 Task<void> resume_stream(ChatServices& services, Request& request, ResponseStream& stream) {
   auto asked = read_resume_request(services, request);
-  if (!asked || asked->had_all || request.head) {
-    Response answer{.content_type = "text/event-stream"};  // HEAD reads nothing, and takes it from nobody
-    if (!asked)
-      answer = error_response(request.path, asked.error());
-    else if (asked->had_all)
-      answer = Response{.status = 204, .content_type = {}};
-    co_await stream.respond(std::move(answer));
+  if (!asked || asked->had_all) {
+    Response nothing{.status = 204, .content_type = {}};
+    if (!asked) nothing = error_response(request.path, asked.error());
+    co_await stream.respond(std::move(nothing));
+    co_return;
+  }
+  if (request.head) {  // reads nothing, and takes it from nobody
+    const auto headers = stream_headers(*asked->chat);
+    const auto begun = co_await stream.begin(200, "text/event-stream", headers);
+    if (begun) co_await stream.end();
     co_return;
   }
   services.metrics.resumed.Increment();

@@ -161,6 +161,7 @@ def test_head_of_a_stream_takes_it_from_nobody(assay, model, script):
         with httpx.Client(base_url=serve.url, timeout=30, trust_env=False) as other:
             head = other.head(f"/chat/stream/{started.headers['X-Trace-Id']}", headers={"X-Resume-Token": started.headers["X-Resume-Token"]})
             assert head.status_code == 200 and head.headers["content-type"].startswith("text/event-stream")
+            assert "content-length" not in head.headers and set(head.headers) == set(started.headers)
             assert other.get("/livez").status_code == 200
         script.say("Water", None)
         assert [data["type"] for _, data in came] == ["token", "done"]

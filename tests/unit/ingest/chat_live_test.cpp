@@ -220,6 +220,16 @@ TEST_F(LiveChatTest, WhoSaysNothingOfThemselvesIsKnownByTheTracesIdWhereTheDoorC
   EXPECT_EQ(with_token.events.back().at("type").as_string(), "done");
 }
 
+TEST_F(LiveChatTest, HeadOfAStreamHasTheHeadersOfGet) {
+  start_and_leave();
+  head = true;
+  call(http::verb::get, path, second, {{"X-Resume-Token", token}});
+  EXPECT_EQ(seen.back(), "end") << "and nothing was written";
+  EXPECT_EQ(second.headers, stream.headers);
+  EXPECT_TRUE(second.events.empty());
+  EXPECT_FALSE(model.aborted());
+}
+
 TEST_F(LiveChatTest, ACharacterIsNotCutByAnId) {
   open();
   call(http::verb::post, "/chat/stream", stream);
