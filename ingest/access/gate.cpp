@@ -18,6 +18,15 @@ constexpr std::string_view exposed =
     "Retry-After, RateLimit, RateLimit-Policy";
 constexpr std::string_view only_tls = "Strict-Transport-Security: max-age=31536000\r\n";
 
+// What stands behind the scheme of an Authorization, and one blank or more (RFC 9110 11.4); empty: nothing, or it is
+// another.
+std::string_view behind_scheme(std::string_view scheme, std::string_view value) {
+  if (!iequals(value.substr(0, scheme.size()), scheme)) return {};
+  value.remove_prefix(scheme.size());
+  const auto start = value.find_first_not_of(' ');
+  return start == 0 || start == value.npos ? std::string_view() : value.substr(start);
+}
+
 // The password of "Basic …": MLflow's client sends a key so; the name before the colon is for people.
 std::optional<std::string> basic_password(std::string_view encoded) {
   auto text = base64_decoded(encoded);
@@ -144,11 +153,10 @@ void Gate::read_credentials(const RequestHead& head, bool takes_capability, Cred
       case 13:
         if (!iequals(name, "Authorization")) break;
         found.presented = true;
-        if (value.size() > 7 && iequals(value.substr(0, 7), "Bearer ")) {
-          const auto token = value.substr(7);
+        if (const auto token = behind_scheme("Bearer", value); !token.empty()) {
           (token.starts_with(capability_prefix) ? found.capability : found.key) = token;
-        } else if (value.size() > 6 && iequals(value.substr(0, 6), "Basic ")) {
-          found.held_key = basic_password(value.substr(6)).value_or(std::string());
+        } else if (const auto encoded = behind_scheme("Basic", value); !encoded.empty()) {
+          found.held_key = basic_password(encoded).value_or(std::string());
           found.key = found.held_key;
         }
         break;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "ingest/access/gate.hpp"
+#include "ops/runtime/base64.hpp"
 
 namespace assay {
 namespace {
@@ -76,6 +77,19 @@ TEST_F(GateDecides, ByTheScopesOfAKey) {
   EXPECT_EQ(status(), 200u) << "that there is nothing is no secret";
   EXPECT_EQ(counted("unauthenticated"), 2);
   EXPECT_EQ(counted("forbidden"), 1);
+}
+
+TEST_F(GateDecides, ByAKeyBehindItsSchemeAndOneBlankOrMore) {
+  decide(&search, {});
+  const auto key = read_key.substr(7), password = to_base64("u:" + key);
+  for (const auto& value : {"bearer " + key, "Bearer   " + key, "Basic " + password, "basic  " + password}) {
+    decide(&search, {{"Authorization", value}});
+    EXPECT_EQ(status(), 200u) << value;
+  }
+  for (const auto& value : {"Bearer" + key, "Basic" + password, std::string("Bearer"), std::string("Basic  ")}) {
+    decide(&search, {{"Authorization", value}});
+    EXPECT_EQ(status(), 401u) << value;
+  }
 }
 
 TEST_F(GateDecides, WhoseTheRequestIs) {
