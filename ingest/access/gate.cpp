@@ -314,7 +314,7 @@ bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Ra
   if (!rate.limited()) return true;
   const auto taken = buckets.take(caller, rate, std::chrono::steady_clock::now());
   decision.charge.append_header(decision.headers);  // of the quota before this one, which is charged no more
-  decision.charge = {&buckets, taken.bucket, rate, policy};
+  decision.charge = taken.allowed ? Charge{&buckets, taken.bucket, rate, policy} : Charge();
   const auto burst = static_cast<std::uint64_t>(std::max(rate.burst, 1.0));
   const auto window = static_cast<std::uint64_t>(std::ceil(static_cast<double>(burst) / rate.per_second));
   auto& out = decision.headers;
@@ -323,8 +323,10 @@ bool Gate::within_quota(TokenBuckets& buckets, std::string_view caller, const Ra
   if (taken.allowed) return true;
   refuse(metrics_.over_quota, 429, "too many requests: repeat it after the time that Retry-After says", {}, asked,
          decision);
+  // Both as of now, however long the answer is held back: told at two times they would contradict each other.
+  append_rate_limit(policy, taken, out);
   for (auto& [name, value] : decision.refusal->headers)
-    if (name == "Retry-After") value = std::to_string(std::max<std::int64_t>((taken.wait.count() + 999) / 1000, 1));
+    if (name == "Retry-After") value = std::to_string(whole_seconds(taken.wait));
   decision.wait = taken.wait;
   return false;
 }

@@ -49,7 +49,7 @@ class Gate {
     std::optional<Capability> capability;
     bool shows_capability = false;  // and no key, where a capability means nothing and anybody is let in
     std::string_view key_id;        // of the key that it has; as long as the gate
-    Charge charge;                  // to the last quota that it was held to; its RateLimit is not in `headers`
+    Charge charge;                  // to the last quota that it was within; its RateLimit is not in `headers`
     bool joins_traces = false;      // it may add to traces that exist: it has a key, or anybody may write traces here
     std::chrono::milliseconds wait{0};  // over its quota: until there is room again
 

@@ -121,11 +121,13 @@ TokenBuckets::Taken TokenBuckets::left(std::uint64_t bucket, const Rate& rate, T
   return {.allowed = tokens >= 1, .remaining = whole(tokens), .wait = until_one(tokens, rate), .bucket = bucket};
 }
 
-void Charge::append_header(std::string& out) const {
-  if (!buckets) return;
-  const auto left = buckets->left(bucket, rate, std::chrono::steady_clock::now());
+void append_rate_limit(std::string_view policy, const TokenBuckets::Taken& left, std::string& out) {
   out.append("RateLimit: \"").append(policy).append("\";r=").append(std::to_string(left.remaining));
-  out.append(";t=").append(std::to_string((left.wait.count() + 999) / 1000)).append("\r\n");
+  out.append(";t=").append(std::to_string(whole_seconds(left.wait))).append("\r\n");
+}
+
+void Charge::append_header(std::string& out) const {
+  if (buckets) append_rate_limit(policy, buckets->left(bucket, rate, std::chrono::steady_clock::now()), out);
 }
 
 }  // namespace assay

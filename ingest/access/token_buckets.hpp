@@ -71,6 +71,11 @@ class TokenBuckets {
   const std::unique_ptr<Set[]> table_;
 };
 
+// As headers say it: rounded up.
+inline std::int64_t whole_seconds(std::chrono::milliseconds wait) { return (wait.count() + 999) / 1000; }
+// The line that says what is left.
+void append_rate_limit(std::string_view policy, const TokenBuckets::Taken& left, std::string& out);
+
 // What a request was charged to, the last of its quotas; it may cost more than its one token. As long as the gate.
 struct Charge {
   TokenBuckets* buckets = nullptr;  // null: to nobody
@@ -86,7 +91,8 @@ struct Charge {
   void more(std::size_t tokens) const {
     if (buckets && tokens > 0) buckets->take_more(bucket, rate, tokens, std::chrono::steady_clock::now());
   }
-  // The line that says what is left. To be written with the answer: only then is it known what the request has cost.
+  // append_rate_limit() of it, as of now. To be written with the answer: only then is it known what the request has
+  // cost.
   void append_header(std::string& out) const;
 };
 

@@ -13,7 +13,7 @@ TRACE = "tr-" + "2" * 32
 def over(answer: httpx.Response, policy: str) -> None:
     assert answer.status_code == 429, answer.text
     assert int(answer.headers["Retry-After"]) >= 1
-    assert f'"{policy}";r=0' in answer.headers["RateLimit"] and f'"{policy}";q=' in answer.headers["RateLimit-Policy"]
+    assert f'"{policy}";r=0;t={answer.headers["Retry-After"]}' in answer.headers["RateLimit"] and f'"{policy}";q=' in answer.headers["RateLimit-Policy"]
 
 
 def test_each_kind_of_caller_has_its_quota(assay):

@@ -36,6 +36,11 @@ class GateDecides : public ::testing::Test {
     return decision;
   }
   unsigned status() const { return decision.refusal ? decision.refusal->status : 200; }
+  static std::string header_of(const Response& response, std::string_view name) {
+    for (const auto& [n, value] : response.headers)
+      if (n == name) return value;
+    return {};
+  }
   double counted(const std::string& reason) {
     const auto text = metrics.text();
     const auto name = R"(assay_ingest_refused_access_total{reason=")" + reason + "\"} ";
@@ -152,6 +157,11 @@ TEST_F(GateDecides, ByTheQuotaOfWhoAsks) {
   decide(&feedback, {});
   EXPECT_EQ(status(), 429u);
   EXPECT_GT(decision.wait, 0ms);
+  const auto later = header_of(*decision.refusal, "Retry-After");
+  EXPECT_GT(std::stoi(later), 0);
+  EXPECT_NE(decision.headers.find("RateLimit: \"address\";r=0;t=" + later + "\r\n"), std::string::npos)
+      << decision.headers << later;
+  EXPECT_FALSE(decision.charge.buckets) << "it is said, and is not to be said once more";
   decide(&health, {});
   EXPECT_EQ(status(), 200u);
   EXPECT_EQ(decision.headers, "") << "of the one before";
