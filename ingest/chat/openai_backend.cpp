@@ -6,6 +6,7 @@
 
 #include "ingest/chat/openai_answer.hpp"
 #include "ingest/chat/openai_chunk.hpp"
+#include "ingest/http/http_date.hpp"
 #include "ops/runtime/cancelled.hpp"
 #include "ops/runtime/parse_number.hpp"
 
@@ -19,6 +20,13 @@ constexpr std::size_t models_bytes_max = 4u << 20;
 bool path_safe(std::string_view id) {
   if (id.empty() || id.size() > 250 || id.find("..") != id.npos) return false;
   return id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:@/") == id.npos;
+}
+
+// RFC 9110 10.2.3. What is malformed says nothing, and is nobody's to pass on.
+bool is_retry_after(const std::string& text) {
+  constexpr std::size_t bytes_max = 64;
+  const bool digits = !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+  return text.size() <= bytes_max && (digits || is_http_date(text));
 }
 
 bool may_go_better(unsigned status) { return status == 408 || status == 429 || status >= 500; }
@@ -83,7 +91,7 @@ Task<std::optional<ChatFailure>> OpenAiBackend::refusal(HttpStream& stream) {
   auto body = co_await read_body(stream, error_body_bytes_max);
   const std::string_view text = body ? std::string_view(*body) : std::string_view();
   auto failure = openai_failure(status, text);
-  if (retry_after.size() <= 64) failure.retry_after = retry_after;
+  if (is_retry_after(retry_after)) failure.retry_after = retry_after;
   co_return std::optional<ChatFailure>(std::move(failure));
 }
 

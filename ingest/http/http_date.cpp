@@ -24,4 +24,12 @@ std::string_view http_date(Instant at) {
   return {text, size};
 }
 
+bool is_http_date(const std::string& text) {
+  for (const auto* form : {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"}) {
+    std::tm tm{};
+    if (const auto* end = ::strptime(text.c_str(), form, &tm); end && end == text.c_str() + text.size()) return true;
+  }
+  return false;
+}
+
 }  // namespace assay

@@ -158,6 +158,34 @@ TEST_F(OpenAiBackendTest, AnErrorStatusIsAFailureWithItsMessage) {
   EXPECT_EQ(ask(server), "!the model refused our credentials");
 }
 
+TEST_F(OpenAiBackendTest, ARetryAfterThatIsMalformedIsNoneAndOthersAreTheClientsToWaitFor) {
+  config.retry_pause = 1ms;
+  std::string retry_after;
+  std::atomic<int> tries{0};
+  ScriptedServer server([&](Conversation& c) {
+    while (c.read_request()) {
+      ++tries;
+      c.answer("{}", "429 Too Many Requests", "Retry-After: " + retry_after + "\r\n");
+    }
+  });
+  config.url = server.url("/v1");
+  OpenAiBackend backend(config, client);
+  const auto refused = [&](const std::string& value) {
+    retry_after = value;
+    tries = 0;
+    ChatQuestion question{.messages = {{"user", "hi"}}};
+    const auto answer = run_task(context, backend.start(std::move(question)));
+    return answer ? "answered" : answer.error().retry_after + " in " + std::to_string(tries);
+  };
+  for (const auto* none :
+       {"", "-5", "+5", "soon", "1.5", "5 s", "0x5", "Mon, 23 Nov 2026", "Mon, 23 Nov 2026 15:57:21 GMT+1"})
+    EXPECT_EQ(refused(none), " in 3") << none;
+  EXPECT_EQ(refused("0"), "0 in 3");
+  for (const std::string later : {"7", "99999999999999999999", "Mon, 23 Nov 2026 15:57:21 GMT",
+                                  "Monday, 23-Nov-26 15:57:21 GMT", "Mon Nov 23 15:57:21 2026"})
+    EXPECT_EQ(refused(later), later + " in 1");
+}
+
 TEST_F(OpenAiBackendTest, AServerThatDoesNotStreamIsOneToken) {
   ScriptedServer server([&](Conversation& c) {
     c.read_request();
