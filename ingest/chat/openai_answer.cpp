@@ -31,8 +31,13 @@ ChatFailure unreachable(error_code ec) {
   return {(is_broken(ec) ? "the connection to the model broke: " : "the model can't be reached: ") + ec.message()};
 }
 
-Task<Result<std::string>> read_body(HttpStream& stream, std::size_t bytes_max) {
-  std::string body;
+bool begins_object(std::string_view text) {
+  const auto start = text.find_first_not_of(" \t\r\n");
+  return start != text.npos && text[start] == '{';
+}
+
+Task<Result<std::string>> read_body(HttpStream& stream, std::size_t bytes_max, std::string begun) {
+  auto body = std::move(begun);
   for (;;) {
     auto bytes = co_await stream.read_some();
     if (!bytes) co_return bytes.error();
@@ -49,12 +54,13 @@ Task<Result<std::optional<std::string>, ChatFailure>> StreamedAnswer::event() {
   }
   for (;;) {
     if (auto event = parser_.next()) co_return std::move(event);
-    auto bytes = co_await stream_.read_some();
+    Result<std::string> bytes = std::exchange(begun_with_, {});
+    if (bytes->empty()) bytes = co_await stream_.read_some();
     if (!bytes) co_return unreachable(bytes.error());
     if (bytes->empty()) co_return std::optional<std::string>();
-    if (const auto start = bytes->find_first_not_of(" \t\r\n"); !begun_ && start != bytes->npos) {
+    if (!begun_ && bytes->find_first_not_of(" \t\r\n") != bytes->npos) {
       begun_ = true;
-      is_json_ = (*bytes)[start] == '{';
+      is_json_ = begins_object(*bytes);
     }
     if (!parser_.feed(*bytes)) {
       ChatFailure large{.reason = "the model sent an event that is too large", .lasting = true};

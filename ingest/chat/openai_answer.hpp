@@ -14,13 +14,20 @@ inline constexpr auto too_large = boost::system::errc::message_size;
 // What the HTTP client reports, in words.
 ChatFailure unreachable(error_code ec);
 
-// At most `bytes_max` of what is left of the body.
-Task<Result<std::string>> read_body(HttpStream& stream, std::size_t bytes_max);
+// At most `bytes_max` of the body, of which `begun` has been read.
+Task<Result<std::string>> read_body(HttpStream& stream, std::size_t bytes_max, std::string begun);
+inline Task<Result<std::string>> read_body(HttpStream& stream, std::size_t bytes_max) {
+  return read_body(stream, bytes_max, std::string());
+}
+
+// Whether a text begins as a JSON object does.
+bool begins_object(std::string_view text);
 
 class StreamedAnswer final : public ChatAnswer {
  public:
-  // `raw`: each piece carries its event.
-  StreamedAnswer(HttpStream stream, bool raw) : stream_(std::move(stream)), raw_(raw) {}
+  // `raw`: each piece carries its event. `begun`: what has been read of its body.
+  StreamedAnswer(HttpStream stream, bool raw, std::string begun = {})
+      : stream_(std::move(stream)), raw_(raw), begun_with_(std::move(begun)) {}
 
   // Waits for the first event, so that a stream that ends before it can be asked for again.
   Task<Result<void, ChatFailure>> await_first();
@@ -34,6 +41,7 @@ class StreamedAnswer final : public ChatAnswer {
 
   HttpStream stream_;
   const bool raw_;
+  std::string begun_with_;
   SseParser parser_;
   bool begun_ = false, is_json_ = false;  // by its first byte
   std::optional<std::string> first_;

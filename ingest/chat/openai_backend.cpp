@@ -30,6 +30,8 @@ bool is_retry_after(const std::string& text) {
 }
 
 bool may_go_better(unsigned status) { return status == 408 || status == 429 || status >= 500; }
+// Of a body that has not begun.
+bool comes_again(const ChatFailure& failure) { return failure.status == 502 && !failure.lasting; }
 bool may_go_better(error_code ec) { return ec != Error::timed_out && ec != Error::over_capacity && ec != too_large; }
 
 }  // namespace
@@ -116,8 +118,19 @@ Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bo
     co_return failed({"the model's answer is compressed, which was not asked for"}, false);
   if (boost::beast::iequals(media, "text/html"))
     co_return failed({"what answers at --model-url is a web page, not a model"}, false);
-  if (boost::beast::iequals(media, "application/json")) {
-    auto whole = co_await read_body(*stream, whole_answer_bytes_max);
+  // One without a type says what it is by how it begins.
+  std::string begun;
+  if (media.empty()) {
+    auto first = co_await stream->read_some();
+    if (!first) {
+      auto broken = unreachable(first.error());
+      const bool again = comes_again(broken);
+      co_return failed(std::move(broken), again);
+    }
+    begun = std::move(*first);
+  }
+  if (boost::beast::iequals(media, "application/json") || begins_object(begun)) {
+    auto whole = co_await read_body(*stream, whole_answer_bytes_max, std::move(begun));
     if (!whole) co_return failed(unreachable(whole.error()), false);
     auto chunk = parse_openai_chunk(*whole);
     if (!chunk) co_return failed(std::move(chunk.error()), false);
@@ -130,12 +143,13 @@ Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bo
     }
     answer = std::make_unique<WholeAnswer>(std::move(piece), chunk->tokens);
   } else {
-    if (raw && !stream_wanted && media.empty()) co_return failed({"the model's answer has no Content-Type"}, false);
+    if (raw && !stream_wanted && media.empty())
+      co_return failed({"the model's answer has no Content-Type, and does not begin as JSON"}, false);
     if (raw && !stream_wanted) co_return failed({"the model streams where it was not asked to"}, false);
-    auto streamed = std::make_unique<StreamedAnswer>(std::move(*stream), raw);
+    auto streamed = std::make_unique<StreamedAnswer>(std::move(*stream), raw, std::move(begun));
     auto first = co_await streamed->await_first();
     if (!first) {
-      const bool again = first.error().status == 502 && !first.error().lasting;
+      const bool again = comes_again(first.error());
       co_return failed(std::move(first.error()), again);
     }
     answer = std::move(streamed);

@@ -174,15 +174,20 @@ def test_a_stream_that_breaks_in_the_middle_is_an_error_and_never_a_done(assay, 
     assert info["state"] == "ERROR" and "Water" in info["response_preview"], "what came is kept"
 
 
-def test_json_that_is_not_called_so_is_refused_in_words_and_asked_for_once(assay, model):
-    model.content_type = None
+def test_json_that_is_called_something_else_is_refused_in_words_and_asked_for_once(assay, model):
+    whole = b'{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}'
+    completion = {"model": "m", "messages": [{"role": "user", "content": "?"}]}
+    model.content_type = "text/plain"
+    model.raw = lambda: [whole]
     serve = assay("serve", "--model-url", model.url)
-    model.raw = lambda: [b'{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}']
     plain = serve.http.post("/chat", json=ASK)
     assert plain.status_code == 502 and "Content-Type" in plain.json()["detail"]
-    openai = serve.http.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "?"}]})
-    assert openai.status_code == 502 and "no Content-Type" in openai.json()["error"]["message"]
+    assert serve.http.post("/v1/chat/completions", json=completion).status_code == 502
     assert len(model.requests) == 2
+    model.content_type = None
+    assert serve.http.post("/chat", json=ASK).json()["response"] == "a", "it may be called nothing"
+    openai = serve.http.post("/v1/chat/completions", json=completion)
+    assert openai.status_code == 200 and openai.content == whole and openai.headers["Content-Type"] == "application/json"
 
 
 def test_a_model_that_falls_silent_is_given_up(assay):

@@ -32,10 +32,12 @@ struct OpenAiBackendTest : testing::Test {
   OpenAiConfig config{.model = "m-1", .api_key = "sk-secret"};
 
   // The answer's tokens joined with |, and the failure behind a !.
-  std::string ask(const ScriptedServer& server, std::string message = "hi", std::string openai_request = {}) {
+  std::string ask(const ScriptedServer& server, std::string message = "hi", std::string openai_request = {},
+                  bool streams = true) {
     config.url = server.url("/v1/");
     OpenAiBackend backend(config, client);
-    ChatQuestion question{.messages = {{"user", std::move(message)}}, .openai_request = std::move(openai_request)};
+    ChatQuestion question{
+        .messages = {{"user", std::move(message)}}, .openai_request = std::move(openai_request), .stream = streams};
     auto answer = run_task(context, backend.start(std::move(question)));
     if (!answer) return "!" + answer.error().reason;
     std::string out;
@@ -193,6 +195,31 @@ TEST_F(OpenAiBackendTest, AServerThatDoesNotStreamIsOneToken) {
              "Content-Type: application/json\r\n");
   });
   EXPECT_EQ(ask(server), "all of it|");
+}
+
+TEST_F(OpenAiBackendTest, AnAnswerWithoutAContentTypeIsWhatItBeginsAs) {
+  config.retries = 0;
+  const auto asked = [this](const std::vector<std::string>& pieces, const std::string& request, bool streams) {
+    ScriptedServer server([&](Conversation& c) {
+      c.read_request();
+      c.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+      for (const auto& piece : pieces) c.chunk(piece);
+      c.end_chunked();
+    });
+    return ask(server, "hi", request, streams);
+  };
+  const std::string raw = R"({"model":"m"})";
+  const std::vector<std::string> json{
+      " \n{\n", R"("choices":[{"message":{"role":"assistant","content":"all of it"},"finish_reason":"stop"}]})"};
+  EXPECT_EQ(asked(json, raw, false), "all of it|");
+  EXPECT_EQ(asked(json, "", true), "all of it|");
+  EXPECT_EQ(asked(json, raw, true), "!the model does not stream");
+  const std::vector<std::string> events{chunk_of("a"), chunk_of("b") + last_chunk + done};
+  EXPECT_EQ(asked(events, "", true), "a|b|");
+  EXPECT_EQ(asked(events, raw, true), "a|b|");
+  EXPECT_TRUE(asked(events, raw, false).starts_with("!the model's answer has no Content-Type"));
+  EXPECT_EQ(asked({"{nonsense"}, raw, false), "!the model's answer is not in OpenAI's format");
+  EXPECT_EQ(asked({}, "", true), "!the model's answer ended before it began");
 }
 
 TEST_F(OpenAiBackendTest, AModelThatStallsIsATimeOut) {
