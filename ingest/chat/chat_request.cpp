@@ -98,7 +98,7 @@ void read_traceparent(std::string_view header, ChatCaller& into) {
 }
 
 std::optional<ChatIdentity> identity_of(const ChatCaller& caller) {
-  if (caller.shows_capability) return {};
+  if (caller.is_stranger) return {};
   return ChatIdentity{caller.key_id, caller.user, caller.session};
 }
 
@@ -117,7 +117,8 @@ Result<ChatRequest, Rejection> parse_chat_request(const Request& request) {
 }
 
 Result<ChatCaller, Rejection> parse_chat_identity(const Request& request) {
-  ChatCaller out{.key_id = std::string(request.key_id), .shows_capability = request.shows_capability};
+  ChatCaller out{.key_id = std::string(request.key_id),
+                 .is_stranger = request.shows_capability || !request.joins_traces};
   const struct {
     std::string_view name;
     std::string& value;

@@ -14,7 +14,7 @@ struct ChatCaller {
   std::string session = {}, user = {}, client_request_id = {};
   std::string trace_id = {}, parent_span_id = {};  // of the caller's traceparent, ours and hex; else a trace of its own
   std::string key_id = {};                         // of its API key
-  bool shows_capability = false;                   // see Request
+  bool is_stranger = false;  // it has none where others have, or a feedback capability in its place
 };
 
 // What a caller is known by when it comes back to its stream without the stream's token.
@@ -22,7 +22,7 @@ struct ChatIdentity {
   std::string key_id, user, session;
   bool operator==(const ChatIdentity&) const = default;
 };
-// None of who shows a capability: that is for feedback alone, and many may have it.
+// None of a stranger: a capability is for feedback alone, and many may have it.
 std::optional<ChatIdentity> identity_of(const ChatCaller& caller);
 // Of who starts a chat. None, too, where the caller's traceparent has chosen the trace's id: without a key it is the id
 // that proves who began it, and such a one is no secret of ours.

@@ -119,7 +119,7 @@ class ChatSocket {
       caller.trace_id = defaults_.trace_id;
       caller.parent_span_id = defaults_.parent_span_id;
       caller.key_id = defaults_.key_id;
-      caller.shows_capability = defaults_.shows_capability;
+      caller.is_stranger = defaults_.is_stranger;
       spawn(answer(std::move(asked->chat)));
     }
   }

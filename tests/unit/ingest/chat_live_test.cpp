@@ -163,6 +163,18 @@ TEST_F(LiveChatTest, OnlyTheOneWhoStartedItGoesOn) {
   EXPECT_EQ(error_of(g, {{"X-Resume-Token", token}, {"Last-Event-ID", "9"}}), "400");
 }
 
+TEST_F(LiveChatTest, WhoHasNoKeyWhereOthersHaveComesBackByItsToken) {
+  joins_traces = false;  // so the gate says
+  start_and_leave({});
+  ListedStream none(seen), stop(seen);
+  EXPECT_EQ(error_of(none, {}), "403");
+  call(http::verb::delete_, path, stop, {});
+  EXPECT_EQ(stop.response.status, 403u);
+  EXPECT_FALSE(model.aborted());
+  call(http::verb::get, path, second, {{"X-Resume-Token", token}, {"Last-Event-ID", "3"}});
+  EXPECT_EQ(said(second), " two");
+}
+
 TEST_F(LiveChatTest, WithoutATokenOnlyWhoIsKnownAsTheOneWhoStartedItGoesOn) {
   const HeaderField ana{"X-User-ID", "ana"}, bob{"X-User-ID", "bob"}, s{"X-Session-ID", "s"},
       other{"X-Session-ID", "o"};

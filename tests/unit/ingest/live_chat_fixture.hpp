@@ -105,6 +105,7 @@ struct LiveChatTest : ChatFixture {
     c.request = {.method = method, .path = c.path, .query = c.query, .body = body, .headers = c.headers};
     c.request.key_id = key_id;
     c.request.shows_capability = shows_capability;
+    c.request.joins_traces = joins_traces;
     c.request.head = head;
     params.push_back(found.params);
     c.request.params = {params.back()[0], params.back()[1]};
@@ -166,7 +167,7 @@ struct LiveChatTest : ChatFixture {
   std::string token, path;
   // Of the calls that come.
   std::string_view key_id;
-  bool shows_capability = false, head = false;
+  bool shows_capability = false, joins_traces = true, head = false;
   ListedStream second{seen};
 };
 
