@@ -81,7 +81,9 @@ Result<std::optional<AssessmentRow>> standing(const FeedbackDoor& door, const st
   auto stored = Store(kv).find(id);
   if (!stored) return stored.error();
   if (*stored) return std::optional(std::move((*stored)->row));
-  auto parked = parked_rows(kv, partition_of(target.id, door.log.partitions(Stream::feedback)), target.id, {});
+  const auto partition = partition_of(target.id, door.log.partitions(Stream::feedback));
+  auto parked =
+      parked_rows(kv, partition, target.id, target.id);  // its trace is not known, and nothing here asks for it
   if (!parked) return parked.error();
   const auto found = parked->find(id);
   return found == parked->end() ? std::optional<AssessmentRow>() : std::optional(std::move(found->second));

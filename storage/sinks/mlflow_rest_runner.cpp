@@ -199,6 +199,10 @@ Task<mlflow::Outcome> MlflowRunner::outcome_of(Lane& lane, mlflow::Trouble& trou
     spdlog::warn("event=mlflow_record_given_up why=\"{}\"", said.why);
     co_return Outcome::dead;
   }
+  if (broke && trouble.breaks == 1) {  // as where its database was locked: it is tried once more before it waits
+    lane.come_soon(clock_.now());
+    co_return Outcome::again;
+  }
   if (broke || waits || lasted >= config_.unanswered_after) {
     if (!waits) spdlog::warn("event=mlflow_record_waits_alone why=\"{}\"", said.why);
     lane.unanswered = true;

@@ -173,6 +173,8 @@ TEST_F(LiveChatTest, WhoHasNoKeyWhereOthersHaveComesBackByItsToken) {
   EXPECT_FALSE(model.aborted());
   call(http::verb::get, path, second, {{"X-Resume-Token", token}, {"Last-Event-ID", "3"}});
   EXPECT_EQ(said(second), " two");
+  model.end();
+  settle();
 }
 
 TEST_F(LiveChatTest, WithoutATokenOnlyWhoIsKnownAsTheOneWhoStartedItGoesOn) {
@@ -240,6 +242,8 @@ TEST_F(LiveChatTest, HeadOfAStreamHasTheHeadersOfGet) {
   EXPECT_EQ(second.headers, stream.headers);
   EXPECT_TRUE(second.events.empty());
   EXPECT_FALSE(model.aborted());
+  model.end();
+  settle();
 }
 
 TEST_F(LiveChatTest, ACharacterIsNotCutByAnId) {

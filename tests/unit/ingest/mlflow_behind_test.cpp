@@ -142,6 +142,9 @@ TEST_F(BeforeMlflow, ADeletionThatCantBeWrittenHereIsNotAskedOfIt) {
   EXPECT_EQ(client.status, 503u);
   EXPECT_EQ(client.body.find("traces_deleted"), std::string::npos) << client.body;
   EXPECT_EQ(asked_, 0);
+  EXPECT_EQ(delete_behind(R"({"experiment_id":"1","max_timestamp_millis":5})", 200, "{}").status, 503u);
+  EXPECT_EQ(asked_, 0);
+  door_.view = nullptr;
   EXPECT_EQ(delete_behind(R"({"experiment_id":"1","max_timestamp_millis":5})", 200, "{}").status, 200u);
   EXPECT_EQ(asked_, 1) << "what says nothing to the log does not need it";
 }

@@ -15,7 +15,8 @@ class VerifyTest : public testing::Test {
  protected:
   void accept(const std::string& id, const std::string& trace_id = "tr-1") {
     FeedbackRecord feedback{.target = {Target::Kind::client_request_id, "req-" + trace_id}, .accepted_at = t0};
-    feedback.items.push_back({id, id, R"({"assessment_id":")" + id + "\"}"});
+    feedback.items.push_back(
+        {id, id, R"({"assessment_id":")" + id + R"(","assessment_name":"n","feedback":{"value":1}})"});
     log_.put(to_record(feedback));
     ++resolved_;
   }
