@@ -152,10 +152,10 @@ Task<MlflowRunner::Round> MlflowRunner::run_assessments(const std::string& trace
       ++at;
       continue;
     }
-    const bool unblocks = record.op == Op::create && blocked.contains(record.assessment_id);
-    if (!end(trace_id, lane, at, said)) co_return Round::failed;
+    const bool creates = record.op == Op::create, unblocks = creates && blocked.contains(record.assessment_id);
+    if (!end(trace_id, lane, at, said)) co_return Round::failed;  // `record` is gone
     // A create that is there already may be one whose answer was not heard, and the tag not written then.
-    const bool is_there = said.outcome == Outcome::duplicate && record.op == Op::create;
+    const bool is_there = said.outcome == Outcome::duplicate && creates;
     lane.untagged |= config_.tag_traces && (said.outcome == Outcome::applied || is_there);
     if (unblocks) round = Round::again;
   }
