@@ -231,7 +231,7 @@ std::string delete_trace(std::string_view experiment_id, std::string_view trace_
   return out;
 }
 
-std::optional<SeenTrace> seen_trace(std::string_view body) {
+std::optional<SeenTrace> seen_trace(std::string_view body, const ChangedAt& changed_at) {
   simdjson::dom::parser parser;
   simdjson::dom::element root, info;
   if (parser.parse(body.data(), body.size()).get(root) || root.at_pointer("/trace/trace_info").get(info)) return {};
@@ -252,9 +252,11 @@ std::optional<SeenTrace> seen_trace(std::string_view body) {
       const auto time = [&](std::string_view field) {
         return parse_time(text_at(assessment, field)).value_or(Instant());
       };
+      auto id = text_at(assessment, "/assessment_id");
+      const auto updated = changed_at(id).value_or(time("/last_update_time"));
       values.push_back({.name = text_at(assessment, "/assessment_name"),
-                        .last = {time("/last_update_time"), time("/create_time")},
-                        .id = text_at(assessment, "/assessment_id"),
+                        .last = {updated, time("/create_time")},
+                        .id = std::move(id),
                         .value = feedback_value(simdjson::minify(assessment))});
     }
   }

@@ -69,7 +69,10 @@ struct SeenTrace {
   std::string name;
   TraceTimes times;
 };
-std::optional<SeenTrace> seen_trace(std::string_view body);
+// `changed_at`: when an assessment was changed by us, none: it was not, as far as is known. By REST MLflow gives a
+// change the time at which it hears of it.
+using ChangedAt = std::function<std::optional<Instant>(const std::string& assessment_id)>;
+std::optional<SeenTrace> seen_trace(std::string_view body, const ChangedAt& changed_at);
 // From the answer of experiments/get-by-name and experiments/create.
 std::optional<std::string> experiment_id_of(std::string_view body);
 

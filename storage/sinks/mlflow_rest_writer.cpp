@@ -13,10 +13,10 @@ using mlflow::Outcome, mlflow::Written;
 
 constexpr const char* start_path = "/api/3.0/mlflow/traces";
 
-// What we told MLflow of a trace ourselves reads back as we say it.
-bool is_as_said(const mlflow::SeenTrace& seen, const TraceRow& row, const mlflow::TraceTimes& times) {
-  const auto name = row.text_at("tags." + std::string(mlflow::trace_name_tag));
-  return seen.times.begin_ms == times.begin_ms && seen.name == name.value_or("");
+constexpr std::size_t said_max = 20'000;
+
+std::string name_of(const TraceRow& row) {
+  return row.text_at("tags." + std::string(mlflow::trace_name_tag)).value_or("");
 }
 
 // Flask unquotes a path before it looks for its route, in which an id has no slash; a dot or two are a step on the way.
@@ -100,11 +100,11 @@ Task<Written> MlflowWriter::start(const std::string& trace_id, const mlflow::Tra
     auto path = trace_path(trace_id);
     const auto before = co_await client_.ask("GET", std::move(path));
     if (before.kind == MlflowAnswer::Kind::unavailable) co_return judge(before);
-    seen = mlflow::seen_trace(before.body);
+    seen = this->seen(before.body);
   }
   // A chat that joined a trace, or spans below another's root: who has that may tell MLflow of it past us, and has
   // then.
-  trace.anothers = is_part && seen && !is_as_said(*seen, row, trace.times);
+  trace.anothers = is_part && seen && !is_as_said(*seen, trace_id, row, trace.times);
   if (trace.anothers) {
     trace.experiment_id = seen->experiment_id;
   } else {
@@ -118,6 +118,7 @@ Task<Written> MlflowWriter::start(const std::string& trace_id, const mlflow::Tra
     auto body = trace.request;
     const auto started = co_await client_.ask("POST", start_path, std::move(body));
     if (started.kind != MlflowAnswer::Kind::ok) co_return judge(started);
+    if (is_part) remember_said(trace_id, row, trace.times);
   }
   trace.spans = std::move(*spans);
   trace.news.insert(news.spans.begin(), news.spans.end());
@@ -189,7 +190,7 @@ Task<Written> MlflowWriter::erase(const std::string& trace_id) {
   auto path = trace_path(trace_id);
   const auto before = co_await client_.ask("GET", std::move(path));
   if (before.kind == MlflowAnswer::Kind::not_found) co_return Written{Outcome::duplicate};
-  const auto seen = before.kind == MlflowAnswer::Kind::ok ? mlflow::seen_trace(before.body) : std::nullopt;
+  const auto seen = before.kind == MlflowAnswer::Kind::ok ? this->seen(before.body) : std::nullopt;
   if (!seen) co_return judge(before);
   auto body = mlflow::delete_trace(seen->experiment_id, trace_id);
   const auto erased = co_await client_.ask("POST", "/api/2.0/mlflow/traces/delete-traces", std::move(body));
@@ -296,7 +297,7 @@ Task<Written> MlflowWriter::create(const AssessmentRecord& record) {
 Task<Written> MlflowWriter::tag(const std::string& trace_id) {
   auto path = trace_path(trace_id);
   auto answer = co_await client_.ask("GET", std::move(path));
-  const auto seen = answer.kind == MlflowAnswer::Kind::ok ? mlflow::seen_trace(answer.body) : std::nullopt;
+  const auto seen = answer.kind == MlflowAnswer::Kind::ok ? this->seen(answer.body) : std::nullopt;
   if (seen && seen->wanted_tag.empty() && seen->tag) {
     auto tags = tags_path(trace_id);
     auto body = mlflow::untag_body(feedback_tag_name);
@@ -307,6 +308,28 @@ Task<Written> MlflowWriter::tag(const std::string& trace_id) {
     answer = co_await client_.ask("PATCH", std::move(tags), std::move(body));
   }
   co_return judge(answer);
+}
+
+std::optional<mlflow::SeenTrace> MlflowWriter::seen(std::string_view body) const {
+  return mlflow::seen_trace(body, [this](const std::string& id) -> std::optional<Instant> {
+    const auto known = marks_.changes(id);
+    if (!known || known->changes().empty()) return {};
+    return known->after() - std::chrono::milliseconds(1);
+  });
+}
+
+void MlflowWriter::remember_said(const std::string& trace_id, const TraceRow& row, const mlflow::TraceTimes& times) {
+  if (said_.size() >= said_max) said_.clear();
+  said_.insert_or_assign(trace_id, Said{times.begin_ms, name_of(row)});
+}
+
+// What we told MLflow of a trace ourselves reads back as we say it now, or as we said it last.
+bool MlflowWriter::is_as_said(const mlflow::SeenTrace& seen, const std::string& trace_id, const TraceRow& row,
+                              const mlflow::TraceTimes& times) const {
+  const auto last = said_.find(trace_id);
+  const bool told = last != said_.end();
+  const bool begins = seen.times.begin_ms == times.begin_ms || (told && seen.times.begin_ms == last->second.begin_ms);
+  return begins && (seen.name == name_of(row) || (told && seen.name == last->second.name));
 }
 
 Task<bool> MlflowWriter::answers() {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 
 #include "ops/runtime/clock.hpp"
 #include "storage/records/assessment_record.hpp"
@@ -65,6 +66,10 @@ class MlflowWriter {
   Task<Written> erase(const AssessmentRecord& record);
   void remember(const std::string& assessment_id, const std::map<std::string, AssessmentRow::Register>& changes);
   Written judge(const MlflowAnswer& answer);
+  std::optional<mlflow::SeenTrace> seen(std::string_view body) const;
+  void remember_said(const std::string& trace_id, const TraceRow& row, const mlflow::TraceTimes& times);
+  bool is_as_said(const mlflow::SeenTrace& seen, const std::string& trace_id, const TraceRow& row,
+                  const mlflow::TraceTimes& times) const;
 
   const MlflowSinkConfig& config_;
   const SinkMarks& marks_;
@@ -72,6 +77,13 @@ class MlflowWriter {
   const Clock& clock_;
   MlflowClient client_;
   Instant taken_at_{};
+  // What a trace began with, and its name, when we last told MLflow of it: what was told before this process may be
+  // taken for another's once both have changed.
+  struct Said {
+    std::optional<std::int64_t> begin_ms;
+    std::string name;
+  };
+  std::unordered_map<std::string, Said> said_;
   bool spans_refused_ = false;
   std::map<std::string, std::map<std::string, Stamp>> said_with_create_;  // changes, by assessment and field
 };

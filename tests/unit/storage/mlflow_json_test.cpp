@@ -6,15 +6,20 @@ namespace assay {
 namespace {
 
 TEST(MlflowJson, TheTagIsMadeOfTheLastValidValueOfEachName) {
-  const auto seen = mlflow::seen_trace(
+  const std::string body =
       R"({"trace":{"trace_info":{"tags":{"assay.feedback":"old"},"assessments":[)"
       R"({"assessment_name":"n","assessment_id":"a-1","feedback":{"value":1.0},"last_update_time":"2026-11-23T15:57:31.5Z"},)"
       R"({"assessment_name":"n","assessment_id":"a-2","feedback":{"value":2.0},"last_update_time":"2026-11-23T15:57:31Z"},)"
       R"({"assessment_name":"m","assessment_id":"a-3","feedback":{"value":"x"},"valid":false},)"
-      R"({"assessment_name":"e","assessment_id":"a-4","expectation":{"value":"x"}}]}}})");
+      R"({"assessment_name":"e","assessment_id":"a-4","expectation":{"value":"x"}}]}}})";
+  const auto seen = mlflow::seen_trace(body, [](const auto&) { return std::nullopt; });
   ASSERT_TRUE(seen);
   EXPECT_EQ(seen->tag, "old");
   EXPECT_EQ(seen->wanted_tag, "n=1.0");
+  // MLflow's times of changes are when it heard of them.
+  const auto known = mlflow::seen_trace(
+      body, [](const auto& id) { return id == "a-1" ? parse_time("2026-11-23T15:57:30Z") : std::optional<Instant>(); });
+  EXPECT_EQ(known->wanted_tag, "n=2.0");
 }
 
 // Else a second replay would have the first one's id, and be left out as a repeat.

@@ -72,6 +72,14 @@ TEST_F(MlflowJoinedTest, WhereMlflowHasNoSuchTraceTheChatTellsItAndItsEnd) {
   EXPECT_EQ(mlflow_.otlp().size(), 1u);
 }
 
+TEST_F(MlflowJoinedTest, AChatThatIsRenamedWhileItAnswersIsStillItsOwn) {
+  ASSERT_TRUE(apply({add(joined("IN_PROGRESS", ""))}));
+  ASSERT_TRUE(apply({add(trace(trace_id, at(3), R"("tags":{"mlflow.traceName":"mine"})")),
+                     add(joined("OK", span("chatspan", "appspan1")))}));
+  EXPECT_EQ(told("state"), "OK");
+  EXPECT_EQ(tag("mlflow.traceName"), "mine");
+}
+
 TEST_F(MlflowJoinedTest, WhatTheCallerSaysAfterwardsStandsAtTheNextChat) {
   ASSERT_TRUE(apply({add(joined("OK", span("chatspan", "appspan1")))}));
   EXPECT_EQ(starts(), 1u);
