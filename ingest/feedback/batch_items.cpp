@@ -14,17 +14,11 @@ BatchItem item_of(const Result<AssessmentBody, Rejection>& body, std::string_vie
   return {{}, new_feedback(source, {&*body, 1})};
 }
 
-// The elements of a list that does not parse as a whole; none: it has no end, or something behind it, or a comma with
-// nothing on one side.
+// The elements of a list that does not parse as a whole; none: it has no end, or something behind it.
 std::optional<std::vector<std::string_view>> cut_list(std::string_view list) {
   std::vector<std::string_view> out;
   std::size_t depth = 0, from = 1;
   bool in_string = false;
-  const auto cut = [&](std::size_t to) {
-    out.push_back(list.substr(from, to - from));
-    from = to + 1;
-    return out.back().find_first_not_of(" \t\r\n") != list.npos;
-  };
   for (std::size_t i = 0; i < list.size(); ++i) {
     const char c = list[i];
     if (in_string) {
@@ -35,10 +29,12 @@ std::optional<std::vector<std::string_view>> cut_list(std::string_view list) {
     } else if (c == '[' || c == '{') {
       ++depth;
     } else if (c == ',' && depth == 1) {
-      if (!cut(i)) return {};
+      out.push_back(list.substr(from, i - from));
+      from = i + 1;
     } else if ((c == ']' || c == '}') && --depth == 0) {
-      if (!cut(i) || list.find_first_not_of(" \t\r\n", i + 1) != list.npos) return {};
-      return out;
+      out.push_back(list.substr(from, i - from));
+      if (list.find_first_not_of(" \t\r\n", i + 1) == list.npos) return out;
+      return {};
     }
   }
   return {};

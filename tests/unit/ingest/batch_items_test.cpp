@@ -28,25 +28,5 @@ TEST(BatchItems, ALineThatIsNoJsonHarmsNoOther) {
   EXPECT_TRUE(read_batch(good, "", now, 10));
 }
 
-TEST(BatchItems, AnItemOfAListThatIsNoJsonHarmsNoOther) {
-  const std::string good = R"({"trace_id":"t","is_correct":true})";
-  const simdjson::padded_string body("[" + good + R"(, {"value":}, nonsense,)" + good + "]");
-  const auto items = read_batch(body, "", now, 10);
-  ASSERT_TRUE(items);
-  ASSERT_EQ(items->size(), 4u);
-  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ((*items)[i].rejection.has_value(), i == 1 || i == 2) << i;
-}
-
-TEST(BatchItems, AListWithACommaTooManyIsRefusedAsAWhole) {
-  const std::string good = R"({"trace_id":"t","is_correct":true})";
-  for (const auto& body :
-       {"[" + good + ",]", "[," + good + "]", "[" + good + ", \n ," + good + "]", std::string("[ , ]"), "[" + good}) {
-    const auto items = read_batch(simdjson::padded_string(body), "", now, 10);
-    ASSERT_FALSE(items) << body;
-    EXPECT_EQ(items.error().status, 400u) << body;
-    EXPECT_EQ(items.error().field, "body") << body;
-  }
-}
-
 }  // namespace
 }  // namespace assay
