@@ -85,6 +85,12 @@ void PartitionLoop::take(std::span<const LogRecord> records) {
 
 Result<void> PartitionLoop::gather(std::chrono::milliseconds wait) {
   if (auto gathered = gather_some(wait); !gathered) return gathered;
+  if (!undecided_.empty()) {
+    // What was told while its feedback was read: that may come after it, and be meant.
+    const auto told = source_->read_from(requests(), config_.records_max);
+    if (!told) return told.error();
+    take(*told);
+  }
   // Nothing of it is decided before it is known which log this is: see Restore.
   return source_->is_doubtful(requests()) || source_->is_doubtful(feedback()) ? Error::log_changed : Result<void>();
 }
