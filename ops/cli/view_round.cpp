@@ -22,8 +22,10 @@ void ViewRound::begin() {
   target_.emplace();
   target_->version = accepted.version;
   for (const auto& [where, end] : accepted.ends) {
-    if (where.stream == Stream::feedback && end > 0) target_->undecided[where] = end;  // of an empty one nobody commits
-    if (where.stream == Stream::traces || where.stream == Stream::requests) target_->own[where] = end;
+    if (where.stream != Stream::feedback)
+      target_->own[where] = end;
+    else if (end > 0)  // of an empty one nobody commits
+      target_->undecided[where] = end;
   }
 }
 

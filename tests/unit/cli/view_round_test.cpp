@@ -62,6 +62,23 @@ TEST(ViewRound, WhereNobodyIsBehindOneLookIsEnough) {
   EXPECT_EQ(cluster.settled(round, 0), 0) << "the next round is of what was acknowledged since";
 }
 
+// Experiments and datasets, too, go past the workers.
+TEST(ViewRound, WaitsForEachStreamThatTheDoorWritesTo) {
+  for (const auto stream : {Stream::traces, Stream::requests, Stream::catalog}) {
+    bool there = false;
+    ViewRound round({.accepted =
+                         [&] {
+                           return ViewRound::Accepted{1, {{{stream, 0}, 5}}};
+                         },
+                     .committed = [](auto) { return ViewRound::Offsets(); },
+                     .ends = []() -> Result<ViewRound::Offsets> { return ViewRound::Offsets(); },
+                     .followed = [&](const ViewRound::Offsets& ends) { return ends.empty() || there; }});
+    EXPECT_FALSE(round.look()) << name_of(stream);
+    there = true;
+    EXPECT_EQ(round.look(), 1) << name_of(stream);
+  }
+}
+
 TEST(ViewRound, WhileWritesGoOnItEndsAsSoonAsTheLagHasPassed) {
   Cluster behind_workers{.workers_lag_ms = 1'500};
   auto by_workers = behind_workers.round();
