@@ -120,14 +120,16 @@ Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bo
     co_return failed({"what answers at --model-url is a web page, not a model"}, false);
   // One without a type says what it is by how it begins.
   std::string begun;
-  if (media.empty()) {
-    auto first = co_await stream->read_some();
-    if (!first) {
-      auto broken = unreachable(first.error());
+  for (bool ended = !media.empty(); !ended && begun.find_first_not_of(" \t\r\n") == begun.npos;) {
+    auto more = co_await stream->read_some();
+    if (!more) {
+      auto broken = unreachable(more.error());
       const bool again = comes_again(broken);
       co_return failed(std::move(broken), again);
     }
-    begun = std::move(*first);
+    if (begun.size() > whole_answer_bytes_max) co_return failed({"the model's answer is blank"}, false);
+    ended = more->empty();
+    begun += *more;
   }
   if (boost::beast::iequals(media, "application/json") || begins_object(begun)) {
     auto whole = co_await read_body(*stream, whole_answer_bytes_max, std::move(begun));

@@ -194,12 +194,17 @@ Task<std::optional<boost::json::object>> ask_behind(const PassHandler& pass, con
   error_code ec;
   auto parsed = held.whole() && held.status() == 200 ? boost::json::parse(held.body(), ec) : boost::json::value();
   if (!ec && parsed.is_object()) co_return std::move(parsed.get_object());
+  if (held.whole() && held.status() == 200) {  // a page of something before it
+    auto unread = error_response(like.path, 502, "what answers at --mlflow-url is not MLflow");
+    co_await answer.respond(std::move(unread));
+    co_return std::nullopt;
+  }
   co_await held.give_out();
   co_return std::nullopt;
 }
 
 // The same as dated_here(), of the server behind.
-Task<std::optional<std::vector<Dated>>> dated_behind(const PassHandler& pass, const Request& request,
+Task<std::optional<std::vector<Dated>>> dated_behind(MlflowDoor& door, const PassHandler& pass, const Request& request,
                                                      const Deletion& deletion, ResponseStream& answer) {
   constexpr std::int64_t page = 100;
   std::vector<Dated> found;
@@ -210,7 +215,7 @@ Task<std::optional<std::vector<Dated>>> dated_behind(const PassHandler& pass, co
     boost::json::object search{{"locations", boost::json::array{location}},
                                {"filter", "attributes.timestamp_ms <= " + std::to_string(*deletion.until_ms)},
                                {"order_by", boost::json::array{"timestamp_ms ASC"}},
-                               {"max_results", std::min(page, *deletion.most - std::ssize(found))}};
+                               {"max_results", page}};
     if (!next.empty()) search["page_token"] = next;
     const auto said = co_await ask_behind(pass, request, "/api/3.0/mlflow/traces/search", search, answer);
     if (!said) co_return std::nullopt;
@@ -219,7 +224,9 @@ Task<std::optional<std::vector<Dated>>> dated_behind(const PassHandler& pass, co
     for (const auto& info : infos->get_array()) {
       if (!info.is_object()) continue;
       const auto at = parse_time(text_in(info.get_object(), "request_time"));
-      if (at) found.push_back({*at, text_in(info.get_object(), "trace_id")});
+      auto id = text_in(info.get_object(), "trace_id");
+      const auto deleted = door.view->deleted(id);  // here, and it has not heard of it yet
+      if (at && !(deleted && *deleted)) found.push_back({*at, std::move(id)});
     }
     next = text_in(*said, "next_page_token");
   } while (!next.empty() && std::ssize(found) < *deletion.most);
@@ -230,7 +237,7 @@ Task<std::optional<std::vector<Dated>>> dated_behind(const PassHandler& pass, co
 Task<void> delete_oldest(MlflowDoor& door, const PassHandler& pass, const Request& request, const Deletion& deletion,
                          ResponseStream& answer) {
   constexpr std::size_t ids_at_once = 100;
-  auto oldest = co_await dated_behind(pass, request, deletion, answer);
+  auto oldest = co_await dated_behind(door, pass, request, deletion, answer);
   if (!oldest) co_return;
   auto here = dated_here(door, deletion);
   if (!here) {
@@ -240,10 +247,7 @@ Task<void> delete_oldest(MlflowDoor& door, const PassHandler& pass, const Reques
   }
   std::set<std::string_view> known;
   for (const auto& one : *here) known.insert(one.trace_id);
-  std::erase_if(*oldest, [&](const Dated& one) {
-    const auto deleted = door.view->deleted(one.trace_id);
-    return known.contains(one.trace_id) || (deleted && *deleted);
-  });
+  std::erase_if(*oldest, [&](const Dated& one) { return known.contains(one.trace_id); });
   oldest->insert(oldest->end(), here->begin(), here->end());
   std::ranges::sort(*oldest);
   if (std::ssize(*oldest) > *deletion.most) oldest->resize(static_cast<std::size_t>(*deletion.most));

@@ -109,10 +109,17 @@ Result<SaidBy> find_said_by(const KeyValue& kv, const std::string& user, UsersId
 
   const auto dead = [&](std::string_view key, std::string_view value) {
     const auto letter = parse_dead_letter(value);
-    if (!letter || !letter->record) return true;
-    const auto& item = letter->record->items.front();
-    if (may_be_said_by(letter->record->op, item, user, ids))
+    if (!letter) return true;
+    // What another program wrote may be no feedback of ours, and hold words all the same.
+    auto record = letter->record;
+    if (auto raw = record ? Result<FeedbackRecord, Malformed>(Malformed{}) : parse_feedback_record(letter->raw))
+      record = std::move(*raw);
+    if (!record) return true;
+    for (const auto& item : record->items) {
+      if (!may_be_said_by(record->op, item, user, ids)) continue;
       said.dead_letters.push_back({std::string(key), item.assessment_id});
+      break;
+    }
     return true;
   };
   if (const auto scanned = kv.scan(Family::dead, {}, {}, dead); !scanned) return scanned.error();

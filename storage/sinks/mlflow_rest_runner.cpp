@@ -92,12 +92,12 @@ Task<void> MlflowRunner::work() {
 Task<void> MlflowRunner::run_lane(const std::string& trace_id, Lane& lane) {
   const bool waited = std::exchange(lane.unanswered, false);
   const bool said = co_await run_traces(trace_id, lane);
-  if (!said) co_return;
-  for (auto round = Round::again; round == Round::again;) {
-    round = co_await run_assessments(trace_id, lane);
-    if (round == Round::failed) co_return;
-  }
-  if (lane.untagged) co_await tag(trace_id, lane, waited);
+  auto round = said ? Round::again : Round::failed;
+  while (round == Round::again) round = co_await run_assessments(trace_id, lane);
+  if (round == Round::failed)
+    lane.unanswered |= waited;  // not all of it was looked at
+  else if (lane.untagged)
+    co_await tag(trace_id, lane, waited);
 }
 
 // False: MLflow failed. All that is known of the trace is said at once, whatever its records added to it.
@@ -168,6 +168,7 @@ Task<void> MlflowRunner::tag(const std::string& trace_id, Lane& lane, bool waits
   const auto outcome = co_await outcome_of(lane, lane.tagging, said, waits);
   lane.untagged = outcome == Outcome::again ||
                   (outcome == Outcome::unanswered && mlflow::age(lane.tagging.since, clock_.now()) < config_.wait_max);
+  if (!lane.untagged) lane.tagging = {};
 }
 
 // False: it stays. `at`: the one behind it.
@@ -190,16 +191,19 @@ Task<mlflow::Outcome> MlflowRunner::outcome_of(Lane& lane, mlflow::Trouble& trou
     trouble = {};
     co_return said.outcome;
   }
-  if (trouble.breaks++ == 0) trouble.since = clock_.now();
+  const bool broke = said.outcome == Outcome::broke;
   const bool answers = co_await writer_.answers();
   if (!answers || (!waits && ++turn_.failed_beside > config_.unanswered_max)) co_return unavailable(said.why);
+  // Where it has broken at all that it was told since then, that says nothing of this.
+  const bool first = trouble.breaks == 0, takes_others = writer_.taken_at() >= trouble.since;
+  if (first || (broke && !takes_others)) trouble = {.since = clock_.now()};
+  ++trouble.breaks;
   const auto lasted = mlflow::age(trouble.since, clock_.now());
-  const bool broke = said.outcome == Outcome::broke, took_others = writer_.taken_at() >= trouble.since;
-  if (broke && trouble.breaks >= config_.breaks_max && lasted >= config_.break_max && took_others) {
+  if (broke && trouble.breaks >= config_.breaks_max && lasted >= config_.break_max) {
     spdlog::warn("event=mlflow_record_given_up why=\"{}\"", said.why);
     co_return Outcome::dead;
   }
-  if (broke && trouble.breaks == 1) {  // as where its database was locked: it is tried once more before it waits
+  if (broke && first) {  // as where its database was locked: it is tried once more before it waits
     lane.come_soon(clock_.now());
     co_return Outcome::again;
   }

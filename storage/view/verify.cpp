@@ -199,7 +199,9 @@ class Verifier {
       if (records.front().offset > 0 && items.empty()) whole = false;
       for (const auto& record : records) {
         const bool in_flight = record.offset >= resolved;
-        const auto feedback = parse_logged_feedback(record);
+        // An earlier version forwarded what is no longer taken, and left no letter then.
+        auto feedback = parse_logged_feedback(record);
+        if (!feedback) feedback = parse_feedback_record(record.value);
         if (!feedback || dead_.count(hash_of(place_id(of, record.offset)))) {  // too long is malformed, too
           items.push_back({hash_of(place_id(of, record.offset)), record.offset, in_flight, false});
           continue;

@@ -210,7 +210,7 @@ TEST_F(OpenAiBackendTest, AnAnswerWithoutAContentTypeIsWhatItBeginsAs) {
   };
   const std::string raw = R"({"model":"m"})";
   const std::vector<std::string> json{
-      " \n{\n", R"("choices":[{"message":{"role":"assistant","content":"all of it"},"finish_reason":"stop"}]})"};
+      " \n", "{\n", R"("choices":[{"message":{"role":"assistant","content":"all of it"},"finish_reason":"stop"}]})"};
   EXPECT_EQ(asked(json, raw, false), "all of it|");
   EXPECT_EQ(asked(json, "", true), "all of it|");
   EXPECT_EQ(asked(json, raw, true), "!the model does not stream");

@@ -24,7 +24,7 @@ TEST(ItemShape, IsMlflowsJsonOfAnAssessment) {
   EXPECT_EQ(problem(create(R"("feedback":{"value":null},"of_a_newer_version":5)")), "none");
   EXPECT_EQ(problem(R"({"assessment_id":"a-1","rationale":"r"})", Op::update), "none");
   EXPECT_EQ(problem(R"({"assessment_id":"a-1","rationale":5})", Op::erase), "none")
-      << "nothing of it is forwarded but its id";
+      << "what a deletion says beside its id nobody reads";
 }
 
 TEST(ItemShape, NamesTheFieldThatIsNot) {
@@ -34,6 +34,9 @@ TEST(ItemShape, NamesTheFieldThatIsNot) {
       {R"("span_id":3)", "span_id is not a string"},
       {R"("metadata":[1])", "metadata is not an object of strings"},
       {R"("metadata":{"k":1})", "metadata is not an object of strings"},
+      {R"("metadata":{"k":null})", "metadata is not an object of strings"},
+      {R"("create_time":"0000-01-01T00:00:00Z")", "create_time is not a time"},
+      {R"("create_time":"2026-01-01t00:00:00z")", "create_time is not a time"},
       {R"("create_time":"yesterday")", "create_time is not a time"},
       {R"("last_update_time":5)", "last_update_time is not a time"},
       {R"("source":"x")", "source is not {source_type, source_id?} with a type that MLflow knows"},
@@ -46,6 +49,9 @@ TEST(ItemShape, NamesTheFieldThatIsNot) {
   EXPECT_EQ(problem(create("")), "feedback or expectation is missing");
   EXPECT_EQ(problem(create(R"("feedback":"good")")), "feedback is not an object with a value");
   EXPECT_EQ(problem(create(R"("feedback":{})")), "feedback is not an object with a value");
+  EXPECT_EQ(problem(create(R"("expectation":{"serialized_value":5})")), "expectation is not an object with a value");
+  EXPECT_EQ(problem(R"({"assessment_id":"a-1","metadata":{"k":null}})", Op::update), "none");
+  EXPECT_NE(problem(R"({"assessment_id":"a-1","trace_id":"tr-1"})", Op::erase), "none");
   EXPECT_EQ(problem(R"({"assessment_id":"a-1","assessment_name":5,"feedback":{"value":1}})"),
             "assessment_name is not a string");
   EXPECT_EQ(problem(R"({"assessment_id":"a-1","feedback":{"value":1}})"), "assessment_name is missing");

@@ -32,6 +32,19 @@ TEST_F(MlflowSinkTest, ARecordAtWhichMlflowBreaksWaitsAloneAndIsADeadLetterInIts
   EXPECT_EQ(sink_->ledger().dead, 1);
 }
 
+TEST_F(MlflowSinkTest, TheFirstBreakAfterAnOutageIsNotTheLastOne) {
+  mlflow_.fault([](const auto&, bool after) { return after ? 500 : 0; });
+  const std::vector records{add(ok_trace("tr-1")), add(ok_trace("tr-2", R"(,"request_preview":"locked")"))};
+  for (int i = 0; i < 10; ++i, clock_ += 1min) EXPECT_FALSE(apply(records));
+  int locked = 1;
+  mlflow_.fault([&](const auto& r, bool after) {
+    return after && r.body.find("\"locked\"") != r.body.npos && locked-- > 0 ? 500 : 0;
+  });
+  for (int i = 0; i < 5; ++i, clock_ += 1s) ASSERT_TRUE(apply({}));
+  EXPECT_TRUE(dead_.empty());
+  EXPECT_EQ(mlflow_.traces().size(), 2u);
+}
+
 TEST_F(MlflowSinkTest, AnMlflowThatBreaksAtAllItIsToldThoughItAnswersQuestionsIsWaitedFor) {
   mlflow_.fault([](const auto& r, bool after) { return after && !r.path.ends_with("/search") ? 500 : 0; });
   std::vector<LogRecord> records;
