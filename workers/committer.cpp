@@ -120,7 +120,8 @@ Result<std::size_t> Committer::step(std::chrono::milliseconds wait) {
   if (!pending_.empty() && sink_.keeps_position_elsewhere())
     if (const auto durable = source_->make_durable(); !durable) return durable.error();
   // What a peer that hangs has not taken shows while it hangs.
-  if (const auto noted = note_progress(); !noted) return noted.error();
+  if (!pending_.empty())
+    if (const auto noted = note_progress(); !noted) return noted.error();
   const auto begun = std::chrono::steady_clock::now();
   const auto applied = sink_.apply(pending_);
   count();

@@ -1,15 +1,7 @@
-#include "workers/partition_loop.hpp"
-#include "tests/support/hand_clock.hpp"
-
 #include <gtest/gtest.h>
+#include "tests/unit/workers/partition_loop_fixture.hpp"
 
-#include <functional>
-#include <utility>
-
-#include "storage/log/memory_log.hpp"
 #include "storage/records/dead_letter_record.hpp"
-#include "storage/records/request_record.hpp"
-#include "storage/state/memory_key_value.hpp"
 #include "storage/state/parked_state.hpp"
 #include "workers/resolver_thread.hpp"
 #include "workers/restore.hpp"
@@ -18,101 +10,7 @@ namespace assay {
 namespace {
 
 using namespace std::chrono_literals;
-
-class PartitionLoopTest : public testing::Test {
- protected:
-  PartitionLoop loop(PartitionLoopConfig config = {}) {
-    return PartitionLoop(
-        config, log, state,
-        [this] {
-          return OpenedPartition{log.committer(state), {}};
-        },
-        clock, metrics, &progress);
-  }
-  void say(const std::string& id, const std::string& target) {
-    log.put(to_record(FeedbackRecord{
-        .target = {Target::Kind::client_request_id, target},
-        .accepted_at = clock.now(),
-        .body_hash = 1,
-        .items = {{id, id, R"({"assessment_id":")" + id + R"(","assessment_name":"n","feedback":{"value":1}})"}}}));
-  }
-  void tell(const std::string& trace, const std::string& id) {
-    for (const auto& record : request_records(trace, id, clock.now())) log.put(record);
-  }
-  static void drain(PartitionLoop& loop) {
-    for (int i = 0; i < 10'000; ++i) {
-      const auto ran = loop.run_once(0ms);
-      ASSERT_TRUE(ran) << ran.error().message();
-      if (*ran == PartitionLoop::Ran::idle) return;
-    }
-    FAIL() << "does not come to rest";
-  }
-  Offset end(Stream stream) { return log.end({stream, 0}); }
-
-  MemoryLog log;
-  MemoryKeyValue state;
-  HandClock clock;
-  Metrics metrics;
-  Progress progress;
-};
-
-// Of another log's, with what happens between two of its reads.
-class SourceInBetween final : public EventSource {
- public:
-  SourceInBetween(std::unique_ptr<EventSource> of, std::function<void()>& before_feedback)
-      : of_(std::move(of)), before_feedback_(before_feedback) {}
-  Result<std::span<const LogRecord>> read(std::size_t most, std::chrono::milliseconds wait) override {
-    return of_->read(most, wait);
-  }
-  Result<std::span<const LogRecord>> read_from(StreamPartition which, std::size_t most) override {
-    if (which.stream == Stream::feedback) std::exchange(before_feedback_, [] {})();
-    return of_->read_from(which, most);
-  }
-  Result<Offset> end(StreamPartition which) override { return of_->end(which); }
-  Offset position(StreamPartition which) const override { return of_->position(which); }
-  Result<void> seek(StreamPartition which, Offset to) override { return of_->seek(which, to); }
-  void wake() override { of_->wake(); }
-
- private:
-  std::unique_ptr<EventSource> of_;
-  std::function<void()>& before_feedback_;
-};
-
-class SourcesInBetween final : public EventSources {
- public:
-  explicit SourcesInBetween(EventSources& of) : of_(of) {}
-  Result<std::unique_ptr<EventSource>> open(std::vector<StartAt> starts) override {
-    auto opened = of_.open(std::move(starts));
-    if (!opened) return opened;
-    return std::unique_ptr<EventSource>(std::make_unique<SourceInBetween>(std::move(*opened), before_feedback));
-  }
-  Partition partitions(Stream stream) const override { return of_.partitions(stream); }
-  std::function<void()> before_feedback = [] {};
-
- private:
-  EventSources& of_;
-};
-
-// A door answers feedback with the trace that its id names by then.
-TEST_F(PartitionLoopTest, WhatWasToldBeforeTheFeedbackIsKnownThoughTheRequestsWereReadBefore) {
-  SourcesInBetween sources(log);
-  PartitionLoop it(
-      {}, sources, state,
-      [this] {
-        return OpenedPartition{log.committer(state), {}};
-      },
-      clock, metrics, &progress);
-  tell("tr-1", "req-1");
-  sources.before_feedback = [this] {
-    tell("tr-2", "req-1");
-    say("a-1", "req-1");
-  };
-  drain(it);
-  auto source = log.open({{{Stream::assessments, 0}, 0}});
-  const auto records = (*source)->read(10, 0ms);
-  ASSERT_EQ(records->size(), 1u);
-  EXPECT_EQ(records->front().key, "tr-2");
-}
+using testing_loop::PartitionLoopTest;
 
 TEST_F(PartitionLoopTest, TwentyThousandThatWaitForOneIdAreReleasedInBoundedStepsAndInOrder) {
   auto first = loop();
