@@ -260,13 +260,15 @@ Result<void> PartitionLoop::expire(Resolution& resolution) {
   return forget(resolution, ids->size());
 }
 
-// Whenever feedback comes or expires, each of which adds one at most: twice as many as that at most.
+// Whenever feedback comes or expires, each of which adds one at most: twice as many as that at most. A deletion is
+// remembered for what may still wait, so none is forgotten whose time ends behind that of what is due, and still there.
 Result<void> PartitionLoop::forget(Resolution& resolution, std::size_t more) const {
   if (!has_remains_) return {};
-  const auto over = remains_over(state_, config_.partition, clock_.now(), 2 * more);
+  const auto upto = next_expiry_ ? std::min(clock_.now(), *next_expiry_) : clock_.now();
+  const auto over = remains_over(state_, config_.partition, upto, 2 * more);
   if (!over) return over.error();
   if (const auto learnt = learn_remains(resolution, *over); !learnt) return learnt;
-  for (const auto& id : *over) resolution.forget(id);
+  for (const auto& id : *over) resolution.forget(id, upto);
   return {};
 }
 

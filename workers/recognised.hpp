@@ -11,9 +11,10 @@ namespace assay {
 
 class Recognised {
  public:
-  // `records` of the feedback, from before the state's position; `accepted_max`: the state's.
+  // `records` of the feedback, from before the state's position; `meta`: the state's. An entry from behind that position
+  // (a restore died that had come further) stands in the place of one that had left the window, and says nothing.
   Result<void> look_at(std::span<const LogRecord> records, const KeyValue& state, Partition partition,
-                       const ResolvePolicy& policy, Instant accepted_max);
+                       const ResolvePolicy& policy, const Meta& meta);
   // The last one that the state should know it does not.
   bool is_another_log() const { return is_another_log_; }
   // One past the last record that stands at the very place that the state knows it at; 0: there was none.

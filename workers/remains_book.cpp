@@ -78,7 +78,8 @@ void RemainsBook::take_back(const std::string& assessment_id, Instant until) {
   remains.until = std::max(remains.until, until);
 }
 
-void RemainsBook::forget(const std::string& assessment_id) {
+void RemainsBook::forget(const std::string& assessment_id, Instant upto) {
+  if (const auto* const remains = find(assessment_id); !remains || remains->until > upto) return;
   auto& remains = change(assessment_id);
   remains.taken_back = false;
   remains.letters.clear();

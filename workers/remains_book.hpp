@@ -26,7 +26,8 @@ class RemainsBook {
   std::vector<std::string> end_letters_of_create(const std::string& assessment_id);
   std::vector<std::string> end_letters(const std::string& assessment_id);
   void take_back(const std::string& assessment_id, Instant until);
-  void forget(const std::string& assessment_id);
+  // Nothing where it is remembered for longer than that, since this step has added to it.
+  void forget(const std::string& assessment_id, Instant upto);
 
   // What has changed, into the state and the changelog. True where anything is left of an assessment afterwards.
   bool write(Step& step) const;

@@ -143,8 +143,8 @@ class Resolution {
   // deletion. Changes behind an expired create stay parked until their own time is up.
   void expire(const ParkedRecord& parked, Instant as_of);
 
-  // What is left of the assessment needs to be known no longer.
-  void forget(const std::string& assessment_id) { facts_.remains_.forget(assessment_id); }
+  // What is left of the assessment needs to be known no longer, where that was until then at most.
+  void forget(const std::string& assessment_id, Instant upto) { facts_.remains_.forget(assessment_id, upto); }
 
   // Enough for one step: commit, and go on in the next one.
   bool full() const { return step_.outputs.size() >= policy_.outputs_max || bytes_ >= policy_.bytes_max; }

@@ -17,7 +17,7 @@ Result<void> SameLog::reaches_to(EventSource& source, Offset committed) const {
 Result<Recognised> SameLog::look(EventSource& source, Offset upto, const Meta& meta) {
   Recognised known;
   const auto take = [&](std::span<const LogRecord> records) {
-    return known.look_at(records, state_, feedback_.partition, policy_, meta.accepted_max);
+    return known.look_at(records, state_, feedback_.partition, policy_, meta);
   };
   if (const auto read = chunks_.read(source, feedback_, upto, take); !read) return read.error();
   return known;

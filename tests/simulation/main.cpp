@@ -21,7 +21,8 @@ int main(int argc, char** argv) {
   app.add_flag("--trace", trace, "Say what happens");
   CLI11_PARSE(app, argc, argv);
   if (one) first = one, seeds = 1;
-  spdlog::set_level(spdlog::level::off);
+  spdlog::set_level(trace ? spdlog::level::info : spdlog::level::off);
+  spdlog::set_pattern("    %v");
   assay::Metrics metrics;
   const auto began = std::chrono::steady_clock::now();
   std::uint64_t failed = 0;

@@ -99,8 +99,12 @@ void World::land(const Step& step, Partition partition) {
     if (record.stream != Stream::parked || mode_ == Mode::transactional) {
       const auto offset = log_.append(record);
       landed_at_[{{record.stream, log_.partition_for(record)}, offset}] = clock_.now();
+      note(std::string(record.value ? "  out " : "  out end of ") + std::string(name_of(record.stream)) + " " +
+           std::to_string(log_.partition_for(record)) + "/" + std::to_string(offset) + " " + record.key +
+           (record.value ? " " + record.value->substr(0, 300) : ""));
     }
   owned_[static_cast<std::size_t>(partition)].committed = step.feedback_position;
+  note("committed partition=" + std::to_string(partition) + " upto " + std::to_string(step.feedback_position));
 }
 
 StepOutcome World::commit(Step& step, Partition partition, Disk& disk, int epoch) {

@@ -193,6 +193,15 @@ TEST_F(AnotherLogTest, APositionThatIsAheadOfTheStateGoesBackToIt) {
   EXPECT_TRUE(knows("a-0"));
 }
 
+// a-4 is said again behind the window, and takes its entry there; the restore dies before it has written how far it is.
+TEST_F(AnotherLogTest, TheSameOneGoesOnBehindARestoreThatDied) {
+  say(3, "b");
+  Changes changes;
+  changes.put(Family::seen, seen_key(0, "a-4"), encode_seen({6, 0, clock_.now()}));
+  ASSERT_TRUE(state_.write(changes));
+  EXPECT_EQ(*restore(8), 8);
+}
+
 TEST_F(AnotherLogTest, ACopyKeepsItsStateUntilThePositionHasMovedBack) {
   log_.cut(feedback, 3);
   Restore copy(log_, state_, 0, {}, clock_, 100ms);

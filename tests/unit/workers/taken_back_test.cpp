@@ -247,12 +247,25 @@ TEST(TakenBack, WhatIsLeftIsForgottenInTime) {
   auto [meta, remains] = died();
   Resolution step(0, meta, policy, t0 + 2000h);
   step.facts().learn_remains("a-1", remains);
-  step.forget("a-1");
+  step.forget("a-1", t0 + 2000h);
   const auto done = step.finish();
   ASSERT_EQ(done.outputs.size(), 1u);
   EXPECT_EQ(done.outputs[0].key, "remains/a-1");
   EXPECT_FALSE(done.outputs[0].value);
   EXPECT_FALSE(step.left_remains());
+}
+
+TEST(TakenBack, WhatIsLeftInTheVeryStepInWhichItWasToBeForgottenIsRemembered) {
+  auto [meta, remains] = died();
+  const auto now = remains->until + 1h;
+  Resolution step(0, meta, policy, now);
+  step.facts().learn_remains("a-1", remains);
+  step.facts().learn_seen("a-1", Seen{0, 77, now});
+  step.decide(at(9, with_words(create("a-1"))));
+  step.forget("a-1", now);
+  const auto left = remains_after(step.finish(), "a-1");
+  ASSERT_TRUE(left);
+  EXPECT_EQ(left->letters, (std::vector<std::string>{"a-1", "u-1", "a-1@0/36864"}));
 }
 
 TEST(TakenBack, WhatIsTakenBackInTheVeryStepInWhichItExpiresLeavesNoWords) {
@@ -286,6 +299,36 @@ TEST(TakenBack, ADeletionThatIsARepeatOrInConflictTakesNothingBack) {
   step.decide(at(2, deletion("d-1", "a-1")));
   step.decide(at(3, deletion("d-2", "a-1")));
   EXPECT_FALSE(parked_by(step.finish()).at("a-1").withdrawn);
+}
+
+// The deletion names the trace, and went past the change; both times are over when the worker comes to look.
+TEST(TakenBack, ADeletionIsRememberedUntilAllThatItWasFasterThanHasExpired) {
+  MemoryLog log;
+  MemoryKeyValue state;
+  HandClock clock;
+  Metrics metrics;
+  PartitionLoop loop(
+      {}, log, state,
+      [&] {
+        return OpenedPartition{log.committer(state), {}};
+      },
+      clock, metrics, nullptr);
+  const auto drain = [&] {
+    while (*loop.run_once(0ms) != PartitionLoop::Ran::idle) continue;
+  };
+  auto taken_back = deletion("d-1", "a-1", "tr-1");
+  taken_back.target.kind = Target::Kind::trace_id;
+  log.put(to_record(with_words(change("u-1", "a-1"))));
+  drain();  // in a step of its own: in the same one it would be found
+  log.put(to_record(taken_back));
+  drain();
+  clock += 25h;
+  log.put(to_record(create("a-2")));
+  drain();
+  auto letters = log.open({{{Stream::deadletters, 0}, 0}});
+  const auto records = (*letters)->read(10, 0ms);
+  ASSERT_EQ(records->size(), 1u);
+  EXPECT_TRUE(records->front().tombstone);
 }
 
 TEST(TakenBack, WhatDiedIsTakenBackByWhoeverHasThePartitionThenAndForgottenInTheEnd) {
