@@ -28,6 +28,8 @@ ChatFailure unreachable(error_code ec) {
   if (ec == Error::timed_out) return {"the model did not answer in time", 504};
   if (ec == Error::over_capacity) return {"too many answers at once", 503};
   if (ec == too_large) return {.reason = "the model's answer, or its head, is too large", .lasting = true};
+  if (ec == boost::beast::http::error::partial_message) return {"the model broke off in the middle of its answer"};
+  if (ec == boost::beast::http::error::end_of_stream) return {"the model closed the connection without an answer"};
   return {(is_broken(ec) ? "the connection to the model broke: " : "the model can't be reached: ") + ec.message()};
 }
 

@@ -61,6 +61,24 @@ bool has_nul(dom::element value) {
   return false;
 }
 
+// Readers differ on which of two counts: some key of an object that stands there twice, at any depth.
+std::optional<std::string_view> repeated_key(dom::element value) {
+  std::optional<std::string_view> found;
+  if (value.is_array()) {
+    for (const auto element : dom::array(value))
+      if (!found) found = repeated_key(element);
+  } else if (value.is_object()) {
+    std::vector<std::string_view> keys;
+    for (const auto field : dom::object(value)) {
+      keys.push_back(field.key);
+      if (!found) found = repeated_key(field.value);
+    }
+    std::ranges::sort(keys);
+    if (const auto twice = std::ranges::adjacent_find(keys); twice != keys.end()) found = *twice;
+  }
+  return found;
+}
+
 std::string printable(std::string_view name) {
   std::string out(name.substr(0, 64));
   while (!simdjson::validate_utf8(out)) out.pop_back();
@@ -132,6 +150,8 @@ std::optional<Rejection> write_feedback_value(JsonWriter& json, dom::element val
   if (value.is_string())
     if (auto problem = problem_with_text("value", std::string_view(value), BodyLimits::text_bytes)) return problem;
   if (has_nul(value)) return unprocessable("value", "it has U+0000");
+  if (const auto key = repeated_key(value))
+    return unprocessable("value", "the key \"" + printable(*key) + "\" is given twice in one object");
   json.key("feedback").begin_object().key("value");
   write_json(json, value);
   json.end_object();
@@ -152,6 +172,8 @@ std::optional<Rejection> write_metadata(JsonWriter& json, BodyFields& fields) {
   if (value->get_object().get(object)) return unprocessable("metadata", "it is not an object");
   if (object.size() > BodyLimits::metadata_entries)
     return unprocessable("metadata", "it has more than " + std::to_string(BodyLimits::metadata_entries) + " entries");
+  if (const auto key = repeated_key(*value))
+    return unprocessable("metadata", "the key \"" + printable(*key) + "\" is given twice");
   json.key("metadata").begin_object();
   for (const auto entry : object) {
     std::string_view text;

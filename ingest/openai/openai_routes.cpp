@@ -6,6 +6,7 @@
 #include "ingest/chat/chat_answer.hpp"
 #include "ingest/chat/chat_events.hpp"
 #include "ingest/chat/stream_pace.hpp"
+#include "ingest/http/query.hpp"
 #include "ingest/openai/completion_request.hpp"
 
 namespace assay {
@@ -122,6 +123,7 @@ Task<void> complete(ChatServices& services, Request& request, ResponseStream& st
 }
 
 Task<Response> models(ChatServices& services, Request& request) {
+  if (const auto query = Query::parse(request.query); !query) co_return error_response(request.path, query.error());
   std::string id(request.params[0]);
   if (!request.params[1].empty()) id.append("/").append(request.params[1]);
   auto found = co_await services.backend.models(std::move(id));

@@ -250,7 +250,11 @@ int dead_letters(std::vector<std::string> args) {
   };
   if (letters) return act_with(*letters);
   const auto owner = LocalOwner::open(data);
-  return owner ? act_with(**owner) : complain(owner.error());
+  if (!owner) return complain(owner.error());
+  const auto code = act_with(**owner);
+  if ((*owner)->is_this())
+    std::cerr << "assay: no serve runs on " << data << ": this takes effect when one starts, and list tells it then\n";
+  return code;
 }
 
 }  // namespace assay::cli

@@ -15,6 +15,8 @@ class LocalOwner {
   static Result<std::unique_ptr<LocalOwner>, Problem> open(const std::string& data);
   // Carries out a line of dead_letter_acts.hpp, forget_acts.hpp, backup_acts.hpp or sink_acts.hpp.
   OwnerAnswer answer(const std::string& line);
+  // Nothing runs on the data: what the log was given takes effect with the next start.
+  bool is_this() const { return log_ != nullptr; }
 
  private:
   explicit LocalOwner(std::string data) : data_(std::move(data)) {}

@@ -99,6 +99,11 @@ TEST(AssessmentBody, RefusesANulWhereverItStands) {
             R"(422 metadata: the value of "k" has U+0000)");
   EXPECT_EQ(problem(R"({"name":"n","value":1,"metadata":{"\u0000":"v"}})"),
             "422 metadata: a key in it is empty, too long, or has U+0000");
+  EXPECT_EQ(problem(R"({"name":"n","value":1,"metadata":{"a":"1","b":"2","a":"1"}})"),
+            R"(422 metadata: the key "a" is given twice)");
+  EXPECT_EQ(problem(R"({"name":"n","value":[{"a":1},{"b":{"a":1,"c":2,"a":2}}]})"),
+            R"(422 value: the key "a" is given twice in one object)");
+  EXPECT_EQ(members(R"({"name":"n","value":[{"a":1},{"a":1}]})"), R"("feedback":{"value":[{"a":1},{"a":1}]})");
 }
 
 TEST(AssessmentBody, RefusesWhatAPageSendsThatHasNoId) {

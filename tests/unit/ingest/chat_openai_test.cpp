@@ -121,18 +121,24 @@ TEST_F(OpenAiBackendTest, AConnectionThatBreaksIsAFailure) {
     c.begin_chunked();
     c.chunk(chunk_of("a"));
   });
-  EXPECT_TRUE(ask(server).starts_with("a|!the connection to the model broke: "));
+  EXPECT_EQ(ask(server), "a|!the model broke off in the middle of its answer");
 }
 
 TEST_F(OpenAiBackendTest, AModelThatWasReachedIsNotSaidToBeOutOfReach) {
   config.retries = 0;
-  for (const std::string broken : {"", "HTTP/1.1 200 O", "220 mail.example ESMTP\r\n\r\n",
-                                   "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"}) {
-    ScriptedServer server([&broken](Conversation& c) {
+  const std::string broke_off = "!the model broke off in the middle of its answer";
+  const std::vector<std::pair<std::string, std::string>> broken{
+      {"", "!the model closed the connection without an answer"},
+      {"HTTP/1.1 200 O", broke_off},
+      {"220 mail.example ESMTP\r\n\r\n", "!the connection to the model broke: "},
+      {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{", broke_off}};
+  for (const auto& [bytes, said] : broken) {
+    ScriptedServer server([&bytes](Conversation& c) {
       c.read_request();
-      c.write(broken);
+      c.write(bytes);
     });
-    EXPECT_TRUE(ask(server).starts_with("!the connection to the model broke: ")) << broken;
+    const auto answer = ask(server);
+    EXPECT_TRUE(answer.starts_with(said)) << bytes << " → " << answer;
   }
 }
 
