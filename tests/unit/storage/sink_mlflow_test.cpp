@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "tests/unit/storage/mlflow_sink_fixture.hpp"
@@ -285,9 +286,9 @@ TEST_F(MlflowSinkTest, WhatAnExperimentThatWasDeletedHasHadWaitsForItsRestoratio
 
 TEST_F(MlflowSinkTest, TheTagIsWrittenThoughTheAnswerToItsFeedbackWasNotHeard) {
   ASSERT_TRUE(apply({add(ok_trace("tr-1"))}));
-  bool lost = false;
+  std::atomic<bool> lost{false};
   mlflow_.fault([&lost](const auto& r, bool after) {
-    return after && r.method == "POST" && r.path.ends_with("/assessments") && !std::exchange(lost, true) ? 1 : 0;
+    return after && r.method == "POST" && r.path.ends_with("/assessments") && !lost.exchange(true) ? 1 : 0;
   });
   const std::vector records{add(feedback("a-1", "tr-1", at(1), "n", "true"))};
   for (int i = 0; i < 10 && !apply(records); ++i) clock_ += 2s;
