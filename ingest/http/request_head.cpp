@@ -1,9 +1,52 @@
 #include "ingest/http/request_head.hpp"
 
+#include <simdjson.h>
+
+#include <algorithm>
 #include <boost/beast/core/string.hpp>
+#include <cctype>
 #include <cstring>
 
+#include "ingest/http/percent.hpp"
+#include "ops/runtime/parse_number.hpp"
+
 namespace assay {
+namespace {
+
+// host [":" port] as RFC 9110 has it; empty: a client without one. No comma: two in one field are none.
+bool is_authority(std::string_view text) {
+  constexpr std::string_view in_name = "-._~%!$&'()*+;=", in_address = ":.";
+  const auto is_one_of = [](std::string_view text, std::string_view more) {
+    return std::all_of(text.begin(), text.end(), [more](unsigned char c) {
+      return std::isalnum(c) != 0 || more.find(static_cast<char>(c)) != more.npos;
+    });
+  };
+  std::string_view port;
+  if (text.starts_with('[')) {
+    const auto end = text.find(']');
+    if (end == text.npos || end < 3 || !is_one_of(text.substr(1, end - 1), in_address)) return false;
+    port = text.substr(end + 1);
+  } else {
+    const auto name = text.substr(0, text.find(':'));
+    if (!is_one_of(name, in_name)) return false;
+    port = text.substr(name.size());
+    if (name.empty() && !port.empty()) return false;
+  }
+  if (port.empty()) return true;
+  if (port.front() != ':') return false;
+  port.remove_prefix(1);
+  return port.empty() || parse_number<std::uint16_t>(port);
+}
+
+// Each id in it can be read, and be said in an answer.
+bool is_path(std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return c != '%' && c > 0; });
+  if (plain) return true;
+  const auto decoded = percent_decoded(text);
+  return decoded && simdjson::validate_utf8(*decoded);
+}
+
+}  // namespace
 
 Result<std::size_t, Rejection> HeadScanner::scan(std::string_view bytes) {
   while (position_ < bytes.size()) {
@@ -52,17 +95,17 @@ bool RequestParser::take_target(std::string_view target) {
   if (target != "*" && !target.starts_with('/')) {
     const auto scheme = target.find("://");
     if (scheme == target.npos) return false;
-    const auto authority = target.substr(0, scheme);
-    if (!boost::beast::iequals(authority, "http") && !boost::beast::iequals(authority, "https")) return false;
-    const auto path = target.find_first_of("/?", scheme + 3);
-    if (path == scheme + 3) return false;
-    target = path == target.npos ? std::string_view("/") : target.substr(path);
-    if (target.front() == '?') return false;
+    const auto name = target.substr(0, scheme);
+    if (!boost::beast::iequals(name, "http") && !boost::beast::iequals(name, "https")) return false;
+    target.remove_prefix(scheme + 3);
+    const auto authority = target.substr(0, target.find_first_of("/?"));
+    if (authority.empty() || !is_authority(authority)) return false;
+    target.remove_prefix(authority.size());
   }
   const auto question = target.find('?');
-  head_.path = target.substr(0, question);
+  head_.path = question == 0 || target.empty() ? std::string_view("/") : target.substr(0, question);
   head_.query = question == target.npos ? std::string_view() : target.substr(question + 1);
-  return true;
+  return is_path(head_.path);
 }
 
 void RequestParser::on_field_impl(http::field name, sv name_text, sv value_text, error_code& ec) {
@@ -71,6 +114,13 @@ void RequestParser::on_field_impl(http::field name, sv name_text, sv value_text,
   switch (name) {
     case http::field::host:
       if (++hosts_ > 1) return refuse("Host", "is given twice", ec);
+      if (!is_authority(value)) return refuse("Host", "is not a host and a port", ec);
+      break;
+    case http::field::authorization:
+      if (++authorizations_ > 1) return refuse("Authorization", "is given twice", ec);
+      break;
+    case http::field::origin:
+      if (++origins_ > 1) return refuse("Origin", "is given twice", ec);
       break;
     case http::field::content_length:
       if (++lengths_ > 1) return refuse("Content-Length", "is given twice", ec);
@@ -108,6 +158,13 @@ Result<void, Rejection> RequestParser::parse_head(std::string_view bytes) {
   in_body_ = true;
   eager(true);
   return {};
+}
+
+// What a chunk announces need not come to be too much.
+void RequestParser::on_chunk_header_impl(std::uint64_t size, sv, error_code& ec) {
+  if (size <= body_bytes_max_ - std::min(body_->size(), body_bytes_max_)) return;
+  rejection_ = {413, "", "the body is too large"};
+  ec = http::error::body_limit;
 }
 
 std::size_t RequestParser::on_chunk_body_impl(std::uint64_t, sv bytes, error_code& ec) {

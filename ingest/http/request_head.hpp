@@ -57,7 +57,7 @@ class RequestParser final : http::basic_parser<true> {
   void on_header_impl(error_code&) override {}
   void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
   std::size_t on_body_impl(sv, error_code&) override { return 0; }  // bodies with a length never come here
-  void on_chunk_header_impl(std::uint64_t, sv, error_code&) override {}
+  void on_chunk_header_impl(std::uint64_t size, sv extensions, error_code& ec) override;
   std::size_t on_chunk_body_impl(std::uint64_t remain, sv bytes, error_code& ec) override;
   void on_finish_impl(error_code&) override {}
 
@@ -67,7 +67,7 @@ class RequestParser final : http::basic_parser<true> {
   RequestHead& head_;
   Rejection rejection_;
   bool in_body_ = false;
-  int hosts_ = 0, lengths_ = 0, codings_ = 0;
+  int hosts_ = 0, lengths_ = 0, codings_ = 0, authorizations_ = 0, origins_ = 0;
   BodyBuffer* body_ = nullptr;
   std::size_t body_bytes_max_ = 0;
 };

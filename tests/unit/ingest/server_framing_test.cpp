@@ -55,6 +55,7 @@ TEST_F(HttpServer, RefusesChunksOverTheLimitAndBrokenOnes) {
   std::string many = head;
   for (int i = 0; i < 70; ++i) many += "400\r\n" + std::string(1024, 'x') + "\r\n";
   EXPECT_EQ(status(answer_to(many)), "HTTP/1.1 413");
+  EXPECT_EQ(status(answer_to(head + "ffffff\r\nabc")), "HTTP/1.1 413") << "what is announced need not come";
   EXPECT_EQ(status(answer_to(head + "zz\r\nabc\r\n")), "HTTP/1.1 400");
   EXPECT_EQ(status(answer_to(head + "ffffffffffffffffff\r\nabc\r\n")), "HTTP/1.1 400");
   EXPECT_EQ(status(answer_to(head + "3\r\nabcXX\r\n0\r\n\r\n")), "HTTP/1.1 400");
@@ -128,6 +129,8 @@ TEST_F(HttpServer, RefusesWhatCouldBeSmuggled) {
       line + "X: a\rb\r\n\r\n",
       line + ": a\r\n\r\n",
       line + "Host: y\r\n\r\n",
+      line + "Authorization: Bearer a\r\nauthorization: Bearer b\r\n\r\n",
+      line + "Origin: http://x\r\nOrigin: http://y\r\n\r\n",
       line + "no colon\r\n\r\n",
       "POST /echo HTTP/1.1\r\n\r\n",
       " POST /echo HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -137,6 +140,11 @@ TEST_F(HttpServer, RefusesWhatCouldBeSmuggled) {
       "POST /e\0cho HTTP/1.1\r\nHost: x\r\n\r\n"s,
       "POST /echo#f HTTP/1.1\r\nHost: x\r\n\r\n",
       "POST echo HTTP/1.1\r\nHost: x\r\n\r\n",
+      "POST http:///echo HTTP/1.1\r\nHost: x\r\n\r\n",
+      "POST http://ana@x/echo HTTP/1.1\r\nHost: x\r\n\r\n",
+      "POST /item/%ff HTTP/1.1\r\nHost: x\r\n\r\n",
+      "POST /item/\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+      "POST /item/%zz HTTP/1.1\r\nHost: x\r\n\r\n",
       "POST /echo HTTP/2.0\r\nHost: x\r\n\r\n",
       "POST /echo HTTP/1.2\r\nHost: x\r\n\r\n",
       "POST /echo\r\nHost: x\r\n\r\n",
@@ -154,6 +162,29 @@ TEST_F(HttpServer, RefusesWhatCouldBeSmuggled) {
     EXPECT_EQ(all.find("HTTP/1.1", 8), all.npos) << payload;
   }
   EXPECT_EQ(body(answer_to(get_hello)), "\"hello\"");
+}
+
+TEST_F(HttpServer, TakesWhatNamesAHostAndNothingElse) {
+  start();
+  const auto answer_for = [&](const std::string& host) {
+    return status(answer_to("GET /hello HTTP/1.1\r\nHost: " + host + "\r\n\r\n"));
+  };
+  for (const auto* host : {"", "x", "x:80", "x:", "a_b.example", "127.0.0.1:8080", "[::1]", "[::1]:8080",
+                           "[::ffff:127.0.0.1]:1", "xn--bcher-kva.example", "%41"})
+    EXPECT_EQ(answer_for(host), "HTTP/1.1 200") << host;
+  for (const auto* host : {"a b", "a/b", "ana@x", "x:y", "x:65536", "x:-1", "x,y", "127.0.0.1:evil.example", "x:80:80",
+                           ":80", "[::1", "[]", "[x y]", "[::1]x", "x?y", "x#y", "a\\b", "<x>", "b\xc3\xbc"})
+    EXPECT_EQ(answer_for(host), "HTTP/1.1 400") << host;
+}
+
+TEST_F(HttpServer, ReadsATargetAsItIsSentToProxies) {
+  start();
+  const auto answer_for = [&](const std::string& target) {
+    return body(answer_to("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n"));
+  };
+  EXPECT_EQ(answer_for("http://x/hello"), "\"hello\"");
+  EXPECT_EQ(answer_for("HTTPS://x:1/hello?a=b"), "\"hello\"");
+  EXPECT_NE(answer_for("http://x?a=b").find("404"), std::string::npos) << "the root, which is not here";
 }
 
 TEST_F(HttpServer, RefusesFloodsOfHeaders) {
