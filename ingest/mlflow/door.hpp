@@ -1,11 +1,13 @@
 #pragma once
 // What the routes of MLflow's API share: the door's parts, requests read as MLflow's server reads them, its errors.
+#include <algorithm>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "ingest/feedback/feedback_metrics.hpp"
 #include "ingest/feedback/recent_traces.hpp"
@@ -14,6 +16,7 @@
 #include "ingest/http/router.hpp"
 #include "ingest/mlflow/async_mutex.hpp"
 #include "ingest/mlflow/message_fields.hpp"
+#include "ops/runtime/side_threads.hpp"
 #include "storage/log/event_log.hpp"
 #include "storage/store/view.hpp"
 
@@ -41,6 +44,9 @@ struct MlflowDoor {
   AsyncMutex catalog;  // changes of experiments and datasets read, decide and write one after the other
   FeedbackMetrics metrics;
   UnknownTraces* unknown = nullptr;  // who answers as MLflow does of a trace that is not there; null: it is waited for
+  // For what may be of megabytes: whole traces, exports of spans. Half of the processors, and as many as wait for a
+  // thread without being late for it.
+  SideThreads aside{"assay-aside", std::max(1u, std::thread::hardware_concurrency() / 2), 256};
 };
 
 // An error in MLflow's words: its code decides the status.

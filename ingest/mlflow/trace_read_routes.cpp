@@ -52,7 +52,7 @@ struct WholeTrace {
   std::string json;
 };
 
-Result<WholeTrace> whole_trace(const Store& store, const std::string& id) {
+Result<WholeTrace> read_whole(const Store& store, const std::string& id) {
   const auto row = store.trace(id);
   if (!row) return row.error();
   if (!*row) return WholeTrace{};
@@ -66,6 +66,14 @@ Result<WholeTrace> whole_trace(const Store& store, const std::string& id) {
   WholeTrace whole{.known = true, .complete = count >= std::max<std::size_t>(spans_expected(**row), 1)};
   whole.json = R"({"trace_info":)" + **info + (count ? R"(,"spans":)" + spans : std::string()) + "}";
   return whole;
+}
+
+// Its spans may be megabytes, which are written anew as OTLP has them.
+Task<Result<WholeTrace>> whole_trace(MlflowDoor& door, const Store& store, const std::string& id) {
+  Result<WholeTrace> whole = WholeTrace{};
+  const std::function<void()> read = [&store, &id, &whole] { whole = read_whole(store, id); };
+  if (const auto ran = co_await door.aside.run(read); !ran) co_return ran.error();
+  co_return whole;
 }
 
 // Spans come on a way of their own, and may be on it still.
@@ -83,7 +91,7 @@ Task<Response> get_trace(MlflowDoor& door, Request& request) {
   const auto deadline = std::chrono::steady_clock::now() + door.config.spans_wait;
   const auto executor = co_await asio::this_coro::executor;
   for (;;) {
-    auto whole = whole_trace(store, id);
+    const auto whole = co_await whole_trace(door, store, id);
     if (!whole) co_return read_failed(request, whole.error());
     if (!whole->known) co_return trace_not_found(door, id, "Trace with ID " + id + " is not found.");
     if (whole->complete || partial == "true") co_return answer(R"({"trace":)" + whole->json + "}");
@@ -114,13 +122,12 @@ Task<Response> batch_get(MlflowDoor& door, Request& request) {
     const auto id = pending::resolved(door, given);
     if (std::find(seen.begin(), seen.end(), id) != seen.end()) continue;
     seen.push_back(id);
-    co_await asio::post(use_task);  // each may be megabytes
     if (const auto pending = pending::request_of(id); pending && !door.unknown) {
       list +=
           (list.empty() ? "" : ",") + (R"({"trace_info":)" + pending::info_json(*pending, "0", door.clock.now()) + "}");
       continue;
     }
-    const auto whole = whole_trace(store, id);
+    const auto whole = co_await whole_trace(door, store, id);
     if (!whole) co_return read_failed(request, whole.error());
     if (!whole->known || !whole->complete) {
       if (door.config.server_behind) co_return error_response(does_not_exist("Trace with ID " + id + " is not found."));

@@ -13,7 +13,8 @@ namespace assay {
 namespace {
 
 constexpr std::string_view protobuf_type = "application/x-protobuf";
-constexpr std::size_t inflation_max = 8;  // times the bytes that a plain body may have
+constexpr std::size_t inflation_max = 8;             // times the bytes that a plain body may have
+constexpr std::size_t read_at_once_max = 64u << 10;  // a millisecond, on the thread of its connection
 
 // As MLflow's server writes errors here.
 Response refusal(unsigned status, std::string_view detail) {
@@ -41,12 +42,37 @@ Result<std::vector<TraceRecord>, OtlpProblem> read_traces(const MlflowDoor& door
   return type == protobuf_type ? parse_otlp(body, experiment, now) : parse_otlp_json(body, experiment, now);
 }
 
+struct Export {
+  std::vector<std::string> ids;  // of its traces
+  std::vector<Record> records;
+};
+
+Result<Export, OtlpProblem> read_export(const MlflowDoor& door, const Request& request, std::string_view type,
+                                        const OtlpExperiment& experiment, Instant now) {
+  auto traces = read_traces(door, request, type, experiment, now);
+  if (!traces) return traces.error();
+  Export out;
+  for (auto& trace : *traces) {
+    out.records.push_back(to_record(trace));
+    trace.spans = {};
+    if (!out.ids.empty() && trace.trace_id == out.ids.back()) continue;
+    out.ids.push_back(trace.trace_id);
+    for (auto& named : request_records(out.ids.back(), "", now)) out.records.push_back(std::move(named));
+  }
+  return out;
+}
+
+// A small body of packed bytes may be megabytes.
+bool takes_long(const Request& request) {
+  return request.body.size() > read_at_once_max || request.count("Content-Encoding") > 0;
+}
+
 // Late spans of a trace go to where the trace is, whatever the header says.
-bool are_known(const MlflowDoor& door, const std::vector<TraceRecord>& traces) {
+bool are_known(const MlflowDoor& door, const std::vector<std::string>& ids) {
   if (!door.view) return false;
   const Store store(door.view->kv());
-  return std::ranges::all_of(traces, [&store](const TraceRecord& trace) {
-    const auto row = store.trace(trace.trace_id);
+  return std::ranges::all_of(ids, [&store](const std::string& id) {
+    const auto row = store.trace(id);
     return row && *row;
   });
 }
@@ -72,24 +98,21 @@ Task<Response> export_spans(MlflowDoor& door, Request& request) {
   const auto now = door.clock.now();
   const auto name = co_await experiment_for_traces(door, *experiment, Stage::any);
   const OtlpExperiment into{*experiment, name ? std::string_view(*name) : std::string_view()};
-  auto traces = read_traces(door, request, type, into, now);
-  if (!traces) co_return refusal(traces.error());
-  if (!name && !are_known(door, *traces)) co_return error_response(name.error());
-
-  std::vector<Record> records;
-  std::vector<std::string> ids;
-  for (auto& trace : *traces) {
-    records.push_back(to_record(trace));
-    trace.spans = {};
-    if (!ids.empty() && trace.trace_id == ids.back()) continue;
-    ids.push_back(trace.trace_id);
-    for (auto& named : request_records(ids.back(), "", now)) records.push_back(std::move(named));
+  Result<Export, OtlpProblem> exported = Export();
+  const std::function<void()> read = [&] { exported = read_export(door, request, type, into, now); };
+  if (takes_long(request)) {
+    const auto ran = co_await door.aside.run(read);
+    if (!ran) co_return error_response(request.path, ran.error());
+  } else {
+    read();
   }
-  if (!records.empty()) {
-    auto refused = co_await write_all(door, request, std::move(records));
+  if (!exported) co_return refusal(exported.error());
+  if (!name && !are_known(door, exported->ids)) co_return error_response(name.error());
+  if (!exported->records.empty()) {
+    auto refused = co_await write_all(door, request, std::move(exported->records));
     if (refused) co_return std::move(*refused);
   }
-  for (const auto& id : ids) door.recent.add(id, "", now);
+  for (const auto& id : exported->ids) door.recent.add(id, "", now);
   Response response{.content_type = type == protobuf_type ? protobuf_type : json_type};
   if (type != protobuf_type) response.body = "{}";
   response.headers.emplace_back("Assay-Durability", std::string(door.log.durability()));

@@ -1,12 +1,16 @@
 #include "ingest/server/server.hpp"
 
 #include <boost/asio/ip/address.hpp>
+#include <limits>
 
 namespace assay {
 
 Server::Server(const HttpConfig& config, const Router& router, Admission& admission, const Clock& clock,
                Metrics& metrics, Gate* gate, TlsSlot* tls)
-    : metrics_(metrics, router, admission), shared_{config, router, admission, clock, metrics_, gate, tls} {}
+    : answers_({.bytes_max = admission.bytes_max(Admission::Kind::feedback),
+                .requests_max = std::numeric_limits<std::size_t>::max()}),
+      metrics_(metrics, router, admission, answers_),
+      shared_{config, router, admission, answers_, clock, metrics_, gate, tls} {}
 
 Server::~Server() {
   insist();

@@ -11,7 +11,7 @@ namespace assay {
 
 class ServerMetrics {
  public:
-  ServerMetrics(Metrics& metrics, const Router& router, const Admission& admission);
+  ServerMetrics(Metrics& metrics, const Router& router, const Admission& admission, const Admission& answers);
 
   // A 503, by its cause. One that is no matter of room or of the log (a probe, a drain) is none; who refuses a read
   // because it is late says no cause.

@@ -9,7 +9,6 @@
 namespace assay {
 namespace {
 
-constexpr unsigned client_closed = 499;  // counted, never sent; nginx's number for it
 // Room that a connection has at first: most heads, and feedback with its body, fit. Thousands of streams keep no more.
 constexpr std::size_t first_bytes = 1280 - BodyBuffer::padding;
 
@@ -83,7 +82,9 @@ Result<Admission::Permit, Response> Session::admit(const Router::RouteMatch& fou
   const auto most = body_bytes_max();
   if (head_.content_length > most)
     return error_response(head_.path, 413,
-                          "the body is larger than the " + std::to_string(most) + " bytes that are taken here");
+                          most == 0
+                              ? "no body is taken here"
+                              : "the body is larger than the " + std::to_string(most) + " bytes that are taken here");
   Result<Admission::Permit> permit = Admission::Permit();
   if (const auto kind = route_->options.admission)
     permit = shared_.admission.try_admit(head_size_ + body_bytes_at_once(), *kind);

@@ -30,6 +30,7 @@ struct ServerShared {
   const HttpConfig& config;
   const Router& router;
   Admission& admission;
+  Admission& answers;  // of what was read, while their clients take them
   const Clock& clock;
   ServerMetrics& metrics;
   Gate* gate = nullptr;    // null: nobody is asked anything
@@ -108,6 +109,7 @@ class Session final : public ResponseStream, public RequestBody {
 
   // session_stream.cpp.
   Task<Result<void>> send(const Response& response);
+  Result<Admission::Permit> room_for(const Response& response);
   std::string_view compose(const Response& response);
   Task<Result<void>> begin_head(unsigned status, std::string_view content_type, Headers headers,
                                 std::optional<std::size_t> length);
@@ -124,6 +126,7 @@ class Session final : public ResponseStream, public RequestBody {
   std::string_view behind_head() const { return buffer_.bytes().substr(head_size_); }
 
   static constexpr std::size_t passed_piece_bytes = 64u << 10;  // of a body that is passed on, in memory at once
+  static constexpr unsigned client_closed = 499;                // counted, never sent; nginx's number for it
 
   Wire socket_;
   ServerShared& shared_;

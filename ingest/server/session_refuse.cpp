@@ -63,7 +63,10 @@ Task<bool> Session::say_no_and_close(Rejection rejection) {
 
 // One that did not come as a whole.
 Task<bool> Session::refuse_body(Rejection rejection, Admission::Permit& permit) {
-  if (rejection.reason.empty()) co_return false;  // nobody is there
+  if (rejection.reason.empty()) {  // nobody is there
+    shared_.metrics.answered(route_, client_closed, seconds_since_head());
+    co_return false;
+  }
   if (rejection.status != 503) co_return co_await say_no_and_close(std::move(rejection));
   permit = Admission::Permit();  // what came goes, while the client reads why
   body_.clear();

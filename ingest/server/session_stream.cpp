@@ -5,6 +5,7 @@
 #include <boost/beast/http/status.hpp>
 #include <charconv>
 
+#include "ingest/http/error_response.hpp"
 #include "ingest/http/http_date.hpp"
 #include "ingest/server/session.hpp"
 #include "ops/runtime/error.hpp"
@@ -12,7 +13,8 @@
 namespace assay {
 namespace {
 
-constexpr std::size_t copied_bytes_max = 16u << 10;  // what is larger is not copied behind its head
+constexpr std::size_t copied_bytes_max = 16u << 10;   // what is larger is not copied behind its head
+constexpr std::size_t counted_bytes_min = 64u << 10;  // what is smaller, a socket's own buffer mostly takes
 
 bool fit_for_a_header(std::string_view value) {
   for (const auto c : value)
@@ -46,14 +48,32 @@ void Session::append_head(unsigned status, std::string_view content_type, Header
 }
 
 Task<Result<void>> Session::send(const Response& response) {
+  const auto room = room_for(response);
+  if (!room) {
+    const auto later = error_response(head_.path, room.error());
+    co_return co_await send(later);
+  }
   if (response.status == 503) shared_.metrics.refused_later(response.cause);
   status_ = response.status;
   answer_ = Answer::complete;
   const auto rest = compose(response);
   auto sent = co_await write_all(out_);
   if (sent && !rest.empty()) sent = co_await write_all(rest);
-  if (!sent) answer_ = Answer::streaming;  // incomplete
+  if (!sent) {
+    answer_ = Answer::streaming;  // incomplete
+    status_ = client_closed;
+  }
   co_return sent;
+}
+
+// What was read is in memory until its client has taken it: together no more than requests may be. The largest has room
+// where it is alone.
+Result<Admission::Permit> Session::room_for(const Response& response) {
+  const auto size = response.body.size();
+  if (size < counted_bytes_min || cut_body_ || !route_ || route_->options.scope != Scope::read)
+    return Admission::Permit();
+  constexpr auto kind = Admission::Kind::feedback;  // the whole of it
+  return shared_.answers.try_admit(std::min(size, shared_.answers.bytes_max(kind)), kind);
 }
 
 // Its head in out_, with its body where that is short; what is still to be written otherwise.

@@ -1,8 +1,5 @@
 #include "ingest/web/quality_route.hpp"
 
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <cmath>
 
 #include "ops/runtime/parse_number.hpp"
@@ -16,7 +13,6 @@ namespace {
 
 constexpr double hours_max = 24 * 366;
 constexpr std::size_t known_max = 64;
-constexpr int waiting_max = 8;  // with the one that is being counted
 constexpr auto a_moment = 20ms;
 constexpr std::chrono::seconds time_max = 60s, view_wait = 5s;
 
@@ -40,7 +36,7 @@ std::optional<Result<std::string>> QualityRoute::known(const Window& window) {
   return found->second.json;
 }
 
-// On the pool's one thread.
+// On the one thread aside.
 Result<std::string> QualityRoute::count(const Window& window, std::chrono::steady_clock::time_point until) {
   if (auto made = known(window)) return *made;  // by the one who was before us
   const auto began = std::chrono::steady_clock::now();
@@ -60,27 +56,16 @@ Result<std::string> QualityRoute::count(const Window& window, std::chrono::stead
 
 Task<Result<std::string>> QualityRoute::counted(const Window& window) {
   if (auto made = known(window)) co_return std::move(*made);
-  if (++waiting_ > waiting_max) {
-    --waiting_;
-    co_return make_error_code(Error::over_capacity);
-  }
   Result<std::string> json = make_error_code(Error::stopped);
   const auto until = std::chrono::steady_clock::now() + time_max;
-  auto begin = [this, &window, &json, until](auto handler) {
-    auto executor = asio::get_associated_executor(handler);
-    auto work = asio::make_work_guard(executor);
-    auto run = [this, &window, &json, until, executor, work = std::move(work), handler = std::move(handler)]() mutable {
-      try {
-        json = count(window, until);
-      } catch (const std::exception&) {  // out of memory: not the end of the door
-        json = make_error_code(Error::storage_failed);
-      }
-      --waiting_;
-      asio::post(executor, std::move(handler));
-    };
-    asio::post(pool_, std::move(run));
+  const std::function<void()> work = [this, &window, &json, until] {
+    try {
+      json = count(window, until);
+    } catch (const std::exception&) {  // out of memory: not the end of the door
+      json = make_error_code(Error::storage_failed);
+    }
   };
-  co_await asio::async_initiate<const asio::use_awaitable_t<Executor>&, void()>(std::move(begin), use_task);
+  if (const auto ran = co_await aside_.run(work); !ran) co_return ran.error();
   co_return json;
 }
 

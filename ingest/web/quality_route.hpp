@@ -7,12 +7,12 @@
 // one at a time, and where it took more than a moment its answer serves all who ask the same within ten times that. A
 // few may wait for it; it is given up when whoever asked has gone, and when the door stops.
 #include <atomic>
-#include <boost/asio/thread_pool.hpp>
 #include <map>
 #include <mutex>
 
 #include "ingest/http/query.hpp"
 #include "ingest/http/router.hpp"
+#include "ops/runtime/side_threads.hpp"
 #include "storage/store/view.hpp"
 
 namespace assay {
@@ -22,7 +22,6 @@ class QualityRoute {
   // All outlive this; `view` may be null. `experiment`: of requests that name none.
   QualityRoute(View* view, const Clock& clock, std::string experiment)
       : view_(view), clock_(clock), experiment_(std::move(experiment)) {}
-  ~QualityRoute() { pool_.join(); }
 
   void add_to(Router& router);
   // What is being counted, or waits for it, is answered 503. Any thread.
@@ -50,8 +49,7 @@ class QualityRoute {
   std::mutex mutex_;
   std::map<Window, Known> known_;  // a few: cleared when there are many
   std::atomic<bool> stopping_{false};
-  std::atomic<int> waiting_{0};
-  asio::thread_pool pool_{1};
+  SideThreads aside_{"assay-quality", 1, 8};
 };
 
 }  // namespace assay

@@ -85,6 +85,9 @@ class HttpServer : public ::testing::Test {
           co_return Response{.body = std::string(r.body)};
         },
         anyone);
+    router.add(http::verb::get, "/large",
+               [](Request&) -> Task<Response> { co_return Response{.body = std::string(large_bytes, 'x')}; },
+               {.scope = Scope::read});
     router.add_stream(
         http::verb::get, "/stream",
         [](Request&, ResponseStream& stream) -> Task<void> {
@@ -130,6 +133,15 @@ class HttpServer : public ::testing::Test {
     return c.read_response();
   }
 
+  // Its line in the metrics, once it is there.
+  void await_metric(const std::string& line) {
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (metrics.text().find("\n" + line + "\n") == std::string::npos && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(1ms);
+    ASSERT_NE(metrics.text().find("\n" + line + "\n"), std::string::npos) << line << metrics.text();
+  }
+
+  static constexpr std::size_t large_bytes = 32u << 20;  // no socket holds as much
   HttpConfig config;
   error_code refusal;
   AdmissionLimits limits;

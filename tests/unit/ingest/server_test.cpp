@@ -81,6 +81,41 @@ TEST_F(HttpServer, ABodyInChunksIsCountedAsItComes) {
   EXPECT_EQ(body(first.read_response()).size(), 60'000u);
 }
 
+TEST_F(HttpServer, LargeAnswersThatNobodyTakesAreBounded) {
+  limits.bytes_max = large_bytes * 3 / 2;
+  start();
+  constexpr std::string_view get_large = "GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
+  {
+    RawClient idle(server->port());
+    ASSERT_TRUE(idle.send(get_large));
+    await_metric("assay_ingest_answer_bytes " + std::to_string(large_bytes));
+    const auto later = answer_to(get_large);
+    EXPECT_EQ(status(later), "HTTP/1.1 503");
+    EXPECT_NE(later.find("Retry-After: "), later.npos) << later;
+    RawClient asks(server->port());
+    ASSERT_TRUE(asks.send("HEAD /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+    EXPECT_EQ(status(asks.read_until_closed()), "HTTP/1.1 200") << "nothing is held";
+    EXPECT_EQ(body(answer_to(get_hello)), "\"hello\"");
+  }
+  await_metric("assay_ingest_answer_bytes 0");
+  EXPECT_EQ(body(answer_to(get_large)).size(), large_bytes);
+}
+
+TEST_F(HttpServer, AnAnswerLargerThanTheirRoomIsGivenAlone) {
+  limits.bytes_max = large_bytes / 2;
+  start();
+  EXPECT_EQ(body(answer_to("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")).size(), large_bytes);
+}
+
+TEST_F(HttpServer, CountsWhoLeavesBeforeItIsAnswered) {
+  start();
+  RawClient(server->port()).send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab");
+  RawClient(server->port()).send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab");
+  await_metric(R"(assay_ingest_requests_total{class="4xx",route="POST /echo"} 2)");
+  RawClient(server->port()).send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+  await_metric(R"(assay_ingest_requests_total{class="4xx",route="GET /large"} 1)");
+}
+
 TEST_F(HttpServer, CountsWhatAHandlerRefusesForWantOfRoomByItsReason) {
   start();
   RawClient c(server->port());
