@@ -28,14 +28,16 @@ Result<FeedbackRecord, Malformed> read_feedback(const LogRecord& record, const R
   if (record.value.size() > bytes_max) return Malformed{"it is longer than " + std::to_string(bytes_max) + " bytes"};
   auto parsed = parse_logged_feedback(record);
   if (!parsed) return parsed;
-  const auto too_long = [](const std::string& id) { return id.size() > record_id_bytes_max; };
-  const auto says = [](const char* what) {
-    return Malformed{std::string(what) + " is longer than " + std::to_string(record_id_bytes_max) + " bytes"};
+  const auto problem_with = [](const char* what, const std::string& id) -> std::optional<Malformed> {
+    if (id.size() > record_id_bytes_max)
+      return Malformed{std::string(what) + " is longer than " + std::to_string(record_id_bytes_max) + " bytes"};
+    if (id.find('\0') != id.npos) return Malformed{std::string(what) + " holds a NUL"};  // no key of a store may
+    return std::nullopt;
   };
-  if (too_long(parsed->target.id)) return says("the id that it is for");
+  if (auto problem = problem_with("the id that it is for", parsed->target.id)) return *problem;
   for (const auto& item : parsed->items) {
-    if (too_long(item.record_id)) return says("a record_id");
-    if (too_long(item.assessment_id)) return says("an assessment_id");
+    if (auto problem = problem_with("a record_id", item.record_id)) return *problem;
+    if (auto problem = problem_with("an assessment_id", item.assessment_id)) return *problem;
   }
   return parsed;
 }

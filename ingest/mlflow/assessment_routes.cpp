@@ -148,6 +148,12 @@ Task<Response> get(MlflowDoor& door, Request& request) {
   co_return answer(R"({"assessment":)" + (*found)->row.json((*found)->valid) + "}");
 }
 
+// A door without a view takes them as they are.
+std::optional<Rejection> problem_with_ids(const Request& request) {
+  if (auto problem = problem_with_id("trace_id", request.params[0])) return problem;
+  return problem_with_id("assessment_id", request.params[1]);
+}
+
 // The fields that an update's mask names, as members of a change.
 Result<json::object, MlflowError> read_changes(const Request& request) {
   const auto body = read_body(request);
@@ -224,6 +230,7 @@ FeedbackRecord new_change(Op op, const std::string& trace_id, const std::string&
 }
 
 Task<Response> update(MlflowDoor& door, Request& request) {
+  if (const auto problem = problem_with_ids(request)) co_return error_response(request.path, *problem);
   const auto trace_id = pending::resolved(door, request.params[0]);
   const std::string id(request.params[1]);
   auto changes = read_changes(request);
@@ -259,6 +266,7 @@ Task<Response> update(MlflowDoor& door, Request& request) {
 }
 
 Task<Response> erase(MlflowDoor& door, Request& request) {
+  if (const auto problem = problem_with_ids(request)) co_return error_response(request.path, *problem);
   const auto trace_id = pending::resolved(door, request.params[0]);
   const std::string id(request.params[1]);
   if (door.view) {

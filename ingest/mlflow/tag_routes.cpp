@@ -3,6 +3,7 @@
 #include <boost/json/serialize.hpp>
 #include <filesystem>
 
+#include "ingest/http/given_ids.hpp"
 #include "ingest/mlflow/trace_routes.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/records/trace_record.hpp"
@@ -104,6 +105,7 @@ Task<Result<Instant, Response>> time_of(MlflowDoor& door, const Request& request
 
 Task<Response> write(MlflowDoor& door, const Request& request, const TagChange& change) {
   const std::string trace_id(request.params[0]);
+  if (const auto problem = problem_with_id("trace_id", trace_id)) co_return error_response(request.path, *problem);
   auto at = co_await time_of(door, request, trace_id, change);
   if (!at) co_return std::move(at.error());
   auto record = to_record(record_of(trace_id, change, *at));

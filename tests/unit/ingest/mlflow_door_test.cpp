@@ -67,6 +67,26 @@ TEST_F(MlflowDoorTest, ChangesTogetherMakeNoMoreOfAnAssessmentThanACreateMay) {
   EXPECT_NE(said_.find("metadata"), std::string::npos) << said_;
 }
 
+TEST_F(MlflowDoorTest, ADoorWithoutAViewWritesNoIdThatNobodyCanKeep) {
+  door_.view = nullptr;
+  const auto refused = [this](http::verb method, const std::string& path, const std::string& body) {
+    const auto status = send(method, "/api/3.0/mlflow/traces/" + path, body);
+    return std::pair(status, said_);
+  };
+  for (const std::string bad : {"a%00b", "a%1fb", "%ff"}) {
+    for (const auto& path : {"tr-1/assessments/" + bad, bad + "/assessments/a-1"}) {
+      const auto [patched, said] =
+          refused(http::verb::patch, path, R"({"assessment":{"rationale":"x"},"update_mask":"rationale"})");
+      EXPECT_EQ(patched, 400u) << path << said;
+      EXPECT_NE(said.find("_id: it "), said.npos) << said;
+      EXPECT_EQ(refused(http::verb::delete_, path, "").first, 400u) << path;
+    }
+    EXPECT_EQ(refused(http::verb::patch, bad + "/tags", R"({"key":"k","value":"v"})").first, 400u);
+    EXPECT_EQ(refused(http::verb::delete_, bad + "/tags", R"({"key":"k"})").first, 400u);
+  }
+  EXPECT_EQ(log_.end({Stream::feedback, 0}) + log_.end({Stream::traces, 0}), 0);
+}
+
 TEST_F(MlflowDoorTest, WholeTracesThatAreTooMuchAtOnceAreAskedForInParts) {
   const auto experiment = make("one");
   EXPECT_EQ(spans("000102030405060708090a0b0c0d0e01", experiment), 200u);

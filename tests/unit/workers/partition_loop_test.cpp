@@ -295,6 +295,23 @@ TEST_F(PartitionLoopTest, AnIdThatIsTooLongIsADeadLetterThatFits) {
   EXPECT_EQ(it.parked(), 1) << "the request that was too long has told nothing";
 }
 
+// No store could keep it: forwarded, it would be nowhere.
+TEST_F(PartitionLoopTest, AnIdWithANulIsADeadLetter) {
+  const std::string nul("a\0b", 3);
+  const auto put = [&](const std::string& assessment_id, const std::string& in_json, const std::string& target) {
+    log.put(to_record(FeedbackRecord{.op = Op::erase,
+                                     .target = {Target::Kind::client_request_id, target},
+                                     .accepted_at = clock.now(),
+                                     .items = {{"c-1", assessment_id, R"({"assessment_id":")" + in_json + "\"}"}}}));
+  };
+  put(nul, R"(a\u0000b)", "req-1");
+  put("a-1", "a-1", nul);
+  auto it = loop();
+  drain(it);
+  EXPECT_EQ(end(Stream::parked) + end(Stream::assessments), 0);
+  EXPECT_EQ(end(Stream::deadletters), 2);
+}
+
 TEST_F(PartitionLoopTest, AnAbortedStepIsDecidedAgain) {
   auto it = loop();
   drain(it);
