@@ -26,15 +26,6 @@ struct Trouble {
   Instant since = {};
 };
 
-// A record that has not ended.
-struct Job {
-  StreamPartition of;
-  Offset offset;
-  std::variant<TraceNews, AssessmentRecord> record;
-  std::optional<Instant> waits_since = {};
-  Trouble trouble = {};
-};
-
 enum class Outcome {
   applied,     // it has ended, as these three
   duplicate,   // it changes nothing
@@ -48,6 +39,16 @@ enum class Outcome {
 };
 inline bool has_failed(Outcome outcome) { return outcome == Outcome::broke || outcome == Outcome::silent; }
 inline bool has_to_wait(Outcome outcome) { return outcome == Outcome::waits || outcome == Outcome::unanswered; }
+
+// A record that has not ended.
+struct Job {
+  StreamPartition of;
+  Offset offset;
+  std::variant<TraceNews, AssessmentRecord> record;
+  std::optional<Instant> waits_since = {};
+  Trouble trouble = {};
+  std::optional<Outcome> said = {};  // it is in MLflow, and ends with the tag of its trace: or a stop could lose that
+};
 
 struct Written {
   Outcome outcome;

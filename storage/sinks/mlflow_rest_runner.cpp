@@ -129,6 +129,10 @@ Task<MlflowRunner::Round> MlflowRunner::run_assessments(const std::string& trace
   auto round = Round::done;
   std::set<std::string> blocked;  // assessments of which an earlier change waits for the create
   for (auto at = lane.assessments.begin(); at != lane.assessments.end();) {
+    if (at->said) {
+      ++at;
+      continue;
+    }
     const auto& record = std::get<AssessmentRecord>(at->record);
     if (record.op != Op::create && blocked.contains(record.assessment_id)) {
       const Written as_those{Outcome::waits, lane.waits_why};
@@ -145,19 +149,25 @@ Task<MlflowRunner::Round> MlflowRunner::run_assessments(const std::string& trace
       // The trace is not there: nothing else of it will be. Or what it overrides is not.
       if (said.outcome == Outcome::waits && record.op == Op::create &&
           said.why.find("Assessment with ID") == said.why.npos) {
-        for (; at != lane.assessments.end(); ++at) lanes_.wait(trace_id, lane, *at, said, writer_.taken_at());
+        for (; at != lane.assessments.end(); ++at)
+          if (!at->said) lanes_.wait(trace_id, lane, *at, said, writer_.taken_at());
         break;
       }
       blocked.insert(record.assessment_id);
       ++at;
       continue;
     }
-    const bool creates = record.op == Op::create, unblocks = creates && blocked.contains(record.assessment_id);
-    if (!end(trace_id, lane, at, said)) co_return Round::failed;  // `record` is gone
-    // A create that is there already may be one whose answer was not heard, and the tag not written then.
-    const bool is_there = said.outcome == Outcome::duplicate && creates;
-    lane.untagged |= config_.tag_traces && (said.outcome == Outcome::applied || is_there);
-    if (unblocks) round = Round::again;
+    if (record.op == Op::create && blocked.contains(record.assessment_id)) round = Round::again;
+    // What is there already may be what was said and not heard, and the tag not written then.
+    if (config_.tag_traces && said.outcome != Outcome::dead) {
+      at->said = said.outcome;
+      at->waits_since.reset();
+      lane.untagged = true;
+      lane.progressed();
+      ++at;
+    } else if (!end(trace_id, lane, at, said)) {
+      co_return Round::failed;
+    }
   }
   co_return round;
 }
@@ -168,7 +178,15 @@ Task<void> MlflowRunner::tag(const std::string& trace_id, Lane& lane, bool waits
   const auto outcome = co_await outcome_of(lane, lane.tagging, said, waits);
   lane.untagged = outcome == Outcome::again ||
                   (outcome == Outcome::unanswered && mlflow::age(lane.tagging.since, clock_.now()) < config_.wait_max);
-  if (!lane.untagged) lane.tagging = {};
+  if (lane.untagged) co_return;
+  lane.tagging = {};
+  for (auto at = lane.assessments.begin(); at != lane.assessments.end();) {
+    const Written how{at->said.value_or(Outcome::waits)};
+    if (!at->said)
+      ++at;
+    else if (!end(trace_id, lane, at, how))
+      break;
+  }
 }
 
 // False: it stays. `at`: the one behind it.

@@ -284,6 +284,31 @@ TEST_F(MlflowSinkTest, WhatAnExperimentThatWasDeletedHasHadWaitsForItsRestoratio
   EXPECT_TRUE(dead_.empty());
 }
 
+// A position behind it would leave the tag as it was for good.
+TEST_F(MlflowSinkTest, FeedbackHasNotEndedBeforeItsTraceIsTagged) {
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
+  ASSERT_EQ(saved(), 1);
+  std::atomic<bool> away{true};
+  mlflow_.fault([&away](const auto& r, bool) { return r.path.ends_with("/tags") && away ? 500 : 0; });
+  const std::vector records{add(feedback("a-2", "tr-1", at(2), "m", "2")),
+                            add(update("a-1", "c-1", "tr-1", at(3), R"("feedback":{"value":false})")),
+                            add(feedback("a-3", "tr-1", at(4), "o", "3"))};
+  for (int i = 0; i < 5; ++i) {
+    static_cast<void>(apply(records));
+    clock_ += 1s;
+  }
+  EXPECT_EQ(mlflow_.assessments().size(), 3u);
+  EXPECT_EQ(saved(), 1);
+  EXPECT_FALSE(sink_->has({Stream::assessments, 0}, 2));
+  open();
+  away = false;
+  const std::vector again{records};
+  for (int i = 0; i < 10 && !apply(again); ++i) clock_ += 2s;
+  EXPECT_EQ(mlflow_.traces().at("tr-1").at("tags").at("assay.feedback"), "m=2,n=false,o=3");
+  EXPECT_EQ(saved(), 4);
+  EXPECT_EQ(sink_->unfinished(), 0);
+}
+
 TEST_F(MlflowSinkTest, TheTagIsWrittenThoughTheAnswerToItsFeedbackWasNotHeard) {
   ASSERT_TRUE(apply({add(ok_trace("tr-1"))}));
   std::atomic<bool> lost{false};
