@@ -16,11 +16,13 @@ constexpr Offset latest = -1, earliest = -2;
 }  // namespace
 
 Result<std::unique_ptr<KafkaOffsets>, std::string> KafkaOffsets::open(const KafkaConfig& config,
-                                                                      const std::string& group) {
+                                                                      const std::string& group, Open transactions) {
   std::unique_ptr<KafkaOffsets> offsets(new KafkaOffsets(config));
   auto conf = source_conf(config);
   if (!conf) return conf.error();
   if (const auto problem = set_property(conf->get(), "group.id", config.topic_prefix + group)) return *problem;
+  if (transactions == Open::passed_over)
+    if (const auto problem = set_property(conf->get(), "isolation.level", "read_uncommitted")) return *problem;
   auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
   if (!client) return client.error();
   offsets->client_ = std::move(*client);
@@ -157,7 +159,8 @@ std::string partitions_note(Partition count) { return "partitions=" + std::to_st
 
 std::optional<std::string> problem_with_partitions(const KafkaConfig& config, Partition count,
                                                    std::chrono::milliseconds limit) {
-  const auto offsets = KafkaOffsets::open(config, "resolve");
+  // A worker that was killed has left a transaction open, which stays so until somebody works in its place.
+  const auto offsets = KafkaOffsets::open(config, "resolve", KafkaOffsets::Open::passed_over);
   if (!offsets) return std::nullopt;
   std::vector<StreamPartition> feedback;
   for (Partition p = 0; p < count; ++p) feedback.push_back({Stream::feedback, p});

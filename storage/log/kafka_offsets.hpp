@@ -15,11 +15,15 @@ inline constexpr std::string_view mirrored_note = "mirrored";
 
 class KafkaOffsets {
  public:
+  // What a transaction that has not ended says of a group's positions: waited for, or passed over.
+  enum class Open { waited_for, passed_over };
   // `group`: whose committed positions are asked for, without the prefix: "resolve", "sink-mlflow". Joins nothing.
-  static Result<std::unique_ptr<KafkaOffsets>, std::string> open(const KafkaConfig& config, const std::string& group);
+  static Result<std::unique_ptr<KafkaOffsets>, std::string> open(const KafkaConfig& config, const std::string& group,
+                                                                 Open transactions = Open::waited_for);
 
   using Offsets = std::map<StreamPartition, Offset>;
-  // Those that the group has committed; waits for open transactions that commit one. A partition without is left out.
+  // Those that the group has committed; waits for open transactions that commit one, where it
+  // is opened so. A partition without is left out.
   Result<Offsets> committed(std::span<const StreamPartition> of, std::chrono::milliseconds limit) const;
   // What is kept with those that the group has committed; empty where nothing is.
   Result<std::vector<std::string>> notes(std::span<const StreamPartition> of, std::chrono::milliseconds limit) const;
