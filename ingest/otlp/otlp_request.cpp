@@ -4,12 +4,15 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <map>
+#include <optional>
 
 #include "ingest/mlflow/tag_routes.hpp"
 #include "ingest/otlp/otlp_protobuf.hpp"
 #include "ops/runtime/base64.hpp"
 #include "ops/runtime/hex.hpp"
 #include "ops/runtime/ids.hpp"
+#include "storage/records/exact_json.hpp"
+#include "storage/records/python_numbers.hpp"
 #include "storage/records/python_text.hpp"
 #include "storage/records/utf8.hpp"
 #include "storage/store/trace_row.hpp"
@@ -22,8 +25,27 @@ namespace json = boost::json;
 constexpr std::size_t preview_characters_max = 1000;
 constexpr std::string_view tag_prefix = "mlflow.traceTag.";
 
-// An attribute's value as MLflow keeps it: JSON in a string.
 std::string dumped(const json::value& value) { return python_json(value, {.ascii = false}); }
+
+// What an exporter that can't say an object has written as JSON in a text: MLflow takes an object, a list or a text so,
+// and leaves a lone number or word the text that it is.
+std::optional<json::value> json_in(const json::value& value) {
+  const auto* text = value.if_string();
+  if (!text) return {};
+  const auto start = text->subview(std::min(text->find_first_not_of(" \t\r\n"), text->size()));
+  if (start.empty() || std::string_view("{[\"").find(start.front()) == std::string_view::npos) return {};
+  json::parse_options options;
+  options.max_depth = stored_depth_max;
+  boost::system::error_code ec;
+  auto inner = parse_python_json({text->data(), text->size()}, ec, options);
+  if (ec) return {};
+  return inner;
+}
+
+// An attribute's value as MLflow keeps it: JSON in a string.
+std::string attribute_text(const json::value& value) {
+  return json_in(value) ? std::string(value.get_string().data(), value.get_string().size()) : dumped(value);
+}
 
 std::string our_trace_id(std::string_view id) { return std::string(trace_prefix) + to_hex(id); }
 
@@ -68,7 +90,7 @@ json::object span_json(const OtlpSpan& span, const std::string& trace_id) {
   status["message"] = span.status_message;
   out["status"] = std::move(status);
   json::object attributes;
-  for (const auto& [key, value] : span.attributes) attributes[key] = dumped(value);
+  for (const auto& [key, value] : span.attributes) attributes[key] = attribute_text(value);
   attributes["mlflow.traceRequestId"] = "\"" + trace_id + "\"";
   out["attributes"] = std::move(attributes);
   json::array links;
@@ -130,9 +152,10 @@ std::string text_of(const json::value& message) {
 
 std::string preview_of(const json::value& value, std::string_view role) {
   std::string text;
-  if (value.is_object())
-    if (const auto* message = last_message(value.get_object(), role)) text = text_of(*message);
-  if (text.empty()) text = dumped(value);
+  const auto inner = json_in(value);
+  if (const auto& said = inner ? *inner : value; said.is_object())
+    if (const auto* message = last_message(said.get_object(), role)) text = text_of(*message);
+  if (text.empty()) text = attribute_text(value);
   if (utf8_characters(text) <= preview_characters_max) return text;
   return std::string(utf8_first(text, preview_characters_max - 3)) + "...";
 }

@@ -207,6 +207,27 @@ TEST(Otlp, APreviewIsOfSoManyCharactersAndOfTheTextInAMessagesParts) {
   EXPECT_EQ(said(list({image})).substr(0, 12), R"({"messages":)");
 }
 
+// As an exporter sends it that knows texts alone; what MLflow 3.17.2 keeps was looked up in its server.
+TEST(Otlp, JsonInATextIsNotWrittenTwice) {
+  const auto kept = [](std::string_view any) {
+    const auto attribute = pb::bytes(9, pb::bytes(1, "mlflow.spanInputs") + pb::bytes(2, any));
+    const auto traces = parse_otlp(request({span("rootspan", "", "root", attribute)}), {"7"}, now);
+    const auto preview = boost::json::parse(traces->front().info).at("request_preview");
+    const auto spans = boost::json::parse(traces->front().spans);
+    return std::pair(std::string(spans.at(0).at("attributes").at("mlflow.spanInputs").as_string()),
+                     std::string(preview.as_string()));
+  };
+  const auto same = [](const std::string& text) { return std::pair(text, text); };
+  for (const std::string json : {R"({"a":1})", "[1,2]", R"("hello")", R"( {"a":NaN})"})
+    EXPECT_EQ(kept(pb::text(json)), same(json));
+  EXPECT_EQ(kept(pb::text("1")), same(R"("1")"));
+  EXPECT_EQ(kept(pb::text("hello")), same(R"("hello")"));
+  EXPECT_EQ(kept(pb::text("{a")), same(R"("{a")"));
+  EXPECT_EQ(kept(pb::text("")), same(R"("")"));
+  const std::string chat = R"({"messages":[{"role":"user","content":"hi"}]})";
+  EXPECT_EQ(kept(pb::text(chat)), std::pair(chat, std::string("hi")));
+}
+
 TEST(Otlp, ATagHasANameThatMlflowTakesAndAsMuchAsItKeeps) {
   const std::string prefix = "mlflow.traceTag.";
   EXPECT_FALSE(info_of_root(prefix + "a@b", pb::text("v")).at("tags").as_object().contains("a@b"));
