@@ -7,6 +7,7 @@
 
 #include "ingest/http/held_answer.hpp"
 #include "ingest/mlflow/pending.hpp"
+#include "ingest/mlflow/trace_routes.hpp"
 #include "storage/records/json_writer.hpp"
 #include "storage/store/filter/trace_search.hpp"
 
@@ -19,6 +20,8 @@ constexpr std::int64_t max_results_max = 500;
 // Of a step, in traces: fewer at first and where they are slow to look at, as with a regular expression.
 constexpr std::size_t step_size_max = 128;
 constexpr std::chrono::milliseconds step_time_max{10};
+// So that who asks the server behind finds what it wrote here. Less than a person waits for a list.
+constexpr std::chrono::milliseconds sinks_wait{1'000};
 
 MlflowError refused(const filter::Refusal& refusal) { return {refusal.code, refusal.message}; }
 
@@ -116,6 +119,7 @@ bool is_away(const HeldAnswer& answer) { return answer.status() == 502 || answer
 // what it keeps elsewhere because it is longer than its column, it does not find, and nothing while it is away.
 Task<void> pass_search(MlflowDoor& door, const PassHandler& pass, Request& request, RequestBody& body,
                        ResponseStream& answer) {
+  if (door.view) (void)co_await door.view->sunk(sinks_wait);  // where the sink can't write: what MLflow has
   const auto asked = read_body(request);
   const auto query = asked ? read_query(*asked) : asked.error();
   const auto id = query ? only_request_id(*query) : std::nullopt;
@@ -153,6 +157,19 @@ Task<Response> search_traces(MlflowDoor& door, Request& request) {
   co_return co_await search_traces(door, request, *body);
 }
 
+// Whether the trace of this id is still to come, and can come into the experiment: one that stands elsewhere, or was
+// deleted, is not waited for.
+static Task<bool> may_come(MlflowDoor& door, const std::string& client_request_id, const std::string& experiment) {
+  if (const auto id = door.view->trace_of(client_request_id); id && *id) {
+    const Store store(door.view->kv());
+    const auto row = store.trace(**id);
+    const auto deleted = store.deleted(**id);
+    if ((row && *row) || (deleted && *deleted)) co_return false;
+  }
+  const auto known = co_await experiment_for_traces(door, experiment, Stage::active);
+  co_return known.has_value();
+}
+
 Task<Response> search_traces(MlflowDoor& door, const Request& request, const json::object& asked) {
   auto query = read_query(asked);
   if (!query) co_return error_response(query.error());
@@ -181,7 +198,9 @@ Task<Response> search_traces(MlflowDoor& door, const Request& request, const jso
 
   auto infos = infos_of(store, search.trace_ids());
   if (!infos) co_return read_failed(request, infos.error());
-  if (infos->empty() && pending) infos->push_back(pending::info_json(*pending, experiment, door.clock.now()));
+  bool waited_for = infos->empty() && pending;
+  if (waited_for) waited_for = co_await may_come(door, *pending, experiment);
+  if (waited_for) infos->push_back(pending::info_json(*pending, experiment, door.clock.now()));
   std::string body;
   JsonWriter json(body);
   json.begin_object();

@@ -11,6 +11,8 @@
 namespace assay {
 namespace {
 
+constexpr std::chrono::milliseconds sink_look_interval{2};
+
 // What stands under the key, or under that of its latest replay: a record_id's attempts have "#1", "#2", … behind it.
 Result<std::optional<std::string>> latest_attempt(const KeyValue& kv, Family family, const std::string& key) {
   std::optional<std::string> latest;
@@ -118,6 +120,27 @@ StoreView::StoreView(const KeyValue& kv, const EventLog& log, Progress& progress
                 [followed = std::make_shared<LocalProgress>(LocalProgress{log, progress, end})](
                     std::chrono::milliseconds limit) { return applied_here(*followed, limit); }) {
   end_ = std::move(end);
+}
+
+// They say how far they are, not when: it is asked again and again.
+Task<Result<void>> StoreView::sunk(std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  if (!end_ || sinks_.empty()) co_return Result<void>();
+  const auto here = co_await applied(limit);
+  if (!here) co_return here;
+  std::vector<std::pair<StreamPartition, Offset>> ends;
+  for (const auto stream : {Stream::traces, Stream::assessments})
+    for (Partition p = 0; p < log_.partitions(stream); ++p)
+      ends.emplace_back(StreamPartition{stream, p}, end_({stream, p}));
+  const auto executor = co_await asio::this_coro::executor;
+  for (const auto& sink : sinks_)
+    for (const auto& [where, end] : ends)
+      while (sink.applied(where).value_or(end) < end) {
+        if (std::chrono::steady_clock::now() >= deadline) co_return Error::timed_out;
+        Timer timer(executor, sink_look_interval);
+        co_await timer.async_wait(as_result);
+      }
+  co_return Result<void>();
 }
 
 // A dead letter that was replayed is in the store or parked again: these come first. The store comes last, and once

@@ -39,6 +39,7 @@ class StoreView final : public View {
   Result<std::optional<std::string>> trace_of(std::string_view id) override;
   Instant told_since() const override { return told_since_(); }
   Task<Result<void>> applied(std::chrono::milliseconds limit) override { return applied_(limit); }
+  Task<Result<void>> sunk(std::chrono::milliseconds limit) override;
   Result<std::optional<Receipt>> receipt(std::string_view assessment_id) override;
   Result<std::optional<std::string>> assessment(std::string_view assessment_id) override {
     return store_.assessment(assessment_id);
