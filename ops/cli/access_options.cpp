@@ -188,6 +188,8 @@ std::optional<std::string> AccessOptions::settle(const std::string& data, const 
     return "--forwarded-header: --trusted-proxy names no proxy whose word it would be";
   gate.proxies.header = forwarded_header == "forwarded" ? ForwardedHeader::forwarded : ForwardedHeader::x_forwarded_for;
 
+  if (insecure && !is_loopback(host))
+    spdlog::warn("event=door_open_to_everybody address={} why=--insecure-no-auth", host);
   const bool asked = !insecure && (require_keys || !proxies.empty() || !is_loopback(host));
   std::string unknown;
   const auto scopes = parse_scopes(anonymous, unknown);

@@ -149,9 +149,13 @@ DoorWithRoutes::~DoorWithRoutes() { tidier_.request_stop(); }
 
 void DoorWithRoutes::make_experiment() {
   if (is_id(experiment_)) return;
-  if (view_)
-    if (const auto known = Catalog(view_->kv()).experiment_named(experiment_); !known || *known) return;
-  auto record = to_record(new_experiment(experiment_, new_experiment_id(experiment_), clock_.now()), clock_.now());
+  const auto id = new_experiment_id(experiment_);
+  if (view_) {
+    const Catalog catalog(view_->kv());
+    const auto of_name = catalog.experiment_named(experiment_), of_id = catalog.experiment(id);  // or it was renamed
+    if (!of_name || *of_name || !of_id || *of_id) return;
+  }
+  auto record = to_record(new_experiment(experiment_, id, clock_.now()), clock_.now());
   if (const auto appended = run_task(own_io_, log_.append(std::move(record))); !appended)
     spdlog::warn("event=experiment_not_made name=\"{}\" problem=\"{}\"", experiment_, appended.error().message());
 }

@@ -1,5 +1,7 @@
 #include "ops/cli/options.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -10,6 +12,7 @@
 #include "ops/cli/config_file.hpp"
 #include "ops/runtime/http_client.hpp"
 #include "ops/runtime/log.hpp"
+#include "ops/runtime/log_value.hpp"
 #include "ops/runtime/parse_number.hpp"
 
 namespace assay::cli {
@@ -70,14 +73,19 @@ void add(CLI::App& app, const std::string& flag, T& target, const std::string& h
       ->default_str(duration_text(target));
 }
 
-// --disk-reserve -> ASSAY_DISK_RESERVE
+constexpr std::string_view variable_prefix = "ASSAY_";
+
+// disk-reserve -> ASSAY_DISK_RESERVE
+std::string variable_of(std::string_view setting) {
+  std::string name(variable_prefix);
+  for (const unsigned char c : setting) name += static_cast<char>(c == '-' ? '_' : std::toupper(c));
+  return name;
+}
+
 void name_environment(CLI::App& app) {
   for (auto* option : app.get_options()) {
     if (option->get_lnames().empty() || !option->get_configurable() || option->get_name() == "--help") continue;
-    auto name = "ASSAY_" + option->get_lnames().front();
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return c == '-' ? '_' : std::toupper(c); });
-    option->envname(name);
+    option->envname(variable_of(option->get_lnames().front()));
   }
 }
 
@@ -184,6 +192,27 @@ FileKeys look_at_config(const CLI::App& app) {
   return found;
 }
 
+// Variables that are the setting of no command, in a list: one that is misspelt would be passed over in silence.
+std::string unknown_variables() {
+  std::set<std::string> known{"ASSAY_CONFIG",
+                              "ASSAY_KAFKA_SASL_PASSWORD",
+                              "ASSAY_KAFKA_SSL_KEYSTORE_PASSWORD",
+                              "ASSAY_KAFKA_SSL_KEY_PASSWORD",
+                              "ASSAY_MLFLOW_DB_PASSWORD",
+                              "ASSAY_MLFLOW_PASSWORD",
+                              "ASSAY_MLFLOW_TOKEN",
+                              "ASSAY_MLFLOW_USERNAME"};
+  for (const auto& setting : settings_of_all_commands()) known.insert(variable_of(setting));
+  std::string unknown;
+  for (char** variable = environ; *variable; ++variable) {
+    const std::string_view text(*variable);
+    const std::string name(text.substr(0, text.find('=')));
+    if (name.starts_with(variable_prefix) && !known.contains(name))
+      unknown.append(unknown.empty() ? "" : ",").append(name);
+  }
+  return unknown;
+}
+
 bool is_process(const CLI::App& app) {
   return std::ranges::any_of(all_commands, [&app](const Command& command) {
     return command.drains && app.get_name() == "assay " + std::string(command.name);
@@ -268,6 +297,9 @@ Parsed parse(CLI::App& app, std::vector<std::string> args, const Settle& settle)
     if (const auto problem = settle()) return {false, complain(*problem, usage)};
   if (!keys.of_others.empty() && is_process(app))
     spdlog::warn("event=settings_of_other_commands keys={} act=\"passed over\"", keys.of_others);
+  if (is_process(app))
+    if (const auto unknown = unknown_variables(); !unknown.empty())
+      spdlog::warn("event=settings_of_no_command variables={} act=\"passed over\"", log_value(unknown));
   if (check) {
     std::cout << settings_text(app);
     return {false, ok};

@@ -102,7 +102,7 @@ rocksdb::ColumnFamilyOptions options_of(Family family, const DbConfig& config) {
 // is. What matters of it goes to our log.
 class DatabaseLog final : public rocksdb::Logger {
  public:
-  DatabaseLog() : Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+  explicit DatabaseLog(rocksdb::InfoLogLevel level) : Logger(level) {}
   using Logger::Logv;
   void Logv(const char* format, va_list arguments) override {
     if (std::string_view(format).find("File Deletions") != std::string_view::npos) return;  // of a copy, within itself
@@ -178,7 +178,9 @@ Result<std::unique_ptr<Db>, std::string> Db::open(DbConfig config) {
   options.max_background_jobs = impl->config.background_jobs;
   options.max_open_files = 512;
   options.listeners.push_back(std::make_shared<QuietThreads>());
-  options.info_log = std::make_shared<DatabaseLog>();
+  const bool owns = impl->config.reader_scratch.empty();  // a reader's talk of its writes is about none
+  options.info_log =
+      std::make_shared<DatabaseLog>(owns ? rocksdb::InfoLogLevel::WARN_LEVEL : rocksdb::InfoLogLevel::ERROR_LEVEL);
   // Writers share the order of the WAL, and nothing else: an append of the front door does not wait until a step or the
   // store, whose threads have a low priority, has put a thousand entries into memtables. In exchange a reader beside a
   // write that has not returned may see a part of it; by families in their order, so rows before what points at them.
@@ -205,7 +207,7 @@ Result<std::unique_ptr<Db>, std::string> Db::open(DbConfig config) {
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   rocksdb::Status status;
-  if (impl->config.reader_scratch.empty()) {
+  if (owns) {
     std::error_code ignored;  // where it can't be made, the database says why it can't be opened
     std::filesystem::create_directories(impl->config.directory, ignored);
     status = rocksdb::DB::Open(options, impl->config.directory, families, &handles, &db);

@@ -135,7 +135,8 @@ KafkaConfResult appending_conf(const KafkaConfig& config, Properties kind) {
 }  // namespace
 
 std::optional<std::string> problem_with(const KafkaConfig& config) {
-  if (config.brokers.empty()) return "--kafka: no brokers are named (HOST:PORT,…)";
+  if (config.brokers.find_first_not_of(", ") == config.brokers.npos)
+    return "--kafka: no brokers are named (HOST:PORT,…)";
   if (auto problem = problem_with_ports(config.brokers)) return problem;
   if (config.topic_prefix.size() > 200) return "--topic-prefix: it is longer than 200 bytes";
   for (const char c : config.topic_prefix)

@@ -42,7 +42,7 @@ def test_beyond_loopback_it_wants_keys_or_to_be_told_in_words(assay, tmp_path):
         assert refused.returncode == 2
         assert "assay keys create" in refused.stderr and "--insecure-no-auth" in refused.stderr
     checked = run_assay("serve", "--listen", "0.0.0.0:0", "--data", str(tmp_path / "d"), "--insecure-no-auth", "--check")
-    assert checked.returncode == 0, checked.stderr
+    assert checked.returncode == 0 and "event=door_open_to_everybody" in checked.stderr, checked.stderr
     # A proxy that is trusted brings strangers, too.
     refused = run_assay("serve", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "d"), "--trusted-proxy", "127.0.0.1")
     assert refused.returncode == 2 and "API key" in refused.stderr

@@ -107,8 +107,8 @@ def test_feedback_for_an_unknown_trace_is_parked_or_refused_as_told(assay):
     assert refusing.post(f"/api/3.0/mlflow/traces/{trace_id}/assessments", json=feedback_body(trace_id)).status_code == 200
 
 
-def search_one(http: httpx.Client, request_id: str) -> dict:
-    body = {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}], "filter": f"attributes.client_request_id = '{request_id}'", "max_results": 1}
+def search_one(http: httpx.Client, request_id: str, experiment: str = "0") -> dict:
+    body = {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}], "filter": f"attributes.client_request_id = '{request_id}'", "max_results": 1}
     return http.post("/api/3.0/mlflow/traces/search", json=body).raise_for_status().json()
 
 
@@ -126,6 +126,33 @@ def test_a_request_that_is_not_exported_yet_is_found_as_a_pending_trace(assay):
     assert found["trace_id"] == real
     assert http.get(f"/api/3.0/mlflow/traces/{pending['trace_id']}").json()["trace"]["trace_info"]["trace_id"] == real
     assert search_one(assay("serve", "--unknown-trace=reject").http, "req-early") == {}
+
+
+def test_nobody_waits_for_a_trace_that_stands_elsewhere_or_can_stand_nowhere(assay):
+    http = assay("serve").http
+    other = http.post("/api/2.0/mlflow/experiments/create", json={"name": "other"}).raise_for_status().json()["experiment_id"]
+    assert search_one(http, "req-1", other)["traces"][0]["tags"]["assay.pending"] == "true"
+    trace_id = "tr-" + "7" * 32
+    assert start_trace(http, trace_id, "req-1").status_code == 200
+    assert search_one(http, "req-1", other) == {}
+    deleted = http.post("/api/3.0/mlflow/traces/delete-traces", json={"experiment_id": "0", "request_ids": [trace_id]})
+    assert deleted.raise_for_status().json() == {"traces_deleted": 1}
+    assert search_one(http, "req-1") == {}
+    assert search_one(http, "req-2", "404404") == {}
+    http.post("/api/2.0/mlflow/experiments/delete", json={"experiment_id": other}).raise_for_status()
+    assert search_one(http, "req-2", other) == {}
+
+
+def test_a_restart_leaves_the_name_that_an_experiment_was_given(assay):
+    door = assay("serve", "--experiment", "prod")
+    ask = "/api/2.0/mlflow/experiments"
+    made = door.http.get(f"{ask}/get-by-name", params={"experiment_name": "prod"}).raise_for_status().json()["experiment"]
+    door.http.post(f"{ask}/update", json={"experiment_id": made["experiment_id"], "new_name": "prod-2"}).raise_for_status()
+    door.kill9()
+    door.start()
+    renamed = door.http.get(f"{ask}/get-by-name", params={"experiment_name": "prod-2"}).raise_for_status().json()["experiment"]
+    assert renamed["experiment_id"] == made["experiment_id"]
+    assert door.http.get(f"{ask}/get-by-name", params={"experiment_name": "prod"}).status_code == 404
 
 
 def test_what_the_client_could_not_read_back_is_not_let_in(assay):

@@ -148,6 +148,14 @@ def test_sizes_are_read_with_and_without_a_unit(tmp_path):
         assert f"body-max = {bytes_}\n" in printed.stdout, (given, printed)
 
 
+def test_a_variable_that_is_no_setting_is_said(tmp_path):
+    for name, unknown in (("ASSAY_DISK_RESERV", True), ("ASSAY_DISK_RESERVE", False), ("ASSAY_COMMIT_INTERVAL", False)):
+        value = "64MB" if "DISK" in name else "50ms"
+        ran = run_assay("serve", "--data", str(tmp_path / "data"), "--check", env={name: value})
+        said = f'event=settings_of_no_command variables="{name}"' in ran.stderr
+        assert ran.returncode == 0 and said == unknown, (name, ran.stderr)
+
+
 def test_one_config_serves_all_commands(serve, tmp_path):
     """A key that is another command's is passed over; one that is nobody's, or stands in a section, is a usage error."""
     config = tmp_path / "assay.toml"
