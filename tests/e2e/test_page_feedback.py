@@ -69,6 +69,44 @@ def test_ratings_go_together_and_change_alone(assay, tab):
     page.screenshot("ratings")
 
 
+def test_ratings_can_be_taken_back(assay, tab):
+    server = public(assay)
+    page = tab(server)
+    turn = page.answered("Rate me")
+    trigger, back = turn.get_by_role("button", name="Rate in detail"), turn.get_by_role("button", name="Take ratings back")
+    trigger.click()
+    score = lambda dimension, n: turn.get_by_role("radiogroup", name=dimension).get_by_role("radio", name=f"{n} of 5")  # noqa: E731
+    expect(back).to_have_count(0)
+    score("accuracy", 2).click()
+    back.click()
+    expect(score("accuracy", 2)).not_to_be_checked()
+    expect(trigger).to_be_focused()
+    for again in (5, 3):
+        for dimension in ("accuracy", "helpfulness", "relevance"):
+            score(dimension, again).click()
+        value = again / 5
+        wait_until("all three", lambda: said_of(server, page, "Rate me") == {"user_accuracy": [value], "user_helpfulness": [value], "user_relevance": [value]})
+        back.click()
+        wait_until("none is left", lambda: said_of(server, page, "Rate me") == {})
+        expect(turn.get_by_role("radio", checked=True)).to_have_count(0)
+        expect(back).to_have_count(0)
+
+
+def test_ratings_whose_taking_back_is_refused_are_shown_again(assay, tab):
+    server = assay("serve")
+    page = tab(server)
+    turn = page.answered("Rate me")
+    turn.get_by_role("button", name="Rate in detail").click()
+    for dimension in ("accuracy", "helpfulness", "relevance"):
+        turn.get_by_role("radiogroup", name=dimension).get_by_role("radio", name="4 of 5").click()
+    wait_until("all three", lambda: len(said_of(server, page, "Rate me")) == 3)
+    page.page.route(re.compile("/feedback/a-"), lambda route: route.fulfill(status=422, json={"detail": "no"}))
+    turn.get_by_role("button", name="Take ratings back").click()
+    expect(page.page.get_by_role("alert")).to_be_visible()
+    expect(turn.get_by_role("radio", name="4 of 5", checked=True)).to_have_count(3)
+    assert len(said_of(server, page, "Rate me")) == 3
+
+
 def test_all_that_the_page_says_is_taken_with_the_answer_s_token(assay, tab):
     server = public(assay)
     page = tab(server)

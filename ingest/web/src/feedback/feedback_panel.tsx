@@ -4,7 +4,7 @@ import type { Turn } from "../chat/conversation";
 import { useStore } from "../shared/store";
 import { TooLong, isTooLong } from "../shared/too_long";
 import { CATEGORIES, DIMENSIONS, type Dimension, type Opinion, opinionOf, opinions } from "./opinions";
-import { giveCategories, giveComment, giveRating, giveThumb, takeBack } from "./give";
+import { giveCategories, giveComment, giveRating, giveThumb, takeBack, takeRatingsBack } from "./give";
 import { letters } from "./outbox";
 
 const COMMENT_MAX = 4000;
@@ -76,15 +76,23 @@ function WhatWasWrong({ turn, opinion, waiting }: { turn: Turn; opinion: Opinion
 function Details({ turn, opinion }: { turn: Turn; opinion: Opinion }) {
   const given = DIMENSIONS.filter((dimension) => opinion.ratings[dimension] !== undefined).length;
   const details = useRef<HTMLDivElement>(null);
+  const trigger = useRef<HTMLButtonElement>(null);
+  const takeBackAll = (): void => {
+    takeRatingsBack(turn);
+    trigger.current?.focus(); // the button goes
+  };
   return (
     <Collapsible.Root className="details" ref={details} onOpenChange={() => show(details.current)}>
-      <Collapsible.Trigger className="link">Rate in detail{given > 0 && ` (${given} of ${DIMENSIONS.length})`}</Collapsible.Trigger>
+      <Collapsible.Trigger className="link" ref={trigger}>Rate in detail{given > 0 && ` (${given} of ${DIMENSIONS.length})`}</Collapsible.Trigger>
       <Collapsible.Content>
         <div className="ratings">
           {DIMENSIONS.map((dimension) => (
             <Rating key={dimension} turn={turn} dimension={dimension} value={opinion.ratings[dimension]} />
           ))}
-          <p className="note" role="status">{opinion.ratingsSent ? "Rated. A change is sent at once." : "Sent when all three are rated."}</p>
+          <div className="rated">
+            <p className="note" role="status">{opinion.ratingsSent ? "Rated. A change is sent at once." : "Sent when all three are rated."}</p>
+            {given > 0 && <button type="button" className="link" onClick={takeBackAll}>Take ratings back</button>}
+          </div>
         </div>
       </Collapsible.Content>
     </Collapsible.Root>

@@ -74,3 +74,11 @@ export function giveRating(turn: Turn, dimension: Dimension, score: number): voi
   const say = { create: { path: `/detailed-feedback?${query}`, body: null }, change: { value: score / 5 } };
   send(turn, "ratings", { name: dimension, say, before: { ratings: was.ratings, ratingsSent: was.ratingsSent } });
 }
+
+// What is not sent yet is only taken off the page.
+export function takeRatingsBack(turn: Turn): void {
+  const { ratings, ratingsSent } = before(turn);
+  change(turn.id, { ratings: {}, ratingsSent: false });
+  if (!ratingsSent) return;
+  for (const name of DIMENSIONS) send(turn, "ratings", { name, say: null, before: { ratings, ratingsSent } });
+}
