@@ -6,7 +6,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 from support.assay import run_assay
-from support.page import browser, tab  # noqa: F401 - fixtures
+from support.fake_model import FakeModel
+from support.page import Tale, browser, tab  # noqa: F401 - fixtures
 
 
 def test_quality_moves_as_feedback_comes(assay, tab):
@@ -73,6 +74,36 @@ def test_the_page_is_worked_from_the_keyboard(assay, tab):
     expect(good).to_be_focused()
     keys.press("Space")
     expect(good).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_focus_is_never_lost_with_its_button(assay, tab):
+    page = tab(assay("serve"))
+    pressed = lambda scope, name: scope.get_by_role("button", name=name, exact=True).press("Enter")  # noqa: E731
+    turn = page.answered("No mouse")
+    good, bad = (turn.get_by_role("button", name=name) for name in ("Good answer", "Bad answer"))
+    for thumb in (good, bad):
+        thumb.press("Enter")
+        pressed(turn, "Undo")
+        expect(thumb).to_be_focused()
+        expect(thumb).to_have_attribute("aria-pressed", "false")
+    bad.press("Enter")
+    turn.get_by_label("Comment").fill("Too short")
+    pressed(turn, "Save comment")
+    saved = turn.get_by_role("button", name="Saved")
+    expect(saved).to_be_focused()
+    expect(saved).to_be_disabled()
+    pressed(page.page, "New conversation")
+    expect(page.page.get_by_label("Your question")).to_be_focused()
+
+
+def test_the_focus_stays_with_the_button_that_stops_and_sends(assay, tab):
+    tale = Tale()
+    with FakeModel(tale) as model:
+        page = tab(assay("serve", "--model-url", model.url))
+        expect(page.ask("Tell me a tale").locator(".answer")).to_contain_text("Once")
+        page.page.get_by_role("button", name="Stop").press("Enter")
+        expect(page.page.get_by_role("button", name="Send")).to_be_focused()
+        tale.told.set()
 
 
 def test_an_enter_that_an_input_method_takes_sends_nothing(assay, tab):

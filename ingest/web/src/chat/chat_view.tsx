@@ -11,6 +11,10 @@ export function ChatView() {
   const last = turns.at(-1);
   const open = last !== undefined && isOpen(last);
   useFollow(last);
+  const leave = (): void => {
+    startAnew();
+    document.getElementById("question")?.focus(); // the button goes
+  };
 
   return (
     <>
@@ -21,7 +25,7 @@ export function ChatView() {
       <div className="dock">
         <Composer busy={open} onAsk={ask} onStop={() => last && stop(last)} />
         {turns.length > 0 && (
-          <button type="button" className="quiet" onClick={startAnew}>New conversation</button>
+          <button type="button" className="quiet" onClick={leave}>New conversation</button>
         )}
       </div>
     </>

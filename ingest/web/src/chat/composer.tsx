@@ -48,7 +48,7 @@ export function Composer({ busy, onAsk, onStop }: Props) {
       {busy ? (
         <button type="button" className="primary" onClick={onStop}>Stop</button>
       ) : (
-        <button type="submit" className="primary" disabled={!ready}>Send</button>
+        <button type="submit" className="primary" aria-disabled={!ready}>Send</button>
       )}
       <TooLong id="question-too-long" text={message} max={QUESTION_MAX} />
     </form>

@@ -23,6 +23,10 @@ export function FeedbackPanel({ turn }: { turn: Turn }) {
     giveThumb(turn, thumb);
     show(panel.current);
   };
+  const undo = (): void => {
+    panel.current?.querySelector<HTMLElement>('.thumb[aria-pressed="true"]')?.focus(); // this button goes
+    takeBack(turn);
+  };
   return (
     <div className="feedback" ref={panel}>
       <div className="thumbs" role="group" aria-label="Was this answer any good?">
@@ -35,7 +39,7 @@ export function FeedbackPanel({ turn }: { turn: Turn }) {
         {opinion.thumb && (
           <>
             <span className="thanks" role="status">{waiting ? "Kept, being sent…" : opinion.thumb === "up" ? "Thank you!" : "Thank you. What was wrong?"}</span>
-            <button type="button" className="link" onClick={() => takeBack(turn)}>Undo</button>
+            <button type="button" className="link" onClick={undo}>Undo</button>
           </>
         )}
       </div>
@@ -50,6 +54,7 @@ function WhatWasWrong({ turn, opinion, waiting }: { turn: Turn; opinion: Opinion
   const id = useId();
   const given = text.trim() === opinion.comment;
   const problem = `${id}-too-long`;
+  const nothingToSave = given || isTooLong(text, COMMENT_MAX);
   return (
     <div className="why">
       <ToggleGroup.Root type="multiple" className="chips" aria-label="What kind of problem?" value={opinion.categories} onValueChange={(value) => giveCategories(turn, value)}>
@@ -61,13 +66,14 @@ function WhatWasWrong({ turn, opinion, waiting }: { turn: Turn; opinion: Opinion
         className="comment"
         onSubmit={(event) => {
           event.preventDefault();
+          if (nothingToSave) return;
           giveComment(turn, text.trim());
         }}
       >
         <label htmlFor={id}>Comment</label>
         <textarea id={id} rows={2} aria-invalid={isTooLong(text, COMMENT_MAX)} aria-describedby={problem} value={text} onChange={(event) => setText(event.target.value)} />
         <TooLong id={problem} text={text} max={COMMENT_MAX} />
-        <button type="submit" disabled={given || isTooLong(text, COMMENT_MAX)}>{!given || !opinion.comment ? "Save comment" : waiting ? "Kept, being sent…" : "Saved"}</button>
+        <button type="submit" aria-disabled={nothingToSave}>{!given || !opinion.comment ? "Save comment" : waiting ? "Kept, being sent…" : "Saved"}</button>
       </form>
     </div>
   );
