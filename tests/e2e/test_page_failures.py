@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Iterator
 
+import pytest
 from playwright.sync_api import expect
 from support.browser import Tab
 from support.fake_model import FakeModel
@@ -156,6 +157,14 @@ def test_an_answer_without_a_word_is_no_answer_to_judge(assay, tab):
         expect(turn.locator(".answer")).to_have_count(0)
         expect(turn.get_by_role("button", name="Good answer")).to_have_count(0)
         page.screenshot("no-word")
+
+
+@pytest.mark.parametrize("text", ["", " \n "], ids=["nothing", "blanks"])
+def test_an_answer_of_nothing_is_said_to_be_one(assay, tab, text: str):
+    with FakeModel(lambda: [text]) as model:
+        turn = tab(assay("serve", "--model-url", model.url)).answered("Anything?")
+        expect(turn.get_by_text("The model answered with nothing.")).to_be_visible()
+        expect(turn.locator(".answer")).to_have_count(0)
 
 
 def test_figures_that_need_a_key_say_so(assay, tab):

@@ -45,10 +45,11 @@ function Welcome() {
 const TurnView = memo(function TurnView({ turn }: { turn: Turn }) {
   // An answer that broke off or was stopped before its first word is none: nothing to show, and nothing to judge.
   const answered = turn.answer !== "" || turn.state === "done";
+  const nothing = turn.state === "done" && turn.answer.trim() === "";
   return (
     <article className="turn" aria-busy={isOpen(turn)}>
       <p className="question"><span className="visually-hidden">You asked: </span>{turn.question}</p>
-      {(answered || isOpen(turn)) && (
+      {(answered || isOpen(turn)) && !nothing && (
         <div className="answer" aria-live="polite" aria-atomic="false">
           <span className="visually-hidden">Answer: </span>
           <AnswerText text={turn.answer} />
@@ -57,6 +58,7 @@ const TurnView = memo(function TurnView({ turn }: { turn: Turn }) {
       )}
       {turn.state === "reconnecting" && <p className="note" role="status">The connection broke. Picking the answer up again…</p>}
       {turn.state === "stopping" && <p className="note" role="status">Stopping…</p>}
+      {nothing && <p className="note" role="status">The model answered with nothing.</p>}
       {turn.state === "stopped" && <p className="note">Stopped.</p>}
       {turn.state === "failed" && (
         <p className="note bad" role="alert">
