@@ -78,6 +78,16 @@ def test_where_a_line_ends_one_line_ends(assay, tab):
             assert shown.inner_text() == "one\ntwo\nthree\nfour"
 
 
+def test_a_list_runs_as_its_language_does(assay, tab):
+    text = "- אחת\n- שתיים\n\n1. one\n2. two\n   - ثلاثة\n\n> أربعة\n"
+    with FakeModel(lambda: words(text)) as model:
+        answer = tab(assay("serve", "--model-url", model.url)).answered("Lists").locator(".answer")
+        ways = "lists => lists.map((list) => [list.localName, getComputedStyle(list).direction, parseFloat(getComputedStyle(list).paddingRight) > 0])"
+        expect(answer.locator("blockquote")).to_be_visible()
+        assert answer.locator("ul, ol").evaluate_all(ways) == [["ul", "rtl", True], ["ol", "ltr", False], ["ul", "rtl", True]]
+        assert answer.locator("blockquote").evaluate("quote => getComputedStyle(quote).borderRightWidth") == "3px"
+
+
 SECTION = """## Part {n}
 
 It **boils** at `100` degrees; see [the table][t].

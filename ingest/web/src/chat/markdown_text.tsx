@@ -27,6 +27,13 @@ function Outside({ href, children }: { href: string | undefined; children: React
   return <a href={href} target="_blank" rel="noopener noreferrer nofollow">{children}</a>;
 }
 
+// Markers and indents stand where the text begins.
+const asWritten: Components = {
+  ul: ({ node: _, ...rest }: Shown<"ul">) => <ul dir="auto" {...rest} />,
+  ol: ({ node: _, ...rest }: Shown<"ol">) => <ol dir="auto" {...rest} />,
+  blockquote: ({ node: _, ...rest }: Shown<"blockquote">) => <blockquote dir="auto" {...rest} />,
+};
+
 // A model may be talked into writing addresses: none is asked for until somebody chooses to go there, an image neither.
 const outside: Components = {
   a: ({ href, children }: Shown<"a">) => <Outside href={href}>{children}</Outside>,
@@ -43,7 +50,7 @@ const notes: NonNullable<Options["remarkRehypeOptions"]>["handlers"] = {
   },
 };
 
-const components: Components = { ...asWide, ...headings, ...outside };
+const components: Components = { ...asWide, ...headings, ...asWritten, ...outside };
 const plugins = [remarkGfm, remarkBreaks]; // where a model ends a line, the line ends
 const toHtml = { handlers: notes };
 
