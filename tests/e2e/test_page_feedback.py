@@ -220,6 +220,25 @@ def test_a_comment_is_saved_when_the_server_has_it(assay, tab):
     assert trace_of(server, page, "And fire?")["assessments"][0]["rationale"] == "Nothing about flames"
 
 
+def test_a_comment_that_is_not_saved_yet_survives_a_reload(assay, tab):
+    server = assay("serve")
+    page = tab(server)
+    turn = page.answered("And fire?")
+    turn.get_by_role("button", name="Bad answer").click()
+    comment, save = turn.get_by_label("Comment"), turn.get_by_role("button", name="Save comment")
+    for text in ("Nothing about", "Nothing about flames"):
+        comment.fill(text)
+        page.page.reload()
+        expect(comment).to_have_value(text)
+        page.page.get_by_role("tab", name="Quality").click()
+        page.page.get_by_role("tab", name="Chat").click()
+        expect(comment).to_have_value(text)
+        save.click()
+        expect(turn.get_by_role("button", name="Saved")).to_be_visible()
+    assert trace_of(server, page, "And fire?")["assessments"][0]["rationale"] == "Nothing about flames"
+    assert page.page.evaluate("sessionStorage.getItem('assay.drafts')") == "[]", "what is saved is no draft"
+
+
 def test_what_opens_under_an_answer_is_not_behind_the_composer(assay, tab):
     page = tab(assay("serve"), viewport={"width": 360, "height": 640})
     turn = page.answered("And fire?")

@@ -1,6 +1,6 @@
 import { type FormEvent, type KeyboardEvent, useRef } from "react";
+import { useDraft } from "../shared/draft";
 import { TooLong, isTooLong } from "../shared/too_long";
-import { useDraft } from "./draft";
 
 const QUESTION_MAX = 8000;
 
@@ -11,7 +11,7 @@ interface Props {
 }
 
 export function Composer({ busy, onAsk, onStop }: Props) {
-  const [message, setMessage] = useDraft();
+  const { text: message, setText: setMessage } = useDraft("question");
   const input = useRef<HTMLTextAreaElement>(null);
   const ready = !busy && message.trim() !== "" && !isTooLong(message, QUESTION_MAX);
 

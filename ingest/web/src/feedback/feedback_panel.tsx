@@ -1,6 +1,7 @@
 import { Collapsible, RadioGroup, ToggleGroup } from "radix-ui";
-import { type MouseEvent, useId, useRef, useState } from "react";
+import { type MouseEvent, useId, useRef } from "react";
 import type { Turn } from "../chat/conversation";
+import { useDraft } from "../shared/draft";
 import { useStore } from "../shared/store";
 import { TooLong, isTooLong } from "../shared/too_long";
 import { CATEGORIES, DIMENSIONS, type Dimension, type Opinion, opinionOf, opinions } from "./opinions";
@@ -50,7 +51,7 @@ export function FeedbackPanel({ turn }: { turn: Turn }) {
 }
 
 function WhatWasWrong({ turn, opinion, waiting }: { turn: Turn; opinion: Opinion; waiting: boolean }) {
-  const [text, setText] = useState(opinion.comment);
+  const { text, setText, forget } = useDraft(turn.id, opinion.comment);
   const id = useId();
   const given = text.trim() === opinion.comment;
   const problem = `${id}-too-long`;
@@ -68,6 +69,7 @@ function WhatWasWrong({ turn, opinion, waiting }: { turn: Turn; opinion: Opinion
           event.preventDefault();
           if (nothingToSave) return;
           giveComment(turn, text.trim());
+          forget();
         }}
       >
         <label htmlFor={id}>Comment</label>
