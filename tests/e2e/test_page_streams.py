@@ -234,3 +234,20 @@ def test_each_next_question_comes_into_view(assay, tab, size: tuple[int, int]):
         turn = page.answered(f"Question {n}, which is long enough to take a line or two of a phone's screen?")
         wait_until("its end is in view", lambda: end_in_view(page, turn))
         expect(turn.locator(".question")).to_be_in_viewport()
+
+
+def test_quality_opens_at_its_top_and_the_chat_where_it_was_left(assay, tab):
+    page = tab(assay("serve"), viewport={"width": 360, "height": 320})
+    for n in range(6):
+        turn = page.answered(f"Question {n}")
+    at = lambda: page.page.evaluate("scrollY")  # noqa: E731
+    wait_until("the end is in view", lambda: end_in_view(page, turn))
+    end = at()
+    for left_at in (end, 200, 300):
+        page.page.evaluate("at => new Promise((done) => { scrollTo(0, at); requestAnimationFrame(() => requestAnimationFrame(done)); })", left_at)
+        page.page.get_by_role("tab", name="Quality").click()
+        page.page.locator(".tile").first.wait_for()
+        assert at() == 0
+        page.page.get_by_role("tab", name="Chat").click()
+        expect(turn).to_be_visible()
+        assert at() == left_at

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useLayoutEffect, useState } from "react";
 import { isDimension } from "../feedback/opinions";
 import { problemOf } from "../shared/problem";
 
@@ -57,6 +57,9 @@ function useReport(hours: number): Shown {
 export function QualityView() {
   const [hours, setHours] = useState(24);
   const shown = useReport(hours);
+  useLayoutEffect(() => {
+    scrollTo(0, 0); // not where the chat was
+  }, []);
   return (
     <section className="quality" aria-label="Quality">
       <div className="windows" role="group" aria-label="Time window">
