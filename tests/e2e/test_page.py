@@ -139,6 +139,30 @@ def test_axe_finds_nothing_serious(assay, tab, scheme: str, size: tuple[int, int
         page.screenshot(f"{view.lower()}-{scheme}-{size[0]}")
 
 
+CONTRAST = """(field) => {
+  const luminance = (color) => {
+    const [r, g, b] = color.match(/\\d+/g).map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ratio = (a, b) => {
+    const [dark, light] = [luminance(a), luminance(b)].sort((one, other) => one - other);
+    return (light + 0.05) / (dark + 0.05);
+  };
+  const { borderTopColor, backgroundColor } = getComputedStyle(field);
+  const around = getComputedStyle(document.body).backgroundColor;
+  return [ratio(borderTopColor, backgroundColor), ratio(borderTopColor, around), ratio(getComputedStyle(field, "::placeholder").color, backgroundColor)];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_field_stands_out_and_its_placeholder_can_be_read(assay, tab, scheme: str):
+    page = tab(assay("serve"), color_scheme=scheme)
+    page.answered("And fire?").get_by_role("button", name="Bad answer").click()
+    for label in ("Your question", "Comment"):
+        inside, outside, placeholder = page.page.get_by_label(label, exact=True).evaluate(CONTRAST)
+        assert inside >= 3 and outside >= 3 and placeholder >= 4.5, label
+
+
 def test_files_are_compressed_cached_and_fenced(assay):
     server = assay("serve")
     assert server.http.get("/").headers["Location"] == "/assay/"
