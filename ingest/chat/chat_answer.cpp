@@ -9,8 +9,8 @@ namespace assay {
 std::string last_json(const LiveChat& chat, LiveChat::End end) {
   if (end == LiveChat::End::failed)
     return failed_json(chat.failure().reason, chat.trace_id(), chat.client_request_id(), chat.feedback_token());
-  const bool stopped = end == LiveChat::End::stopped;
-  return done_json(chat.trace_id(), chat.client_request_id(), stopped, chat.feedback_token());
+  const auto how = end == LiveChat::End::stopped ? "stopped" : end == LiveChat::End::cut ? "cut" : "";
+  return done_json(chat.trace_id(), chat.client_request_id(), how, chat.feedback_token());
 }
 
 void set_retry_after(Response& response, const std::string& value) {

@@ -61,6 +61,8 @@ class ChatAnswer {
   virtual Task<Next> next() = 0;
   // The tokens of the answer so far, where the model has said how many there are.
   virtual std::optional<std::size_t> tokens() const { return {}; }
+  // Whether the model ended it at its limit of length, once it is complete.
+  virtual bool is_cut() const { return false; }
 };
 
 // Thread-safe. Outlives its answers.

@@ -11,12 +11,12 @@ std::string token_json(std::string_view content) {
   return out;
 }
 
-std::string done_json(std::string_view trace_id, std::string_view client_request_id, bool stopped,
+std::string done_json(std::string_view trace_id, std::string_view client_request_id, std::string_view how,
                       std::string_view feedback_token) {
   std::string out;
   JsonWriter json(out);
   json.begin_object().field("type", "done").field("trace_id", trace_id).field("client_request_id", client_request_id);
-  if (stopped) json.field("stopped", true);
+  if (!how.empty()) json.field(how, true);
   if (!feedback_token.empty()) json.field("feedback_token", feedback_token);
   json.end_object();
   return out;

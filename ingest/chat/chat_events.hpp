@@ -3,8 +3,9 @@
 // WebSocket the JSON is a message.
 //
 //   {"type":"token","content"}
-//   {"type":"done","trace_id","client_request_id"}   with "stopped":true where it was stopped, and
-//     "feedback_token" where there are keys to sign one with
+//   {"type":"done","trace_id","client_request_id"}   with "stopped":true where it was stopped,
+//     "cut":true where the model ended it at its limit of length, and "feedback_token" where there are keys to sign one
+//     with
 //   {"type":"error","error"}   of a chat that has ended, with the ids and "feedback_token" as well
 //
 // An id is how many bytes (UTF-8) of the answer its reader has then; that of the last event is one more.
@@ -15,9 +16,9 @@
 
 namespace assay {
 
-// The JSON of one event.
+// The JSON of one event. `how` it was done: "stopped", "cut" or nothing.
 std::string token_json(std::string_view content);
-std::string done_json(std::string_view trace_id, std::string_view client_request_id, bool stopped,
+std::string done_json(std::string_view trace_id, std::string_view client_request_id, std::string_view how,
                       std::string_view feedback_token = {});
 std::string error_json(std::string_view error);
 std::string failed_json(std::string_view error, std::string_view trace_id, std::string_view client_request_id,

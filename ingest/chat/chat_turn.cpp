@@ -158,10 +158,11 @@ Task<ChatTurn::Event> ChatTurn::next() {
     co_return co_await fail(std::move(pulled.error()));
   }
   if (!*pulled) {
+    const bool cut = answer_->is_cut();
     const bool recorded = co_await record_end({});
     if (!recorded) co_return Failed{"the answer could not be recorded", 503};
     services_->metrics.answered.Increment();
-    co_return Answered();
+    co_return Answered{cut};
   }
   auto piece = std::move(**pulled);
   if (!piece.content.empty()) {

@@ -42,7 +42,9 @@ struct ChatServices {
 
 class ChatTurn {
  public:
-  struct Answered {};
+  struct Answered {
+    bool cut = false;  // by the model, at its limit of length
+  };
   struct Stopped {};  // whoever asked wanted no more of it
   using Failed = ChatFailure;
   using Event = std::variant<ChatPiece, Answered, Stopped, Failed>;

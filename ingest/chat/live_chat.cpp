@@ -72,8 +72,10 @@ Task<void> LiveChat::drive(std::shared_ptr<LiveChat> self) {
     ended = true;
     if (auto* failed = std::get_if<ChatTurn::Failed>(&event))
       self->finish(End::failed, std::move(*failed));
+    else if (auto* answered = std::get_if<ChatTurn::Answered>(&event))
+      self->finish(answered->cut ? End::cut : End::answered, {});
     else
-      self->finish(std::holds_alternative<ChatTurn::Stopped>(event) ? End::stopped : End::answered, {});
+      self->finish(End::stopped, {});
   }
   auto& services = self->services_;
   if (services.journal.left_over() > 0) {

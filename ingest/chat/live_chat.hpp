@@ -27,7 +27,7 @@ class LiveChat : public std::enable_shared_from_this<LiveChat> {
     frames,     // the text is OpenAI's events as they are sent on; what was taken is dropped
     whole,      // read when it has ended: the text is the answer, or OpenAI's JSON of it
   };
-  enum class End { none, answered, stopped, failed };
+  enum class End { none, answered, cut, stopped, failed };  // cut: answered, up to the model's limit
 
   // `starter`: see starter_of(). `home`: the executor of the calling thread. Nothing is asked until launch().
   LiveChat(ChatServices& services, ChatTurn turn, std::optional<ChatIdentity> starter, Kind kind, Executor home);

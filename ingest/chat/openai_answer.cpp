@@ -103,6 +103,7 @@ Task<ChatAnswer::Next> StreamedAnswer::next() {
     auto chunk = parse_openai_chunk(**data);
     if (!chunk) co_return std::move(chunk.error());
     if (chunk->tokens) tokens_ = chunk->tokens;
+    cut_ |= chunk->is_cut();
     for (const auto& choice : chunk->choices)
       if (choices_.contains(choice.index) || choices_.size() < choices_max) choices_[choice.index] |= choice.finished;
     if (!raw_ && chunk->content.empty()) continue;

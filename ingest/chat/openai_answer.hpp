@@ -33,6 +33,7 @@ class StreamedAnswer final : public ChatAnswer {
   Task<Result<void, ChatFailure>> await_first();
   Task<Next> next() override;
   std::optional<std::size_t> tokens() const override { return tokens_; }
+  bool is_cut() const override { return cut_; }
 
  private:
   // The data of the next event; none: the end of the stream.
@@ -46,20 +47,23 @@ class StreamedAnswer final : public ChatAnswer {
   bool begun_ = false, is_json_ = false;  // by its first byte
   std::optional<std::string> first_;
   std::optional<std::size_t> tokens_;
+  bool cut_ = false;
   std::map<std::int64_t, bool> choices_;  // whether each has had its finish_reason
 };
 
 // All at once: what a server has answered that does not stream, or was not to.
 class WholeAnswer final : public ChatAnswer {
  public:
-  explicit WholeAnswer(ChatPiece piece, std::optional<std::size_t> tokens = {})
-      : piece_(std::move(piece)), tokens_(tokens) {}
+  explicit WholeAnswer(ChatPiece piece, std::optional<std::size_t> tokens = {}, bool cut = false)
+      : piece_(std::move(piece)), tokens_(tokens), cut_(cut) {}
   Task<Next> next() override;
   std::optional<std::size_t> tokens() const override { return tokens_; }
+  bool is_cut() const override { return cut_; }
 
  private:
   std::optional<ChatPiece> piece_;
   const std::optional<std::size_t> tokens_;
+  const bool cut_;
 };
 
 }  // namespace assay

@@ -143,7 +143,7 @@ Task<OpenAiBackend::Attempt> OpenAiBackend::try_once(const std::string& body, bo
       piece.tool_calls = std::move(chunk->tool_calls);
       piece.raw = std::move(*whole);
     }
-    answer = std::make_unique<WholeAnswer>(std::move(piece), chunk->tokens);
+    answer = std::make_unique<WholeAnswer>(std::move(piece), chunk->tokens, chunk->is_cut());
   } else {
     if (raw && !stream_wanted && media.empty())
       co_return failed({"the model's answer has no Content-Type, and does not begin as JSON"}, false);

@@ -94,6 +94,8 @@ bool read_choice(simdjson::ondemand::object fields, OpenAiChunk& chunk) {
       bool null = false;
       if (!read_null(v, null)) return false;
       choice.finished = !null;
+      std::string_view reason;
+      choice.cut = !null && !v.get_string().get(reason) && reason == "length";
     } else if (name == "index") {
       std::int64_t given = 0;
       if (!v.get_int64().get(given)) choice.index = given;

@@ -1,5 +1,6 @@
 """The page in a real browser, when the server is away, full, killed in the middle, or says no."""
 
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -165,6 +166,25 @@ def test_an_answer_of_nothing_is_said_to_be_one(assay, tab, text: str):
         turn = tab(assay("serve", "--model-url", model.url)).answered("Anything?")
         expect(turn.get_by_text("The model answered with nothing.")).to_be_visible()
         expect(turn.locator(".answer")).to_have_count(0)
+
+
+def cut() -> Iterator[bytes]:
+    for choice in ({"delta": {"content": "Once upon a"}, "finish_reason": None}, {"delta": {}, "finish_reason": "length"}):
+        yield f"data: {json.dumps({'choices': [choice]})}\n\n".encode()
+    yield b"data: [DONE]\n\n"
+
+
+def test_an_answer_that_the_model_cut_at_its_limit_says_so(assay, tab):
+    with FakeModel() as model:
+        model.streamed = cut
+        page = tab(assay("serve", "--model-url", model.url))
+        turn = page.answered("Tell me a tale")
+        note = turn.get_by_text("the model has reached its limit of length")
+        expect(note).to_be_visible()
+        page.page.reload()
+        expect(note).to_be_visible()
+        model.streamed = None
+        expect(page.answered("Shorter").get_by_text("limit of length")).to_have_count(0)
 
 
 def test_figures_that_need_a_key_say_so(assay, tab):

@@ -61,6 +61,16 @@ TEST(OpenAiChunk, IsOfTheFirstChoiceWhereThereAreSeveral) {
   EXPECT_EQ(nameless->choices.at(1).index, 1);
 }
 
+TEST(OpenAiChunk, IsCutWhereItsFirstChoiceEndsAtALimit) {
+  const auto is_cut = [](std::string_view json) { return parse_openai_chunk(json)->is_cut(); };
+  EXPECT_TRUE(is_cut(R"({"choices":[{"delta":{},"finish_reason":"length"}]})"));
+  EXPECT_TRUE(is_cut(R"({"choices":[{"finish_reason":"length","index":0,"message":{"content":"half"}}]})"));
+  EXPECT_FALSE(is_cut(R"({"choices":[{"index":1,"delta":{},"finish_reason":"length"}]})"));
+  EXPECT_FALSE(is_cut(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})"));
+  EXPECT_FALSE(is_cut(R"({"choices":[{"delta":{},"finish_reason":7}]})"));
+  EXPECT_FALSE(is_cut(R"({"choices":[{"delta":{},"finish_reason":null}]})"));
+}
+
 TEST(OpenAiChunk, ACallOfAToolWhoseIndexIsNoNumberIsTheNextOne) {
   const auto chunk = parse_openai_chunk(
       R"({"choices":[{"message":{"content":null,"tool_calls":[)"
@@ -309,9 +319,10 @@ TEST(ChatTrace, ReadsBackAsTheJournalKeptIt) {
 
 TEST(ChatEvents, AreWhatTheGuidesFrontEndsRead) {
   EXPECT_EQ(token_json("a \"b\"\n"), R"({"type":"token","content":"a \"b\"\n"})");
-  EXPECT_EQ(done_json("tr-1", "req-1", false), R"({"type":"done","trace_id":"tr-1","client_request_id":"req-1"})");
-  EXPECT_EQ(done_json("tr-1", "req-1", true),
-            R"({"type":"done","trace_id":"tr-1","client_request_id":"req-1","stopped":true})");
+  EXPECT_EQ(done_json("tr-1", "req-1", ""), R"({"type":"done","trace_id":"tr-1","client_request_id":"req-1"})");
+  for (const std::string how : {"stopped", "cut"})
+    EXPECT_EQ(done_json("tr-1", "req-1", how),
+              R"({"type":"done","trace_id":"tr-1","client_request_id":"req-1",")" + how + R"(":true})");
   EXPECT_EQ(error_json("no"), R"({"type":"error","error":"no"})");
   EXPECT_EQ(failed_json("no", "tr-1", "req-1", "acap_1"),
             R"({"type":"error","error":"no","trace_id":"tr-1","client_request_id":"req-1","feedback_token":"acap_1"})");

@@ -58,6 +58,7 @@ const TurnView = memo(function TurnView({ turn }: { turn: Turn }) {
       )}
       {turn.state === "reconnecting" && <p className="note" role="status">The connection broke. Picking the answer up again…</p>}
       {turn.state === "stopping" && <p className="note" role="status">Stopping…</p>}
+      {turn.cut && <p className="note" role="status">The answer ends here because the model has reached its limit of length.</p>}
       {nothing && <p className="note" role="status">The model answered with nothing.</p>}
       {turn.state === "stopped" && <p className="note">Stopped.</p>}
       {turn.state === "failed" && (

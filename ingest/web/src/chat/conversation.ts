@@ -16,6 +16,7 @@ export interface Turn {
   resumeToken: string | null; // comes with the trace
   lastEventId: string | null;
   capability: string | null;
+  cut?: boolean; // by the model, at its limit of length
   reason: string | null; // of a failed one
   askedAt: number;
 }
@@ -44,7 +45,7 @@ function apply(turn: Turn, event: ChatEvent): Partial<Turn> {
     case "token":
       return { ...withNew(event, turn), ...(!stopped && { state: "streaming" }) };
     case "done":
-      return { state: event.stopped ? "stopped" : "done", capability: event.capability ?? turn.capability };
+      return { state: event.stopped ? "stopped" : "done", cut: event.cut, capability: event.capability ?? turn.capability };
     case "reconnecting":
       return stopped ? {} : { state: "reconnecting" };
     case "displaced":

@@ -6,7 +6,7 @@ import { readEvents } from "./sse";
 export type ChatEvent =
   | { type: "started"; traceId: string; resumeToken: string; capability: string | null }
   | { type: "token"; content: string; eventId: string | null }
-  | { type: "done"; stopped: boolean; capability: string | null }
+  | { type: "done"; stopped: boolean; cut: boolean; capability: string | null }
   | { type: "reconnecting" }
   | { type: "displaced" } // another reader has the answer now
   | { type: "failed"; reason: string; capability: string | null };
@@ -156,7 +156,7 @@ function parse(data: string, eventId: string | null): ChatEvent | null {
     const said = JSON.parse(data) as Record<string, unknown>;
     const text = (name: string): string => (typeof said[name] === "string" ? (said[name] as string) : "");
     if (said.type === "token") return { type: "token", content: text("content"), eventId };
-    if (said.type === "done") return { type: "done", stopped: said.stopped === true, capability: text("feedback_token") || null };
+    if (said.type === "done") return { type: "done", stopped: said.stopped === true, cut: said.cut === true, capability: text("feedback_token") || null };
     // What ends the chat names its trace; else it is only this reader's end.
     if (said.type === "error") return said.trace_id ? { type: "failed", reason: text("error") || "The answer failed.", capability: text("feedback_token") || null } : { type: "displaced" };
   } catch {
