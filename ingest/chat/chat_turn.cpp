@@ -174,8 +174,7 @@ Task<ChatTurn::Event> ChatTurn::next() {
     // What is passed on in OpenAI's form is not held, and needs no bound.
     answered_bytes_ += piece.content.size();
     if (answered_bytes_ > services_->config.answer_bytes_max && piece.raw.empty()) {
-      const auto limit = std::to_string(services_->config.answer_bytes_max);
-      ChatFailure large{"the answer is longer than " + limit + " bytes (--answer-max)"};
+      ChatFailure large{"the answer grew longer than this server allows"};
       co_return co_await fail(std::move(large));
     }
     ++outcome_.tokens;

@@ -6,7 +6,6 @@
 
 #include "ingest/chat/live_chats.hpp"
 #include "ops/runtime/log.hpp"
-#include "storage/records/duration_text.hpp"
 #include "storage/records/utf8.hpp"
 
 namespace assay {
@@ -148,9 +147,7 @@ void LiveChat::set_limit() {
 }
 
 void LiveChat::on_limit() {
-  if (steady_clock::now() >= deadline_)
-    return abort(
-        {"the answer took longer than " + duration_text(services_.config.chat_max.count()) + " (--chat-max)", 504});
+  if (steady_clock::now() >= deadline_) return abort({"the answer took longer than this server allows", 504});
   abort_if_unread({std::string(client_left)});
 }
 

@@ -78,6 +78,23 @@ def test_a_full_server_is_said_in_plain_words(assay, tab):
     expect(turn.get_by_role("alert")).to_contain_text("full")
 
 
+@pytest.mark.parametrize(("retry_after", "words"), [("1", "a second"), ("42", "42 seconds"), ("150", "3 minutes"), (None, "a moment")])
+def test_who_asks_too_much_is_told_how_long_to_wait(assay, tab, retry_after: str | None, words: str):
+    page = tab(assay("serve"))
+    headers = {"Retry-After": retry_after} if retry_after else {}
+    page.page.route("**/chat/stream", lambda route: route.fulfill(status=429, headers=headers, json={"title": "x"}))
+    expect(page.ask("Room?").get_by_role("alert")).to_contain_text(f"That was a lot in a short time. Please wait {words}.")
+
+
+@pytest.mark.parametrize(("limit", "words"), [(("--answer-max", "64KB"), "the answer grew longer"), (("--chat-max", "1s"), "the answer took longer")], ids=["length", "time"])
+def test_an_answer_over_a_bound_of_the_server_says_so_without_its_flags(assay, tab, limit: tuple[str, str], words: str):
+    tale = Tale()
+    with FakeModel(tale if limit[0] == "--chat-max" else lambda: ["a word " * 1000] * 10) as model:
+        turn = tab(assay("serve", "--model-url", model.url, *limit)).ask("Go on")
+        expect(turn.get_by_role("alert")).to_have_text(f"{words} than this server allows Ask again")
+        tale.told.set()
+
+
 def broken() -> Iterator[str]:
     yield "Half an answer"
     raise ConnectionError

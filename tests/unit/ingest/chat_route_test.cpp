@@ -102,7 +102,7 @@ TEST_P(ChatRouteTest, ASilentModelIsCoveredByHeartbeatsAndCutAtChatMax) {
   chat("/chat/stream", {"..."});
   EXPECT_GE(std::erase(seen, "write comment"), 3u);  // one may be due while the chat is being cut
   EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"model aborted", "log ERROR", "write error", "end"}));
-  EXPECT_EQ(stream.events.back().at("error").as_string(), "the answer took longer than 0.200s (--chat-max)");
+  EXPECT_EQ(stream.events.back().at("error").as_string(), "the answer took longer than this server allows");
   config.heartbeat_every = 10s;
   chat("/chat", {"..."});
   EXPECT_EQ(seen.back(), "respond 504");
@@ -112,7 +112,7 @@ TEST_P(ChatRouteTest, AnAnswerOverItsBoundIsCut) {
   config.answer_bytes_max = 10;
   chat("/chat/stream", {"12345678", "9", "0123"});
   EXPECT_EQ(Seen(seen.end() - 4, seen.end()), (Seen{"model aborted", "log ERROR", "write error", "end"}));
-  EXPECT_EQ(stream.events.back().at("error").as_string(), "the answer is longer than 10 bytes (--answer-max)");
+  EXPECT_EQ(stream.events.back().at("error").as_string(), "the answer grew longer than this server allows");
 }
 
 TEST_P(ChatRouteTest, AnAnswerThatIsTooLongForTheTraceIsCutThereAndWholeForItsReader) {
