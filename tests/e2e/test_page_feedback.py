@@ -136,6 +136,28 @@ def test_a_conversation_survives_a_reload_and_each_answer_keeps_its_own_thumbs(a
     expect(page.page.locator("article.turn")).to_have_count(0)
 
 
+def test_a_new_conversation_can_be_taken_back_until_something_is_asked_in_it(assay, tab):
+    server = assay("serve")
+    page = tab(server)
+    page.answered("First?").get_by_role("button", name="Good answer").click()
+    new, back = (page.page.get_by_role("button", name=name) for name in ("New conversation", "Back to the last conversation"))
+    new.dblclick()
+    back.click()
+    expect(page.turn("First?").get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "true")
+    expect(page.page.get_by_label("Your question")).to_be_focused()
+    session = lambda question: trace_of(server, page, question)["trace_metadata"]["mlflow.trace.session"]  # noqa: E731
+    page.answered("Second?")
+    first = session("First?")
+    assert session("Second?") == first, "it goes on as one"
+    new.click()
+    page.answered("Third?")
+    assert session("Third?") != first
+    new.click()
+    back.click()
+    expect(page.page.locator("article.turn")).to_have_count(1)
+    expect(page.turn("Third?")).to_be_visible()
+
+
 def test_what_the_server_refuses_is_said_and_taken_back_and_can_be_tried_again(assay, tab):
     server = assay("serve")
     page = tab(server)

@@ -182,6 +182,8 @@ def test_a_new_conversation_stops_what_is_under_way(assay, tab):
             page.page.get_by_role("button", name="New conversation").click()
         assert stopped.value.request.method == "DELETE" and stopped.value.status == 200
         expect(page.page.locator("article.turn")).to_have_count(0)
+        page.page.get_by_role("button", name="Back to the last conversation").click()
+        expect(page.turn("Tell me a tale").get_by_text("Stopped.")).to_be_visible()
         tale.told.set()
 
 

@@ -3,18 +3,20 @@ import { useStore } from "../shared/store";
 import { FeedbackPanel } from "../feedback/feedback_panel";
 import { AnswerText } from "./answer_text";
 import { Composer } from "./composer";
-import { type Turn, ask, conversation, isOpen, isOver, startAnew, stop } from "./conversation";
+import { type Turn, ask, before, conversation, goBack, isOpen, isOver, startAnew, stop } from "./conversation";
 import { useFollow } from "./follow";
+
+// For a button that goes when it is pressed.
+const andFocus = (go: () => void) => (): void => {
+  go();
+  document.getElementById("question")?.focus();
+};
 
 export function ChatView() {
   const turns = useStore(conversation);
   const last = turns.at(-1);
   const open = last !== undefined && isOpen(last);
   useFollow(last);
-  const leave = (): void => {
-    startAnew();
-    document.getElementById("question")?.focus(); // the button goes
-  };
 
   return (
     <>
@@ -25,7 +27,7 @@ export function ChatView() {
       <div className="dock">
         <Composer busy={open} onAsk={ask} onStop={() => last && stop(last)} />
         {turns.length > 0 && (
-          <button type="button" className="quiet" onClick={leave}>New conversation</button>
+          <button type="button" className="quiet" onClick={andFocus(startAnew)}>New conversation</button>
         )}
       </div>
     </>
@@ -33,10 +35,12 @@ export function ChatView() {
 }
 
 function Welcome() {
+  const last = useStore(before);
   return (
     <div className="welcome">
       <h2>Ask something, then say whether the answer was any good.</h2>
       <p>Each answer has its own thumbs. What you say is kept even when the server is away, and reaches the answer's trace exactly once.</p>
+      {last && <button type="button" className="link" onClick={andFocus(goBack)}>Back to the last conversation</button>}
     </div>
   );
 }

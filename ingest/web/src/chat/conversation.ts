@@ -1,7 +1,7 @@
 // The conversation as this browser keeps it: it survives a reload, and an answer that was under way goes on.
-import { newSession, randomHex } from "../shared/ids";
+import { newSession, randomHex, returnToSession, sessionId } from "../shared/ids";
 import { oneTab } from "../shared/one_tab";
-import { Store } from "../shared/store";
+import { Shown, Store } from "../shared/store";
 import { Gathering } from "./gathering";
 import { type ChatEvent, type Resumption, askStreaming, resumeStreaming, stopStreaming } from "./stream";
 
@@ -23,6 +23,9 @@ export interface Turn {
 
 const TURNS_MAX = 500;
 export const conversation = new Store<Turn[]>("assay.conversation", []);
+
+// The conversation before this one, as long as nothing has been asked in this one.
+export const before = new Shown<{ turns: Turn[]; session: string } | null>(null);
 
 export const isOpen = (turn: Turn): boolean => turn.state === "streaming" || turn.state === "reconnecting";
 export const isOver = (turn: Turn): boolean => !isOpen(turn) && turn.state !== "stopping";
@@ -110,6 +113,7 @@ async function* goOn(id: string, signal: AbortSignal): AsyncGenerator<ChatEvent>
 export function ask(message: string): void {
   const id = `req-${randomHex()}`;
   const turn: Turn = { id, question: message, answer: "", state: "streaming", traceId: null, resumeToken: null, lastEventId: null, capability: null, reason: null, askedAt: Date.now() };
+  before.set(null);
   conversation.update((turns) => [...turns, turn].slice(-TURNS_MAX));
   void run(id, (signal) => askStreaming({ message, clientRequestId: id }, signal));
 }
@@ -135,6 +139,16 @@ export function resumeAll(): void {
 
 export function startAnew(): void {
   for (const turn of conversation.get()) if (isOpen(turn)) stop(turn);
+  before.set({ turns: conversation.get(), session: sessionId() });
   newSession();
   conversation.set([]);
+}
+
+export function goBack(): void {
+  const last = before.get();
+  if (!last) return;
+  before.set(null);
+  returnToSession(last.session);
+  conversation.set(last.turns);
+  resumeAll(); // what was not stopped yet when it was left
 }

@@ -31,3 +31,5 @@ function forget(key: string): void {
 export const userId = (): string => remembered("assay.user", () => `visitor-${randomHex(6)}`);
 export const sessionId = (): string => remembered("assay.session", () => `session-${randomHex()}`);
 export const newSession = (): void => forget("assay.session");
+// Before anything is asked in a new one.
+export const returnToSession = (id: string): void => void remembered("assay.session", () => id);
