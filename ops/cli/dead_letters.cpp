@@ -205,9 +205,11 @@ int dead_letters(std::vector<std::string> args) {
   KafkaOptions kafka;
   kafka.add_to(app, false);
   // What the command line says goes before what the environment, or a file, says of the other place.
-  const bool to_kafka = says(args, "--kafka"), to_data = says(args, "--data") || says(args, "--parked");
+  const bool to_kafka = says(args, "--kafka"), both = to_kafka && says(args, "--data");
+  const bool to_data = says(args, "--data") || says(args, "--parked");
   const auto on_kafka = [&] { return !kafka.config.brokers.empty() && (to_kafka || !to_data); };
   const auto settle = [&]() -> std::optional<std::string> {
+    if (both) return "--kafka and --data are both given: which is meant?";
     if (verb == "show" && record_ids.size() != 1) return "deadletters show takes one record_id";
     if ((verb == "replay" || verb == "purge") && !all && record_ids.empty())
       return "deadletters " + verb + " takes record_ids, or --all";

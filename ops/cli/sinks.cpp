@@ -158,6 +158,7 @@ int sinks(std::vector<std::string> args) {
   const auto settle = [&]() -> std::optional<std::string> {
     if (asked.verb == "replay" && asked.name.empty()) return "sinks replay takes a sink's name";
     if (asked.verb == "list" && !asked.name.empty()) return "sinks list takes no name: it lists all";
+    if (to_kafka && to_data && asked.verb == "replay") return "--kafka and --data are both given: which is meant?";
     if (!on_kafka()) {
       if (asked.verb == "list")
         return "sinks list needs --kafka; of `assay serve` see assay_sink_lag_records in /metrics";

@@ -304,7 +304,7 @@ TEST_F(MlflowSinkTest, FeedbackHasNotEndedBeforeItsTraceIsTagged) {
   away = false;
   const std::vector again{records};
   for (int i = 0; i < 10 && !apply(again); ++i) clock_ += 2s;
-  EXPECT_EQ(mlflow_.traces().at("tr-1").at("tags").at("assay.feedback"), "m=2,n=false,o=3");
+  EXPECT_EQ(mlflow_.traces().at("tr-1").at("tags").at("assay.feedback"), "m=2.0,n=false,o=3.0");
   EXPECT_EQ(saved(), 4);
   EXPECT_EQ(sink_->unfinished(), 0);
 }
