@@ -7,7 +7,6 @@
 #include <cctype>
 #include <cstring>
 
-#include "ingest/http/percent.hpp"
 #include "ops/runtime/parse_number.hpp"
 
 namespace assay {
@@ -36,14 +35,6 @@ bool is_authority(std::string_view text) {
   if (port.front() != ':') return false;
   port.remove_prefix(1);
   return port.empty() || parse_number<std::uint16_t>(port);
-}
-
-// Each id in it can be read, and be said in an answer.
-bool is_path(std::string_view text) {
-  const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return c != '%' && c > 0; });
-  if (plain) return true;
-  const auto decoded = percent_decoded(text);
-  return decoded && simdjson::validate_utf8(*decoded);
 }
 
 }  // namespace
@@ -105,7 +96,7 @@ bool RequestParser::take_target(std::string_view target) {
   const auto question = target.find('?');
   head_.path = question == 0 || target.empty() ? std::string_view("/") : target.substr(0, question);
   head_.query = question == target.npos ? std::string_view() : target.substr(question + 1);
-  return is_path(head_.path);
+  return simdjson::validate_utf8(target.data(), target.size());
 }
 
 void RequestParser::on_field_impl(http::field name, sv name_text, sv value_text, error_code& ec) {

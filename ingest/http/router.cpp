@@ -1,5 +1,7 @@
 #include "ingest/http/router.hpp"
 
+#include <simdjson.h>
+
 #include <cassert>
 #include <span>
 
@@ -32,7 +34,7 @@ std::optional<Params> match(std::span<const std::string> pattern, std::string_vi
     pattern = pattern.subspan(1);
     if (!literal.empty()) return literal == segment;
     auto decoded = percent_decoded(segment);
-    if (!decoded || decoded->empty() || filled == params.size()) return false;
+    if (!decoded || decoded->empty() || filled == params.size() || !simdjson::validate_utf8(*decoded)) return false;
     params[filled++] = std::move(*decoded);
     return true;
   };

@@ -73,7 +73,7 @@ TEST_F(MlflowDoorTest, ADoorWithoutAViewWritesNoIdThatNobodyCanKeep) {
     const auto status = send(method, "/api/3.0/mlflow/traces/" + path, body);
     return std::pair(status, said_);
   };
-  for (const std::string bad : {"a%00b", "a%1fb", "%ff"}) {
+  for (const std::string bad : {"a%00b", "a%1fb"}) {
     for (const auto& path : {"tr-1/assessments/" + bad, bad + "/assessments/a-1"}) {
       const auto [patched, said] =
           refused(http::verb::patch, path, R"({"assessment":{"rationale":"x"},"update_mask":"rationale"})");

@@ -8,7 +8,8 @@ TEST_F(HttpServer, FindsParametersAndSaysWhatAPathTakes) {
   start();
   EXPECT_EQ(body(answer_to("GET /item/a%2Fb%20c HTTP/1.1\r\nHost: x\r\n\r\n")), "a/b c");
   EXPECT_EQ(status(answer_to("GET /item/ HTTP/1.1\r\nHost: x\r\n\r\n")), "HTTP/1.1 404");
-  EXPECT_EQ(status(answer_to("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")), "HTTP/1.1 404");
+  for (const std::string none : {"/nothing", "/item/%ff", "/item/%zz"})
+    EXPECT_EQ(status(answer_to("GET " + none + " HTTP/1.1\r\nHost: x\r\n\r\n")), "HTTP/1.1 404") << none;
   const auto wrong = answer_to("DELETE /hello HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(status(wrong), "HTTP/1.1 405");
   EXPECT_NE(wrong.find("Allow: GET, HEAD\r\n"), wrong.npos);
