@@ -11,8 +11,9 @@ namespace assay {
 
 class Recognised {
  public:
-  // `records` of the feedback, from before the state's position; `meta`: the state's. An entry from behind that position
-  // (a restore died that had come further) stands in the place of one that had left the window, and says nothing.
+  // `records` of the feedback, from before the state's position; `meta`: the state's. An entry from behind that
+  // position (a restore died that had come further) stands in the place of one that had left the window, and says
+  // nothing.
   Result<void> look_at(std::span<const LogRecord> records, const KeyValue& state, Partition partition,
                        const ResolvePolicy& policy, const Meta& meta);
   // The last one that the state should know it does not.

@@ -143,8 +143,9 @@ Response error_response(std::string_view path, error_code ec) {
   if (status == 413) return error_response(path, status, "it is longer than a record of the event log may be");
   auto detail = status == 500 ? std::string("an error of our own") : ec.message();
   if (ec == Error::timed_out)
-    detail = "the event log, or a worker that decides what was accepted, did not answer in time: ask again, and say "
-             "again what you said with its Idempotency-Key";
+    detail =
+        "the event log, or a worker that decides what was accepted, did not answer in time: ask again, and say "
+        "again what you said with its Idempotency-Key";
   auto response = error_response(path, status, detail);
   response.cause = ec;
   return response;
