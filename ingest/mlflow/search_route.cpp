@@ -164,7 +164,8 @@ static Task<bool> may_come(MlflowDoor& door, const std::string& client_request_i
     const Store store(door.view->kv());
     const auto row = store.trace(**id);
     const auto deleted = store.deleted(**id);
-    if ((row && *row) || (deleted && *deleted)) co_return false;
+    // In this experiment it has come since the search.
+    if ((row && *row && (*row)->experiment_id() != experiment) || (deleted && *deleted)) co_return false;
   }
   const auto known = co_await experiment_for_traces(door, experiment, Stage::active);
   co_return known.has_value();

@@ -7,10 +7,10 @@ namespace assay {
 
 Server::Server(const HttpConfig& config, const Router& router, Admission& admission, const Clock& clock,
                Metrics& metrics, Gate* gate, TlsSlot* tls)
-    : answers_({.bytes_max = admission.bytes_max(Admission::Kind::feedback),
-                .requests_max = std::numeric_limits<std::size_t>::max()}),
+    : answers_(std::make_shared<Admission>(AdmissionLimits{.bytes_max = admission.bytes_max(Admission::Kind::feedback),
+                                                           .requests_max = std::numeric_limits<std::size_t>::max()})),
       metrics_(metrics, router, admission, answers_),
-      shared_{config, router, admission, answers_, clock, metrics_, gate, tls} {}
+      shared_{config, router, admission, *answers_, clock, metrics_, gate, tls} {}
 
 Server::~Server() {
   insist();

@@ -74,7 +74,7 @@ class Server {
   bool draining() const { return shared_.draining; }
 
  private:
-  Admission answers_;
+  std::shared_ptr<Admission> answers_;
   ServerMetrics metrics_;
   ServerShared shared_;
   std::vector<std::unique_ptr<ServerThread>> threads_;

@@ -14,7 +14,7 @@ Counter& refused(Metrics& metrics, const char* reason) {
 }  // namespace
 
 ServerMetrics::ServerMetrics(Metrics& metrics, const Router& router, const Admission& admission,
-                             const Admission& answers)
+                             std::shared_ptr<const Admission> answers)
     : connections(metrics.gauge("assay_ingest_connections", "Open connections")),
       accepted_total(metrics.counter("assay_ingest_connections_total", "Connections accepted")),
       accept_errors_total(metrics.counter("assay_ingest_accept_errors_total", "Failed accepts")),
@@ -36,8 +36,8 @@ ServerMetrics::ServerMetrics(Metrics& metrics, const Router& router, const Admis
   auto& bytes = metrics.gauge("assay_ingest_in_flight_bytes", "Request bytes between header and answer");
   auto& requests = metrics.gauge("assay_ingest_in_flight_requests", "Requests between header and answer");
   auto& reads = metrics.gauge("assay_ingest_answer_bytes", "Bytes of large answers to reads that clients still take");
-  metrics.on_collect([&bytes, &requests, &reads, &admission, &answers] {
-    reads.Set(static_cast<double>(answers.bytes_in_flight()));
+  metrics.on_collect([&bytes, &requests, &reads, &admission, answers = std::move(answers)] {
+    reads.Set(static_cast<double>(answers->bytes_in_flight()));
     bytes.Set(static_cast<double>(admission.bytes_in_flight()));
     requests.Set(static_cast<double>(admission.requests_in_flight()));
   });

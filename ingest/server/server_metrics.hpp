@@ -1,6 +1,7 @@
 #pragma once
 // What the HTTP server counts. References are resolved once, so that a request looks nothing up.
 #include <array>
+#include <memory>
 #include <vector>
 
 #include "ingest/http/admission.hpp"
@@ -11,7 +12,8 @@ namespace assay {
 
 class ServerMetrics {
  public:
-  ServerMetrics(Metrics& metrics, const Router& router, const Admission& admission, const Admission& answers);
+  ServerMetrics(Metrics& metrics, const Router& router, const Admission& admission,
+                std::shared_ptr<const Admission> answers);
 
   // A 503, by its cause. One that is no matter of room or of the log (a probe, a drain) is none; who refuses a read
   // because it is late says no cause.

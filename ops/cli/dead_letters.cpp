@@ -254,7 +254,7 @@ int dead_letters(std::vector<std::string> args) {
   const auto owner = LocalOwner::open(data);
   if (!owner) return complain(owner.error());
   const auto code = act_with(**owner);
-  if ((*owner)->is_this())
+  if (code == ok && (*owner)->is_this())
     std::cerr << "assay: no serve runs on " << data << ": this takes effect when one starts, and list tells it then\n";
   return code;
 }

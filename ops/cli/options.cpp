@@ -201,7 +201,8 @@ std::string unknown_variables() {
                               "ASSAY_MLFLOW_DB_PASSWORD",
                               "ASSAY_MLFLOW_PASSWORD",
                               "ASSAY_MLFLOW_TOKEN",
-                              "ASSAY_MLFLOW_USERNAME"};
+                              "ASSAY_MLFLOW_USERNAME",
+                              "ASSAY_MODEL_API_KEY"};
   for (const auto& setting : settings_of_all_commands()) known.insert(variable_of(setting));
   std::string unknown;
   for (char** variable = environ; *variable; ++variable) {

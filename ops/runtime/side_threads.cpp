@@ -4,6 +4,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <exception>
+#include <memory>
 
 #include "ops/runtime/error.hpp"
 #include "ops/runtime/thread.hpp"
@@ -25,18 +26,21 @@ Task<Result<void>> SideThreads::run(const std::function<void()>& work) {
     --here_;
     co_return make_error_code(Error::over_capacity);
   }
+  // Given back when it has run, or could not be given away.
+  std::shared_ptr<void> place(nullptr, [this](void*) { --here_; });
   std::exception_ptr failed;
-  auto begin = [this, &work, &failed](auto handler) {
+  auto begin = [this, &work, &failed, &place](auto handler) {
     auto executor = asio::get_associated_executor(handler);
     auto guard = asio::make_work_guard(executor);
-    auto there = [this, &work, &failed, executor, guard = std::move(guard), handler = std::move(handler)]() mutable {
+    auto there = [this, &work, &failed, executor, guard = std::move(guard), handler = std::move(handler),
+                  place = std::move(place)]() mutable {
       introduce(name_);
       try {
         work();
       } catch (...) {
         failed = std::current_exception();
       }
-      --here_;
+      place.reset();
       asio::post(executor, std::move(handler));
     };
     asio::post(pool_, std::move(there));

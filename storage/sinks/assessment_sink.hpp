@@ -30,6 +30,9 @@ class AssessmentSink {
   // One past the last record of this partition whose effects can be read, as of the last apply().
   virtual Offset applied(StreamPartition of) const = 0;
 
+  // The same, but for what waits for something else than its turn. Thread-safe.
+  virtual Offset tried(StreamPartition of) const { return applied(of); }
+
   // Whether the effects of this one record can be read, or it became a dead letter. Thread-safe.
   virtual bool has(StreamPartition of, Offset offset) const { return offset < applied(of); }
 

@@ -61,6 +61,7 @@ Result<void> MlflowSink::apply(std::span<const LogRecord> records) {
   if (const auto marked = marks_.flush(); !marked) return marked;  // before anything of it is said
   auto due = lanes_.find_due();
   auto ran = runner_.run_ready();
+  if (ran) places_.all_tried();
   if (ran) ran = runner_.run_retries(std::move(due));
   for (const auto stream : follows())
     if (ran) ran = make_room(stream);

@@ -48,6 +48,7 @@ class MlflowSink final : public AssessmentSink {
   Result<Offset> position(StreamPartition of) override;
   Result<void> apply(std::span<const LogRecord> records) override;
   Offset applied(StreamPartition of) const override { return places_.position(of); }
+  Offset tried(StreamPartition of) const override { return places_.tried(of); }
   bool has(StreamPartition of, Offset offset) const override { return places_.has(of, offset); }
   Result<void> start_over() override;
   bool takes(Stream stream) const override { return !lanes_.is_full(stream); }

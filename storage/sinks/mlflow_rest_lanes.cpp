@@ -206,7 +206,7 @@ void MlflowLanes::drop_done(const std::set<std::string>& trace_ids) {
 std::int64_t MlflowLanes::waiting() const {
   std::int64_t waiting = 0;
   for (const auto& [id, lane] : lanes_)
-    if (lane.retry_at) waiting += std::ssize(lane.assessments);
+    if (lane.retry_at) waiting += std::ranges::count_if(lane.assessments, [](const Job& job) { return !job.said; });
   return waiting;
 }
 

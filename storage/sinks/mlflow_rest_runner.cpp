@@ -11,6 +11,9 @@
 
 namespace assay {
 
+// Where everything else is answered: what is said and not tagged takes the room of what comes.
+constexpr std::chrono::minutes tag_wait_max{10};
+
 MlflowRunner::MlflowRunner(const MlflowSinkConfig& config, MlflowLanes& lanes, const SinkMarks& marks,
                            MlflowSpans& spans, Ended ended, const Clock& clock)
     : config_(config), lanes_(lanes), ended_(std::move(ended)), clock_(clock), writer_(config, marks, spans, clock) {
@@ -177,7 +180,7 @@ Task<void> MlflowRunner::tag(const std::string& trace_id, Lane& lane, bool waits
   const auto said = co_await writer_.tag(trace_id);
   const auto outcome = co_await outcome_of(lane, lane.tagging, said, waits);
   lane.untagged = outcome == Outcome::again ||
-                  (outcome == Outcome::unanswered && mlflow::age(lane.tagging.since, clock_.now()) < config_.wait_max);
+                  (outcome == Outcome::unanswered && mlflow::age(lane.tagging.since, clock_.now()) < tag_wait_max);
   if (lane.untagged) co_return;
   lane.tagging = {};
   for (auto at = lane.assessments.begin(); at != lane.assessments.end();) {
@@ -185,7 +188,8 @@ Task<void> MlflowRunner::tag(const std::string& trace_id, Lane& lane, bool waits
     if (!at->said)
       ++at;
     else if (!end(trace_id, lane, at, how))
-      break;
+      lane.untagged = true;  // and the turn is over
+    if (lane.untagged) co_return;
   }
 }
 

@@ -61,6 +61,17 @@ Offset SinkPlaces::position(StreamPartition of) const {
   return at == places_.end() ? 0 : at->second.position();
 }
 
+void SinkPlaces::all_tried() {
+  std::scoped_lock lock(mutex_);
+  for (auto& [of, place] : places_) place.tried_to = place.read_to;
+}
+
+Offset SinkPlaces::tried(StreamPartition of) const {
+  std::scoped_lock lock(mutex_);
+  const auto at = places_.find(of);
+  return at == places_.end() ? 0 : std::max(at->second.position(), at->second.tried_to);
+}
+
 bool SinkPlaces::has(StreamPartition of, Offset offset) const {
   std::scoped_lock lock(mutex_);
   const auto at = places_.find(of);

@@ -36,6 +36,10 @@ class SinkPlaces {
   void end(StreamPartition of, Offset offset, Fate fate);
 
   Offset position(StreamPartition of) const;
+  // All that was read has ended or waits.
+  void all_tried();
+  // One past the last record of which that is so.
+  Offset tried(StreamPartition of) const;
   // Whether it has ended.
   bool has(StreamPartition of, Offset offset) const;
   SinkLedger ledger() const;
@@ -47,7 +51,7 @@ class SinkPlaces {
 
  private:
   struct Place {
-    Offset begin = 0, read_to = 0, saved = 0;
+    Offset begin = 0, read_to = 0, saved = 0, tried_to = 0;
     std::set<Offset> unfinished = {};
     Offset position() const;
   };

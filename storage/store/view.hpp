@@ -48,8 +48,8 @@ class View {
   // Error::timed_out after `limit`.
   virtual Task<Result<void>> applied(std::chrono::milliseconds limit) = 0;
 
-  // The same of the sinks that this process has beside the store: an MLflow that is asked afterwards has it all.
-  // Error::timed_out after `limit`, as where one of them can't write.
+  // The same of the sinks that this process has beside the store: an MLflow that is asked afterwards has it all, but
+  // for what waits (for its trace, say). Error::timed_out after `limit`, as where one of them can't write.
   virtual Task<Result<void>> sunk(std::chrono::milliseconds /*limit*/) { co_return Result<void>(); }
 
   // None: no such assessment here. One that was taken back, or whose trace was deleted, is `deleted`: only its trace is

@@ -11,7 +11,7 @@
 namespace assay {
 namespace {
 
-constexpr std::chrono::milliseconds sink_look_interval{2};
+constexpr std::chrono::milliseconds sink_look_interval{10};
 
 // What stands under the key, or under that of its latest replay: a record_id's attempts have "#1", "#2", … behind it.
 Result<std::optional<std::string>> latest_attempt(const KeyValue& kv, Family family, const std::string& key) {
@@ -135,7 +135,7 @@ Task<Result<void>> StoreView::sunk(std::chrono::milliseconds limit) {
   const auto executor = co_await asio::this_coro::executor;
   for (const auto& sink : sinks_)
     for (const auto& [where, end] : ends)
-      while (sink.applied(where).value_or(end) < end) {
+      while ((sink.here ? sink.here->tried(where) : sink.applied(where).value_or(end)) < end) {
         if (std::chrono::steady_clock::now() >= deadline) co_return Error::timed_out;
         Timer timer(executor, sink_look_interval);
         co_await timer.async_wait(as_result);

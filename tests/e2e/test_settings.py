@@ -149,7 +149,7 @@ def test_sizes_are_read_with_and_without_a_unit(tmp_path):
 
 
 def test_a_variable_that_is_no_setting_is_said(tmp_path):
-    for name, unknown in (("ASSAY_DISK_RESERV", True), ("ASSAY_DISK_RESERVE", False), ("ASSAY_COMMIT_INTERVAL", False)):
+    for name, unknown in (("ASSAY_DISK_RESERV", True), ("ASSAY_DISK_RESERVE", False), ("ASSAY_COMMIT_INTERVAL", False), ("ASSAY_MODEL_API_KEY", False)):
         value = "64MB" if "DISK" in name else "50ms"
         ran = run_assay("serve", "--data", str(tmp_path / "data"), "--check", env={name: value})
         said = f'event=settings_of_no_command variables="{name}"' in ran.stderr

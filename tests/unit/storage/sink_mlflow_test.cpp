@@ -284,6 +284,18 @@ TEST_F(MlflowSinkTest, WhatAnExperimentThatWasDeletedHasHadWaitsForItsRestoratio
   EXPECT_TRUE(dead_.empty());
 }
 
+// Who asks MLflow waits for what is under way, not for that.
+TEST_F(MlflowSinkTest, WhatWaitsForItsTraceHasBeenTried) {
+  const StreamPartition of{Stream::assessments, 0};
+  ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-2", at(1), "n", "true")),
+                     add(feedback("a-2", "tr-1", at(1), "n", "true"))}));
+  EXPECT_EQ(sink_->applied(of), 0);
+  EXPECT_EQ(sink_->tried(of), 2);
+  mlflow_.fault([](const auto& r, bool) { return r.method == "POST" ? 500 : 0; });
+  EXPECT_FALSE(apply({add(feedback("a-3", "tr-1", at(2), "m", "true"))}));
+  EXPECT_EQ(sink_->tried(of), 2);
+}
+
 // A position behind it would leave the tag as it was for good.
 TEST_F(MlflowSinkTest, FeedbackHasNotEndedBeforeItsTraceIsTagged) {
   ASSERT_TRUE(apply({add(ok_trace("tr-1")), add(feedback("a-1", "tr-1", at(1), "n", "true"))}));
