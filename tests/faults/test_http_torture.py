@@ -38,8 +38,16 @@ def first_answers(port: int) -> dict[str, Answer]:
 
 
 def smuggled(door: Assay) -> float:
-    """How often what was carried along was taken for a request: it asks about nobody else's client_request_id."""
-    return door.metric("assay_ingest_assessments_total")
+    """How often what was carried along was taken for a request: it asks about nobody else's client_request_id. Who asks for the figures that often may get
+    the last page: one that has counted more requests for it was made since."""
+
+    def page() -> tuple[float, float]:
+        made = door.metrics()
+        asked = sum(v for k, v in made.items() if k.startswith("assay_ingest_requests_total{") and 'route="GET /metrics"' in k)
+        return asked, sum(v for k, v in made.items() if k.split("{", 1)[0] == "assay_ingest_assessments_total")
+
+    first = page()[0]
+    return wait_until("a page is made anew", lambda: next(((taken,) for asked, taken in (page(),) if asked > first), None))[0]
 
 
 def test_there_are_enough_of_them():
