@@ -140,9 +140,10 @@ TEST_F(MlflowSinkTest, WhileMlflowIsSlowOrDownThePositionStaysAndAfterwardsAllIs
     records.push_back(add(ok_trace("tr-" + n)));
     records.push_back(add(feedback("a-" + n, "tr-" + n, at(1), "n", "true")));
   }
-  std::atomic<int> asked{0};
-  mlflow_.fault([&](const auto&, bool after) {
-    const int n = ++asked;
+  // Shared with the server's threads, of which one may sleep when this function returns.
+  const auto asked = std::make_shared<std::atomic<int>>(0);
+  mlflow_.fault([asked](const auto&, bool after) {
+    const int n = ++*asked;
     if (after) return n % 5 == 0 ? 503 : 0;
     if (n % 17 == 0) return 1;
     if (n % 19 == 0) std::this_thread::sleep_for(400ms);  // longer than the sink waits
