@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.request
 import uuid
+from datetime import datetime
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pathlib import Path
@@ -102,8 +103,8 @@ class Steady:
                 deadline = time.monotonic() + 60
             for message in self._consumer.consume(500, 0.01):
                 if message.error() is None:
-                    at = message.timestamp()[1]  # the resolver keeps the time of acceptance
-                    self.waits.append(time.time() - at / 1000)
+                    accepted = json.loads(message.value())["accepted_at"]  # the record's own time is the broker's
+                    self.waits.append(time.time() - datetime.fromisoformat(accepted).timestamp())
         self._consumer.close()
 
     def longest_since(self, mark: int) -> float:
